@@ -1,0 +1,5 @@
+"""`python -m medallion_jobs` is `medallion`."""
+
+from medallion_jobs.cli import main
+
+main()

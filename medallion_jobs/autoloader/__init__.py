@@ -1,0 +1,21 @@
+"""Files to rows: discovery, the ledger, reading, and the account of every line."""
+
+from medallion_jobs.autoloader.admission import chunks
+from medallion_jobs.autoloader.discovery import Found, check_folder, scan, to_path, to_uri
+from medallion_jobs.autoloader.ledger import Ledger, Outcome, State, files_of
+from medallion_jobs.autoloader.load import BatchLoad, bronze_schema
+
+__all__ = [
+    "BatchLoad",
+    "Found",
+    "Ledger",
+    "Outcome",
+    "State",
+    "bronze_schema",
+    "check_folder",
+    "chunks",
+    "files_of",
+    "scan",
+    "to_path",
+    "to_uri",
+]

@@ -1,0 +1,41 @@
+"""Finding the files that cannot be read, when a batch of many fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from medallion_jobs.autoloader.discovery import Found, to_path
+from medallion_jobs.failures import root_cause
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# PySpark translates the failures that it knows and lets the others through as they are.
+SPARK_FAILURES = (PySparkException, Py4JJavaError)
+
+
+def lines(spark: SparkSession, files: Sequence[Found]) -> DataFrame:
+    """The lines of text files: `value`, and `_input_file`, the file's URI.
+
+    `__globPaths__` keeps Spark from taking `?`, `*`, `[` or `{` in a file's name for a
+    pattern, by which every other file of the batch would be read twice (SPARK-58518).
+    """
+    reader = spark.read.option("__globPaths__", "false")
+    text = reader.text([to_path(file.path) for file in files])
+    return text.selectExpr("value", "_metadata.file_path AS _input_file")
+
+
+def find(spark: SparkSession, files: Sequence[Found]) -> dict[Found, str]:
+    """The files among `files` that cannot be read, each with the reason, by bisection."""
+    try:
+        lines(spark, files).write.format("noop").mode("overwrite").save()
+    except SPARK_FAILURES as failure:
+        if len(files) == 1:
+            return {files[0]: root_cause(failure)}
+        middle = len(files) // 2
+        return {**find(spark, files[:middle]), **find(spark, files[middle:])}
+    return {}

@@ -1,0 +1,135 @@
+"""The manifest: every generation of a query, what it read and wrote, when and why it opened."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib.metadata import version
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from medallion_jobs import __version__
+from medallion_jobs.checkpoint.home import Home, write_atomically
+from medallion_jobs.errors import Refused
+
+
+class Logic(BaseModel):
+    """What a query computes, as named parts of text.
+
+    Attributes:
+        state: parts that the checkpoint's state is made of. Spark itself compares only
+            their types, so another grouping column or `sum` become `max` would go on and
+            write wrong tables; the fence refuses.
+        free: parts that may change from one batch to the next.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    state: Mapping[str, str] = {}
+    free: Mapping[str, str] = {}
+
+
+class Binding(BaseModel):
+    """What a generation was bound to at its first start.
+
+    Attributes:
+        source: what it reads, by name.
+        source_id: the Delta id of the table it reads.
+        target_id: the Delta id of the table it writes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    source_id: str
+    target_id: str
+    logic: Logic
+
+
+class Generation(BaseModel):
+    """One checkpoint folder's life."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    opened_at: datetime
+    opened_by: str
+    reason: str
+    versions: Mapping[str, str]
+    binding: Binding | None = None
+
+
+class Manifest(BaseModel):
+    """All generations of the query that writes one table; the last one is current."""
+
+    model_config = ConfigDict(frozen=True)
+
+    query: str
+    generations: tuple[Generation, ...]
+
+    @property
+    def current(self) -> Generation:
+        return self.generations[-1]
+
+    def opening(self, number: int, reason: str) -> Manifest:
+        """This manifest with one more generation."""
+        return self.model_copy(update={"generations": (*self.generations, _new(number, reason))})
+
+    def binding(self, binding: Binding) -> Manifest:
+        """This manifest with the current generation bound to what it now reads and writes."""
+        bound = self.current.model_copy(update={"binding": binding, "versions": _versions()})
+        return self.model_copy(update={"generations": (*self.generations[:-1], bound)})
+
+
+def first(home: Home) -> Manifest:
+    """The manifest of a query that never ran."""
+    return Manifest(query=str(home.ref), generations=(_new(1, "first start"),))
+
+
+def lost(home: Home, newest: int) -> Manifest:
+    """A manifest in place of one that is gone, up to the newest generation that there was."""
+    reason = "its manifest is gone" if newest else "it had no checkpoint"
+    return Manifest(query=str(home.ref), generations=(_new(max(newest, 1), reason),))
+
+
+def read(home: Home) -> Manifest | None:
+    """The manifest of a query, or None when it never ran.
+
+    Raises:
+        Refused: the file is there but cannot be read.
+    """
+    if not home.manifest.exists():
+        return None
+    try:
+        return Manifest.model_validate_json(home.manifest.read_bytes())
+    except ValidationError as broken:
+        raise Refused(
+            f"the manifest of {home.ref} cannot be read: {home.manifest}\n{broken}",
+            untouched="nothing was started",
+            next_step=f"put {home.manifest} back from a copy, or move it away and run "
+            f'`medallion checkpoint reset {home.ref} --reason "manifest lost"`',
+        ) from broken
+
+
+def write(home: Home, manifest: Manifest) -> None:
+    write_atomically(home.manifest, manifest.model_dump_json(indent=2) + "\n")
+
+
+def _new(number: int, reason: str) -> Generation:
+    return Generation(
+        number=number,
+        opened_at=datetime.now(timezone.utc),
+        opened_by=f"{getpass.getuser()}@{socket.gethostname()}",
+        reason=reason,
+        versions=_versions(),
+    )
+
+
+def _versions() -> Mapping[str, str]:
+    return {
+        "spark": version("pyspark"),
+        "delta": version("delta-spark"),
+        "medallion_jobs": __version__,
+    }

@@ -1,0 +1,87 @@
+"""How far a query has read its source, from its checkpoint and the source's log alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from medallion_jobs.checkpoint.home import Checkpoint
+from medallion_jobs.tables import Commit, commits, snapshot
+
+
+@dataclass(frozen=True)
+class Position:
+    """An offset of Spark's Delta source.
+
+    Attributes:
+        version: the source's version that is read, or to be read next.
+        index: the last data file of that version that is read; -1 when none is.
+        in_snapshot: whether the query still reads the snapshot that it began with, which
+            is then `version` as a whole and not its commit.
+    """
+
+    version: int
+    index: int
+    in_snapshot: bool
+
+    @classmethod
+    def after(cls, checkpoint: Checkpoint, batch: int) -> Position | None:
+        """The position that `batch` was planned to reach; None before the first one."""
+        if batch < 0:
+            return None
+        offset = json.loads(checkpoint.offset(batch))
+        return cls(offset["reservoirVersion"], offset["index"], offset["isStartingVersion"])
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Data files of a source, and their rows as far as the log's statistics tell."""
+
+    files: int
+    rows: int
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.files - other.files, self.rows - other.rows)
+
+
+def backlog(checkpoint: Checkpoint, source: Path) -> Amount:
+    """What is left to read in `source` after the newest planned batch."""
+    return progress(checkpoint, source, checkpoint.latest_offsets)[1]
+
+
+def progress(checkpoint: Checkpoint, source: Path, batch: int) -> tuple[Amount, Amount]:
+    """What `batch` has read of `source`, and what was left after it."""
+    before, after = Position.after(checkpoint, batch - 1), Position.after(checkpoint, batch)
+    oldest = before or after
+    news = list(commits(source, oldest.version)) if oldest else []
+    left_before, left = (_left(source, position, news) for position in (before, after))
+    return left_before - left, left
+
+
+def _left(source: Path, position: Position | None, news: Iterable[Commit]) -> Amount:
+    if position is None or position.in_snapshot:
+        there = snapshot(source, position.version if position else None)
+        whole = Amount(there.files, there.rows) if there else Amount(0, 0)
+        if position is None:
+            return whole
+        first = [rows or 0 for rows in (there.file_rows if there else [])][: position.index + 1]
+        rest = whole - Amount(len(first), sum(first))
+        later = _behind(Position(position.version + 1, -1, False), news)
+        return Amount(rest.files + later.files, rest.rows + later.rows)
+    return _behind(position, news)
+
+
+def _behind(position: Position, news: Iterable[Commit]) -> Amount:
+    unread = [
+        added
+        for commit in news
+        if commit.version >= position.version
+        for added in (
+            commit.added[position.index + 1 :]
+            if commit.version == position.version
+            else commit.added
+        )
+    ]
+    return Amount(len(unread), sum(added.rows or 0 for added in unread))

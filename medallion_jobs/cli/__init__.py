@@ -1,0 +1,67 @@
+"""The command line: one file a command, each thin.
+
+Nothing here, and nothing that a command imports before it is called, imports pyspark:
+`status`, `files` and `query` answer in about a second because they start no JVM.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import typer
+
+from medallion_jobs import __version__
+from medallion_jobs.cli import checkpoint, config
+from medallion_jobs.cli.destroy import destroy
+from medallion_jobs.cli.files import files
+from medallion_jobs.cli.generate import generate
+from medallion_jobs.cli.query import query
+from medallion_jobs.cli.run import run
+from medallion_jobs.cli.status import status
+from medallion_jobs.cli.stop import stop
+from medallion_jobs.cli.validate import validate
+from medallion_jobs.errors import MedallionError
+
+app = typer.Typer(
+    name="medallion",
+    help="Files to bronze, silver and gold tables, on plain Spark and Delta Lake.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (generate, run, validate, status, files, query, stop, destroy):
+    app.command()(command)
+app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(config.app, name="config")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line; the exit code is that of the error, 3 for a bug."""
+    try:
+        app()
+    except MedallionError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader went away (`medallion query … | head`); that is its right.
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception:
+        traceback.print_exc()
+        typer.echo("error: this is a bug in medallion_jobs; what is above says where", err=True)
+        sys.exit(3)

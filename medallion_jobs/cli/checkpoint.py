@@ -1,0 +1,148 @@
+"""`medallion checkpoint`: list, show and reset the state of queries."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline, TableRef
+
+app = typer.Typer(no_args_is_help=True, help="The state of queries: generations of checkpoints.")
+
+TableArgument = Annotated[str, typer.Argument(help="The table, such as gold.sales_by_region_day.")]
+
+
+@app.command("list")
+def list_generations(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every generation of every query: when and why it was opened, and by whom."""
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Home, manifest  # noqa: PLC0415
+
+    pipeline = _load(config, env, overrides)
+    columns = ("table", "generation", "current", "opened", "by", "reason", "reads", "batches")
+    rows: list[tuple[object, ...]] = []
+    for ref in places.sources(pipeline):
+        home = Home.of(pipeline.state_path, ref)
+        recorded = manifest.read(home)
+        for one in recorded.generations if recorded else ():
+            batches = home.checkpoint(one.number).latest_commits + 1
+            rows.append(
+                (
+                    str(ref),
+                    f"v{one.number}",
+                    recorded is not None and one is recorded.current,
+                    one.opened_at,
+                    one.opened_by,
+                    one.reason,
+                    one.binding.source if one.binding else None,
+                    batches,
+                )
+            )
+    print_rows(columns, rows, Format.JSON if as_json else Format.TABLE)
+
+
+@app.command()
+def show(
+    table: TableArgument,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Print a query's manifest as JSON, with where its current checkpoint stands."""
+    from medallion_jobs.checkpoint import Home, manifest  # noqa: PLC0415
+    from medallion_jobs.tables import snapshot  # noqa: PLC0415
+
+    pipeline = _load(config, env, overrides)
+    ref = _query(pipeline, table)
+    home = Home.of(pipeline.state_path, ref)
+    recorded = manifest.read(home)
+    if recorded is None:
+        raise UsageError(f"{ref} never ran: there is no {home.manifest}")
+    checkpoint = home.checkpoint(recorded.current.number)
+    target = snapshot(pipeline.table_path(ref))
+    told = recorded.model_dump(mode="json") | {
+        "checkpoint": str(checkpoint.path),
+        "latest_offsets": checkpoint.latest_offsets,
+        "table_txn": target.txn(checkpoint.app_id) if target else None,
+        "latest_commits": checkpoint.latest_commits,
+    }
+    typer.echo(json.dumps(told, indent=2))
+
+
+@app.command()
+def reset(
+    table: TableArgument,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept in the manifest.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show it.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Open a new generation of a query's state, and of those that read its table."""
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
+    from medallion_jobs.checkpoint.reset import plan  # noqa: PLC0415
+
+    if not reason.strip():
+        raise UsageError("--reason is empty: say why, for whoever reads the manifest later")
+    pipeline = _load(config, env, overrides)
+    ref = _query(pipeline, table)
+    # Bronze is only added to, so its readers may go on; any other table is replaced.
+    also = [] if ref.layer == "bronze" else places.readers(pipeline, ref)
+    homes = [Home.of(pipeline.state_path, one) for one in (ref, *also)]
+    with ExitStack() as held:
+        for home in homes:
+            held.enter_context(Lock(home.lock, str(home.ref)))
+        for home in homes:
+            one = plan(home)
+            was = f"v{one.before}" if one.before else "none"
+            typer.echo(f"{home.ref}: generation {was} -> v{one.after}; the next start {one.effect}")
+            if yes:
+                why = reason if home.ref == ref else f"{ref} was reset: {reason}"
+                one.carry_out(why)
+    typer.echo(
+        "done; nothing was deleted; next: medallion run"
+        if yes
+        else "nothing was changed; add --yes to do it",
+        err=True,
+    )
+
+
+def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:
+    from medallion_jobs.config import load  # noqa: PLC0415
+
+    return load(config, env, overrides or ()).pipeline
+
+
+def _query(pipeline: Pipeline, table: str) -> TableRef:
+    from medallion_jobs import places  # noqa: PLC0415
+
+    queries = {str(ref): ref for ref in places.sources(pipeline)}
+    if table not in queries:
+        raise UsageError(
+            f"pipeline {pipeline.pipeline} has no query that writes {table}",
+            next_step="one of: " + ", ".join(queries),
+        )
+    return queries[table]

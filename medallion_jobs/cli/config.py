@@ -1,0 +1,99 @@
+"""`medallion config`: what is in force, who set it, and the schema for editors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.config import Setting, json_schema, load
+from medallion_jobs.config.reference import markdown_table
+from medallion_jobs.config.secrecy import on_one_line
+
+app = typer.Typer(no_args_is_help=True, help="Show the config and its JSON Schema.")
+
+
+@app.command()
+def show(
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Also print which layer set each value.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print each effective value by its dotted path; placeholders stay unresolved."""
+    settings = load(config, env, overrides or ()).settings
+    if as_json:
+        _print_json(settings, origin)
+    elif sys.stdout.isatty():
+        _print_table(settings, origin)
+    else:
+        _print_aligned(settings, origin)
+
+
+@app.command()
+def schema(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The keys as a Markdown table instead.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of a pipeline's file; conf/pipeline.schema.json is this output."""
+    if markdown:
+        typer.echo(markdown_table(), nl=False)
+    else:
+        typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _rows(settings: tuple[Setting, ...], origin: bool) -> list[tuple[str, ...]]:
+    # The value comes last: it may be long, and nothing is to be aligned behind it.
+    return [
+        (
+            setting.path,
+            *([str(setting.origin)] if origin else []),
+            on_one_line(setting.value, at_most=None),
+        )
+        for setting in settings
+    ]
+
+
+def _print_json(settings: tuple[Setting, ...], origin: bool) -> None:
+    values = {
+        setting.path: {"value": setting.value, "origin": str(setting.origin)}
+        if origin
+        else setting.value
+        for setting in settings
+    }
+    typer.echo(json.dumps(values, indent=2))
+
+
+def _print_aligned(settings: tuple[Setting, ...], origin: bool) -> None:
+    rows = _rows(settings, origin)
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _print_table(settings: tuple[Setting, ...], origin: bool) -> None:
+    # Imported here: rich takes longer to load than the config takes to read.
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table("key", *(["set by"] if origin else []), "value", box=box.SIMPLE)
+    for row in _rows(settings, origin):
+        # Text, not markup: a value such as local[2] holds brackets.
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    Console().print(table)

@@ -1,0 +1,95 @@
+"""`medallion destroy`: remove a pipeline's tables, state and generated files."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline
+
+
+def destroy(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show it.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Remove a pipeline's tables, its state and the files that `generate` made."""
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
+    from medallion_jobs.config import load  # noqa: PLC0415
+
+    pipeline = load(config, env, overrides or ()).pipeline
+    homes = [Home.of(pipeline.state_path, ref) for ref in places.sources(pipeline)]
+    with ExitStack() as held:
+        # Refused while something runs; nothing can start while it is under way.
+        for home in homes:
+            if home.path.exists():
+                held.enter_context(Lock(home.lock, str(home.ref)))
+        doomed = _doomed(pipeline)
+        for path in doomed:
+            typer.echo(path)
+        if not doomed:
+            typer.echo("there is nothing to remove", err=True)
+        elif not yes:
+            typer.echo("nothing was removed; add --yes to do it", err=True)
+        else:
+            for path in doomed:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _prune(pipeline)
+            typer.echo(f"removed {len(doomed)} files and folders", err=True)
+
+
+def _doomed(pipeline: Pipeline) -> list[Path]:
+    """What belongs to this pipeline and is there."""
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Home  # noqa: PLC0415
+
+    paths = []
+    for ref in places.sources(pipeline):
+        paths += [
+            pipeline.table_path(ref),
+            places.quarantine(pipeline, ref),
+            Home.of(pipeline.state_path, ref).path,
+        ]
+    paths += [places.ledger(pipeline, name) for name in pipeline.bronze]
+    paths += _generated(pipeline)
+    return [path for path in paths if path.exists()]
+
+
+def _generated(pipeline: Pipeline) -> list[Path]:
+    """The files and dimensions that the generator made, by what it noted of them."""
+    from medallion_jobs.config import TableRef  # noqa: PLC0415
+    from medallion_jobs.config.names import local_folder  # noqa: PLC0415
+    from medallion_jobs.generator import FEEDS, is_made, made_files  # noqa: PLC0415
+
+    feed = FEEDS.get(pipeline.pipeline)
+    if feed is None or feed.name not in pipeline.bronze:
+        return []
+    dimensions = [pipeline.table_path(TableRef("silver", one.name)) for one in feed.dimensions(15)]
+    summaries = local_folder(pipeline.landing.root) / "_generated"
+    return [
+        *(table for table in dimensions if is_made(table)),
+        *made_files(feed.name, pipeline.landing_path(feed.name), summaries),
+    ]
+
+
+def _prune(pipeline: Pipeline) -> None:
+    """Removes folders that are empty now, from the deepest up."""
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.config.names import local_folder  # noqa: PLC0415
+
+    roots = [places.lake(pipeline), local_folder(pipeline.landing.root)]
+    for root in roots:
+        folders = sorted((f for f in root.rglob("*") if f.is_dir()), reverse=True)
+        for folder in [*folders, root]:
+            if folder.exists() and not any(folder.iterdir()):
+                folder.rmdir()

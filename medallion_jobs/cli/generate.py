@@ -1,0 +1,193 @@
+"""`medallion generate`: synthetic files where the pipeline reads, and its dimensions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.generator import FileCounts, Plan, Summary
+
+DEFAULT_FILES = 10
+
+
+def generate(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    files: Annotated[
+        int | None,
+        typer.Option(
+            help="How many files, at most; 0 only seeds the dimensions. "
+            f"Default: {DEFAULT_FILES}, or no limit with --duration.",
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Lines a file.")] = 1000,
+    seed: Annotated[
+        int | None, typer.Option(help="With the same --now: the same files. Default: drawn.")
+    ] = None,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            help="Orders lie in the hour before it, UTC. Default: the clock.",
+            metavar="YYYY-MM-DDTHH:MM:SSZ",
+        ),
+    ] = None,
+    customers: Annotated[int, typer.Option(help="Known customers, 15 or more.")] = 15,
+    dirty: Annotated[float, typer.Option(help="Share of spoiled lines, 0 to 1.")] = 0.0,
+    new_column_from: Annotated[
+        int | None, typer.Option(help="The first file that has a new column.", metavar="N")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Lines a second. Default: as fast as it goes.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="How long to go on, with --rate.", metavar="30s|5m|2h")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make synthetic data: files where the pipeline reads, and its dimensions."""
+    # Imported here, so that other commands do not wait for pyarrow and delta-rs.
+    from medallion_jobs.config import TableRef, load  # noqa: PLC0415
+    from medallion_jobs.config.names import local_folder  # noqa: PLC0415
+    from medallion_jobs.generator import (  # noqa: PLC0415
+        Plan,
+        draw_seed,
+        feed_for,
+        stopping_on_signals,
+    )
+    from medallion_jobs.generator import generate as write_files  # noqa: PLC0415
+    from medallion_jobs.generator import seed as seed_dimension  # noqa: PLC0415
+
+    pipeline = load(config, env, overrides or ()).pipeline
+    feed = feed_for(pipeline.pipeline)
+    if feed.name not in pipeline.bronze:
+        raise UsageError(
+            f"{config} has no bronze.{feed.name}, the table that reads the generated files",
+            untouched="nothing was written",
+            next_step=f"add bronze.{feed.name} to {config}",
+        )
+    seconds = _seconds(duration)
+    plan = Plan(
+        seed=draw_seed() if seed is None else seed,
+        now=_moment(now),
+        files=DEFAULT_FILES if files is None and seconds is None else files,
+        rows=rows,
+        customers=customers,
+        dirty=dirty,
+        new_column_from=new_column_from,
+        rate=rate,
+        duration=seconds,
+    )
+    landing = pipeline.landing_path(feed.name)
+
+    tables = {
+        TableRef("silver", dimension.name): dimension
+        for dimension in feed.dimensions(plan.customers)
+    }
+    added = {
+        str(table): seed_dimension(pipeline.table_path(table), dimension)
+        for table, dimension in tables.items()
+    }
+    _say("dimensions: " + ", ".join(f"{count} rows added to {at}" for at, count in added.items()))
+
+    with stopping_on_signals() as wait, _progress(plan) as advance:
+        summary = write_files(
+            feed,
+            plan,
+            landing=landing,
+            summaries=local_folder(pipeline.landing.root) / "_generated",
+            on_file=advance,
+            wait=wait,
+        )
+    if as_json:
+        typer.echo(summary.to_json(), nl=False)
+    again = "" if config == DEFAULT_CONFIG else f" --config {config}"
+    _report(summary, landing, again)
+
+
+def _report(summary: Summary, landing: Path, config: str) -> None:
+    totals, plan = summary.totals, summary.plan
+    if plan.files == 0:
+        _say(f"wrote no files, as asked; next: medallion generate{config}")
+        return
+    late = f", at most {summary.behind_seconds:.2f} s late" if plan.rate else ""
+    _say(
+        f"seed {plan.seed}, now {plan.now:%Y-%m-%dT%H:%M:%SZ}: "
+        f"{summary.rows_per_second:,} rows/s{late}"
+    )
+    if totals["files"] < plan.file_count:
+        why = "stopped as asked" if summary.stopped else "could not keep up with --rate"
+        _say(f"{why} after {totals['files']} of {plan.file_count} files")
+    if totals["already_there"]:
+        _say(f"{totals['already_there']} files were there already, and were left alone")
+    written = [file for file in summary.files if not file.already_there]
+    lines = sum(file.lines for file in written)
+    spoiled = lines - sum(file.counts["clean"] for file in written)
+    _say(
+        f"wrote {len(written)} files, {lines:,} lines ({spoiled:,} dirty) to {_short(landing)}; "
+        f"next: medallion run{config}"
+    )
+
+
+@contextmanager
+def _progress(plan: Plan) -> Iterator[Callable[[FileCounts], None]]:
+    """A bar over the files, on stderr, if somebody is there to see it."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with bar:
+        task = bar.add_task("generating", total=plan.file_count)
+        yield lambda _: bar.advance(task)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _short(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _moment(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(timezone.utc).replace(microsecond=0)
+    try:
+        # Python 3.10 does not know the Z.
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise UsageError(
+            f"--now {text} is not a moment such as 2026-01-31T12:00:00Z",
+            untouched="nothing was written",
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _seconds(text: str | None) -> float | None:
+    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
+
+    try:
+        return None if text is None else parse_time(text).total_seconds()
+    except ValueError as error:
+        raise UsageError(
+            f"--duration {text} is not a time such as 30s, 5m or 2h",
+            untouched="nothing was written",
+        ) from error

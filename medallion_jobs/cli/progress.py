@@ -1,0 +1,75 @@
+"""How a run is shown: live in a terminal, as lines, or as JSON."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from medallion_jobs.metrics.progress import BatchDone, Emit, Event, Note, as_json, as_line
+
+
+@contextmanager
+def shown(how: str) -> Iterator[Emit]:
+    """An emit function for `how`: live, lines (both on stderr) or json (on stdout)."""
+    if how == "live":
+        with _LiveView() as view:
+            yield view.emit
+    elif how == "lines":
+        yield lambda event: typer.echo(as_line(event), err=True)
+    else:
+        yield lambda event: typer.echo(as_json(event))
+
+
+class _LiveView:
+    """One line a batch as they come, and under them a table of how each layer stands."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._newest: dict[str, BatchDone] = {}
+        self._totals: dict[str, int] = {}
+        self._since = time.monotonic()
+        self._guard = threading.Lock()
+        self._live = Live(
+            get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> _LiveView:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def emit(self, event: Event) -> None:
+        """Called from Spark's threads too."""
+        with self._guard:
+            if isinstance(event, BatchDone):
+                self._newest[event.table] = event
+                self._totals[event.table] = self._totals.get(event.table, 0) + event.rows_out
+            elif isinstance(event, Note) and event.table not in self._totals:
+                self._totals[event.table] = 0
+        self._console.print(as_line(event), markup=False, highlight=False)
+
+    def _table(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        table.add_column(f"running for {time.monotonic() - self._since:.0f} s", min_width=28)
+        for column in ("batch", "rows written", "last batch", "backlog"):
+            table.add_column(column, justify="right")
+        with self._guard:
+            for name, batch in self._newest.items():
+                table.add_row(
+                    name,
+                    str(batch.batch),
+                    f"{self._totals[name]:,}",
+                    f"{batch.seconds:.1f} s",
+                    f"{batch.backlog:,}",
+                )
+        return table

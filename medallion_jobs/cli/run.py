@@ -1,0 +1,93 @@
+"""`medallion run`: the jobs, once or for ever."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline
+    from medallion_jobs.streams import Stream
+
+
+class Layers(str, Enum):
+    """What to run."""
+
+    BRONZE = "bronze"
+    SILVER = "silver"
+    GOLD = "gold"
+    ALL = "all"
+
+
+class Progress(str, Enum):
+    """How a run tells what it does."""
+
+    AUTO = "auto"
+    LIVE = "live"
+    LINES = "lines"
+    JSON = "json"
+
+
+def run(
+    layer: Annotated[Layers, typer.Argument(help="Which layer.")] = Layers.ALL,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Read what is there, then end (the default).")
+    ] = False,
+    continuous: Annotated[
+        bool, typer.Option("--continuous", help="Go on, a batch at each interval, until stopped.")
+    ] = False,
+    interval: Annotated[
+        str | None,
+        typer.Option(help="With --continuous; else trigger.interval.", metavar="10s|5m"),
+    ] = None,
+    progress: Annotated[
+        Progress,
+        typer.Option(help="auto: live in a terminal, JSON lines on stdout otherwise."),
+    ] = Progress.AUTO,
+) -> None:
+    """Run one layer, or all on one Spark session."""
+    if once and continuous:
+        raise UsageError("--once and --continuous exclude each other")
+    if interval and not continuous:
+        raise UsageError("--interval goes with --continuous")
+    from medallion_jobs.config import load  # noqa: PLC0415
+
+    chosen = [*overrides] if overrides else []
+    if interval:
+        chosen.append(f"trigger.interval={interval}")
+    pipeline = load(config, env, chosen).pipeline
+
+    from medallion_jobs.cli.progress import shown  # noqa: PLC0415
+    from medallion_jobs.run import run as run_streams  # noqa: PLC0415
+
+    streams = _streams(pipeline, layer)
+    seconds = pipeline.trigger.interval.total_seconds() if continuous else None
+    how = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
+    with shown(how if progress is Progress.AUTO else progress.value) as emit:
+        run_streams(pipeline, streams, emit, continuous=seconds)
+
+
+def _streams(pipeline: Pipeline, layer: Layers) -> list[Stream]:
+    from medallion_jobs import bronze, gold, silver  # noqa: PLC0415
+
+    jobs: dict[str, Callable[[Pipeline], Sequence[Stream]]] = {
+        "bronze": bronze.streams,
+        "silver": silver.streams,
+        "gold": gold.streams,
+    }
+    wanted = list(jobs) if layer is Layers.ALL else [layer.value]
+    streams: list[Stream] = [stream for name in wanted for stream in jobs[name](pipeline)]
+    if not streams:
+        raise UsageError(f"pipeline {pipeline.pipeline} has no {layer.value} table")
+    return streams

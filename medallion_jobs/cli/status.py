@@ -1,0 +1,54 @@
+"""`medallion status`: how each query stands, without a JVM."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.cli.output import print_rows
+
+
+def status(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each table's rows, last batch, generation, backlog and lock."""
+    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.report.status import status as statuses  # noqa: PLC0415
+
+    found = statuses(load(config, env, overrides or ()).pipeline)
+    if as_json:
+        records = [{**asdict(one), "state": one.state} for one in found]
+        typer.echo(json.dumps(records, default=str, indent=2))
+        return
+    columns = ("table", "state", "rows", "generation", "batch", "written", "backlog", "held by")
+    print_rows(
+        columns,
+        [
+            (
+                one.table,
+                one.state,
+                one.rows,
+                f"v{one.generation}" if one.generation else None,
+                one.batch,
+                one.batch_at,
+                one.behind,
+                f"pid {one.holder['pid']} on {one.holder['host']} since {one.holder['since']}"
+                if one.holder
+                else None,
+            )
+            for one in found
+        ],
+    )

@@ -1,0 +1,54 @@
+"""`medallion stop`: ask the pipeline's running queries to end after their batch."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from typing import Annotated
+
+import typer
+
+from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+from medallion_jobs.errors import TransientError
+
+_GLANCE_SECONDS = 0.2
+
+
+def stop(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    wait: Annotated[
+        int, typer.Option(help="Seconds to wait for their end; 0 only asks.", min=0)
+    ] = 60,
+) -> None:
+    """Ask the pipeline's running queries to end after their batch."""
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Home, lock  # noqa: PLC0415
+    from medallion_jobs.config import load  # noqa: PLC0415
+
+    pipeline = load(config, env, overrides or ()).pipeline
+    homes = [Home.of(pipeline.state_path, ref) for ref in places.sources(pipeline)]
+    running = [home for home in homes if lock.is_running(home.lock)]
+    if not running:
+        typer.echo("nothing is running", err=True)
+        return
+    for home in running:
+        home.stop.write_text(
+            f"asked by {getpass.getuser()}@{socket.gethostname()} with `medallion stop`\n",
+            encoding="utf-8",
+        )
+    typer.echo("asked to stop: " + ", ".join(str(home.ref) for home in running), err=True)
+    deadline = time.monotonic() + wait
+    while still := [home for home in running if lock.is_running(home.lock)]:
+        if time.monotonic() >= deadline:
+            if wait == 0:
+                return
+            raise TransientError(
+                f"still running after {wait} s: {', '.join(str(home.ref) for home in still)}",
+                next_step="`medallion status` shows who runs them",
+            )
+        time.sleep(_GLANCE_SECONDS)
+    typer.echo("stopped", err=True)

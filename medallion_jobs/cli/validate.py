@@ -1,0 +1,41 @@
+"""`medallion validate`: is the config right, for Spark too?"""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+
+
+def validate(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a config: keys and values, then every SQL expression and column by Spark."""
+    from medallion_jobs.config import load  # noqa: PLC0415
+
+    # The config's own mistakes are told at once, before a JVM is started.
+    loaded = load(config, env, overrides or ())
+
+    from medallion_jobs import session, validation  # noqa: PLC0415
+
+    spark = session.build(loaded.pipeline, short=True)
+    tables = validation.check(spark, loaded)
+    if as_json:
+        typer.echo(json.dumps({str(ref): s.jsonValue()["fields"] for ref, s in tables.items()}))
+        return
+    for ref, schema in tables.items():
+        columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in schema)
+        typer.echo(f"{ref}: {columns}")
+    typer.echo(f"{config} is valid", err=True)

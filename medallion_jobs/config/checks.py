@@ -1,0 +1,105 @@
+"""Mistakes that concern several keys at once, found in data of any shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from medallion_jobs.config import spark_conf
+from medallion_jobs.config.fields import refused
+from medallion_jobs.config.names import LAYERS, local_folder
+
+NOT_FOUND = "table_not_found"
+_READS_FROM = {"silver": ("bronze", "silver"), "gold": ("silver",)}
+
+
+def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Every mistake between keys; whatever a single key's own check refuses is passed over."""
+    yield from _unknown_tables(data)
+    yield from _circles(data)
+    yield from _names_alike(data)
+    yield from _folders_inside_others(data)
+    conf = _mapping(_mapping(data, "spark"), "conf")
+    for key, value in conf.items():
+        reason = spark_conf.refusal(key, value)
+        if reason:
+            yield _error(refused(reason), "spark", "conf", key)
+
+
+def _error(error: PydanticCustomError, *loc: str) -> InitErrorDetails:
+    return InitErrorDetails(type=error, loc=loc, input=None)
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _inputs(data: Mapping[str, Any], layer: str) -> Iterator[tuple[str, str]]:
+    for name, table in _mapping(data, layer).items():
+        source = table.get("from") if isinstance(table, Mapping) else None
+        if isinstance(source, str):
+            yield name, source
+
+
+def _unknown_tables(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    for layer, readable in _READS_FROM.items():
+        tables = [f"{above}.{name}" for above in readable for name in _mapping(data, above)]
+        for name, source in _inputs(data, layer):
+            if source.partition(".")[0] in readable and source not in tables:
+                known = [table for table in tables if table != f"{layer}.{name}"]
+                missing = PydanticCustomError(
+                    NOT_FOUND, "no such table in this pipeline", {"known": known}
+                )
+                yield _error(missing, layer, name, "from")
+
+
+def _circles(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    reads = {f"silver.{name}": source for name, source in _inputs(data, "silver")}
+    for start in reads:
+        way = [start]
+        while way[-1] in reads and reads[way[-1]] not in way:
+            way.append(reads[way[-1]])
+        # Told once, at the first table of the circle.
+        if reads.get(way[-1]) == start and start == min(way):
+            circle = " <- ".join([*way, start])
+            reason = f"the tables read each other in a circle: {circle}"
+            yield _error(refused(reason), *start.split("."), "from")
+
+
+def _names_alike(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    for layer in LAYERS:
+        seen: dict[str, str] = {}
+        for name in _mapping(data, layer):
+            twin = seen.setdefault(name.lower(), name)
+            if twin != name:
+                reason = f"Spark takes {layer}.{twin} and {layer}.{name} for one table"
+                yield _error(refused(reason), layer, name)
+
+
+def _folders_inside_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Landing folders in storage, or the other way: a job would read what it writes."""
+    storage = _folder(_mapping(data, "storage").get("root", "./lake"))
+    if storage is None:
+        return
+    read: list[tuple[object, tuple[str, ...]]] = [
+        (_mapping(data, "landing").get("root", "./landing"), ("landing", "root"))
+    ]
+    for name, table in _mapping(data, "bronze").items():
+        source = _mapping(table, "source") if isinstance(table, Mapping) else {}
+        read.append((source.get("path"), ("bronze", name, "source", "path")))
+    for text, loc in read:
+        folder = _folder(text)
+        if folder and (folder.is_relative_to(storage) or storage.is_relative_to(folder)):
+            reason = "storage.root and this folder contain one another; a job would read its tables"
+            yield _error(refused(reason), *loc)
+
+
+def _folder(text: object) -> Path | None:
+    try:
+        return local_folder(text) if isinstance(text, str) else None
+    except ValueError:
+        return None  # the key's own check tells

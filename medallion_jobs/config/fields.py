@@ -1,0 +1,152 @@
+"""The kinds of value that a config holds.
+
+The `title` of each says what is allowed; the JSON Schema, the errors and docs/config.md
+all take it from here. Validators never put the value into their message: it may be secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
+
+from medallion_jobs.config import units
+from medallion_jobs.config.names import IDENTIFIER_PATTERN, In, TableRef, local_folder
+from medallion_jobs.config.secrecy import Hidden
+
+REFUSED = "refused"
+IDENTIFIER_ALLOWED = "letters, digits and _, no digit first, 64 at most"
+
+
+def refused(reason: str) -> PydanticCustomError:
+    """An error whose `reason` is shown to the user as it is; it must not hold the value."""
+    return PydanticCustomError(REFUSED, "{reason}", {"reason": reason})
+
+
+def _kept_hidden(value: Any, validate: Callable[[Any], str]) -> str:
+    # Validation makes plain text of every kind of text, and its repr would tell.
+    text = validate(value)
+    return value if isinstance(value, Hidden) else text
+
+
+def _folder(text: str) -> str:
+    try:
+        local_folder(text)
+    except ValueError as error:
+        raise refused(str(error)) from None
+    return text
+
+
+def _count(value: object) -> object:
+    if isinstance(value, str) and value.isdecimal():  # from a placeholder
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+_HIDES = WrapValidator(_kept_hidden)
+
+Identifier = Annotated[
+    str,
+    Field(
+        pattern=IDENTIFIER_PATTERN,
+        title=IDENTIFIER_ALLOWED,
+    ),
+    _HIDES,
+]
+Names = Annotated[
+    tuple[Identifier, ...],
+    Field(min_length=1, title="a list of names, one or more"),
+]
+OneOrMoreNames = Annotated[
+    tuple[Identifier, ...],
+    Field(min_length=1, title="a name, or a list of names"),
+    BeforeValidator(_as_list, json_schema_input_type=Identifier | tuple[Identifier, ...]),
+]
+Sql = Annotated[str, Field(pattern=r"\S", title="a Spark SQL expression, as text"), _HIDES]
+Ddl = Annotated[
+    str,
+    Field(
+        pattern=r"\S",
+        title="columns as Spark DDL, such as `id bigint not null, name string`",
+    ),
+    _HIDES,
+]
+Folder = Annotated[
+    str,
+    Field(title="a local folder, as a path or a file:// URI"),
+    AfterValidator(_folder),
+    _HIDES,
+]
+Master = Annotated[
+    str,
+    Field(
+        pattern=r"^(local(\[([1-9][0-9]*|\*)(,[0-9]+)?\])?|yarn|(spark|k8s)://\S+)$",
+        title="local[N], spark://HOST:PORT, k8s://URL or yarn",
+    ),
+    _HIDES,
+]
+Memory = Annotated[
+    str,
+    Field(pattern=r"^[1-9][0-9]*[kmgtKMGT]$", title="a size with its unit, such as `800m` or `2g`"),
+    _HIDES,
+]
+Count = Annotated[
+    int, Field(ge=1, le=2**31 - 1, title="a whole number, 1 or more"), BeforeValidator(_count)
+]
+Size = Annotated[
+    int,
+    BeforeValidator(units.parse_size),
+    PlainSerializer(units.format_size, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "title": "bytes, or a size such as `10m` or `2g`",
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": units.SIZE_PATTERN},
+            ],
+        }
+    ),
+]
+Time = Annotated[
+    timedelta,
+    BeforeValidator(units.parse_time),
+    PlainSerializer(units.format_time, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": units.TIME_PATTERN,
+            "title": "a time such as `500ms`, `10s`, `5m` or `1h`",
+        }
+    ),
+]
+SparkValue = Annotated[
+    str,
+    BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool),
+    Field(title="text, a number, true or false"),
+    _HIDES,
+]
+AnyTable = Annotated[TableRef, In(("bronze", "silver", "gold"))]
+SilverInput = Annotated[TableRef, In(("bronze", "silver"))]
+GoldInput = Annotated[TableRef, In(("silver",))]

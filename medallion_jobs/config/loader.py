@@ -1,0 +1,153 @@
+"""A pipeline's config, from its layers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from medallion_jobs.config import overrides as layers
+from medallion_jobs.config import placeholders, yaml_text
+from medallion_jobs.config.effective import Setting, settings
+from medallion_jobs.config.explain import explain
+from medallion_jobs.config.model import Pipeline
+from medallion_jobs.config.problems import ConfigError, Problem, nearest
+from medallion_jobs.config.secrecy import on_one_line
+from medallion_jobs.config.tree import Node, Origin, merge
+
+BASE = "base.yaml"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A config that holds no mistake.
+
+    Attributes:
+        pipeline: the typed config, placeholders resolved.
+        settings: every effective value as written, with its origin.
+    """
+
+    pipeline: Pipeline
+    settings: tuple[Setting, ...]
+
+    @cached_property
+    def origins(self) -> Mapping[str, Origin]:
+        """Who set each value, by its dotted path."""
+        return {setting.path: setting.origin for setting in self.settings}
+
+
+def load(
+    path: Path,
+    env: str | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Read a pipeline's config.
+
+    Later layers win: the model's defaults, base.yaml beside the file, the file, env/ENV.yaml
+    beside it, environment variables `MEDALLION__KEY__KEY`, `--set`. Mappings are merged key
+    by key, lists and scalars replaced.
+
+    Args:
+        path: the pipeline's YAML file.
+        env: name of the overlay, if any.
+        overrides: `dotted.path=value`, the value as YAML.
+        environ: the environment; the process's own when None.
+
+    Raises:
+        ConfigError: with every mistake. Nothing but the files named was touched.
+    """
+    environ = os.environ if environ is None else environ
+    tree, problems = _files_merged(path, env)
+    from_environment = layers.environment_on(tree, environ)
+    from_command_line = layers.set_on(from_environment.tree, overrides)
+    tree = from_command_line.tree
+    problems += from_environment.problems + from_command_line.problems
+    problems += placeholders.literal_secrets(tree)
+
+    data, unresolved = placeholders.resolve(tree, environ)
+    without_value = {problem.path for problem in unresolved}
+    problems += unresolved
+    try:
+        pipeline = Pipeline.model_validate(data)
+    except ValidationError as error:
+        # A placeholder with no value is told already; its text is no value to judge.
+        problems += [found for found in explain(error, tree) if found.path not in without_value]
+        raise _config_error(problems, path, env) from None
+    if problems:
+        raise _config_error(problems, path, env)
+    return Loaded(pipeline, settings(pipeline, tree))
+
+
+def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:
+    """base.yaml, the pipeline's file and the overlay as one tree.
+
+    Raises:
+        ConfigError: one of them is missing or is not YAML, so that the rest cannot be judged.
+    """
+    problems: list[Problem] = []
+    files = [path]
+    base = path.parent / BASE
+    if base != path and base.exists():
+        files.insert(0, base)
+    if env is not None and re.fullmatch(r"[\w-]+", env):
+        files.append(path.parent / "env" / f"{env}.yaml")
+    elif env is not None:
+        bad = Problem(Origin("--env"), "", "not a name", on_one_line(env), "letters, digits, _, -")
+        problems.append(bad)
+    # Keys missing at the top are missing from the pipeline's own file.
+    tree = Node({}, Origin(str(path), 1))
+    complete = not problems
+    for file in files:
+        read, found = _read(file)
+        problems += found
+        complete = complete and read is not None
+        if read is not None and read.value is not None:
+            tree = merge(tree, read)
+    if not complete:
+        raise _config_error(problems, path, env)
+    return tree, problems
+
+
+def _read(file: Path) -> tuple[Node | None, list[Problem]]:
+    origin = Origin(str(file))
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(yaml_text.MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except FileNotFoundError:
+        there = sorted(
+            other.name
+            for other in file.parent.glob("*.yaml")
+            if other.name != BASE and other.is_file()
+        )
+        listed = f"in {file.parent}: {', '.join(there) or 'no YAML file is there'}"
+        meant = nearest(file.name, there)
+        return None, [Problem(origin, "", "there is no such file", None, listed, meant)]
+    except OSError as error:
+        return None, [Problem(origin, "", f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError:
+        return None, [Problem(origin, "", "not UTF-8 text")]
+    root, problems = yaml_text.parse(text, str(file))
+    if root is not None and root.value is not None and not isinstance(root.value, dict):
+        return None, [Problem(root.origin, "", "not a mapping", None, "keys and values")]
+    return root, problems
+
+
+def _config_error(problems: list[Problem], path: Path, env: str | None) -> ConfigError:
+    # By layer, then by line: as one reads the files.
+    def rank(problem: Problem) -> tuple[int, int]:
+        source = problem.origin.source
+        layer = {str(path.parent / BASE): 0, str(path): 1, "--env": 2, "--set": 4}.get(source)
+        if layer is None:
+            layer = 3 if source.startswith("environment ") else 2
+        return layer, problem.origin.line or 0
+
+    overlay = f" --env {env}" if env else ""
+    again = f"mend them, then: medallion config show --config {path}{overlay}"
+    return ConfigError(sorted(problems, key=rank), next_step=again)

@@ -1,0 +1,222 @@
+"""What a pipeline's config holds: the typed, frozen model.
+
+A key that Python or pydantic keeps for itself bears a trailing underscore here
+(`from_`, `schema_`); in YAML it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from medallion_jobs.config import spark_conf
+from medallion_jobs.config.checks import findings
+from medallion_jobs.config.fields import (
+    AnyTable,
+    Count,
+    Ddl,
+    Folder,
+    GoldInput,
+    Identifier,
+    Master,
+    Memory,
+    Names,
+    OneOrMoreNames,
+    SilverInput,
+    Size,
+    SparkValue,
+    Sql,
+    Time,
+)
+from medallion_jobs.config.names import TableRef, local_folder
+from medallion_jobs.config.units import parse_size, parse_time
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Storage(_Frozen):
+    """Where the tables and the engine's state are."""
+
+    root: Folder = Field(
+        default="./lake",
+        description="Folder of all tables, at ROOT/LAYER/TABLE, and of the engine's state.",
+    )
+
+
+class Landing(_Frozen):
+    """Where files arrive."""
+
+    root: Folder = Field(
+        default="./landing", description="Folder under which each bronze table has its own."
+    )
+
+
+class SparkSettings(_Frozen):
+    """How the Spark session is started."""
+
+    master: Master | None = Field(
+        default=None, description="Spark master; unset, spark-submit's own or this machine."
+    )
+    shuffle_partitions: Count = Field(
+        default=2,
+        description="Partitions of joins and aggregations; frozen by a table's first batch.",
+    )
+    driver_memory: Memory | None = Field(
+        default=None, description="Heap of the driver; unset, chosen when the session starts."
+    )
+    conf: dict[str, SparkValue] = Field(
+        default={},
+        description="Further Spark settings, of those that can do no harm.",
+        title=f"a mapping of {spark_conf.ALLOWED}",
+    )
+
+
+class Trigger(_Frozen):
+    """When the next batch starts."""
+
+    interval: Time = Field(
+        default=parse_time("10s"),
+        json_schema_extra={"default": "10s"},
+        description="With --continuous, the time from one batch's start to the next.",
+    )
+
+
+class Source(_Frozen):
+    """The files that a bronze table reads."""
+
+    format: Literal["json"] = Field(
+        description="Format of the files; json is one JSON object a line."
+    )
+    path: Folder | None = Field(
+        default=None, description="Folder the files land in; unset, LANDING_ROOT/TABLE."
+    )
+    schema_: Ddl = Field(alias="schema", description="Columns to read from the files.")
+    max_files_per_trigger: Count = Field(
+        default=1000, description="Most files that one batch takes."
+    )
+    max_bytes_per_trigger: Size = Field(
+        default=parse_size("1g"),
+        json_schema_extra={"default": "1g"},
+        description="Most bytes that one batch takes; a batch takes one file at least.",
+    )
+
+
+class BronzeTable(_Frozen):
+    """Files as they came, appended to a table."""
+
+    source: Source = Field(description="The files to read.")
+
+
+class Lookup(_Frozen):
+    """Columns fetched from a dimension."""
+
+    table: AnyTable = Field(description="The dimension; it may belong to another pipeline.")
+    on: OneOrMoreNames = Field(description="Columns that are equal in both tables.")
+    take: Names = Field(description="Columns to fetch.")
+    how: Literal["left", "inner"] = Field(
+        default="left", description="What becomes of a row with no match: left keeps it."
+    )
+
+
+class SilverTable(_Frozen):
+    """Rows cleaned and enriched."""
+
+    from_: SilverInput = Field(alias="from", description="Table to read, as a stream.")
+    lookups: tuple[Lookup, ...] = Field(
+        default=(), description="Dimensions to join, in this order.", title="a list of lookups"
+    )
+    columns: dict[Identifier, Sql] = Field(
+        default={},
+        description="Columns to compute, by name; lookups come first.",
+        title="a mapping of names to SQL",
+    )
+    schema_: Ddl = Field(alias="schema", description="The table's columns, in their order.")
+
+
+class GoldTable(_Frozen):
+    """Rows aggregated."""
+
+    from_: GoldInput = Field(alias="from", description="Table to read, as a stream.")
+    group_by: Names = Field(description="Columns to group by.")
+    measures: dict[Identifier, Sql] = Field(
+        min_length=1,
+        description="Aggregates, by the name of their column.",
+        title="a mapping of names to SQL, one or more",
+    )
+    mode: Literal["complete"] = Field(
+        default="complete", description="complete: each batch writes the table anew."
+    )
+
+
+class Pipeline(_Frozen):
+    """A pipeline: everything that its jobs need to know.
+
+    Raises:
+        pydantic.ValidationError: with every mistake; `load` tells them as a `ConfigError`.
+    """
+
+    pipeline: Identifier = Field(description="The pipeline's name.")
+    storage: Storage = Field(default_factory=Storage, description="Where tables are.")
+    landing: Landing = Field(
+        default_factory=Landing, description="Where files arrive, a folder for each bronze table."
+    )
+    spark: SparkSettings = Field(default_factory=SparkSettings, description="How Spark is started.")
+    trigger: Trigger = Field(default_factory=Trigger, description="When batches start.")
+    bronze: dict[Identifier, BronzeTable] = Field(
+        default={}, description="Tables of files as they came, by name."
+    )
+    silver: dict[Identifier, SilverTable] = Field(
+        default={}, description="Tables of clean and enriched rows, by name."
+    )
+    gold: dict[Identifier, GoldTable] = Field(
+        default={}, description="Tables of aggregates, by name."
+    )
+
+    def table_path(self, table: TableRef) -> Path:
+        """The absolute folder of a table: `<storage.root>/<layer>/<name>`."""
+        return self._storage / table.layer / table.name
+
+    def landing_path(self, bronze_table: str) -> Path:
+        """The absolute folder whose files `bronze_table` reads.
+
+        Raises:
+            KeyError: the pipeline has no such bronze table.
+        """
+        own = self.bronze[bronze_table].source.path
+        return local_folder(own) if own else local_folder(self.landing.root) / bronze_table
+
+    @property
+    def state_path(self) -> Path:
+        """The absolute folder of the engine's state: `<storage.root>/_medallion`."""
+        return self._storage / "_medallion"
+
+    @property
+    def _storage(self) -> Path:
+        return local_folder(self.storage.root)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_findings(cls, data: Any, validate: ModelWrapValidatorHandler[Pipeline]) -> Pipeline:
+        # What concerns several keys is looked for even when single keys are wrong,
+        # so that one run tells every mistake.
+        errors = list(findings(data)) if isinstance(data, Mapping) else []
+        try:
+            made = validate(data)
+        except ValidationError as error:
+            errors += [
+                InitErrorDetails(
+                    type=PydanticCustomError(found["type"], found["msg"], found.get("ctx")),
+                    loc=found["loc"],
+                    input=None,
+                )
+                for found in error.errors(include_url=False)
+            ]
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
+        return made

@@ -1,0 +1,110 @@
+"""`${env:NAME}` and `${file:PATH}`: the only way a secret comes into a config."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from medallion_jobs.config.problems import Problem, nearest
+from medallion_jobs.config.secrecy import (
+    MASK,
+    PLACEHOLDER,
+    Hidden,
+    displayed,
+    is_placeholder,
+    is_secret_key,
+    on_one_line,
+)
+from medallion_jobs.config.tree import Node, Path, dotted
+
+_MAX_SECRET_BYTES = 64 * 1024
+_ALLOWED = "${env:NAME} or ${file:PATH}"
+
+
+class _MissingError(Exception):
+    """A placeholder that cannot be resolved; the text never holds what it stands for."""
+
+
+def resolve(tree: Node, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]:
+    """The tree as plain data with every placeholder replaced.
+
+    Returns:
+        The data, and a problem for each placeholder that has no value; there the data keeps
+        the placeholder's text. Replaced text is `Hidden`.
+    """
+    problems: list[Problem] = []
+
+    def visit(node: Node, path: Path) -> Any:
+        if isinstance(node.value, dict):
+            return {key: visit(child, (*path, key)) for key, child in node.value.items()}
+        if isinstance(node.value, list):
+            return [visit(child, (*path, at)) for at, child in enumerate(node.value)]
+        if not isinstance(node.value, str) or "${" not in node.value:
+            return node.value
+        try:
+            return _replaced(node.value, environ)
+        except _MissingError as missing:
+            shown = on_one_line(displayed(node, path))
+            problems.append(Problem(node.origin, dotted(path), str(missing), shown, _ALLOWED))
+            return node.value
+
+    return visit(tree, ()), problems
+
+
+def literal_secrets(tree: Node) -> Iterator[Problem]:
+    """A problem for each secret that is written out instead of being a placeholder."""
+
+    def visit(node: Node, path: Path) -> Iterator[Problem]:
+        if isinstance(node.value, dict):
+            for key, child in node.value.items():
+                yield from visit(child, (*path, key))
+        elif isinstance(node.value, list):
+            for at, child in enumerate(node.value):
+                yield from visit(child, (*path, at))
+        elif is_secret_key(path) and node.value is not None and not is_placeholder(node.value):
+            yield Problem(
+                node.origin,
+                dotted(path),
+                "a secret may not be written out",
+                MASK,
+                f"{_ALLOWED}, and nothing beside it",
+            )
+
+    yield from visit(tree, ())
+
+
+def _replaced(text: str, environ: Mapping[str, str]) -> Hidden:
+    # Whatever is left of `${` is a misspelt placeholder, not text that was meant.
+    if "${" in PLACEHOLDER.sub("", text):
+        raise _MissingError("not a placeholder that is known")
+
+    def value_of(match: re.Match[str]) -> str:
+        kind, name = match.groups()
+        return _from_environment(name, environ) if kind == "env" else _from_file(name)
+
+    return Hidden(PLACEHOLDER.sub(value_of, text))
+
+
+def _from_environment(name: str, environ: Mapping[str, str]) -> str:
+    if name in environ:
+        return environ[name]
+    close = nearest(name, environ)
+    hint = f"; did you mean `{close}`?" if close else ""
+    raise _MissingError(f"the environment variable {name} is not set{hint}")
+
+
+def _from_file(name: str) -> str:
+    try:
+        with FilePath(name).open("rb") as file:
+            content = file.read(_MAX_SECRET_BYTES + 1)
+        if len(content) > _MAX_SECRET_BYTES:
+            raise _MissingError(f"the file {name} is larger than 64 KiB")
+        text = content.decode("utf-8")
+    except OSError as error:
+        raise _MissingError(f"the file {name} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise _MissingError(f"the file {name} does not hold UTF-8 text") from None
+    # Editors and `echo` end a file with one line break that is no part of the secret.
+    return text.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,67 @@
+"""A config's mistakes, told all at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from medallion_jobs.config.tree import Origin
+from medallion_jobs.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake.
+
+    Attributes:
+        origin: file and line, `--set` or the environment variable.
+        path: dotted path of the key; empty when the mistake is not at a key.
+        what: what is wrong, without the value.
+        value: the value as written (placeholders unresolved, secrets masked), if there is one.
+        allowed: what would be right.
+        nearest: the known key or value that was probably meant.
+    """
+
+    origin: Origin
+    path: str
+    what: str
+    value: str | None = None
+    allowed: str = ""
+    nearest: str | None = None
+
+    def __str__(self) -> str:
+        subject = f"{self.path}: " if self.path else ""
+        hints = []
+        if self.value is not None:
+            hints.append(f"value:   {self.value}")
+        if self.allowed:
+            hints.append(f"allowed: {self.allowed}")
+        if self.nearest:
+            hints.append(f"did you mean `{self.nearest}`?")
+        return "\n    ".join([f"{self.origin}  {subject}{self.what}", *hints])
+
+
+class ConfigError(UsageError):
+    """Every mistake of a config.
+
+    Attributes:
+        problems: the mistakes, in the order of the layers and their lines.
+    """
+
+    def __init__(self, problems: Sequence[Problem], *, next_step: str = "") -> None:
+        count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        paragraphs = [f"the config has {count}", *(str(problem) for problem in problems), ""]
+        super().__init__(
+            "\n\n".join(paragraphs).rstrip("\n") + "\n",
+            untouched="nothing was started or written",
+            next_step=next_step,
+        )
+        self.problems = list(problems)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, whatever its case; None when none is like it."""
+    by_folded = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(word.lower(), by_folded, n=1)
+    return by_folded[found[0]] if found else None

@@ -1,0 +1,128 @@
+"""Which Spark settings a config may hold.
+
+A config decides what is computed, never which code runs: keys that load classes or pass
+JVM options are refused, and so are those that would let Spark lose or change data in silence.
+"""
+
+from __future__ import annotations
+
+import re
+
+ALLOWED = (
+    "spark.sql.*, spark.databricks.delta.*, spark.executor.*, spark.driver.memory*, "
+    "spark.hadoop.fs.s3a.*, spark.kubernetes.* and spark.yarn.*"
+)
+_ALLOWED = re.compile(
+    r"spark\.(sql|databricks\.delta|executor|hadoop\.fs\.s3a|kubernetes|yarn)\.[\w./-]+"
+    r"|spark\.driver\.memory(Overhead(Factor)?)?",
+    re.ASCII,
+)
+
+_LOADS_CODE = "it makes the JVM load code that the config names"
+_LOSES_DATA = "it would let files or rows be passed over in silence"
+_CHECKPOINTS = "checkpoints are kept under storage.root, where `medallion checkpoint` guards them"
+_DELTA_CHECKS = "it switches off a check that keeps tables right"
+
+# (key, the one value that it may have, or None for a key that is refused outright, reason);
+# the first that matches the whole key decides.
+_RULES: tuple[tuple[str, str | None, str], ...] = (
+    (r"spark\.master", None, "write it as spark.master in the config, not under conf"),
+    (r"spark\.sql\.shuffle\.partitions", None, "write it as spark.shuffle_partitions"),
+    (r"spark\.app\.name", None, "the session is named after the pipeline"),
+    (r"spark\.jars(\..*)?", None, _LOADS_CODE),
+    (r"spark\.plugins(\..*)?|spark\..*\.plugins", None, _LOADS_CODE),
+    (r"spark\..*(extra|default)JavaOptions", None, "it passes options to the JVM, code among them"),
+    (r"spark\..*(extra(ClassPath|LibraryPath)|userClassPathFirst)", None, _LOADS_CODE),
+    (r"spark\..*\.discoveryScript", None, "it names a program to run"),
+    (r"spark\.sql\.redaction\..*", None, "what logs must hide is not for a config to say"),
+    (
+        r"spark\.databricks\.delta\.properties\.defaults\.setTransactionRetentionDuration",
+        None,
+        "a table that forgets its batches would take one twice",
+    ),
+    (r"spark\.sql\.extensions", None, f"{_LOADS_CODE}; Delta's is set already"),
+    (r"spark\.sql\.catalog\..*", None, f"{_LOADS_CODE}; Delta's is set already"),
+    (r"spark\..*[lL]isteners?", None, _LOADS_CODE),
+    (r"spark\.sql\.hive\..*", None, "it reaches for a Hive metastore and its jars"),
+    (r"spark\.(yarn\.(jars|archive|dist\..*|.*[cC]lass[pP]ath.*))", None, _LOADS_CODE),
+    (r"spark\.yarn\.(keytab|principal)", None, "log in through spark-submit"),
+    (r"spark\.kubernetes\..*podTemplate.*", None, "a pod template can run any image and command"),
+    (r"spark\.kubernetes\..*[fF]ile\.upload.*", None, "spark-submit uploads, the config does not"),
+    (r"spark\.hadoop\.fs\..*\.impl(\..*)?", None, _LOADS_CODE),
+    (r"spark\.hadoop\.fs\.s3a\..*[sS]igners?.*|.*\.signing-algorithm", None, _LOADS_CODE),
+    (
+        r"spark\.hadoop\.fs\.s3a\.(.*\.)?credentials\.provider",
+        r"(org\.apache\.hadoop\.fs\.s3a|software\.amazon\.awssdk\.auth\.credentials)\.\w+",
+        f"{_LOADS_CODE}; only the providers of Hadoop and of the AWS SDK may be named",
+    ),
+    (
+        r"spark\.sql\.streaming\.stateStore\.providerClass",
+        r"org\.apache\.spark\.sql\.execution\.streaming\.(state\.)?"
+        r"(HDFSBackedStateStoreProvider|RocksDBStateStoreProvider)",
+        f"{_LOADS_CODE}; only Spark's own state stores may be named",
+    ),
+    (r"spark\.(?!kubernetes\.).*([cC]lass(es|Name)?|[sS]erializer)", None, _LOADS_CODE),
+    (r"spark\.(delta|databricks\.delta|sql)\..*[lL]ogStore.*", None, _LOADS_CODE),
+    (r"spark\.sql\.streaming\.checkpointLocation", None, _CHECKPOINTS),
+    (
+        r"spark\.sql\.streaming\.checkpoint\.verify.*",
+        "true",
+        "it switches off the check of a checkpoint",
+    ),
+    (r"spark\.sql\.streaming\.forceDeleteTempCheckpointLocation", "false", _CHECKPOINTS),
+    (
+        r"spark\.sql\.streaming\.stopActiveRunOnRestart",
+        "false",
+        "a second start would stop the first in the midst of a batch",
+    ),
+    (r"spark\.sql\.files\.ignore(MissingFiles|CorruptFiles)", "false", _LOSES_DATA),
+    (r"spark\.sql\..*\.ignore(MissingFiles|CorruptFiles)", "false", _LOSES_DATA),
+    (r"spark\.sql\.streaming\.fileSource\.schema\.forceNullable", "true", _LOSES_DATA),
+    (r"spark\.sql\.streaming\.schemaInference", "false", "schemas are declared, never guessed"),
+    (
+        r"spark\.sql\.ansi\.enabled",
+        "true",
+        "without ANSI rules an overflow or a bad cast becomes a wrong value in silence",
+    ),
+    (
+        r"spark\.sql\.session\.timeZone",
+        "UTC",
+        "tables must not depend on the place where a job runs",
+    ),
+    (r"spark\.sql\.caseSensitive", "false", "column names differ by more than their case"),
+    (
+        r"spark\.sql\.variable\.substitute",
+        "false",
+        "Spark would put the environment's secrets into SQL text",
+    ),
+    (
+        r"spark\.databricks\.delta\.schema\.autoMerge\.enabled(ForWrites)?",
+        "false",
+        "schemas change by declaration only",
+    ),
+    (r"spark\.databricks\.delta\..*[vV]alidation.*", "true", _DELTA_CHECKS),
+    (r"spark\.databricks\.delta\.retentionDurationCheck\.enabled", "true", _DELTA_CHECKS),
+    (r"spark\.databricks\.delta\..*[uU]nsafe.*", "false", _DELTA_CHECKS),
+    (r"spark\.sql\.streaming\..*[uU]nsafe.*|spark\.sql\..*\.unsafe.*", "false", _LOSES_DATA),
+)
+_COMPILED = tuple((re.compile(key), value, reason) for key, value, reason in _RULES)
+
+
+def refusal(key: str, value: object) -> str | None:
+    """Why a config may not hold this setting; None when it may.
+
+    The reason names the value that is allowed, never the one that was given.
+    """
+    for pattern, only, reason in _COMPILED:
+        if pattern.fullmatch(key):
+            if only is None:
+                return f"refused: {reason}"
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            if re.fullmatch(only, text):
+                return None
+            # A plain word can be told; a pattern of class names is told by its reason.
+            allowed = f"only `{only}` is allowed: " if only.isalpha() else "refused: "
+            return f"{allowed}{reason}"
+    if _ALLOWED.fullmatch(key):
+        return None
+    return f"not a setting that a config may hold, which are {ALLOWED}"

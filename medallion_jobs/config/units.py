@@ -1,0 +1,71 @@
+"""Sizes and times as people write them: `10m`, `2g`, `10s`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+SIZE_PATTERN = r"^[1-9][0-9]*[bkmgtBKMGT]?$"
+TIME_PATTERN = r"^[1-9][0-9]*(ms|s|m|h|d)$"
+
+_BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_TIMES = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+# Spark keeps sizes in a signed 64-bit number and times in milliseconds, equally wide.
+_LARGEST = (1 << 63) - 1
+_LONGEST = timedelta(days=3650)
+
+
+def parse_size(size: object) -> int:
+    """Bytes from `1024`, `10m` or `2G`; k, m, g and t count by 1024.
+
+    Raises:
+        ValueError: it is no size, or zero, or more than Spark can count.
+    """
+    text = str(size) if isinstance(size, int) and not isinstance(size, bool) else size
+    if not isinstance(text, str) or not re.fullmatch(SIZE_PATTERN, text):
+        raise ValueError("not a size")
+    unit = text[-1].lower()
+    count = int(text[:-1]) * _BYTES[unit] if unit in _BYTES else int(text)
+    if count > _LARGEST:
+        raise ValueError("too large a size")
+    return count
+
+
+def format_size(count: int) -> str:
+    """The shortest text that `parse_size` reads as `count` bytes."""
+    for unit in ("t", "g", "m", "k"):
+        if count % _BYTES[unit] == 0:
+            return f"{count // _BYTES[unit]}{unit}"
+    return str(count)
+
+
+def parse_time(time: object) -> timedelta:
+    """A span of time from `500ms`, `10s`, `5m`, `2h` or `1d`.
+
+    Raises:
+        ValueError: it is no such text, or zero, or more than ten years.
+    """
+    if isinstance(time, timedelta):
+        time = format_time(time)
+    match = re.fullmatch(TIME_PATTERN, time) if isinstance(time, str) else None
+    if not match or not isinstance(time, str):
+        raise ValueError("not a time")
+    unit = match[1]
+    count = int(time.removesuffix(unit))
+    if count > _LONGEST // _TIMES[unit]:
+        raise ValueError("too long a time")
+    return count * _TIMES[unit]
+
+
+def format_time(time: timedelta) -> str:
+    """The shortest text that `parse_time` reads as `time`, to the millisecond."""
+    for unit in ("d", "h", "m", "s"):
+        if time % _TIMES[unit] == timedelta(0):
+            return f"{time // _TIMES[unit]}{unit}"
+    return f"{time // _TIMES['ms']}ms"

@@ -1,0 +1,126 @@
+"""YAML text to nodes with their lines; anything but plain data is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+from medallion_jobs.config.problems import Problem
+from medallion_jobs.config.tree import Node, Origin, Path, dotted
+
+MAX_BYTES = 1 << 20
+# Aliases are followed, so a few lines can stand for billions of values.
+_MAX_VALUES = 100_000
+_MAX_DEPTH = 40
+# The parser quotes single marks of YAML, which help, and names from the text, such as an
+# alias, which may be a secret that begins with `*`.
+_QUOTED = re.compile(r"'[^'<][^']+'")
+_TAG = "tag:yaml.org,2002:"
+_TEXT_TAGS = {_TAG + "str", _TAG + "timestamp", _TAG + "merge"}
+_OTHER_SCALARS = {_TAG + "int", _TAG + "float", _TAG + "bool", _TAG + "null"}
+
+
+class _TooMuchError(Exception):
+    """The text stands for more values, or deeper ones, than a config has use for."""
+
+
+def parse(
+    text: str, source: str, *, numbered: bool = True, path: Path = ()
+) -> tuple[Node | None, list[Problem]]:
+    """Read one YAML 1.2 document, or one value of `--set` and its like.
+
+    Args:
+        text: the document.
+        source: where it comes from, for the origin of each node.
+        numbered: give each node its line; without, origins have no line.
+        path: where in the config the document's root belongs.
+
+    Returns:
+        The root and the mistakes found. The root is None when the text cannot be read at all.
+    """
+    reader = _Reader(source, numbered)
+
+    def unreadable(what: str, line: int = 0) -> tuple[None, list[Problem]]:
+        return None, [Problem(reader.at_line(line), dotted(path), what)]
+
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        return unreadable("larger than 1 MiB, so it was not read")
+    try:
+        root = reader.yaml.compose(text)
+        if root is None:
+            return Node(None, reader.at_line(0)), []
+        return reader.convert(root, path, root.start_mark.line), reader.problems
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = " ".join(part for part in (error.context, error.problem) if part)
+        return unreadable(f"not YAML: {_QUOTED.sub('…', said)}", mark.line if mark else 0)
+    except YAMLError:
+        return unreadable("not YAML: it holds characters that YAML does not allow")
+    except (_TooMuchError, RecursionError):
+        return unreadable(
+            f"nested deeper than {_MAX_DEPTH} levels, or more than {_MAX_VALUES:,} values "
+            "once its aliases are followed"
+        )
+
+
+@dataclass
+class _Reader:
+    source: str
+    numbered: bool
+    problems: list[Problem] = field(default_factory=list)
+    values: int = 0
+
+    def __post_init__(self) -> None:
+        self.yaml = YAML(typ="safe", pure=True)
+
+    def at_line(self, line: int) -> Origin:
+        return Origin(self.source, line + 1 if self.numbered else None)
+
+    def refuse(self, line: int, path: Path, what: str, allowed: str = "") -> None:
+        self.problems.append(Problem(self.at_line(line), dotted(path), what, allowed=allowed))
+
+    def convert(self, node: Any, path: Path, line: int, depth: int = 0) -> Node:
+        """`line` is that of the node's key, which is where a reader looks for it."""
+        self.values += 1
+        if self.values > _MAX_VALUES or depth > _MAX_DEPTH:
+            raise _TooMuchError
+        tag = str(node.tag)
+        if isinstance(node, MappingNode) and tag == _TAG + "map":
+            return Node(self._mapping(node, path, depth), self.at_line(line))
+        if isinstance(node, SequenceNode) and tag == _TAG + "seq":
+            items = [
+                self.convert(item, (*path, at), item.start_mark.line, depth + 1)
+                for at, item in enumerate(node.value)
+            ]
+            return Node(items, self.at_line(line))
+        if tag in _TEXT_TAGS:
+            return Node(node.value, self.at_line(line))
+        if tag in _OTHER_SCALARS:
+            try:
+                return Node(self.yaml.constructor.construct_object(node), self.at_line(line))
+            except (ValueError, KeyError, IndexError):
+                self.refuse(line, path, f"not a !!{tag.removeprefix(_TAG)} as its tag says")
+                return Node(None, self.at_line(line))
+        # Not named: under a secret's key, what looks like a tag may be the secret itself.
+        self.refuse(line, path, "a tag (!…) is not allowed", "plain YAML values, no tags")
+        return Node(None, self.at_line(line))
+
+    def _mapping(self, node: Any, path: Path, depth: int) -> dict[str, Node]:
+        children: dict[str, Node] = {}
+        for key, value in node.value:
+            line = key.start_mark.line
+            if isinstance(key, MappingNode | SequenceNode):
+                self.refuse(line, path, "a mapping or list is used as a key", "text as the key")
+                continue
+            child = (*path, str(key.value))
+            if key.value in children:
+                first = children[key.value].origin
+                where = f", first at {first}" if self.numbered else ""
+                self.refuse(line, child, f"the key is there twice{where}", "each key once")
+            children[str(key.value)] = self.convert(value, child, line, depth + 1)
+        return children

@@ -1,0 +1,61 @@
+"""From whatever a query died of to an error that says what to do."""
+
+from __future__ import annotations
+
+import re
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from medallion_jobs.errors import DataError, MedallionError, TransientError
+
+_STORAGE = {
+    "No space left on device": "free some room",
+    "Disk quota exceeded": "free some room",
+    "Read-only file system": "make it writable",
+    "Permission denied": "make it writable for the user who runs the job",
+    "Input/output error": "look at the disk",
+}
+_PATH = re.compile(r"(?:file:)?(/[^\s:'\"]+)")
+
+
+def explain(table: str, failure: BaseException) -> MedallionError:
+    """The error to show for a query that failed.
+
+    A failing disk is worth a retry; what Spark says of data or logic is not; anything
+    else is a bug, and says so.
+    """
+    if isinstance(failure, MedallionError):
+        return failure
+    text = str(failure)
+    for symptom, mend in _STORAGE.items():
+        if symptom in text:
+            return TransientError(
+                f"{table}: the batch failed: {symptom}: {_path_near(text, symptom)}",
+                untouched="nothing of the batch is visible; it is done again at the next start",
+                next_step=f"{mend}, then run again",
+            )
+    if isinstance(failure, PySparkException | Py4JJavaError):
+        return DataError(
+            f"{table}: the batch failed: {root_cause(failure)}",
+            untouched="nothing of the batch is visible; it is done again at the next start",
+            next_step="mend what it names, then run again; `--log-level INFO` shows all of it",
+        )
+    return MedallionError(
+        f"{table}: a bug, not your data: {type(failure).__name__}: {failure}",
+        untouched="nothing of the batch is visible; it is done again at the next start",
+    )
+
+
+def root_cause(failure: BaseException) -> str:
+    """The root of a failure in one line: Spark wraps it several times, the last is the cause."""
+    told = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    roots = [line.removeprefix("Caused by: ") for line in told if line.startswith("Caused by: ")]
+    return ((roots or told or [type(failure).__name__])[-1 if roots else 0])[:500]
+
+
+def _path_near(text: str, symptom: str) -> str:
+    """The path in the line that has the symptom, or in any line."""
+    line = next(line for line in text.splitlines() if symptom in line)
+    found = _PATH.search(line) or _PATH.search(text)
+    return found.group(1) if found else line.strip()[:300]

@@ -1,0 +1,24 @@
+"""The feeds there are, by the pipeline they feed."""
+
+from __future__ import annotations
+
+from medallion_jobs.errors import UsageError
+from medallion_jobs.generator.feed import Feed
+from medallion_jobs.generator.sales import SalesFeed
+
+FEEDS: dict[str, Feed] = {feed.name: feed for feed in (SalesFeed(),)}
+
+
+def feed_for(pipeline: str) -> Feed:
+    """The feed of a pipeline.
+
+    Raises:
+        UsageError: the pipeline has none.
+    """
+    if pipeline not in FEEDS:
+        raise UsageError(
+            f"the pipeline {pipeline} has no generator; these have one: {', '.join(FEEDS)}",
+            untouched="nothing was written",
+            next_step="medallion generate --config conf/sales.yaml",
+        )
+    return FEEDS[pipeline]

@@ -1,0 +1,39 @@
+"""Puts a file into the landing folder: whole, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medallion_jobs.errors import UsageError
+
+
+def publish(folder: Path, name: str, content: bytes) -> bool:
+    """Writes the file under a hidden name and renames it, so that no reader sees a part of it.
+
+    A file that is there with the same bytes stays untouched (a rename would give it a new
+    modification time, and it would look like a new file).
+
+    Returns:
+        Whether it was written; False when it was there already.
+
+    Raises:
+        UsageError: a file of this name has other bytes; it stays as it is.
+        OSError: it could not be written; nothing is left behind.
+    """
+    final = folder / name
+    if final.exists():
+        if final.read_bytes() == content:
+            return False
+        raise UsageError(
+            f"{final} is there already, with other bytes than this seed gives",
+            untouched="that file is as it was; files written before it are whole",
+            next_step="medallion generate with another --seed or --now, or move the file away",
+        )
+    partial = folder / f".{name}.tmp"
+    try:
+        partial.write_bytes(content)
+        partial.rename(final)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return True

@@ -1,0 +1,91 @@
+"""One run of the generator: order, make and publish each file, then account for all."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from medallion_jobs.errors import MedallionError, TransientError, UsageError
+from medallion_jobs.generator.feed import Feed
+from medallion_jobs.generator.files import publish
+from medallion_jobs.generator.pace import Pace, Wait, wait_all
+from medallion_jobs.generator.plan import Plan
+from medallion_jobs.generator.summary import FileCounts, Summary
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def generate(
+    feed: Feed,
+    plan: Plan,
+    *,
+    landing: Path,
+    summaries: Path,
+    on_file: Callable[[FileCounts], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    wait: Wait = wait_all,
+) -> Summary:
+    """Writes the files of a plan.
+
+    Args:
+        feed: what to make.
+        plan: how much of it.
+        landing: the folder the pipeline reads; made when it is missing.
+        summaries: the folder for the summary; outside `landing`, so that nobody reads it as data.
+        on_file: told of each file once it is there.
+        clock: seconds that never go back.
+        wait: passes the time between files when the plan has a rate; may ask to stop.
+
+    Raises:
+        TransientError: no room left.
+        UsageError: the folder cannot be written, or holds a file of the same name with other
+            bytes.
+    """
+    files: list[FileCounts] = []
+    pace = Pace(plan, clock=clock, wait=wait)
+    try:
+        if plan.file_count:
+            landing.mkdir(parents=True, exist_ok=True)
+        for number in pace.numbers():
+            order = plan.order(number)
+            made = feed.make(order, plan.rng(feed.name, number))
+            written = publish(landing, made.name, made.content)
+            files.append(
+                FileCounts(
+                    name=made.name,
+                    lines=order.lines,
+                    counts=made.counts,
+                    new_column=made.new_column,
+                    already_there=not written,
+                )
+            )
+            if on_file:
+                on_file(files[-1])
+        summary = Summary(
+            feed=feed.name,
+            plan=plan,
+            kinds=feed.kinds,
+            files=tuple(files),
+            seconds=pace.elapsed,
+            behind_seconds=pace.behind,
+            stopped=pace.stopped,
+        )
+        summary.save(summaries)
+    except OSError as error:
+        raise _cannot_write(error, plan, files, landing) from error
+    return summary
+
+
+def _cannot_write(
+    error: OSError, plan: Plan, files: list[FileCounts], landing: Path
+) -> MedallionError:
+    again = f"--seed {plan.seed} --now {plan.now:%Y-%m-%dT%H:%M:%SZ}"
+    kind = TransientError if error.errno in _NO_ROOM else UsageError
+    return kind(
+        f"cannot write {error.filename or landing}: {error.strerror}",
+        untouched=f"the {len(files)} files made before are whole; their summary was not written",
+        next_step=f"make room or mend the folder, then the same command with {again}: "
+        "it goes on from there",
+    )

@@ -1,0 +1,86 @@
+"""Writes dimensions as Delta tables with delta-rs: no JVM needed."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from medallion_jobs.errors import TransientError, UsageError
+from medallion_jobs.generator.feed import Dimension
+from medallion_jobs.generator.made import MARK
+
+
+def seed(table: Path, dimension: Dimension) -> int:
+    """Makes the table, or adds the rows whose key it lacks; safe to repeat.
+
+    Rows that are there stay as they are, also when somebody altered them. When nothing is
+    missing, the table gets no new version.
+
+    Args:
+        table: the Delta table's folder; made when it is missing.
+        dimension: the rows wanted.
+
+    Returns:
+        How many rows were added.
+
+    Raises:
+        TransientError: another writer came first; nothing was added.
+        UsageError: the table cannot be read or written as it is; nothing was added.
+    """
+    try:
+        if not DeltaTable.is_deltatable(str(table)) and _create(table, dimension.rows):
+            return int(dimension.rows.num_rows)
+        # An insert-only MERGE, not an append: of two that run at once one is refused, where
+        # two appends would both win and leave each key twice.
+        merged = (
+            DeltaTable(table)
+            .merge(
+                dimension.rows,
+                predicate=f"existing.{dimension.key} = wanted.{dimension.key}",
+                source_alias="wanted",
+                target_alias="existing",
+            )
+            .when_not_matched_insert(
+                {column: f"wanted.{column}" for column in dimension.rows.column_names}
+            )
+            .execute()
+        )
+        return int(merged["num_target_rows_inserted"])
+    except CommitFailedError as error:
+        raise TransientError(
+            f"another writer changed {table} while {dimension.name} were being seeded",
+            untouched=f"this run added nothing to {table} and wrote no files",
+            next_step="the same command again",
+        ) from error
+    except (DeltaError, OSError) as error:
+        raise UsageError(
+            f"{dimension.name} could not be seeded at {table}: "
+            # delta-rs adds its own stack below the first line.
+            f"{str(error).strip().splitlines()[0]}",
+            untouched=f"{table} is as it was, and no files were written",
+            next_step="mend the table, or set another storage.root, and generate again",
+        ) from error
+
+
+def _create(table: Path, rows: pa.Table) -> bool:
+    """Makes the table beside its place and moves it there; False when the place is taken.
+
+    Of two `write_deltalake` calls that create one table at the same time both may win, with each
+    row twice; only one rename of a folder can.
+    """
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{table.name}.", dir=table.parent) as beside:
+        made = Path(beside) / table.name
+        write_deltalake(made, rows, commit_properties=CommitProperties(custom_metadata=dict(MARK)))
+        try:
+            made.rename(table)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+    return True

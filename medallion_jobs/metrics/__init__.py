@@ -1,0 +1,1 @@
+"""What jobs emit while they run."""

@@ -1,0 +1,48 @@
+"""Where things lie under `storage.root`, and what reads what.
+
+<layer>/<table>                            the tables
+_medallion/checkpoints/<layer>/<table>     a query's state (medallion_jobs.checkpoint)
+_medallion/ledger/<bronze table>           the files of a bronze table
+_medallion/quarantine/<layer>/<table>      what could not go on to a table
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medallion_jobs.config import Pipeline, TableRef
+
+
+def lake(config: Pipeline) -> Path:
+    """The folder of the layers."""
+    return config.state_path.parent
+
+
+def ledger(config: Pipeline, bronze_table: str) -> Path:
+    """The folder of a bronze table's ledger."""
+    return config.state_path / "ledger" / bronze_table
+
+
+def discovered(config: Pipeline, bronze_table: str) -> Path:
+    """The part of the ledger that the bronze query streams."""
+    return ledger(config, bronze_table) / "discovered"
+
+
+def quarantine(config: Pipeline, table: TableRef) -> Path:
+    """The quarantine of a table."""
+    return config.state_path / "quarantine" / table.layer / table.name
+
+
+def sources(config: Pipeline) -> dict[TableRef, Path]:
+    """By the table that a query writes, the Delta table that it streams; layer by layer."""
+    return {
+        **{TableRef("bronze", name): discovered(config, name) for name in config.bronze},
+        **{TableRef("silver", n): config.table_path(t.from_) for n, t in config.silver.items()},
+        **{TableRef("gold", n): config.table_path(t.from_) for n, t in config.gold.items()},
+    }
+
+
+def readers(config: Pipeline, table: TableRef) -> list[TableRef]:
+    """The tables whose queries read `table`, and those that read them, and so on."""
+    direct = [ref for ref, source in sources(config).items() if source == config.table_path(table)]
+    return [*direct, *(far for near in direct for far in readers(config, near))]

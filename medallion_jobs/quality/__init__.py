@@ -1,0 +1,1 @@
+"""Quality: what could not go on, and why."""

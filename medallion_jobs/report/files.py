@@ -1,0 +1,86 @@
+"""What became of each file that a bronze table has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from medallion_jobs.config import Pipeline
+from medallion_jobs.report.duck import connect, rows_of, views
+
+COLUMNS = (
+    "table_name",
+    "path",
+    "state",
+    "size",
+    "rows",
+    "rescued",
+    "bad",
+    "attempts",
+    "batch",
+    "generation",
+    "modified",
+    "discovered_at",
+    "updated_at",
+    "error",
+)
+SUMMARY_COLUMNS = ("table_name", "state", "files", "bytes", "rows", "rescued", "bad")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files to tell of; None stands for all.
+
+    Attributes:
+        since: discovered then or later.
+        path: a text that the path contains, or a pattern with `*`.
+    """
+
+    state: str | None = None
+    since: datetime | None = None
+    path: str | None = None
+
+
+def files(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
+    """One row a file, `COLUMNS`, oldest first."""
+    return _select(config, wanted, ", ".join(COLUMNS), "ORDER BY discovered_at, path")
+
+
+def summary(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
+    """One row a table and state, `SUMMARY_COLUMNS`."""
+    return _select(
+        config,
+        wanted,
+        "table_name, state, count(*), sum(size)::BIGINT, coalesce(sum(rows), 0)::BIGINT, "
+        "coalesce(sum(rescued), 0)::BIGINT, coalesce(sum(bad), 0)::BIGINT",
+        "GROUP BY table_name, state ORDER BY table_name, state",
+    )
+
+
+def _select(config: Pipeline, wanted: Wanted, columns: str, rest: str) -> list[tuple[object, ...]]:
+    conditions, values = _conditions(wanted)
+    ledgers = [
+        f"SELECT 'bronze.{name}' AS table_name, * FROM ({query})"  # noqa: S608
+        for (schema, name), query in views(config).items()
+        if schema == "ledger" and name in config.bronze
+    ]
+    if not ledgers:
+        return []
+    query = f"SELECT {columns} FROM ({' UNION ALL '.join(ledgers)})"  # noqa: S608
+    with connect() as duck:
+        return rows_of(duck.execute(f"{query} WHERE {conditions} {rest}", values))
+
+
+def _conditions(wanted: Wanted) -> tuple[str, Sequence[object]]:
+    conditions, values = ["true"], list[object]()
+    if wanted.state is not None:
+        conditions.append("state = ?")
+        values.append(wanted.state.upper())
+    if wanted.since is not None:
+        conditions.append("discovered_at >= ?")
+        values.append(wanted.since)
+    if wanted.path is not None:
+        conditions.append("path GLOB ?" if "*" in wanted.path else "contains(path, ?)")
+        values.append(wanted.path)
+    return " AND ".join(conditions), values

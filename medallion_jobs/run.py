@@ -1,0 +1,98 @@
+"""Running queries: which ones, once or for ever, on one session, to a clean end.
+
+The command line, the job files under spark-submit and the tests all come through `run`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from medallion_jobs import session
+from medallion_jobs.config import Pipeline, load
+from medallion_jobs.errors import MedallionError, TransientError
+from medallion_jobs.metrics.progress import Emit, Note, as_json
+from medallion_jobs.streams import StopSwitch, Stream, Supervisor
+
+Streams = Callable[[Pipeline], Sequence[Stream]]
+
+
+def run(
+    config: Pipeline, streams: Sequence[Stream], emit: Emit, *, continuous: float | None = None
+) -> None:
+    """Runs the queries to their end.
+
+    Args:
+        streams: in the order in which they are to run.
+        emit: is given every event, also from Spark's threads.
+        continuous: seconds between batches; None reads what is there and ends.
+
+    Raises:
+        MedallionError: a query was refused, or failed; its exit code tells which.
+    """
+    stop = StopSwitch()
+    supervisor = Supervisor(config.state_path, emit, stop)
+    with supervisor.admitted(streams) as running, _signals_flip(stop):
+        started = time.monotonic()
+        spark = session.build(config, short=continuous is None)
+        emit(Note("session", "ready", {"seconds": time.monotonic() - started}))
+        if continuous is None:
+            supervisor.run_once(running, spark)
+        else:
+            supervisor.run_continuously(running, spark, continuous)
+    if stop.is_flipped:
+        emit(Note("run", "stopped", {"why": stop.why}))
+        if continuous is None:
+            raise TransientError(
+                f"stopped before everything was read: {stop.why}",
+                untouched="every batch that was begun is either done or not visible",
+                next_step="run again to go on",
+            )
+
+
+@contextmanager
+def _signals_flip(stop: StopSwitch) -> Iterator[None]:
+    """SIGTERM and Ctrl-C ask for an end after the batch; a second Ctrl-C does not wait."""
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if stop.is_flipped and number == signal.SIGINT:
+            signal.default_int_handler(number, None)
+        stop.flip(signal.Signals(number).name)
+
+    # pyspark sets a handler of its own when it makes a context; ours has to stand after that.
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def submitted(streams: Streams) -> None:
+    """The main function of a job file: `spark-submit … JOB.py --config FILE [options]`."""
+    parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).name)
+    parser.add_argument("--config", "-c", type=Path, default=Path("conf/sales.yaml"))
+    parser.add_argument("--env", "-e", default=os.environ.get("MEDALLION_ENV"))
+    parser.add_argument("--set", action="append", default=[], metavar="DOTTED.PATH=VALUE")
+    parser.add_argument("--continuous", action="store_true", help="go on until stopped")
+    chosen = parser.parse_args()
+    try:
+        config = load(chosen.config, chosen.env, chosen.set).pipeline
+        interval = config.trigger.interval.total_seconds() if chosen.continuous else None
+        run(config, streams(config), _print, continuous=interval)
+    except MedallionError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (a job's own voice)
+        sys.exit(error.exit_code)
+
+
+def _print(event: object) -> None:
+    print(as_json(event), flush=True)  # type: ignore[arg-type]  # noqa: T201

@@ -1,0 +1,9 @@
+"""What Spark needs and pip does not bring: a Java runtime and Delta's jars.
+
+Standard library only: the set-up runs this before anything is installed.
+"""
+
+from medallion_jobs.runtime.jars import delta_jars
+from medallion_jobs.runtime.java import Java, find_java
+
+__all__ = ["Java", "delta_jars", "find_java"]

@@ -1,0 +1,72 @@
+"""Where fetched files are kept: outside the repository, shared by all clones of one user."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medallion_jobs.errors import UsageError
+
+INSTALLED_IN = Path(__file__).resolve().parents[2]  # the repository, or site-packages
+
+
+def cache_dir() -> Path:
+    """The folder for fetched files, made when it is missing.
+
+    `$MEDALLION_CACHE`, else `$XDG_CACHE_HOME/medallion_jobs`, else `~/.cache/medallion_jobs`.
+
+    Raises:
+        UsageError: the folder lies inside the repository, or cannot be made.
+    """
+    folder = _chosen().resolve()
+    if folder.is_relative_to(INSTALLED_IN):
+        raise UsageError(
+            f"the cache {folder} lies inside {INSTALLED_IN}",
+            untouched="nothing was written",
+            next_step="set MEDALLION_CACHE to a folder elsewhere, or unset it",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the cache {folder} cannot be made: {error.strerror}",
+            untouched="nothing was written",
+            next_step="set MEDALLION_CACHE to a folder that you may write",
+        ) from error
+    return folder
+
+
+def _chosen() -> Path:
+    named = os.environ.get("MEDALLION_CACHE")
+    if named:
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG rules say that a relative value is to be ignored.
+    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return root / "medallion_jobs"
+
+
+@contextmanager
+def locked(path: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[int]:
+    """Holds an exclusive lock on `path`, waiting for whoever has it; `tell` is told so.
+
+    Yields the lock's file descriptor: a child that is given it keeps the lock alive.
+    The system drops a lock whose holders are dead, so none is ever left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell(f"waiting for another start, which holds {from_home(path)}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle.fileno()
+
+
+def from_home(path: Path) -> str:
+    """`path` as people write it, with `~` for the home folder."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

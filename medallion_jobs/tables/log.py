@@ -1,0 +1,144 @@
+"""What a Delta table's log says, read without a JVM."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table's newest version as its log tells it.
+
+    Attributes:
+        id: the table's own id, made when it was created.
+        version: the newest version.
+    """
+
+    path: Path
+    id: str
+    version: int
+    _table: DeltaTable
+
+    def txn(self, app_id: str) -> int:
+        """The newest batch that `app_id` has written, or -1."""
+        version = self._table.transaction_version(app_id)
+        return -1 if version is None else version
+
+    @cached_property
+    def file_rows(self) -> list[int | None]:
+        """Rows of each data file; None where its writer kept no statistics."""
+        table = DeltaTable(self.path, version=self.version)
+        counts: list[int | None] = (
+            pa.table(table.get_add_actions(flatten=True)).column("num_records").to_pylist()
+        )
+        return counts
+
+    @property
+    def files(self) -> int:
+        """Data files in the table."""
+        return len(self.file_rows)
+
+    @property
+    def rows(self) -> int:
+        """Rows in the table, from the statistics in its log."""
+        return sum(count or 0 for count in self.file_rows)
+
+
+def snapshot(path: Path, version: int | None = None) -> Snapshot | None:
+    """The table at `path`, at its newest or the named version; None when there is none."""
+    try:
+        table = DeltaTable(path, version=version, without_files=True)
+    except TableNotFoundError:
+        return None
+    return Snapshot(path, str(table.metadata().id), table.version(), table)
+
+
+@dataclass(frozen=True)
+class Added:
+    """A data file that a commit added; `rows` is None where its writer kept no statistics."""
+
+    path: Path
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One version of a table, as its log file has it.
+
+    Attributes:
+        at_ms: when it was written, in milliseconds since 1970.
+        added: the data files that it added.
+        info: what the writer said of the commit and of itself (`commitInfo`).
+    """
+
+    version: int
+    at_ms: int
+    added: tuple[Added, ...]
+    info: Mapping[str, Any]
+    txns: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        """Rows that the commit wrote, by the writer's own count."""
+        return int(self.info.get("operationMetrics", {}).get("numOutputRows", 0))
+
+
+def commits(path: Path, since: int) -> Iterator[Commit]:
+    """A table's commits from version `since` on, oldest first.
+
+    Names are tried, not listed: a log may hold a month of commits.
+    """
+    version = since
+    while (log_file := _log_file(path, version)).exists():
+        yield _read_commit(path, log_file)
+        version += 1
+
+
+def commit_of(path: Path, app_id: str, batch: int) -> Commit | None:
+    """The commit by which `app_id` wrote `batch`, or None."""
+    there = snapshot(path)
+    version = there.version if there else -1
+    while version >= 0 and (log_file := _log_file(path, version)).exists():
+        commit = _read_commit(path, log_file)
+        written = commit.txns.get(app_id)
+        if written is not None and written <= batch:
+            return commit if written == batch else None
+        version -= 1
+    return None
+
+
+def _log_file(path: Path, version: int) -> Path:
+    return path / "_delta_log" / f"{version:020}.json"
+
+
+def _read_commit(path: Path, log_file: Path) -> Commit:
+    added: list[Added] = []
+    info: dict[str, Any] = {}
+    txns: dict[str, int] = {}
+    with log_file.open(encoding="utf-8") as lines:
+        for line in lines:
+            action = json.loads(line)
+            if add := action.get("add"):
+                rows = json.loads(add.get("stats") or "{}").get("numRecords")
+                added.append(Added(path / unquote(add["path"]), rows))
+            elif txn := action.get("txn"):
+                txns[txn["appId"]] = txn["version"]
+            elif said := action.get("commitInfo"):
+                info = said
+    return Commit(
+        version=int(log_file.stem),
+        at_ms=int(info.get("timestamp", 0)),
+        added=tuple(added),
+        info=info,
+        txns=txns,
+    )

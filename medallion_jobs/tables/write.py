@@ -1,0 +1,121 @@
+"""How jobs make and write Delta tables.
+
+Every write carries two things into the table's log: a transaction (application id and
+batch number), by which a batch that was written once is known for ever, and user metadata
+that names the query, batch and run behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medallion_jobs.config import TableRef
+from medallion_jobs.errors import UsageError
+from medallion_jobs.tables.log import commit_of, snapshot
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True)
+class Txn:
+    """Who writes.
+
+    Attributes:
+        app_id: query and generation, such as `silver.sales/v1`.
+        batch: the micro-batch; a later one has a larger number.
+        run_id: the run of the program, for whoever reads the table's history.
+    """
+
+    app_id: str
+    batch: int
+    run_id: str
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of Spark's Delta writer that put this into the log."""
+        said = {"query": self.app_id, "batch": self.batch, "run": self.run_id}
+        return {
+            "txnAppId": self.app_id,
+            "txnVersion": str(self.batch),
+            "userMetadata": json.dumps(said),
+        }
+
+
+def append(df: DataFrame, path: Path, txn: Txn) -> None:
+    """Adds rows, once: Delta drops a second write of the same transaction."""
+    df.write.format("delta").mode("append").options(**txn.options).save(str(path))
+
+
+def replace(df: DataFrame, path: Path, txn: Txn) -> None:
+    """Replaces all rows in one commit, once; older versions stay in the table's history."""
+    df.write.format("delta").mode("overwrite").options(**txn.options).save(str(path))
+
+
+def rows_written(path: Path, txn: Txn) -> int:
+    """Rows that a transaction wrote."""
+    commit = commit_of(path, txn.app_id, txn.batch)
+    return commit.rows if commit else 0
+
+
+def ensure(
+    spark: SparkSession,
+    ref: TableRef,
+    path: Path,
+    schema: StructType,
+    *,
+    comment: str,
+    properties: Mapping[str, str] | None = None,
+) -> None:
+    """Makes the table where there is none, and registers it as `layer.name`."""
+    create(spark, path, schema, comment=comment, properties=properties)
+    register(spark, ref, path)
+
+
+def create(
+    spark: SparkSession,
+    path: Path,
+    schema: StructType,
+    *,
+    comment: str,
+    properties: Mapping[str, str] | None = None,
+) -> None:
+    """Makes the table where there is none."""
+    from delta.tables import DeltaTable  # noqa: PLC0415 (imports pyspark)
+
+    if snapshot(path) is not None:
+        return
+    builder = DeltaTable.createIfNotExists(spark).location(str(path))
+    builder = builder.addColumns(schema).comment(comment)
+    for key, value in (properties or {}).items():
+        builder = builder.property(key, value)
+    builder.execute()
+
+
+def register(spark: SparkSession, ref: TableRef, path: Path) -> None:
+    """Registers an existing table in the session's catalog as `layer.name`."""
+    # A schema without a place of its own would leave a `spark-warehouse` folder behind.
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{ref.layer}` LOCATION {_text(path.parent)}")
+    spark.sql(
+        f"CREATE TABLE IF NOT EXISTS `{ref.layer}`.`{ref.name}` USING delta LOCATION {_text(path)}"
+    )
+
+
+def _text(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def require(name: str, path: Path) -> None:
+    """Raises UsageError when there is no table at `path`."""
+    if snapshot(path) is None:
+        raise UsageError(
+            f"there is no table {name} at {path}",
+            untouched="nothing was written",
+            next_step="run the layer that makes it first, or all: `medallion run`",
+        )

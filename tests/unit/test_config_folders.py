@@ -1,0 +1,64 @@
+"""Where tables and files may be: local folders that do not contain one another."""
+
+from pathlib import Path
+
+import pytest
+
+from medallion_jobs.config import ConfigError, Problem, load
+
+GOOD = """\
+pipeline: web
+bronze:
+  clicks:
+    source: {format: json, schema: user_id bigint}
+"""
+
+
+def only_problem(folder: Path, *overrides: str) -> Problem:
+    file = folder / "web.yaml"
+    file.write_text(GOOD)
+    with pytest.raises(ConfigError) as raised:
+        load(file, overrides=overrides, environ={})
+    (problem,) = raised.value.problems
+    return problem
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["s3a://bucket/lake", "hdfs://host/lake", "abfss://c@a/lake", "gs://b/lake", "dbfs:/lake"],
+)
+def test_only_local_folders_hold_tables(tmp_path: Path, uri: str) -> None:
+    problem = only_problem(tmp_path, f"storage.root={uri}")
+    assert "local folders only, in this version" in problem.what
+
+
+@pytest.mark.parametrize("uri", ["file://host/lake", "file:lake", "file:///lake?x", '"a\\0b"'])
+def test_a_folder_that_is_none_is_refused(tmp_path: Path, uri: str) -> None:
+    assert only_problem(tmp_path, f"landing.root={uri}").path == "landing.root"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told_at"),
+    [
+        (("storage.root=data", "landing.root=data"), "landing.root"),
+        (("storage.root=data", "landing.root=data/in"), "landing.root"),
+        (("storage.root=data/lake", "landing.root=file:{here}/data"), "landing.root"),
+        (("storage.root=x/../lake", "landing.root=lake/in"), "landing.root"),
+        (("bronze.clicks.source.path=lake/x",), "bronze.clicks.source.path"),
+    ],
+)
+def test_folders_may_not_contain_one_another(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: tuple[str, ...],
+    told_at: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    problem = only_problem(tmp_path, *(text.format(here=tmp_path) for text in overrides))
+    assert (problem.path, "contain one another" in problem.what) == (told_at, True)
+
+
+def test_folders_that_only_begin_alike_are_apart(tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(GOOD)
+    load(file, overrides=["storage.root=data", "landing.root=data2"], environ={})

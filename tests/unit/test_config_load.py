@@ -1,0 +1,186 @@
+"""Layers, origins and places of a config that holds no mistake."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from medallion_jobs.config import ConfigError, Pipeline, TableRef, load
+
+REPOSITORY = Path(__file__).parents[2]
+MINIMAL = """\
+pipeline: web
+bronze:
+  clicks:
+    source: {format: json, schema: user_id bigint}
+"""
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("conf")
+    (folder / "env").mkdir(parents=True)
+    (folder / "web.yaml").write_text(MINIMAL)
+    return folder
+
+
+def test_the_sales_pipeline_is_loaded() -> None:
+    pipeline = load(REPOSITORY / "conf" / "sales.yaml", environ={}).pipeline
+    silver, gold = pipeline.silver["sales"], pipeline.gold["sales_by_region_day"]
+    assert str(silver.from_) == "bronze.sales"
+    assert silver.lookups[0].table == TableRef("silver", "customers")
+    assert (silver.lookups[0].on, silver.lookups[0].take) == (("customer_id",), ("region",))
+    assert silver.lookups[0].how == "left"
+    assert list(silver.columns) == ["order_date", "load_time"]
+    assert silver.schema_.endswith("load_time timestamp not null")
+    assert gold.group_by == ("region", "order_date")
+    assert gold.measures == {"total_quantity": "sum(quantity)"}
+
+
+def test_defaults_hold_where_nothing_is_set(conf: Path) -> None:
+    pipeline = load(conf / "web.yaml", environ={}).pipeline
+    assert (pipeline.storage.root, pipeline.landing.root) == ("./lake", "./landing")
+    assert pipeline.spark.shuffle_partitions == 2
+    assert pipeline.trigger.interval == timedelta(seconds=10)
+    source = pipeline.bronze["clicks"].source
+    assert (source.max_files_per_trigger, source.max_bytes_per_trigger) == (1000, 1 << 30)
+
+
+def test_places_are_absolute(conf: Path, tmp_path: Path) -> None:
+    pipeline = load(
+        conf / "web.yaml", overrides=["storage.root=file:///data/my%20lake"], environ={}
+    ).pipeline
+    assert pipeline.table_path(TableRef("gold", "g")) == Path("/data/my lake/gold/g")
+    assert pipeline.state_path == Path("/data/my lake/_medallion")
+    assert pipeline.landing_path("clicks") == tmp_path.resolve() / "landing" / "clicks"
+    with pytest.raises(KeyError):
+        pipeline.landing_path("nobody")
+
+
+def test_a_source_may_have_its_own_folder(conf: Path, tmp_path: Path) -> None:
+    loaded = load(conf / "web.yaml", overrides=["bronze.clicks.source.path=in/here"], environ={})
+    assert loaded.pipeline.landing_path("clicks") == tmp_path.resolve() / "in" / "here"
+
+
+def test_each_layer_wins_over_those_before_it(conf: Path) -> None:
+    key = "spark.shuffle_partitions"
+    path, environ = conf / "web.yaml", {"MEDALLION__SPARK__SHUFFLE_PARTITIONS": "6"}
+
+    def seen(**more: object) -> tuple[int, str]:
+        loaded = load(path, **{"environ": {}, **more})  # type: ignore[arg-type]
+        return loaded.pipeline.spark.shuffle_partitions, str(loaded.origins[key])
+
+    assert seen() == (2, "default")
+    (conf / "base.yaml").write_text("# shared\nspark:\n  shuffle_partitions: 3\n")
+    assert seen() == (3, "conf/base.yaml:3")
+    path.write_text(MINIMAL + "spark: {shuffle_partitions: 4}\n")
+    assert seen() == (4, "conf/web.yaml:5")
+    (conf / "env" / "prod.yaml").write_text("spark:\n  shuffle_partitions: 5\n")
+    assert seen() == (4, "conf/web.yaml:5")
+    assert seen(env="prod") == (5, "conf/env/prod.yaml:2")
+    variable = "environment MEDALLION__SPARK__SHUFFLE_PARTITIONS"
+    assert seen(env="prod", environ=environ) == (6, variable)
+    assert seen(env="prod", environ=environ, overrides=[f"{key}=7", f"{key}=8"]) == (8, "--set")
+
+
+def test_layers_add_to_one_mapping(conf: Path) -> None:
+    (conf / "base.yaml").write_text("spark: {conf: {spark.sql.adaptive.enabled: false}}\n")
+    loaded = load(
+        conf / "web.yaml",
+        overrides=["spark.conf.spark.executor.cores=2", "spark.master=local[2]"],
+        environ={"MEDALLION__spark__CONF__SPARK.SQL.ADAPTIVE.ENABLED": "true"},
+    )
+    assert loaded.pipeline.spark.master == "local[2]"
+    assert loaded.pipeline.spark.conf == {
+        "spark.sql.adaptive.enabled": "true",
+        "spark.executor.cores": "2",
+    }
+
+
+def test_a_variable_finds_a_table_whatever_its_case(conf: Path) -> None:
+    (conf / "web.yaml").write_text(MINIMAL.replace("clicks", "webClicks"))
+    environ = {"MEDALLION__BRONZE__WEBCLICKS__SOURCE__MAX_BYTES_PER_TRIGGER": "2m"}
+    source = load(conf / "web.yaml", environ=environ).pipeline.bronze["webClicks"].source
+    assert source.max_bytes_per_trigger == 2 << 20
+
+
+def test_an_override_reaches_into_a_list(conf: Path) -> None:
+    loaded = load(
+        REPOSITORY / "conf" / "sales.yaml",
+        overrides=["silver.sales.lookups.0.how=inner"],
+        environ={},
+    )
+    assert loaded.pipeline.silver["sales"].lookups[0].how == "inner"
+    assert str(loaded.origins["silver.sales.lookups.0.how"]) == "--set"
+
+
+def test_the_process_environment_is_read_when_none_is_given(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDALLION__STORAGE__ROOT", "./elsewhere")
+    assert load(conf / "web.yaml").pipeline.storage.root == "./elsewhere"
+
+
+def test_base_yaml_itself_may_be_the_pipeline(conf: Path) -> None:
+    (conf / "base.yaml").write_text(MINIMAL)
+    assert load(conf / "base.yaml", environ={}).pipeline.pipeline == "web"
+
+
+def test_the_model_is_frozen(conf: Path) -> None:
+    pipeline = load(conf / "web.yaml", environ={}).pipeline
+    with pytest.raises(ValidationError):
+        pipeline.storage.root = "/x"
+
+
+def test_the_model_checks_references_without_the_loader() -> None:
+    with pytest.raises(ValidationError) as raised:
+        Pipeline.model_validate(
+            {"pipeline": "x", "gold": {"g": {"from": "silver.s", "group_by": [], "measures": {}}}}
+        )
+    places = {error["loc"] for error in raised.value.errors()}
+    assert places == {("gold", "g", key) for key in ("from", "group_by", "measures")}
+
+
+@pytest.mark.parametrize("env", ["prd", "nobody_at_all"])
+def test_a_missing_overlay_lists_those_that_are_there(conf: Path, env: str) -> None:
+    (conf / "env" / "prod.yaml").write_text("")
+    with pytest.raises(ConfigError) as raised:
+        load(conf / "web.yaml", env, environ={})
+    (problem,) = raised.value.problems
+    assert problem.origin.source == f"conf/env/{env}.yaml"
+    assert problem.allowed == "in conf/env: prod.yaml"
+    assert problem.nearest == ("prod.yaml" if env == "prd" else None)
+
+
+def test_a_missing_pipeline_lists_those_that_are_there(conf: Path) -> None:
+    (conf / "base.yaml").write_text("")
+    with pytest.raises(ConfigError) as raised:
+        load(conf / "wep.yaml", environ={})
+    (problem,) = raised.value.problems
+    assert (problem.allowed, problem.nearest) == ("in conf: web.yaml", "web.yaml")
+    with pytest.raises(ConfigError, match="no YAML file is there"):
+        load(Path("nowhere/web.yaml"), environ={})
+
+
+@pytest.mark.parametrize("env", ["../web", "a/b", "", "."])
+def test_an_overlay_is_named_by_a_word(conf: Path, env: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(conf / "web.yaml", env, environ={})
+    assert [str(problem.origin) for problem in raised.value.problems] == ["--env"]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"\xff\xfe", "UTF-8"), (b"- a\n", "mapping"), (b"x" * ((1 << 20) + 1), "1 MiB")],
+)
+def test_a_file_that_is_no_config_is_refused(conf: Path, content: bytes, what: str) -> None:
+    (conf / "web.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=what):
+        load(conf / "web.yaml", environ={})
+
+
+def test_a_folder_in_place_of_a_file_is_refused(conf: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(conf, environ={})
