@@ -8,8 +8,10 @@ Run by spark-submit (`spark-submit … medallion_jobs/bronze.py --config conf/sa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import autoloader, places, run, tables
@@ -56,7 +58,7 @@ class BronzeStream:
             ),
         )
 
-    def preflight(self) -> None:
+    def preflight(self, made: Collection[Path]) -> None:  # noqa: ARG002 (it reads files)
         autoloader.check_folder(self.config.landing_path(self.name))
 
     def prepare(self, spark: SparkSession) -> None:

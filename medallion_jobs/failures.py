@@ -39,7 +39,7 @@ def explain(table: str, failure: BaseException) -> MedallionError:
         return DataError(
             f"{table}: the batch failed: {root_cause(failure)}",
             untouched="nothing of the batch is visible; it is done again at the next start",
-            next_step="mend what it names, then run again; `--log-level INFO` shows all of it",
+            next_step="mend what it names, then run again (--log-level error shows all)",
         )
     return MedallionError(
         f"{table}: a bug, not your data: {type(failure).__name__}: {failure}",

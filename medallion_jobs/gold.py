@@ -8,7 +8,9 @@ Run by spark-submit (`spark-submit … medallion_jobs/gold.py --config conf/sale
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import aggregate, run, tables
@@ -57,11 +59,10 @@ class GoldStream:
             ),
         )
 
-    def preflight(self) -> None:
-        """All that gold needs is its source, which an earlier layer of this run may make."""
+    def preflight(self, made: Collection[Path]) -> None:
+        tables.require(self.claim.source, self.claim.source_path, made)
 
     def prepare(self, spark: SparkSession) -> None:
-        tables.require(self.claim.source, self.claim.source_path)
         source = spark.read.format("delta").load(str(self.claim.source_path))
         tables.ensure(
             spark,

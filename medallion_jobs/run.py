@@ -19,13 +19,19 @@ from medallion_jobs import session
 from medallion_jobs.config import Pipeline, load
 from medallion_jobs.errors import MedallionError, TransientError
 from medallion_jobs.metrics.progress import Emit, Note, as_json
-from medallion_jobs.streams import StopSwitch, Stream, Supervisor
+from medallion_jobs.streams import Stream
+from medallion_jobs.supervisor import StopSwitch, Supervisor
 
 Streams = Callable[[Pipeline], Sequence[Stream]]
 
 
 def run(
-    config: Pipeline, streams: Sequence[Stream], emit: Emit, *, continuous: float | None = None
+    config: Pipeline,
+    streams: Sequence[Stream],
+    emit: Emit,
+    *,
+    continuous: float | None = None,
+    log_level: str = "fatal",
 ) -> None:
     """Runs the queries to their end.
 
@@ -33,15 +39,17 @@ def run(
         streams: in the order in which they are to run.
         emit: is given every event, also from Spark's threads.
         continuous: seconds between batches; None reads what is there and ends.
+        log_level: what the JVM logs, where this process starts it.
 
     Raises:
         MedallionError: a query was refused, or failed; its exit code tells which.
     """
     stop = StopSwitch()
     supervisor = Supervisor(config.state_path, emit, stop)
-    with supervisor.admitted(streams) as running, _signals_flip(stop):
+    with supervisor.admitted(streams) as running, _signals_flip(stop) as take_signals:
         started = time.monotonic()
-        spark = session.build(config, short=continuous is None)
+        spark = session.build(config, short=continuous is None, log_level=log_level)
+        take_signals()
         emit(Note("session", "ready", {"seconds": time.monotonic() - started}))
         if continuous is None:
             supervisor.run_once(running, spark)
@@ -58,20 +66,26 @@ def run(
 
 
 @contextmanager
-def _signals_flip(stop: StopSwitch) -> Iterator[None]:
-    """SIGTERM and Ctrl-C ask for an end after the batch; a second Ctrl-C does not wait."""
+def _signals_flip(stop: StopSwitch) -> Iterator[Callable[[], None]]:
+    """SIGTERM and Ctrl-C ask for an end after the batch; a second Ctrl-C does not wait.
+
+    Yields a function that takes the signals once more: pyspark sets a handler of its own
+    when it makes a context, and that one would cancel the batch.
+    """
 
     def ask(number: int, _: FrameType | None) -> None:
         if stop.is_flipped and number == signal.SIGINT:
             signal.default_int_handler(number, None)
         stop.flip(signal.Signals(number).name)
 
-    # pyspark sets a handler of its own when it makes a context; ours has to stand after that.
+    def take() -> None:
+        for number in before:
+            signal.signal(number, ask)
+
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
-        signal.signal(number, ask)
+    take()
     try:
-        yield
+        yield take
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

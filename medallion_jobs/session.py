@@ -1,8 +1,8 @@
 """The one place where a Spark session is made: for a laptop, for Docker and for a cluster.
 
 What the user passes to spark-submit wins over the configuration, which wins over the
-defaults here. Two things are not open: the session's time zone is UTC and ANSI is on, since
-tables must not depend on the machine that made them.
+defaults here. A few settings are not open, since tables must not depend on the machine that
+made them: a session that has them otherwise is refused.
 """
 
 from __future__ import annotations
@@ -49,7 +49,14 @@ _COMMON = {
     # Nothing reads more than the newest few; the default keeps 100 a query on the heap.
     "spark.sql.streaming.numRecentProgressUpdates": "20",
     "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
+}
+# Under any other value, rows would be lost, moved to another day, or turned into nulls.
+_REQUIRED = {
+    "spark.sql.extensions": DELTA_EXTENSION,
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
 }
 # For a master in this process: small tables, few cores, nobody watching a UI.
 _LOCAL = {
@@ -61,17 +68,19 @@ _LOCAL = {
     "spark.driver.memory": "2g",
 }
 # A run over a few small batches is mostly class loading and compilation.
-_SHORT_RUN = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_SHORT_RUN = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+_LOGGING = Path(__file__).with_name("log4j2.properties")
 
 
-def build(config: Pipeline, *, short: bool = False) -> SparkSession:
+def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") -> SparkSession:
     """The session for a pipeline's jobs; an existing one is taken as it is.
 
     Args:
         short: the run will end soon; the JVM is tuned to start quickly.
+        log_level: what the JVM logs to stderr, where this process starts it.
 
     Raises:
-        UsageError: no Java, or a session that does not carry Delta.
+        UsageError: no Java, or a session under which tables would come out wrong.
         TransientError: the Delta jars had to be fetched and could not be.
     """
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
@@ -82,18 +91,28 @@ def build(config: Pipeline, *, short: bool = False) -> SparkSession:
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     conf = SparkConf()
-    for key, value in _wanted(
-        config, str(conf.get("spark.master", "") or ""), submitted, short
-    ).items():
+    defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
+    own = {} if submitted else _own_jvm(defaults["spark.master"], short, log_level)
+    for key, value in {**defaults, **own}.items():
         conf.setIfMissing(key, value)
     spark = SparkSession.builder.config(conf=conf).getOrCreate()
-    if DELTA_EXTENSION not in str(spark.conf.get("spark.sql.extensions", "")):
-        raise UsageError(
-            "the Spark session that runs already has no Delta extension",
-            untouched="nothing was started",
-            next_step=f"start it with spark.sql.extensions={DELTA_EXTENSION}",
-        )
+    _refuse_unsafe(spark)
     return spark
+
+
+def _refuse_unsafe(spark: SparkSession) -> None:
+    """Refuses a session under which tables would come out wrong without a word."""
+    wrong = [
+        f"{key} is {spark.conf.get(key, 'not set')}, and has to be {wanted}"
+        for key, wanted in _REQUIRED.items()
+        if wanted not in str(spark.conf.get(key, "")).split(",")
+    ]
+    if wrong:
+        raise UsageError(
+            "this Spark session would make wrong tables:\n  " + "\n  ".join(wrong),
+            untouched="nothing was started",
+            next_step="leave these settings out where the session is made, or set them so",
+        )
 
 
 def _prepare_own_jvm() -> None:
@@ -104,34 +123,35 @@ def _prepare_own_jvm() -> None:
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 
 
-def _wanted(
-    config: Pipeline, submitted_master: str, submitted: bool, short: bool
-) -> Mapping[str, str]:
+def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
+    """What we want of the session where the user has not said otherwise."""
     master = submitted_master or config.spark.master or "local[*]"
-    wanted = {
+    if master.startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    memory = config.spark.driver_memory
+    return {
         **_COMMON,
         "spark.app.name": f"medallion {config.pipeline}",
         "spark.master": master,
         "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
         **(_LOCAL if master.startswith("local") else {}),
+        **({"spark.driver.memory": memory} if memory else {}),
         **config.spark.conf,
     }
-    if config.spark.driver_memory:
-        wanted["spark.driver.memory"] = config.spark.driver_memory
-    if master.startswith("local"):
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    if not submitted:
-        jars = [str(jar) for jar in delta_jars()]
-        # On the class path, not as `spark.jars`: those go to a loader of their own, which
-        # neither the JVM's class archive nor its early compilation covers.
-        wanted["spark.driver.extraClassPath"] = os.pathsep.join(jars)
-        if not master.startswith("local"):
-            wanted["spark.jars"] = ",".join(jars)
-        if short:
-            wanted["spark.driver.extraJavaOptions"] = _SHORT_RUN
-    return wanted
 
 
-def job_folder() -> Path:
-    """Where the job files lie that spark-submit takes."""
-    return Path(__file__).parent
+def _own_jvm(master: str, short: bool, log_level: str) -> Mapping[str, str]:
+    """What only whoever starts the JVM can set: class path and JVM options."""
+    jars = [str(jar) for jar in delta_jars()]
+    options = [
+        f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+        f"-Dmedallion.log.level={log_level}",
+        *(_SHORT_RUN if short else []),
+    ]
+    return {
+        # Not as `spark.jars`: that loader starts slower, and executors in this process
+        # share the driver's class path.
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.extraJavaOptions": " ".join(options),
+        **({} if master.startswith("local") else {"spark.jars": ",".join(jars)}),
+    }

@@ -8,7 +8,9 @@ Run by spark-submit (`spark-submit … medallion_jobs/silver.py --config conf/sa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation
@@ -58,12 +60,12 @@ class SilverStream:
             ),
         )
 
-    def preflight(self) -> None:
+    def preflight(self, made: Collection[Path]) -> None:
+        tables.require(self.claim.source, self.claim.source_path, made)
         for one in self.table.lookups:
             lookup.check_dimension(one, self.config.table_path(one.table))
 
     def prepare(self, spark: SparkSession) -> None:
-        tables.require(self.claim.source, self.claim.source_path)
         for one in self.table.lookups:
             tables.register(spark, one.table, self.config.table_path(one.table))
         tables.ensure(

@@ -44,7 +44,8 @@ def scan(folder: Path) -> Iterator[Found]:
     """Every regular file below `folder`, hidden and temporary ones left out.
 
     Hidden is what Spark and Hadoop hold for hidden: a name that begins with `.` or `_`.
-    Symbolic links are not followed, and devices and pipes are no files.
+    Symbolic links are not followed, and devices and pipes are no files. What is taken away
+    while the folder is listed is left out.
 
     Raises:
         UsageError: there is no such folder.
@@ -52,15 +53,26 @@ def scan(folder: Path) -> Iterator[Found]:
     check_folder(folder)
     waiting = [folder]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        try:
+            entries = os.scandir(waiting.pop())
+        except FileNotFoundError:
+            continue
+        with entries:
             for entry in entries:
                 if entry.name.startswith((".", "_")):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(Path(entry.path))
-                elif entry.is_file(follow_symlinks=False):
-                    stat = entry.stat(follow_symlinks=False)
-                    yield Found(stat.st_mtime_ns // 1000, to_uri(entry.path), stat.st_size)
+                elif entry.is_file(follow_symlinks=False) and (found := _found(entry)):
+                    yield found
+
+
+def _found(entry: os.DirEntry[str]) -> Found | None:
+    try:
+        stat = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return Found(stat.st_mtime_ns // 1000, to_uri(entry.path), stat.st_size)
 
 
 def to_uri(path: str) -> str:

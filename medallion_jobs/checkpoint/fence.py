@@ -75,6 +75,7 @@ def check(home: Home, claim: Claim) -> Passage:
     if manifest is None:
         _check_untouched(home, claim, target)
         manifest = manifests.first(home)
+    _check_newest(home, claim, manifest, target)
     current = manifest.current
     checkpoint = home.checkpoint(current.number)
     written = target.txn(checkpoint.app_id) if target else -1
@@ -95,18 +96,30 @@ def check(home: Home, claim: Claim) -> Passage:
 
 def _check_untouched(home: Home, claim: Claim, target: Snapshot | None) -> None:
     """No manifest: then there must be no checkpoint and no row either."""
-    leftovers = [p.name for p in home.path.glob("v*")]
-    if leftovers:
+    if home.generations:
+        remain = ", ".join(f"v{number}" for number in home.generations)
         raise _refusal(
-            claim,
-            f"its manifest is gone, but checkpoints remain ({', '.join(sorted(leftovers))}): "
-            f"{home.manifest}",
+            claim, f"its manifest is gone, but checkpoints remain ({remain}): {home.manifest}"
         )
     if target and target.rows:
         raise _refusal(
             claim,
             f"its table has {target.rows:,} rows, but its checkpoint is gone "
             f"(no {home.manifest}): the query would read everything again and double them",
+        )
+
+
+def _check_newest(home: Home, claim: Claim, manifest: Manifest, target: Snapshot | None) -> None:
+    """No generation may have run that the manifest does not know of."""
+    known = max(one.number for one in manifest.generations)
+    ran = max([0, *home.generations])
+    if target and target.txn(home.checkpoint(known + 1).app_id) >= 0:
+        ran = max(ran, known + 1)
+    if ran > known:
+        raise _refusal(
+            claim,
+            f"its manifest knows of no generation after v{known}, but v{ran} has run: "
+            f"an older manifest was put back",
         )
 
 

@@ -88,6 +88,12 @@ class Home:
     def stop(self) -> Path:
         return self.path / "stop"
 
+    @property
+    def generations(self) -> list[int]:
+        """The generations whose checkpoint lies there, whatever the manifest says."""
+        names = (folder.name.removeprefix("v") for folder in self.path.glob("v*"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
     def checkpoint(self, generation: int) -> Checkpoint:
         return Checkpoint(self.path / f"v{generation}", f"{self.ref}/v{generation}")
 

@@ -29,8 +29,11 @@ HEARTBEAT_SECONDS = 5.0
 # enough for a stop-the-world pause or a network hiccup, short enough for a night shift.
 DEAD_AFTER_SECONDS = 60.0
 _JVM_PATIENCE_SECONDS = 60.0
-# The text is padded to one size, so that a write of it is never seen half done.
-_TEXT_SIZE = 2048
+# The text is padded to one size, so that a write of it is never seen half done and leaves
+# nothing of an older one behind. The command is cut so that it always fits, although JSON
+# may take twelve bytes for one character.
+_TEXT_SIZE = 4096
+_COMMAND_LENGTH = 250
 
 
 class Lock:
@@ -57,7 +60,7 @@ class Lock:
             "host": socket.gethostname(),
             "user": getpass.getuser(),
             "since": _now(),
-            "command": " ".join(sys.argv),
+            "command": " ".join(sys.argv)[:_COMMAND_LENGTH],
         }
         self._released = threading.Event()
         self._beat()

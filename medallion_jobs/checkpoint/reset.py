@@ -8,11 +8,13 @@ replace the table's rows in their first batch, so whatever reads them has to beg
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from medallion_jobs.checkpoint import manifest as manifests
 from medallion_jobs.checkpoint.home import Home
 from medallion_jobs.checkpoint.manifest import Manifest
 from medallion_jobs.errors import Refused
+from medallion_jobs.tables import snapshot
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,17 @@ class Reset:
         manifests.write(self.home, kept.opening(self.after, reason))
 
 
-def plan(home: Home) -> Reset:
-    """What resetting this query would do; reads only."""
+def plan(home: Home, table: Path) -> Reset:
+    """What resetting the query that writes `table` would do; reads only."""
     kept = _manifest_if_readable(home)
-    before = max([kept.current.number if kept else 0, *_folders(home)])
-    return Reset(home, before, max(before, 1) + 1, kept)
+    before = max([kept.current.number if kept else 0, *home.generations])
+    after = max(before, 1) + 1
+    # Where manifest and checkpoints are gone, the table still tells which numbers were used:
+    # with one of those, Delta would drop the first batches as written before.
+    target = snapshot(table)
+    while target and target.txn(home.checkpoint(after).app_id) >= 0:
+        after += 1
+    return Reset(home, before, after, kept)
 
 
 def _manifest_if_readable(home: Home) -> Manifest | None:
@@ -55,9 +63,3 @@ def _manifest_if_readable(home: Home) -> Manifest | None:
         return manifests.read(home)
     except Refused:
         return None
-
-
-def _folders(home: Home) -> list[int]:
-    """Generations whose checkpoint lies there, whatever the manifest says."""
-    names = (folder.name.removeprefix("v") for folder in home.path.glob("v*"))
-    return [int(name) for name in names if name.isdigit()]

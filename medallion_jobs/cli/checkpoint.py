@@ -114,9 +114,11 @@ def reset(
     homes = [Home.of(pipeline.state_path, one) for one in (ref, *also)]
     with ExitStack() as held:
         for home in homes:
-            held.enter_context(Lock(home.lock, str(home.ref)))
+            # Where there is no state, nobody runs, and showing must not make any.
+            if yes or home.path.exists():
+                held.enter_context(Lock(home.lock, str(home.ref)))
         for home in homes:
-            one = plan(home)
+            one = plan(home, pipeline.table_path(home.ref))
             was = f"v{one.before}" if one.before else "none"
             typer.echo(f"{home.ref}: generation {was} -> v{one.after}; the next start {one.effect}")
             if yes:

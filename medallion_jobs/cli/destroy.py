@@ -44,7 +44,7 @@ def destroy(
         else:
             for path in doomed:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            _prune(pipeline)
+            _prune(pipeline, doomed)
             typer.echo(f"removed {len(doomed)} files and folders", err=True)
 
 
@@ -82,14 +82,15 @@ def _generated(pipeline: Pipeline) -> list[Path]:
     ]
 
 
-def _prune(pipeline: Pipeline) -> None:
-    """Removes folders that are empty now, from the deepest up."""
+def _prune(pipeline: Pipeline, removed: list[Path]) -> None:
+    """Removes the folders that this emptied, up to the roots; others may be empty for a reason."""
     from medallion_jobs import places  # noqa: PLC0415
     from medallion_jobs.config.names import local_folder  # noqa: PLC0415
 
     roots = [places.lake(pipeline), local_folder(pipeline.landing.root)]
-    for root in roots:
-        folders = sorted((f for f in root.rglob("*") if f.is_dir()), reverse=True)
-        for folder in [*folders, root]:
+    for path in removed:
+        for folder in path.parents:
+            if not any(folder.is_relative_to(root) for root in roots):
+                break
             if folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()

@@ -35,6 +35,15 @@ class Progress(str, Enum):
     JSON = "json"
 
 
+class LogLevel(str, Enum):
+    """What Spark logs."""
+
+    FATAL = "fatal"
+    ERROR = "error"
+    WARN = "warn"
+    INFO = "info"
+
+
 def run(
     layer: Annotated[Layers, typer.Argument(help="Which layer.")] = Layers.ALL,
     *,
@@ -55,6 +64,9 @@ def run(
         Progress,
         typer.Option(help="auto: live in a terminal, JSON lines on stdout otherwise."),
     ] = Progress.AUTO,
+    log_level: Annotated[
+        LogLevel, typer.Option(help="What Spark logs to stderr, besides our own lines.")
+    ] = LogLevel.FATAL,
 ) -> None:
     """Run one layer, or all on one Spark session."""
     if once and continuous:
@@ -75,7 +87,7 @@ def run(
     seconds = pipeline.trigger.interval.total_seconds() if continuous else None
     how = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
     with shown(how if progress is Progress.AUTO else progress.value) as emit:
-        run_streams(pipeline, streams, emit, continuous=seconds)
+        run_streams(pipeline, streams, emit, continuous=seconds, log_level=log_level.value)
 
 
 def _streams(pipeline: Pipeline, layer: Layers) -> list[Stream]:

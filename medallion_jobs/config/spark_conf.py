@@ -62,7 +62,6 @@ _RULES: tuple[tuple[str, str | None, str], ...] = (
         f"{_LOADS_CODE}; only Spark's own state stores may be named",
     ),
     (r"spark\.(?!kubernetes\.).*([cC]lass(es|Name)?|[sS]erializer)", None, _LOADS_CODE),
-    (r"spark\.(delta|databricks\.delta|sql)\..*[lL]ogStore.*", None, _LOADS_CODE),
     (r"spark\.sql\.streaming\.checkpointLocation", None, _CHECKPOINTS),
     (
         r"spark\.sql\.streaming\.checkpoint\.verify.*",
@@ -75,7 +74,6 @@ _RULES: tuple[tuple[str, str | None, str], ...] = (
         "false",
         "a second start would stop the first in the midst of a batch",
     ),
-    (r"spark\.sql\.files\.ignore(MissingFiles|CorruptFiles)", "false", _LOSES_DATA),
     (r"spark\.sql\..*\.ignore(MissingFiles|CorruptFiles)", "false", _LOSES_DATA),
     (r"spark\.sql\.streaming\.fileSource\.schema\.forceNullable", "true", _LOSES_DATA),
     (r"spark\.sql\.streaming\.schemaInference", "false", "schemas are declared, never guessed"),
@@ -103,7 +101,6 @@ _RULES: tuple[tuple[str, str | None, str], ...] = (
     (r"spark\.databricks\.delta\..*[vV]alidation.*", "true", _DELTA_CHECKS),
     (r"spark\.databricks\.delta\.retentionDurationCheck\.enabled", "true", _DELTA_CHECKS),
     (r"spark\.databricks\.delta\..*[uU]nsafe.*", "false", _DELTA_CHECKS),
-    (r"spark\.sql\.streaming\..*[uU]nsafe.*|spark\.sql\..*\.unsafe.*", "false", _LOSES_DATA),
 )
 _COMPILED = tuple((re.compile(key), value, reason) for key, value, reason in _RULES)
 

@@ -57,7 +57,7 @@ class Snapshot:
 def snapshot(path: Path, version: int | None = None) -> Snapshot | None:
     """The table at `path`, at its newest or the named version; None when there is none."""
     try:
-        table = DeltaTable(path, version=version, without_files=True)
+        table = DeltaTable(path, version=version)
     except TableNotFoundError:
         return None
     return Snapshot(path, str(table.metadata().id), table.version(), table)

@@ -8,7 +8,7 @@ that names the query, batch and run behind it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,11 +111,11 @@ def _text(path: Path) -> str:
     return f"'{escaped}'"
 
 
-def require(name: str, path: Path) -> None:
-    """Raises UsageError when there is no table at `path`."""
-    if snapshot(path) is None:
+def require(name: str, path: Path, made: Collection[Path] = ()) -> None:
+    """Raises UsageError when there is no table at `path` and none of `made` is to be it."""
+    if path not in made and snapshot(path) is None:
         raise UsageError(
             f"there is no table {name} at {path}",
-            untouched="nothing was written",
+            untouched="nothing was started",
             next_step="run the layer that makes it first, or all: `medallion run`",
         )

@@ -32,7 +32,7 @@ def test_only_local_folders_hold_tables(tmp_path: Path, uri: str) -> None:
     assert "local folders only, in this version" in problem.what
 
 
-@pytest.mark.parametrize("uri", ["file://host/lake", "file:lake", "file:///lake?x", '"a\\0b"'])
+@pytest.mark.parametrize("uri", ["file://host/lake", "file:lake", "file:///lake?x", '"a\\nb"'])
 def test_a_folder_that_is_none_is_refused(tmp_path: Path, uri: str) -> None:
     assert only_problem(tmp_path, f"landing.root={uri}").path == "landing.root"
 

@@ -106,6 +106,11 @@ def test_a_variable_finds_a_table_whatever_its_case(conf: Path) -> None:
     assert source.max_bytes_per_trigger == 2 << 20
 
 
+def test_a_variable_for_one_key_wins_over_one_for_the_mapping(conf: Path) -> None:
+    environ = {"MEDALLION__SPARK__MASTER": "local[3]", "MEDALLION__SPARK": "{master: yarn}"}
+    assert load(conf / "web.yaml", environ=environ).pipeline.spark.master == "local[3]"
+
+
 def test_an_override_reaches_into_a_list(conf: Path) -> None:
     loaded = load(
         REPOSITORY / "conf" / "sales.yaml",
@@ -126,6 +131,9 @@ def test_the_process_environment_is_read_when_none_is_given(
 def test_base_yaml_itself_may_be_the_pipeline(conf: Path) -> None:
     (conf / "base.yaml").write_text(MINIMAL)
     assert load(conf / "base.yaml", environ={}).pipeline.pipeline == "web"
+    (conf / "base.yaml").write_text(MINIMAL + "pipeline: twice\n")
+    with pytest.raises(ConfigError, match="1 mistake"):
+        load(conf / "base.yaml", environ={})
 
 
 def test_the_model_is_frozen(conf: Path) -> None:

@@ -42,6 +42,7 @@ HOSTILE = {
     "spark.hadoop.fs.s3a.aws.credentials.provider": "evil.Provider",
     "spark.delta.logStore.class": "evil.LogStore",
     "spark.delta.logStore.s3a.impl": "evil.LogStore",
+    "spark.yarn.keytab": "someone.keytab",
     "spark.yarn.jars": "evil.jar",
     "spark.yarn.archive": "evil.zip",
     "spark.yarn.dist.files": "secrets.txt",
@@ -64,6 +65,9 @@ HARMFUL = {
     "spark.sql.session.timeZone": "Europe/Berlin",
     "spark.sql.files.ignoreMissingFiles": "true",
     "spark.sql.files.ignoreCorruptFiles": "true",
+    "spark.sql.sources.x.ignoreMissingFiles": "true",
+    "spark.databricks.delta.streaming.unsafeReadOnIncompatibleColumnMappingSchemaChanges"
+    ".enabled": "true",
     "spark.sql.streaming.checkpointLocation": "cp",
     "spark.sql.streaming.stopActiveRunOnRestart": "true",
     "spark.sql.streaming.forceDeleteTempCheckpointLocation": "true",
@@ -113,6 +117,19 @@ def test_a_setting_that_could_do_harm_is_refused(key: str, value: str) -> None:
 @pytest.mark.parametrize(("key", "value"), HARMLESS.items())
 def test_a_harmless_setting_may_be_held(key: str, value: str) -> None:
     assert refusal(key, value) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("spark.master", "write it as spark.master in the config"),
+        ("spark.app.name", "named after the pipeline"),
+        ("spark.jars.packages", "load code"),
+        ("spark.ui.port", "not a setting that a config may hold"),
+    ],
+)
+def test_a_refusal_gives_its_own_reason(key: str, reason: str) -> None:
+    assert reason in (refusal(key, "x") or "")
 
 
 def test_a_refused_setting_is_told_by_name_with_its_reason(tmp_path: Path) -> None:

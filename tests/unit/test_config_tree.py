@@ -79,10 +79,10 @@ def test_merging_with_nothing_or_with_itself_changes_nothing(data: Any) -> None:
     assert plain(merge(tree, tree)) == data
 
 
-@given(MAPPINGS, MAPPINGS, MAPPINGS)
-def test_layers_may_be_merged_from_either_end(one: Any, two: Any, three: Any) -> None:
-    a, b, c = node(one, LOWER), node(two, UPPER), node(three, Origin("top", 3))
-    assert plain(merge(merge(a, b), c)) == plain(merge(a, merge(b, c)))
+def test_a_scalar_between_two_mappings_cuts_off_the_lower_one() -> None:
+    layers = [node(data, LOWER) for data in ({"a": {"x": 1}}, {"a": None}, {"a": {"y": 2}})]
+    merged = merge(merge(layers[0], layers[1]), layers[2])
+    assert plain(merged) == {"a": {"y": 2}}
 
 
 def test_a_value_keeps_the_origin_of_the_layer_that_set_it() -> None:

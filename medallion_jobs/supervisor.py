@@ -1,0 +1,289 @@
+"""Starts queries behind the fence, runs their batches, waits, and stops them.
+
+What is the same for all jobs: the lock, the fence, the manifest, exactly-once numbering, the
+stop after a batch, and the failure that is told by the table's name and its cause.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medallion_jobs import checkpoint
+from medallion_jobs.checkpoint import Binding, Home, Lock, Passage, manifest, position
+from medallion_jobs.failures import explain
+from medallion_jobs.metrics.progress import BatchDone, Emit, Note
+from medallion_jobs.streams import Batch, Stream
+from medallion_jobs.tables import Txn, snapshot
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+    from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+    from medallion_jobs.config import TableRef
+
+# How long a stop waits for the batch under way before it interrupts it. An interrupted
+# batch is only redone; a container's grace period is 30 s unless told otherwise.
+STOP_PATIENCE_SECONDS = 25.0
+_GLANCE_SECONDS = 0.1
+
+
+class StopSwitch:
+    """Asks running queries to end after their batch; safe to flip from a signal handler."""
+
+    def __init__(self) -> None:
+        self._flipped = threading.Event()
+        self.why = ""
+
+    def flip(self, why: str) -> None:
+        self.why = self.why or why
+        self._flipped.set()
+
+    @property
+    def is_flipped(self) -> bool:
+        return self._flipped.is_set()
+
+    def wait(self, seconds: float) -> None:
+        self._flipped.wait(seconds)
+
+
+class _StoppedBetweenBatchesError(Exception):
+    """Ends a query where it is safe: its last batch is noted, its next one has not begun."""
+
+
+@dataclass
+class Running:
+    """A query that may start, runs, or has run.
+
+    Attributes:
+        raised: what its batch function raised; Spark itself hands back only a text.
+        interrupted: it was stopped in the midst of a batch, which is then redone.
+    """
+
+    stream: Stream
+    home: Home
+    passage: Passage
+    lock: Lock
+    query: StreamingQuery | None = None
+    raised: BaseException | None = None
+    interrupted: bool = False
+
+    @property
+    def ref(self) -> TableRef:
+        return self.stream.claim.ref
+
+    @property
+    def is_active(self) -> bool:
+        return self.query is not None and self.query.isActive
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What it died of, if it did; being stopped is no failure."""
+        if self.is_active or self.interrupted:
+            return None
+        if isinstance(self.raised, _StoppedBetweenBatchesError):
+            return None
+        return self.raised or (self.query.exception() if self.query else None)
+
+
+class Supervisor:
+    """Runs streams on one Spark session."""
+
+    def __init__(self, state: Path, emit: Emit, stop: StopSwitch) -> None:
+        self._state = state
+        self._emit = emit
+        self._stop = stop
+        self._run_id = uuid.uuid4().hex[:12]
+
+    @contextmanager
+    def admitted(self, streams: Sequence[Stream]) -> Iterator[list[Running]]:
+        """Takes every lock and passes every fence, before a JVM is started.
+
+        Raises:
+            MedallionError: something that a query needs is missing.
+            LockHeld: one of the queries runs already.
+            Refused: starting one of them would write wrong tables.
+        """
+        made = {stream.claim.target_path for stream in streams}
+        for stream in streams:
+            stream.preflight(made)
+        with ExitStack() as held:
+            yield [self._admit(stream, held) for stream in streams]
+
+    def _admit(self, stream: Stream, held: ExitStack) -> Running:
+        claim = stream.claim
+        home = Home.of(self._state, claim.ref)
+        lock = held.enter_context(Lock(home.lock, str(claim.ref)))
+        home.stop.unlink(missing_ok=True)
+        if lock.took_over:
+            self._note(claim.ref, "took over from a run that died", lock.took_over["since"])
+        passage = checkpoint.check(home, claim)
+        for leftover in passage.repaired:
+            self._note(claim.ref, "removed what a cut-off first batch left", leftover)
+        if passage.changed:
+            self._note(claim.ref, "new logic from this run on", ", ".join(passage.changed))
+        return Running(stream, home, passage, lock)
+
+    def run_once(self, running: Sequence[Running], spark: SparkSession) -> None:
+        """Everything that is there, one query after the other.
+
+        Raises:
+            MedallionError: a query failed; those after it were not started.
+        """
+        self._enter(running, spark)
+        with self._stopping_at_the_end(running):
+            for one in running:
+                if self._stop.is_flipped:
+                    break
+                started = time.monotonic()
+                self._start(one, spark, lambda writer: writer.trigger(availableNow=True))
+                while one.is_active:
+                    self._watch(running)
+                self._finish(one)
+                self._emit(Note(str(one.ref), "done", {"seconds": time.monotonic() - started}))
+
+    def run_continuously(
+        self, running: Sequence[Running], spark: SparkSession, interval: float
+    ) -> None:
+        """All queries side by side until a stop, or until one fails.
+
+        Raises:
+            MedallionError: a query failed; the others have finished their batch.
+        """
+        self._enter(running, spark)
+        with self._stopping_at_the_end(running):
+            for one in running:
+                self._start(one, spark, lambda w: w.trigger(processingTime=f"{interval} seconds"))
+            due = time.monotonic() + interval
+            while not self._stop.is_flipped and all(one.is_active for one in running):
+                self._watch(running)
+                if time.monotonic() >= due and not self._stop.is_flipped:
+                    due = time.monotonic() + interval
+                    for one in running:
+                        one.stream.poll()
+        for one in running:
+            self._finish(one)
+
+    @contextmanager
+    def _stopping_at_the_end(self, running: Sequence[Running]) -> Iterator[None]:
+        """No query outlives its lock: whatever happens, all have ended when this ends."""
+        try:
+            yield
+        except BaseException:
+            self._stop.flip("the run failed")
+            raise
+        finally:
+            for one in running:
+                if one.failure and not self._stop.is_flipped:
+                    cause = explain(str(one.ref), one.failure).what
+                    self._emit(Note(str(one.ref), "failed", {"cause": cause}))
+                    self._stop.flip(f"{one.ref} failed")
+            self._wind_down(running)
+
+    def _enter(self, running: Sequence[Running], spark: SparkSession) -> None:
+        jvm = spark.sparkContext._jvm  # pyspark has no public way to the pid
+        assert jvm is not None  # noqa: S101 (only Connect has none, and that is refused before)
+        pid = int(jvm.java.lang.ProcessHandle.current().pid())
+        for one in running:
+            one.lock.note_jvm(pid)
+
+    def _start(
+        self,
+        one: Running,
+        spark: SparkSession,
+        trigger: Callable[[DataStreamWriter], DataStreamWriter],
+    ) -> None:
+        one.stream.prepare(spark)
+        one.stream.poll()
+        self._bind(one)
+        # The thread that starts a query hands its scheduler pool down to it.
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", str(one.ref))
+        writer = (
+            one.stream.read(spark)
+            .writeStream.queryName(str(one.ref))
+            .outputMode(one.stream.output_mode)
+            .option("checkpointLocation", str(one.passage.checkpoint.path))
+            .foreachBatch(lambda df, number: self._write(one, df, number))
+        )
+        one.query = trigger(writer).start()
+
+    def _bind(self, one: Running) -> None:
+        """Records what this generation reads and writes, now that both exist."""
+        claim = one.stream.claim
+        source, target = snapshot(claim.source_path), snapshot(claim.target_path)
+        if source is None or target is None:
+            raise AssertionError(f"{claim.ref}: its tables must exist before it starts")
+        binding = Binding(
+            source=claim.source, source_id=source.id, target_id=target.id, logic=claim.logic
+        )
+        if one.passage.manifest.current.binding != binding or not one.home.manifest.exists():
+            manifest.write(one.home, one.passage.manifest.binding(binding))
+
+    def _write(self, one: Running, df: DataFrame, number: int) -> None:
+        """The function that Spark calls for each micro-batch."""
+        try:
+            if self._stop.is_flipped:
+                raise _StoppedBetweenBatchesError
+            started = time.monotonic()
+            passage = one.passage
+            batch = Batch(
+                txn=Txn(passage.checkpoint.app_id, number, self._run_id),
+                generation=passage.generation,
+                replayed=number <= passage.last_written,
+            )
+            written = one.stream.write(df, batch)
+            taken, left = position.progress(
+                passage.checkpoint, one.stream.claim.source_path, number
+            )
+        except BaseException as failure:
+            one.raised = failure
+            raise
+        self._emit(
+            BatchDone(
+                table=str(one.ref),
+                batch=number,
+                rows_in=taken.rows if written.rows_in is None else written.rows_in,
+                rows_out=written.rows_out,
+                files=written.files,
+                quarantined=written.quarantined,
+                seconds=time.monotonic() - started,
+                backlog=left.rows,
+                remarks=written.remarks,
+            )
+        )
+
+    def _watch(self, running: Sequence[Running]) -> None:
+        """One glance: has somebody asked for a stop, and is its time over?"""
+        asked = next((one for one in running if one.home.stop.exists()), None)
+        if asked and not self._stop.is_flipped:
+            self._stop.flip(asked.home.stop.read_text(encoding="utf-8").strip())
+        if self._stop.is_flipped:
+            self._wind_down(running)
+        self._stop.wait(_GLANCE_SECONDS)
+
+    def _wind_down(self, running: Sequence[Running]) -> None:
+        """Lets each query finish its batch; one that takes too long is interrupted."""
+        deadline = time.monotonic() + STOP_PATIENCE_SECONDS
+        for one in running:
+            while one.is_active and one.query is not None:
+                idle = not one.query.status["isTriggerActive"]
+                if idle or time.monotonic() > deadline:
+                    one.interrupted = not idle
+                    one.query.stop()
+                else:
+                    time.sleep(_GLANCE_SECONDS)
+
+    def _finish(self, one: Running) -> None:
+        """Raises what a query failed of, if it did."""
+        if one.failure:
+            raise explain(str(one.ref), one.failure) from one.failure
+
+    def _note(self, ref: TableRef, what: str, about: object) -> None:
+        self._emit(Note(str(ref), what, {"about": str(about)}))

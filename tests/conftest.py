@@ -1,0 +1,59 @@
+"""Fixtures for all tiers: the one Spark session of a test process, and a lake for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from support.lake import Lake
+
+TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in TIERS_WITH_A_JVM:
+            item.add_marker(pytest.mark.spark)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """One session, made as the jobs make it; tests are kept apart by their folders."""
+    from medallion_jobs import session  # noqa: PLC0415 (unit tests need none of it)
+    from support.lake import Lake  # noqa: PLC0415
+
+    lake = Lake.at(tmp_path_factory.mktemp("session"), "spark.master=local[2]")
+    made = session.build(lake.config, short=True)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty lake with the fifteen customers, and no landed file."""
+    return _seeded(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def sales(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A finished lake, of clean, dirty and only dirty files. To be read, or copied."""
+    lake = _seeded(tmp_path_factory.mktemp("sales"))
+    for seed, dirty in enumerate((0, 0.05, 1.0)):
+        lake.generate(3, seed=seed, dirty=dirty, new_column_from=3)
+    lake.run()
+    return lake
+
+
+def _seeded(folder: Path) -> Lake:
+    from support.lake import Lake  # noqa: PLC0415
+
+    lake = Lake.at(folder)
+    lake.generate(0)
+    lake.folder.mkdir(parents=True, exist_ok=True)
+    return lake

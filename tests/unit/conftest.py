@@ -1,0 +1,72 @@
+"""What the unit tests share; none of it starts a JVM."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from lakes import Lake
+
+from medallion_jobs.cli import main
+from medallion_jobs.report import duck
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def medallion(
+    lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Answer]:
+    """Runs a command on the lake as the console script does, to its exit code."""
+
+    def run(*words: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["medallion", *words, *lake.arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert ended.value.code is None or isinstance(ended.value.code, int)
+        return Answer(ended.value.code or 0, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def _one_duck() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duck.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def quick_duck(
+    _one_duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """One connection for all tests: to load DuckDB's Delta extension takes half a second."""
+
+    @contextmanager
+    def connect() -> Iterator[Any]:
+        yield _one_duck
+
+    monkeypatch.setattr("medallion_jobs.report.query.connect", connect)
+    monkeypatch.setattr("medallion_jobs.report.files.connect", connect)
+    yield
+    for schema in ("bronze", "silver", "gold", "ledger", "quarantine"):
+        _one_duck.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

@@ -1,0 +1,315 @@
+"""The start fence: which states may go on, and which are refused with what to type."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lakes import GOLD, SILVER, Lake, touch_batches, write_table
+
+from medallion_jobs.checkpoint import Claim, Logic, Passage, check, manifest
+from medallion_jobs.errors import Refused
+
+SUM = Logic(
+    state={"group_by": "region, order_date", "measures.total": "sum(quantity)"},
+    free={"comment": "as it was"},
+)
+RESET = f"medallion checkpoint reset {GOLD} --reason"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """Gold reads silver, whose table is there."""
+    lake = Lake(tmp_path, SUM)
+    write_table(lake.source(GOLD))
+    return lake
+
+
+def claim(lake: Lake) -> Claim:
+    return Claim(GOLD, lake.path(GOLD), f"the source of {GOLD}", lake.source(GOLD), lake.logic)
+
+
+def passes(lake: Lake, what: Claim | None = None) -> Passage:
+    return check(lake.home(GOLD), what or claim(lake))
+
+
+def refused(lake: Lake, what: Claim | None = None) -> Refused:
+    """The refusal; it names the table, says what to type and has touched nothing."""
+    before = lake.files()
+    with pytest.raises(Refused) as caught:
+        passes(lake, what)
+    assert lake.files() == before
+    assert caught.value.exit_code == 1
+    assert str(GOLD) in caught.value.what
+    assert RESET in caught.value.next_step
+    assert caught.value.untouched
+    return caught.value
+
+
+def ran(lake: Lake, batches: int = 4) -> Lake:
+    """Gold after some finished batches."""
+    for batch in range(batches):
+        lake.write(GOLD, batch)
+    lake.bind(GOLD)
+    lake.checkpoint(GOLD, offsets=batches - 1, commits=batches - 1)
+    return lake
+
+
+# --- a query that may start
+
+
+def test_a_first_start_passes_and_writes_nothing(lake: Lake) -> None:
+    before = lake.files()
+    passage = passes(lake)
+    assert (passage.generation, passage.last_written) == (1, -1)
+    assert passage.checkpoint.app_id == f"{GOLD}/v1"
+    assert not passage.changed
+    assert lake.files() == before
+
+
+def test_an_empty_table_of_a_run_that_died_early_passes(lake: Lake) -> None:
+    write_table(lake.path(GOLD), rows=0)
+    assert passes(lake).last_written == -1
+
+
+def test_a_finished_query_passes_with_what_it_wrote(lake: Lake) -> None:
+    assert passes(ran(lake)).last_written == 3
+
+
+def test_a_run_killed_before_its_first_batch_passes(lake: Lake) -> None:
+    write_table(lake.path(GOLD), rows=0)
+    lake.bind(GOLD)
+    assert passes(lake).last_written == -1
+
+
+def test_a_batch_in_the_table_that_spark_did_not_note_passes(lake: Lake) -> None:
+    ran(lake)
+    (lake.home(GOLD).checkpoint(1).path / "commits" / "3").unlink()
+    assert passes(lake).last_written == 3
+
+
+def test_a_generation_that_a_reset_opened_passes_although_the_table_has_rows(lake: Lake) -> None:
+    ran(lake)
+    lake.reset(GOLD)
+    passage = passes(lake)
+    assert (passage.generation, passage.last_written) == (2, -1)
+    assert passage.checkpoint.path.name == "v2"
+
+
+def test_new_free_logic_passes_and_is_told(lake: Lake) -> None:
+    ran(lake)
+    free = {"comment": "another", "new": "x"}
+    new = replace(claim(lake), logic=Logic(state=SUM.state, free=free))
+    assert passes(lake, new).changed == {"comment": ("as it was", "another"), "new": ("", "x")}
+
+
+def test_a_reset_bears_any_new_logic(lake: Lake) -> None:
+    ran(lake)
+    lake.reset(GOLD)
+    assert passes(lake, replace(claim(lake), logic=Logic(state={"group_by": "x"}))).generation == 2
+
+
+def test_leftovers_of_a_cut_off_first_batch_are_removed(lake: Lake) -> None:
+    write_table(lake.path(GOLD), rows=0)
+    lake.bind(GOLD)
+    folder = lake.home(GOLD).checkpoint(1).path / "offsets"
+    folder.mkdir(parents=True)
+    leftovers = {folder / ".0.6f1c.tmp", folder / "..0.6f1c.tmp.crc"}
+    for leftover in leftovers:
+        leftover.write_text("cut o")
+    (folder.parent / "metadata").write_text("{}")
+    assert set(passes(lake).repaired) == leftovers
+    assert [p.name for p in folder.parent.rglob("*") if p.is_file()] == ["metadata"]
+
+
+def test_no_leftovers_are_removed_once_a_batch_was_planned(lake: Lake) -> None:
+    ran(lake)
+    leftover = lake.home(GOLD).checkpoint(1).path / "offsets" / ".4.6f1c.tmp"
+    leftover.write_text("cut o")
+    assert passes(lake).repaired == ()
+    assert leftover.exists()
+
+
+def test_a_refusal_removes_no_leftovers(lake: Lake) -> None:
+    ran(lake)
+    folder = lake.home(GOLD).checkpoint(1).path
+    shutil.rmtree(folder)
+    (folder / "offsets").mkdir(parents=True)
+    (folder / "offsets" / ".0.6f1c.tmp").write_text("cut o")
+    refused(lake)
+
+
+# --- a query that is refused: what was done to a finished one, and the words that tell
+
+
+def _remove_all_state(lake: Lake) -> None:
+    shutil.rmtree(lake.home(GOLD).path)
+
+
+def _remove_manifest(lake: Lake) -> None:
+    lake.home(GOLD).manifest.unlink()
+
+
+def _remove_table(lake: Lake) -> None:
+    shutil.rmtree(lake.path(GOLD))
+
+
+def _make_table_anew(lake: Lake) -> None:
+    _remove_table(lake)
+    lake.write(GOLD, 3)
+
+
+def _remove_checkpoint(lake: Lake) -> None:
+    shutil.rmtree(lake.home(GOLD).checkpoint(1).path)
+
+
+def _put_older_checkpoint_back(lake: Lake) -> None:
+    for batch in ("2", "3"):
+        (lake.home(GOLD).checkpoint(1).path / "offsets" / batch).unlink()
+        (lake.home(GOLD).checkpoint(1).path / "commits" / batch).unlink()
+
+
+def _lose_the_end_of_the_log(lake: Lake) -> None:
+    (lake.path(GOLD) / "_delta_log" / f"{3:020}.json").unlink()
+
+
+def _make_source_anew(lake: Lake) -> None:
+    shutil.rmtree(lake.path(SILVER))
+    write_table(lake.path(SILVER))
+
+
+def _remove_source(lake: Lake) -> None:
+    shutil.rmtree(lake.path(SILVER))
+
+
+def _put_unbound_manifest_back(lake: Lake) -> None:
+    lake.reset(GOLD)
+    reset = lake.home(GOLD).manifest.read_bytes()
+    lake.bind(GOLD)
+    lake.write(GOLD, 0, generation=2)
+    lake.checkpoint(GOLD, offsets=0, commits=0, generation=2)
+    lake.home(GOLD).manifest.write_bytes(reset)
+
+
+def _put_manifest_of_v1_back(lake: Lake) -> None:
+    older = lake.home(GOLD).manifest.read_bytes()
+    lake.reset(GOLD)
+    lake.bind(GOLD)
+    lake.write(GOLD, 0, generation=2)
+    lake.checkpoint(GOLD, offsets=0, commits=0, generation=2)
+    lake.home(GOLD).manifest.write_bytes(older)
+
+
+def _put_all_state_of_v1_back(lake: Lake) -> None:
+    _put_manifest_of_v1_back(lake)
+    shutil.rmtree(lake.home(GOLD).checkpoint(2).path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (_remove_all_state, ("12 rows", "checkpoint is gone", "manifest.json", "double")),
+        (_remove_manifest, ("manifest is gone", "v1", "manifest.json")),
+        (_remove_table, ("table was removed", "batch 3", "missing")),
+        (_make_table_anew, ("another one than recorded", " id ")),
+        (_remove_checkpoint, ("checkpoint is gone", "batch 3", "v1", "again")),
+        (_put_older_checkpoint_back, ("older checkpoint", "batch 3", "batch 1")),
+        (_lose_the_end_of_the_log, ("up to 2", "finished batch 3", "restored")),
+        (_make_source_anew, ("the source of gold", "another table than recorded")),
+        (_remove_source, ("what it reads is gone", "silver")),
+        (_put_unbound_manifest_back, ("v2 never ran", "older manifest")),
+        (_put_manifest_of_v1_back, ("after v1", "v2 has run", "older manifest")),
+        (_put_all_state_of_v1_back, ("after v1", "v2 has run", "older manifest")),
+    ],
+)
+def test_refused(lake: Lake, harm: Callable[[Lake], None], words: tuple[str, ...]) -> None:
+    harm(ran(lake))
+    told = refused(lake).what
+    for word in words:
+        assert word in told
+
+
+def test_a_table_with_rows_that_was_there_before_the_first_start_is_refused(lake: Lake) -> None:
+    write_table(lake.path(GOLD), rows=1_234)
+    assert "1,234 rows" in refused(lake).what
+
+
+def test_rows_that_appear_before_a_bound_first_start_are_refused(lake: Lake) -> None:
+    manifest.write(lake.home(GOLD), manifest.first(lake.home(GOLD)))
+    write_table(lake.path(GOLD))
+    assert "no checkpoint accounts for" in refused(lake).what
+
+
+def test_another_source_is_refused(lake: Lake) -> None:
+    told = refused(ran(lake), replace(claim(lake), source="silver.other")).what
+    assert "silver.other now" in told
+    assert f"the source of {GOLD} before" in told
+
+
+@pytest.mark.parametrize(
+    ("part", "new"),
+    [
+        ("group_by", "region"),
+        ("measures.total", "max(quantity)"),
+        ("measures.another", "count(*)"),
+    ],
+)
+def test_logic_that_the_state_cannot_bear_is_refused(lake: Lake, part: str, new: str) -> None:
+    changed = Logic(state={**SUM.state, part: new}, free=SUM.free)
+    told = refused(ran(lake), replace(claim(lake), logic=changed)).what
+    assert f"{part}: {SUM.state.get(part, '')!r} became {new!r}" in told
+    assert "wrong values" in told
+
+
+def test_a_measure_taken_away_is_refused(lake: Lake) -> None:
+    fewer = Logic(state={"group_by": SUM.state["group_by"]}, free=SUM.free)
+    assert "became ''" in refused(ran(lake), replace(claim(lake), logic=fewer)).what
+
+
+def test_a_manifest_that_is_no_manifest_is_refused(lake: Lake) -> None:
+    ran(lake).home(GOLD).manifest.write_text('{"query": ')
+    told = refused(lake)
+    assert str(lake.home(GOLD).manifest) in told.what
+    assert "move it away" in told.next_step
+
+
+# --- the invariant itself
+
+
+@pytest.fixture(scope="module")
+def by_txn(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Lake]:
+    """Lakes whose gold table holds batches up to -1, 0, 1 … of v1."""
+    lakes = {}
+    for txn in range(-1, 4):
+        lakes[txn] = lake = Lake(tmp_path_factory.mktemp("lake"))
+        write_table(lake.source(GOLD))
+        if txn < 0:
+            write_table(lake.path(GOLD))
+        else:
+            lake.write(GOLD, txn)
+        lake.bind(GOLD)
+    return lakes
+
+
+BATCHES = st.integers(-1, 3)
+
+
+@given(commits=BATCHES, txn=BATCHES, offsets=BATCHES)
+@settings(max_examples=60, deadline=None)
+def test_commits_at_most_txn_at_most_offsets(
+    by_txn: dict[int, Lake], commits: int, txn: int, offsets: int
+) -> None:
+    lake = by_txn[txn]
+    folder = lake.home(GOLD).checkpoint(1).path
+    shutil.rmtree(folder, ignore_errors=True)
+    touch_batches(folder / "offsets", offsets)
+    touch_batches(folder / "commits", commits)
+    if commits <= txn <= offsets:
+        assert passes(lake).last_written == txn
+    else:
+        refused(lake)
