@@ -52,7 +52,6 @@ _COMMON = {
 }
 # Under any other value, rows would be lost, moved to another day, or turned into nulls.
 _REQUIRED = {
-    "spark.sql.extensions": DELTA_EXTENSION,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.sql.files.ignoreCorruptFiles": "false",
@@ -102,10 +101,14 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
 
 def _refuse_unsafe(spark: SparkSession) -> None:
     """Refuses a session under which tables would come out wrong without a word."""
+    # Asked without a default of ours, so that Spark's own default answers where nothing is set.
+    has = {key: str(spark.conf.get(key)) for key in _REQUIRED}
+    has["spark.sql.extensions"] = str(spark.conf.get("spark.sql.extensions", "not set"))
+    wanted = {**_REQUIRED, "spark.sql.extensions": DELTA_EXTENSION}
     wrong = [
-        f"{key} is {spark.conf.get(key, 'not set')}, and has to be {wanted}"
-        for key, wanted in _REQUIRED.items()
-        if wanted not in str(spark.conf.get(key, "")).split(",")
+        f"{key} is {has[key]}, and has to be {value}"
+        for key, value in wanted.items()
+        if value not in has[key].split(",")
     ]
     if wrong:
         raise UsageError(

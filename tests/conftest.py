@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from medallion_jobs.metrics.progress import Event
     from support.lake import Lake
 
 TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
@@ -40,14 +42,29 @@ def lake(tmp_path: Path) -> Lake:
     return _seeded(tmp_path)
 
 
+class SalesRun(NamedTuple):
+    """A finished lake, and what its run told."""
+
+    lake: Lake
+    events: tuple[Event, ...]
+
+
 @pytest.fixture(scope="session")
-def sales(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def sales(sales_run: SalesRun) -> Lake:
     """A finished lake, of clean, dirty and only dirty files. To be read, or copied."""
+    return sales_run.lake
+
+
+@pytest.fixture(scope="session")
+def sales_run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SalesRun:
+    from support.lake import order  # noqa: PLC0415
+
     lake = _seeded(tmp_path_factory.mktemp("sales"))
     for seed, dirty in enumerate((0, 0.05, 1.0)):
         lake.generate(3, seed=seed, dirty=dirty, new_column_from=3)
-    lake.run()
-    return lake
+    nothing_to_add = order(order_id="o-none", quantity=None, order_timestamp="2020-01-01 00:00:00")
+    lake.drop("nothing_to_add.json", nothing_to_add)
+    return SalesRun(lake, tuple(lake.run()))
 
 
 def _seeded(folder: Path) -> Lake:

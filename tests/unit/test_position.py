@@ -1,0 +1,78 @@
+"""How far a query has read: from its checkpoint and the source's log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lakes import offset, write_table
+
+from medallion_jobs.checkpoint import Checkpoint
+from medallion_jobs.checkpoint.position import Amount, Position, backlog, progress
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A table whose versions 0 to 3 added 1, 2, 4 and 8 rows, a file each."""
+    for version in range(4):
+        write_table(tmp_path / "source", rows=2**version)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    (tmp_path / "v1" / "offsets").mkdir(parents=True)
+    return Checkpoint(tmp_path / "v1", "silver.x/v1")
+
+
+def plan_batches(checkpoint: Checkpoint, *offsets: str) -> None:
+    for batch, text in enumerate(offsets):
+        (checkpoint.path / "offsets" / str(batch)).write_text(text)
+
+
+def test_before_the_first_batch_all_is_left(checkpoint: Checkpoint, source: Path) -> None:
+    assert backlog(checkpoint, source) == Amount(4, 15)
+
+
+def test_without_a_source_nothing_is_left(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    assert backlog(checkpoint, tmp_path / "none") == Amount(0, 0)
+
+
+def test_a_position_is_read_from_the_offset(checkpoint: Checkpoint) -> None:
+    plan_batches(checkpoint, offset(3, 7, in_snapshot=True))
+    assert Position.after(checkpoint, 0) == Position(3, 7, True)
+    assert Position.after(checkpoint, -1) is None
+
+
+@pytest.mark.parametrize(
+    ("reached", "left"),
+    [
+        (offset(0), Amount(4, 15)),
+        (offset(0, 0), Amount(3, 14)),
+        (offset(1), Amount(3, 14)),
+        (offset(3), Amount(1, 8)),
+        (offset(4), Amount(0, 0)),
+        # The snapshot is version 1 as a whole: both its files, then versions 2 and 3.
+        (offset(1, -1, in_snapshot=True), Amount(4, 15)),
+        (offset(1, 1, in_snapshot=True), Amount(2, 12)),
+        (offset(3, 3, in_snapshot=True), Amount(0, 0)),
+    ],
+)
+def test_what_is_left_after_a_position(
+    checkpoint: Checkpoint, source: Path, reached: str, left: Amount
+) -> None:
+    plan_batches(checkpoint, reached)
+    assert backlog(checkpoint, source) == left
+
+
+def test_what_a_batch_took_and_left(checkpoint: Checkpoint, source: Path) -> None:
+    plan_batches(checkpoint, offset(1), offset(3), offset(4))
+    assert progress(checkpoint, source, 0) == (Amount(1, 1), Amount(3, 14))
+    assert progress(checkpoint, source, 1) == (Amount(2, 6), Amount(1, 8))
+    assert progress(checkpoint, source, 2) == (Amount(1, 8), Amount(0, 0))
+
+
+def test_a_commit_without_files_is_no_backlog(checkpoint: Checkpoint, source: Path) -> None:
+    plan_batches(checkpoint, offset(4))
+    write_table(source, rows=0)
+    assert backlog(checkpoint, source).rows == 0
