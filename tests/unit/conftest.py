@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
@@ -56,17 +55,16 @@ def _one_duck() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.fixture
-def quick_duck(
-    _one_duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def quick_duck(_one_duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     """One connection for all tests: to load DuckDB's Delta extension takes half a second."""
 
     @contextmanager
-    def connect() -> Iterator[Any]:
-        yield _one_duck
+    def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            yield _one_duck
+        finally:
+            for schema in ("bronze", "silver", "gold", "ledger", "quarantine"):
+                _one_duck.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
     monkeypatch.setattr("medallion_jobs.report.query.connect", connect)
     monkeypatch.setattr("medallion_jobs.report.files.connect", connect)
-    yield
-    for schema in ("bronze", "silver", "gold", "ledger", "quarantine"):
-        _one_duck.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

@@ -233,6 +233,7 @@ def test_a_pid_that_was_used_again_is_another_process(path: Path) -> None:
         assert taken.took_over
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a zombie by /proc")
 def test_a_process_is_alive_until_it_ends() -> None:
     with sleeping() as process:
         born = processes.birth(process.pid)

@@ -1,0 +1,111 @@
+"""`medallion status` and `medallion query` as commands: exit codes and shapes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from lakes import BRONZE, GOLD, SILVER, Lake
+
+from medallion_jobs.checkpoint import Lock
+
+KEYS = {"table", "state", "rows", "generation", "batch", "batch_at", "behind", "holder"}
+
+
+def test_status_as_json(lake: Lake, medallion: Callable[..., object]) -> None:
+    lake.run_all()
+    with Lock(lake.home(SILVER).lock, str(SILVER)):
+        answer = medallion("status", "--json")
+    assert (answer.code, answer.err) == (0, "")
+    rows = json.loads(answer.out)
+    assert all(set(row) == KEYS for row in rows)
+    assert [(row["table"], row["state"]) for row in rows] == [
+        (str(BRONZE), "idle"),
+        (str(SILVER), "running"),
+        (str(GOLD), "idle"),
+    ]
+    assert rows[1]["holder"]["pid"] == os.getpid()
+    assert rows[0]["holder"] is None
+
+
+def test_status_as_a_table(lake: Lake, medallion: Callable[..., object]) -> None:
+    lake.run_all()
+    with Lock(lake.home(SILVER).lock, str(SILVER)):
+        header, _, *lines = medallion("status").out.splitlines()
+    assert header.split()[:4] == ["table", "state", "rows", "generation"]
+    assert [line.split()[:5] for line in lines] == [
+        [str(BRONZE), "idle", "3", "v1", "0"],
+        [str(SILVER), "running", "3", "v1", "0"],
+        [str(GOLD), "idle", "3", "v1", "0"],
+    ]
+    assert f"pid {os.getpid()} on " in lines[1]
+
+
+def test_status_before_any_run_makes_nothing(lake: Lake, medallion: Callable[..., object]) -> None:
+    answer = medallion("status")
+    assert answer.code == 0
+    assert answer.out.count("never ran") == 3
+    assert list(lake.root.iterdir()) == []
+
+
+@pytest.fixture
+def gold(lake: Lake, quick_duck: None) -> None:
+    rows = pa.table({"region": ["North", None, 'a "b", c'], "total_quantity": [12, 3, 0]})
+    write_deltalake(lake.path(GOLD), rows)
+
+
+SQL = f"SELECT * FROM {GOLD} ORDER BY total_quantity DESC"
+ROWS = [("North", 12), (None, 3), ('a "b", c', 0)]
+
+
+@pytest.mark.usefixtures("gold")
+@pytest.mark.parametrize("form", [("--json",), ("--format", "json")])
+def test_query_as_json(medallion: Callable[..., object], form: tuple[str, ...]) -> None:
+    answer = medallion("query", SQL, *form)
+    assert (answer.code, answer.err) == (0, "")
+    assert json.loads(answer.out) == [
+        {"region": region, "total_quantity": total} for region, total in ROWS
+    ]
+
+
+@pytest.mark.usefixtures("gold")
+def test_query_as_csv(medallion: Callable[..., object]) -> None:
+    read = list(csv.reader(io.StringIO(medallion("query", SQL, "-f", "csv").out)))
+    assert read == [["region", "total_quantity"], ["North", "12"], ["", "3"], ['a "b", c', "0"]]
+
+
+@pytest.mark.usefixtures("gold")
+def test_query_as_a_table(medallion: Callable[..., object]) -> None:
+    header, _, *lines = medallion("query", SQL).out.splitlines()
+    assert header.split() == ["region", "total_quantity"]
+    assert [line.split()[0] for line in lines] == ["North", "-", "a"]
+
+
+@pytest.mark.usefixtures("gold")
+def test_a_wrong_query_is_2_and_prints_no_data(medallion: Callable[..., object]) -> None:
+    answer = medallion("query", "SELECT * FROM gold.nothing")
+    assert (answer.code, answer.out) == (2, "")
+    assert str(GOLD) in answer.err
+
+
+def test_a_terminal_is_not_steered_by_data(
+    lake: Lake, medallion: Callable[..., object], quick_duck: None
+) -> None:
+    write_deltalake(lake.path(GOLD), pa.table({"region": ["\x1b[31mred\r\n"]}))
+    out = medallion("query", f"SELECT region FROM {GOLD}").out
+    assert "\x1b" not in out
+    assert "[31mred" in out
+    assert len(out.splitlines()) == 3
+
+
+def test_with_a_connection_of_its_own(lake: Lake, medallion: Callable[..., object]) -> None:
+    """The other tests share one; this is the whole way, loading DuckDB's extension offline."""
+    write_deltalake(lake.path(GOLD), pa.table({"n": [1, 2]}))
+    answer = medallion("query", f"SELECT sum(n) AS s FROM {GOLD}", "--json")
+    assert json.loads(answer.out) == [{"s": "3"}] or json.loads(answer.out) == [{"s": 3}]

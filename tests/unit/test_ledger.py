@@ -1,0 +1,165 @@
+"""The ledger: each file once, each chunk a commit, each batch's events once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from lakes import Lake
+
+from medallion_jobs import places
+from medallion_jobs.autoloader import Found, Ledger, Outcome, State
+from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS, Wanted, files, summary
+from medallion_jobs.tables import Txn, commits, snapshot
+
+A, B, C, D = (
+    Found(1_700_000_000_000_000 + at, f"file:/in/{name}", size)
+    for at, (name, size) in enumerate({"a.json": 10, "b%20b.json": 20, "ć.json": 0, "d": 5}.items())
+)
+
+
+@pytest.fixture
+def ledger(lake: Lake) -> Ledger:
+    made = Ledger(places.ledger(lake.config, "sales"))
+    made.ensure()
+    return made
+
+
+def versions(ledger: Ledger) -> list[int]:
+    found = [snapshot(table) for table in (ledger.discovered, ledger.events)]
+    return [one.version for one in found if one]
+
+
+def batch(number: int, generation: int = 1) -> Txn:
+    return Txn(f"bronze.sales/v{generation}", number, "run")
+
+
+def test_it_is_made_once(ledger: Ledger) -> None:
+    ledger.ensure()
+    assert versions(ledger) == [0, 0]
+
+
+def test_its_tables_cannot_be_rewritten(ledger: Ledger) -> None:
+    for table in (ledger.discovered, ledger.events):
+        log = (table / "_delta_log" / f"{0:020}.json").read_text()
+        assert '"delta.appendOnly":"true"' in log
+
+
+def test_a_chunk_is_one_commit_and_one_data_file(ledger: Ledger) -> None:
+    ledger.admit([A, B])
+    ledger.admit([C])
+    assert [[added.rows for added in one.added] for one in commits(ledger.discovered, 1)] == [
+        [2],
+        [1],
+    ]
+
+
+def test_a_large_chunk_is_one_data_file_too(ledger: Ledger) -> None:
+    ledger.admit([Found(at, f"file:/{at:0>200}", 1) for at in range(5_000)])
+    [commit] = commits(ledger.discovered, 1)
+    assert [added.rows for added in commit.added] == [5_000]
+
+
+def test_what_is_admitted_is_known_by_its_path_alone(ledger: Ledger) -> None:
+    assert ledger.unknown([A, B, C]) == [A, B, C]
+    ledger.admit([A, B])
+    assert ledger.unknown([A, B, C]) == [C]
+    newer = Found(A.modified_us + 10**9, A.path, A.size + 1)
+    assert ledger.unknown([newer]) == []
+    older = Found(0, "file:/in/older", 1)
+    assert ledger.unknown([older]) == [older]
+
+
+def test_another_run_knows_what_this_one_admitted(ledger: Ledger) -> None:
+    ledger.admit([A, B])
+    again = Ledger(ledger.discovered.parent)
+    assert again.unknown([A, B, C]) == [C]
+
+
+def test_a_batch_is_recorded_once(ledger: Ledger) -> None:
+    ledger.admit([A])
+    for rows in (1, 2):
+        ledger.record([Outcome(A, State.COMMITTED, rows=rows)], batch(0), 1)
+    assert versions(ledger)[1] == 1
+    [event] = commits(ledger.events, 1)
+    assert dict(event.txns) == {"bronze.sales/v1": 0}
+    ledger.record([Outcome(A, State.COMMITTED)], batch(1), 1)
+    ledger.record([Outcome(A, State.COMMITTED)], batch(0), 1)
+    assert versions(ledger)[1] == 2
+    ledger.record([Outcome(A, State.COMMITTED)], batch(0, generation=2), 2)
+    assert versions(ledger)[1] == 3
+
+
+# --- read back, as `medallion files` does
+
+
+def told(lake: Lake, **wanted: object) -> list[dict[str, object]]:
+    rows = files(lake.config, Wanted(**wanted))  # type: ignore[arg-type]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+@pytest.mark.usefixtures("quick_duck")
+def test_a_file_is_discovered_until_its_first_event(lake: Lake, ledger: Ledger) -> None:
+    ledger.admit([A])
+    [row] = told(lake)
+    assert row["table_name"] == "bronze.sales"
+    assert (row["path"], row["state"], row["size"]) == (A.path, "DISCOVERED", 10)
+    assert row["modified"] == datetime.fromtimestamp(A.modified_us / 10**6, timezone.utc)
+    assert (row["rows"], row["batch"], row["error"], row["updated_at"]) == (None,) * 4
+    assert row["attempts"] == 0
+
+
+@pytest.mark.usefixtures("quick_duck")
+def test_the_newest_event_wins_and_all_are_counted(lake: Lake, ledger: Ledger) -> None:
+    ledger.admit([A])
+    ledger.record([Outcome(A, State.QUARANTINED, error="truncated")], batch(0), 1)
+    ledger.record([Outcome(A, State.COMMITTED, rows=7, rescued=2, bad=3)], batch(0, 2), 2)
+    [row] = told(lake)
+    assert (row["state"], row["rows"], row["rescued"], row["bad"]) == ("COMMITTED", 7, 2, 3)
+    assert (row["attempts"], row["generation"], row["batch"]) == (2, 2, 0)
+    assert row["error"] is None
+
+
+@pytest.mark.usefixtures("quick_duck")
+def test_every_state_and_what_is_asked_for(lake: Lake, ledger: Ledger) -> None:
+    before = datetime.now(timezone.utc)
+    ledger.admit([A, B, C, D])
+    ledger.record(
+        [
+            Outcome(A, State.COMMITTED, rows=4, rescued=1, bad=1),
+            Outcome(B, State.COMMITTED, rows=2),
+            Outcome(C, State.SKIPPED, error="empty file"),
+        ],
+        batch(0),
+        1,
+    )
+    assert [row["state"] for row in told(lake)] == [
+        "COMMITTED",
+        "COMMITTED",
+        "DISCOVERED",
+        "SKIPPED",
+    ]
+    assert [row["error"] for row in told(lake, state="skipped")] == ["empty file"]
+    assert [row["path"] for row in told(lake, path="b%20b")] == [B.path]
+    assert [row["path"] for row in told(lake, path="*/in/*.json")] == [A.path, B.path, C.path]
+    assert len(told(lake, since=before)) == 4
+    assert told(lake, since=datetime.now(timezone.utc)) == []
+    totals = [dict(zip(SUMMARY_COLUMNS, row, strict=True)) for row in summary(lake.config, Wanted())]
+    assert totals[0] == {
+        "table_name": "bronze.sales",
+        "state": "COMMITTED",
+        "files": 2,
+        "bytes": 30,
+        "rows": 6,
+        "rescued": 1,
+        "bad": 1,
+    }
+    assert [(row["state"], row["files"]) for row in totals[1:]] == [
+        ("DISCOVERED", 1),
+        ("SKIPPED", 1),
+    ]
+
+
+def test_no_ledger_tells_of_no_files(lake: Lake) -> None:
+    assert files(lake.config, Wanted()) == []
+    assert summary(lake.config, Wanted()) == []
