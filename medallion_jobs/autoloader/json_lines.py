@@ -42,7 +42,7 @@ def parse(lines: DataFrame) -> DataFrame:
 
 def is_good() -> Column:
     """Whether a parsed line holds one JSON object, in which no key is repeated."""
-    only = F.col(_OBJECTS)[0]
+    only = F.get(_OBJECTS, F.lit(0))
     keys = F.map_keys(only)
     return F.coalesce(
         (F.size(_OBJECTS) == 1)
@@ -57,7 +57,7 @@ def reason() -> Column:
     objects = F.col(_OBJECTS)
     return (
         F.when(F.size(objects) > 1, "more than one JSON object on the line")
-        .when(objects[0].isNotNull(), "a key is repeated in the JSON object")
+        .when(F.get(objects, F.lit(0)).isNotNull(), "a key is repeated in the JSON object")
         .when(F.expr("try_parse_json(value)").isNotNull(), "valid JSON, but not an object")
         .otherwise("not valid JSON")
     )

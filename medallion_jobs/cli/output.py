@@ -67,5 +67,6 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return str(value)
+        # DuckDB's sum of whole numbers is one without decimals: a number for a program, too.
+        return int(value) if value.as_tuple().exponent == 0 else str(value)
     return str(value)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from medallion_jobs.metrics.progress import BatchDone, Emit, Event, Note, as_json, as_line
+from medallion_jobs.metrics.progress import BatchDone, Emit, Event, as_json, as_line
 
 
 @contextmanager
@@ -54,11 +54,11 @@ class _LiveView:
             if isinstance(event, BatchDone):
                 self._newest[event.table] = event
                 self._totals[event.table] = self._totals.get(event.table, 0) + event.rows_out
-            elif isinstance(event, Note) and event.table not in self._totals:
-                self._totals[event.table] = 0
         self._console.print(as_line(event), markup=False, highlight=False)
 
-    def _table(self) -> Table:
+    def _table(self) -> Table | str:
+        if not self._newest:
+            return ""
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         table.add_column(f"running for {time.monotonic() - self._since:.0f} s", min_width=28)
         for column in ("batch", "rows written", "last batch", "backlog"):

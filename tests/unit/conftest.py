@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pytest
-from lakes import Lake
+from lakes import Answer, Lake, Medallion
 
 from medallion_jobs.cli import main
 from medallion_jobs.report import duck
@@ -21,19 +20,10 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """How a command ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def medallion(
     lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Answer]:
+) -> Medallion:
     """Runs a command on the lake as the console script does, to its exit code."""
 
     def run(*words: str) -> Answer:

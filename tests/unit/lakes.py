@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +61,18 @@ def offset(version: int, index: int = -1, *, in_snapshot: bool = False) -> str:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+Medallion = Callable[..., Answer]
+
+
+@dataclass(frozen=True)
 class Lake:
     """The sales pipeline's lake below `root`."""
 
@@ -90,9 +103,7 @@ class Lake:
         app_id = self.home(ref).checkpoint(generation).app_id
         write_table(self.path(ref), rows, (app_id, batch))
 
-    def checkpoint(
-        self, ref: TableRef, *, offsets: int, commits: int, generation: int = 1
-    ) -> None:
+    def checkpoint(self, ref: TableRef, *, offsets: int, commits: int, generation: int = 1) -> None:
         """A checkpoint that has planned and finished batches up to these."""
         folder = self.home(ref).checkpoint(generation).path
         touch_batches(folder / "offsets", offsets, offset(1))

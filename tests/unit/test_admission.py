@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,7 +44,7 @@ def test_no_chunk_could_have_taken_one_file_more(
     files: list[Found], max_files: int, max_bytes: int
 ) -> None:
     split = list(chunks(files, max_files, max_bytes))
-    for chunk, following in zip(split, split[1:], strict=False):
+    for chunk, following in pairwise(split):
         size = sum(file.size for file in chunk) + following[0].size
         assert len(chunk) == max_files or size > max_bytes
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from lakes import Lake
+from lakes import Answer, Lake, Medallion
 
 from medallion_jobs import places
 from medallion_jobs.autoloader import Found, Ledger, Outcome, State
@@ -34,7 +33,7 @@ def _ledger(lake: Lake) -> None:
     ledger.record(outcomes, Txn("bronze.sales/v1", 0, "run"), 1)
 
 
-def test_json_has_every_column_of_every_file(medallion: Callable[..., object]) -> None:
+def test_json_has_every_column_of_every_file(medallion: Medallion) -> None:
     answer = medallion("files", "--json")
     assert answer.code == 0
     assert answer.err == ""
@@ -46,7 +45,7 @@ def test_json_has_every_column_of_every_file(medallion: Callable[..., object]) -
     assert datetime.fromisoformat(good["modified"]).tzinfo
 
 
-def test_json_of_the_summary(medallion: Callable[..., object]) -> None:
+def test_json_of_the_summary(medallion: Medallion) -> None:
     rows = json.loads(medallion("files", "--summary", "--json").out)
     assert all(tuple(row) == SUMMARY_COLUMNS for row in rows)
     assert {row["state"]: row["files"] for row in rows} == {
@@ -56,18 +55,18 @@ def test_json_of_the_summary(medallion: Callable[..., object]) -> None:
     }
 
 
-def test_a_table_is_a_line_a_file(medallion: Callable[..., object]) -> None:
+def test_a_table_is_a_line_a_file(medallion: Medallion) -> None:
     lines = medallion("files").out.splitlines()
     assert lines[0].split() == list(COLUMNS)
     assert len(lines) == 2 + 3
     assert "empty file" in medallion("files", "--state", "skipped").out
 
 
-def paths(answer: object) -> list[str]:
+def paths(answer: Answer) -> list[str]:
     return [row["path"] for row in json.loads(answer.out)]
 
 
-def test_filters(medallion: Callable[..., object]) -> None:
+def test_filters(medallion: Medallion) -> None:
     assert paths(medallion("files", "--json", "--path", "good")) == [GOOD.path]
     assert paths(medallion("files", "--json", "--path", "*em*")) == [EMPTY.path]
     assert paths(medallion("files", "--json", "--state", "DISCOVERED")) == [NEW.path]
@@ -82,7 +81,7 @@ def test_filters(medallion: Callable[..., object]) -> None:
     ("option", "value", "named"), [("--state", "LOST", STATES), ("--since", "noon", ("noon", "2h"))]
 )
 def test_a_wrong_filter_is_wrong_use(
-    medallion: Callable[..., object], option: str, value: str, named: tuple[str, ...]
+    medallion: Medallion, option: str, value: str, named: tuple[str, ...]
 ) -> None:
     answer = medallion("files", option, value)
     assert (answer.code, answer.out) == (2, "")

@@ -144,7 +144,9 @@ def test_every_state_and_what_is_asked_for(lake: Lake, ledger: Ledger) -> None:
     assert [row["path"] for row in told(lake, path="*/in/*.json")] == [A.path, B.path, C.path]
     assert len(told(lake, since=before)) == 4
     assert told(lake, since=datetime.now(timezone.utc)) == []
-    totals = [dict(zip(SUMMARY_COLUMNS, row, strict=True)) for row in summary(lake.config, Wanted())]
+    totals = [
+        dict(zip(SUMMARY_COLUMNS, row, strict=True)) for row in summary(lake.config, Wanted())
+    ]
     assert totals[0] == {
         "table_name": "bronze.sales",
         "state": "COMMITTED",

@@ -264,7 +264,9 @@ def test_the_file_can_be_read_at_any_moment_while_it_is_written(
         assert path.stat().st_mtime_ns > written
 
 
-@pytest.mark.parametrize("word", ["--set=" + "x" * 9_000, "\N{PILE OF POO}" * 3_000, "\udcff" * 999])
+@pytest.mark.parametrize(
+    "word", ["--set=" + "x" * 9_000, "\N{PILE OF POO}" * 3_000, "\udcff" * 999]
+)
 def test_a_long_command_leaves_the_file_readable_for_the_next_holder(
     path: Path, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:

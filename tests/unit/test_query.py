@@ -89,9 +89,7 @@ def test_folders_that_are_no_tables_are_no_names(lake: Lake) -> None:
         ("SELECT 1 + CAST('x' AS INT)", "Could not convert"),
     ],
 )
-def test_a_wrong_query_is_told_with_the_tables_there_are(
-    lake: Lake, sql: str, words: str
-) -> None:
+def test_a_wrong_query_is_told_with_the_tables_there_are(lake: Lake, sql: str, words: str) -> None:
     write_table(lake.path(GOLD))
     with pytest.raises(UsageError) as refused:
         run(lake.config, sql)

@@ -106,7 +106,12 @@ def test_a_commit_as_spark_writes_it(tmp_path: Path) -> None:
     log = tmp_path / "t" / "_delta_log"
     log.mkdir(parents=True)
     actions: list[dict[str, Any]] = [
-        {"commitInfo": {"timestamp": 1_700_000_000_123, "operationMetrics": {"numOutputRows": "7"}}},
+        {
+            "commitInfo": {
+                "timestamp": 1_700_000_000_123,
+                "operationMetrics": {"numOutputRows": "7"},
+            }
+        },
         {"txn": {"appId": "gold.x/v1", "version": 2, "lastUpdated": 1}},
         {"add": {"path": "a%20b%2525.parquet", "stats": '{"numRecords":7}'}},
         {"add": {"path": "c.parquet"}},

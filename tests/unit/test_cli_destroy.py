@@ -1,0 +1,124 @@
+"""`medallion destroy`: what goes, what stays, and when it is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, write_table
+
+from medallion_jobs import places
+from medallion_jobs.checkpoint import Lock
+from medallion_jobs.config import TableRef
+
+CUSTOMERS = TableRef("silver", "customers")
+PRODUCTS = TableRef("silver", "products")
+
+
+@pytest.fixture(autouse=True)
+def _ran(lake: Lake, medallion: Medallion) -> None:
+    assert medallion("generate", "--files", "2", "--rows", "3", "--seed", "1").code == 0
+    lake.run_all()
+    write_table(places.quarantine(lake.config, BRONZE))
+
+
+def landing(lake: Lake) -> Path:
+    return lake.config.landing_path("sales")
+
+
+def doomed(lake: Lake) -> set[str]:
+    """What the pipeline and the generator made."""
+    paths = [
+        *(lake.path(ref) for ref in (BRONZE, SILVER, GOLD, CUSTOMERS, PRODUCTS)),
+        *(lake.home(ref).path for ref in (BRONZE, SILVER, GOLD)),
+        places.ledger(lake.config, "sales"),
+        places.quarantine(lake.config, BRONZE),
+        *landing(lake).glob("sales_*.json"),
+        *(lake.root / "landing" / "_generated").iterdir(),
+    ]
+    return {str(path) for path in paths}
+
+
+def test_without_yes_it_only_shows(lake: Lake, medallion: Medallion) -> None:
+    before = lake.files()
+    answer = medallion("destroy")
+    assert answer.code == 0
+    assert set(answer.out.splitlines()) == doomed(lake)
+    assert "nothing was removed; add --yes" in answer.err
+    assert lake.files() == before
+
+
+def test_with_yes_all_of_it_goes_with_the_folders_that_it_empties(
+    lake: Lake, medallion: Medallion
+) -> None:
+    count = len(doomed(lake))
+    answer = medallion("destroy", "--yes")
+    assert answer.code == 0
+    assert f"removed {count} files and folders" in answer.err
+    assert list(lake.root.iterdir()) == []
+
+
+def test_a_second_time_there_is_nothing(lake: Lake, medallion: Medallion) -> None:
+    medallion("destroy", "--yes")
+    answer = medallion("destroy", "--yes")
+    assert (answer.code, answer.out, answer.err) == (0, "", "there is nothing to remove\n")
+    assert list(lake.root.iterdir()) == []
+
+
+def test_files_and_tables_of_others_stay(lake: Lake, medallion: Medallion) -> None:
+    own = {
+        landing(lake) / "sales_mine.json",
+        lake.root / "landing" / "notes.txt",
+        lake.root / "lake" / "silver" / "mine.csv",
+    }
+    for file in own:
+        file.write_text("mine")
+    other = TableRef("gold", "of_another_pipeline")
+    write_table(lake.path(other))
+    write_table(places.quarantine(lake.config, TableRef("bronze", "other")))
+    kept = {
+        name: data
+        for name, data in lake.files().items()
+        if str(lake.root / name) in map(str, own) or "other" in name
+    }
+    assert medallion("destroy", "--yes").code == 0
+    assert lake.files() == kept
+
+
+def test_customers_that_the_generator_did_not_make_stay(lake: Lake, medallion: Medallion) -> None:
+    shutil.rmtree(lake.path(CUSTOMERS))
+    write_table(lake.path(CUSTOMERS), rows=99)
+    customers = {name for name in lake.files() if "/customers/" in name}
+    answer = medallion("destroy", "--yes")
+    assert str(lake.path(CUSTOMERS)) not in answer.out
+    assert set(lake.files()) == customers
+
+
+def test_customers_that_the_generator_made_go_although_rows_were_added(
+    lake: Lake, medallion: Medallion
+) -> None:
+    medallion("generate", "--files", "0", "--customers", "16")
+    assert str(lake.path(CUSTOMERS)) in medallion("destroy").out
+
+
+def test_empty_folders_of_others_stay(lake: Lake, medallion: Medallion) -> None:
+    """Another pipeline's landing folder may well be empty, and missed if it were gone."""
+    others = [lake.root / "landing" / "app_logs", lake.root / "lake" / "a" / "b"]
+    for folder in others:
+        folder.mkdir(parents=True)
+    assert medallion("destroy", "--yes").code == 0
+    assert all(folder.is_dir() for folder in others)
+
+
+@pytest.mark.parametrize("yes", [(), ("--yes",)])
+def test_it_is_refused_while_something_runs(
+    lake: Lake, medallion: Medallion, yes: tuple[str, ...]
+) -> None:
+    before = lake.files()
+    with Lock(lake.home(SILVER).lock, str(SILVER)):
+        answer = medallion("destroy", *yes)
+    assert (answer.code, answer.out) == (75, "")
+    assert f"pid {os.getpid()}" in answer.err
+    assert lake.files() == before
