@@ -136,6 +136,8 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
         **_COMMON,
         "spark.app.name": f"medallion {config.pipeline}",
         "spark.master": master,
+        # Spark makes this folder whether it needs one or not; not in the user's own.
+        "spark.sql.warehouse.dir": str(config.state_path / "warehouse"),
         "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
         **(_LOCAL if master.startswith("local") else {}),
         **({"spark.driver.memory": memory} if memory else {}),

@@ -21,10 +21,11 @@ SPARK_FAILURES = (PySparkException, Py4JJavaError)
 def lines(spark: SparkSession, files: Sequence[Found]) -> DataFrame:
     """The lines of text files: `value`, and `_input_file`, the file's URI.
 
-    `__globPaths__` keeps Spark from taking `?`, `*`, `[` or `{` in a file's name for a
-    pattern, by which every other file of the batch would be read twice (SPARK-58518).
+    Spark takes `?`, `*`, `[` or `{` in a file's name for a pattern, and for each such name
+    reads every other file of the batch once more (SPARK-58518). Without `__globPaths__` it
+    resolves no pattern; with `recursiveFileLookup` it takes each file of its listing once.
     """
-    reader = spark.read.option("__globPaths__", "false")
+    reader = spark.read.options(__globPaths__="false", recursiveFileLookup="true")
     text = reader.text([to_path(file.path) for file in files])
     return text.selectExpr("value", "_metadata.file_path AS _input_file")
 

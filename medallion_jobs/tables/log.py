@@ -36,11 +36,14 @@ class Snapshot:
 
     @cached_property
     def file_rows(self) -> list[int | None]:
-        """Rows of each data file; None where its writer kept no statistics."""
+        """Rows of each data file, in the order in which Spark's Delta source reads a snapshot.
+
+        None where its writer kept no statistics.
+        """
         table = DeltaTable(self.path, version=self.version)
-        counts: list[int | None] = (
-            pa.table(table.get_add_actions(flatten=True)).column("num_records").to_pylist()
-        )
+        files = pa.table(table.get_add_actions(flatten=True))
+        files = files.sort_by([("modification_time", "ascending"), ("path", "ascending")])
+        counts: list[int | None] = files.column("num_records").to_pylist()
         return counts
 
     @property

@@ -109,8 +109,9 @@ def test_a_file_that_cannot_be_read_is_put_aside_with_its_reason(messy: Messy, n
 def test_neither_hidden_files_nor_links_nor_pipes_are_read(messy: Messy) -> None:
     assert not [name for name in messy.orders if "hidden" in name or "folder" in name]
     ignored = (".hidden", "_underscore", "_folder", ".folder", "link", "pipe")
-    assert not [p for p in messy.lake.files() if p.removeprefix(f"{messy.lake.folder}/")
-                .startswith(ignored)]
+    assert not [
+        p for p in messy.lake.files() if p.removeprefix(f"{messy.lake.folder}/").startswith(ignored)
+    ]
 
 
 def test_a_line_of_5_mb_is_a_row(messy: Messy) -> None:

@@ -105,9 +105,7 @@ GOOD = {
 @pytest.fixture(scope="module")
 def strict(spark: object, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Each line in a file of its own, all loaded in one batch."""
-    lake = Lake.at(
-        tmp_path_factory.mktemp("strict"), f"bronze.sales.source.schema={COLUMNS}"
-    )
+    lake = Lake.at(tmp_path_factory.mktemp("strict"), f"bronze.sales.source.schema={COLUMNS}")
     for name, line in BAD.items():
         lake.drop(f"bad {name}.json", line)
     for name, (line, _) in GOOD.items():

@@ -54,6 +54,7 @@ def test_a_position_is_read_from_the_offset(checkpoint: Checkpoint) -> None:
         (offset(4), Amount(0, 0)),
         # The snapshot is version 1 as a whole: both its files, then versions 2 and 3.
         (offset(1, -1, in_snapshot=True), Amount(4, 15)),
+        (offset(1, 0, in_snapshot=True), Amount(3, 14)),
         (offset(1, 1, in_snapshot=True), Amount(2, 12)),
         (offset(3, 3, in_snapshot=True), Amount(0, 0)),
     ],

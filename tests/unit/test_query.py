@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from lakes import GOLD, Lake, write_table
+from lakes import BRONZE, GOLD, Lake, write_table
 
 from medallion_jobs import places
-from medallion_jobs.autoloader import Found, Ledger
+from medallion_jobs.autoloader import Found, Ledger, Outcome, State
 from medallion_jobs.config import TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.report.query import run
+from medallion_jobs.tables import Txn
+
+DOCS = Path(__file__).parents[2] / "docs" / "files.md"
 
 pytestmark = pytest.mark.usefixtures("quick_duck")
 
@@ -62,6 +67,27 @@ def test_the_ledger_and_the_quarantine_are_tables_too(lake: Lake) -> None:
     ]
     sql = "SELECT table_name, count(*) FROM quarantine.bronze GROUP BY ALL ORDER BY ALL"
     assert run(lake.config, sql)[1] == [("bronze.other", 2), ("bronze.sales", 2)]
+
+
+def test_the_queries_of_the_docs_run(lake: Lake) -> None:
+    ledger = Ledger(places.ledger(lake.config, "sales"))
+    ledger.ensure()
+    file = Found(1_700_000_000_000_000, "file:/a.json", 3)
+    ledger.admit([file])
+    outcomes = [Outcome(file, State.COMMITTED, rows=2, bad=1)]
+    ledger.record(outcomes, Txn("bronze.sales/v1", 0, "run"), 1)
+    write_deltalake(lake.path(BRONZE), pa.table({"_input_file": [file.path] * 2}))
+    line = {"file": [file.path], "line": ["{"], "reason": ["not valid JSON"]}
+    write_deltalake(places.quarantine(lake.config, BRONZE), pa.table(line))
+
+    queries = re.findall(r'medallion query "(.*)"', DOCS.read_text())
+    *others, books = [run(lake.config, sql)[1] for sql in queries]
+    assert len(others) == 4
+    assert all(len(rows) == 1 for rows in others)
+    assert books == []
+
+    write_deltalake(lake.path(BRONZE), pa.table({"_input_file": [file.path]}), mode="append")
+    assert run(lake.config, queries[-1])[1] == [(file.path, 2, 3)]
 
 
 def test_a_query_needs_no_table_and_an_empty_lake_none(lake: Lake) -> None:

@@ -1,0 +1,43 @@
+"""README's commands, typed one after the other in a folder that has only `conf/`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from support.pages import ROOT, commands, words
+
+# Each has a test of its own in this tier; here they would only start one more JVM each.
+ELSEWHERE = {
+    "medallion run",
+    "medallion run bronze",
+    "medallion run --continuous",
+    "medallion stop",
+    "medallion validate --config conf/sales.yaml",
+}
+
+
+def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    shown = list(dict.fromkeys(commands(ROOT / "README.md")))
+    generate = next(command for command in shown if command.startswith("medallion generate"))
+    destroy = next(command for command in shown if command.startswith("medallion destroy"))
+    between = [
+        command
+        for command in shown
+        if command.startswith("medallion ") and command not in {*ELSEWHERE, generate, destroy}
+    ]
+    assert len(between) >= 6
+    for command in (generate, "medallion run --progress json", *between, destroy):
+        done = subprocess.run(
+            [sys.executable, "-m", "medallion_jobs", *words(command)[1:]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert [path.name for path in tmp_path.iterdir()] == ["conf"]

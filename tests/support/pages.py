@@ -1,0 +1,30 @@
+"""The commands that README and docs show."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+_IN_BLOCKS = re.compile(r"^```(?:console|sh|bash|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_IN_TEXT = re.compile(r"`((?:medallion|scripts/)[^`\n]*)`")
+
+
+def commands(page: Path) -> list[str]:
+    """Every `medallion …` and `scripts/…` command that a page tells the reader to type."""
+    text = page.read_text(encoding="utf-8")
+    blocks = "".join(_IN_BLOCKS.findall(text)).replace("\\\n", " ")
+    lines = [line.removeprefix("$ ").strip() for line in blocks.splitlines()]
+    told = [line for line in lines if line.startswith(("medallion ", "scripts/"))]
+    outside = _IN_BLOCKS.sub("", text)
+    return told + _IN_TEXT.findall(outside)
+
+
+def words(command: str) -> list[str]:
+    """A command's words, without comments and what is piped or redirected behind it."""
+    found = shlex.split(command, comments=True)
+    ends = [found.index(word) for word in ("|", ">", "&&", "2>") if word in found]
+    return found[: min(ends, default=len(found))]
