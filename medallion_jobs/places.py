@@ -4,6 +4,7 @@
 _medallion/checkpoints/<layer>/<table>     a query's state (medallion_jobs.checkpoint)
 _medallion/ledger/<bronze table>           the files of a bronze table
 _medallion/quarantine/<layer>/<table>      what could not go on to a table
+_medallion/warehouse                       Spark's own, empty: every table has its place
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def discovered(config: Pipeline, bronze_table: str) -> Path:
 def quarantine(config: Pipeline, table: TableRef) -> Path:
     """The quarantine of a table."""
     return config.state_path / "quarantine" / table.layer / table.name
+
+
+def warehouse(config: Pipeline) -> Path:
+    """Where Spark would put a table that had no place of its own."""
+    return config.state_path / "warehouse"
 
 
 def sources(config: Pipeline) -> dict[TableRef, Path]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medallion_jobs import places
 from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime.jars import delta_jars
 from medallion_jobs.runtime.java import find_java
@@ -137,7 +138,7 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
         "spark.app.name": f"medallion {config.pipeline}",
         "spark.master": master,
         # Spark makes this folder whether it needs one or not; not in the user's own.
-        "spark.sql.warehouse.dir": str(config.state_path / "warehouse"),
+        "spark.sql.warehouse.dir": str(places.warehouse(config)),
         "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
         **(_LOCAL if master.startswith("local") else {}),
         **({"spark.driver.memory": memory} if memory else {}),

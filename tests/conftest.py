@@ -10,9 +10,9 @@ import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from support.lake import Lake
 
     from medallion_jobs.metrics.progress import Event
-    from support.lake import Lake
 
 TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
 
@@ -27,8 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One session, made as the jobs make it; tests are kept apart by their folders."""
-    from medallion_jobs import session  # noqa: PLC0415 (unit tests need none of it)
     from support.lake import Lake  # noqa: PLC0415
+
+    from medallion_jobs import session  # noqa: PLC0415 (unit tests need none of it)
 
     lake = Lake.at(tmp_path_factory.mktemp("session"), "spark.master=local[2]")
     made = session.build(lake.config, short=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 # Quoted text, which means what it says to the letter, or a run of anything else.
-_PIECE = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`)|([^'"`]+|['"`])""")
+_PIECE = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`)|([^'"`]+|['"`])""", re.DOTALL)
 
 
 def by_group(rows: DataFrame, group_by: Sequence[str], measures: Mapping[str, str]) -> DataFrame:

@@ -189,7 +189,7 @@ class BatchLoad:
             .where(~F.col("good"))
             .select(
                 F.col("_input_file").alias("file"),
-                F.substring("value", 1, json_lines.LINE_LIMIT).alias("line"),
+                F.substring(F.make_valid_utf8("value"), 1, json_lines.LINE_LIMIT).alias("line"),
                 json_lines.reason().alias("reason"),
                 F.lit(self.generation).alias("generation"),
                 F.lit(txn.batch).cast("bigint").alias("batch"),

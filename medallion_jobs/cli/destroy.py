@@ -62,6 +62,9 @@ def _doomed(pipeline: Pipeline) -> list[Path]:
         ]
     paths += [places.ledger(pipeline, name) for name in pipeline.bronze]
     paths += _generated(pipeline)
+    warehouse = places.warehouse(pipeline)
+    if warehouse.exists() and not any(warehouse.iterdir()):
+        paths.append(warehouse)
     return [path for path in paths if path.exists()]
 
 

@@ -85,7 +85,8 @@ GOOD = {
     # R6: what no double can hold
     "NaN as text": ('{"ratio": "NaN"}', Fate({}, {"ratio": "NaN"})),
     "Infinity as text": ('{"ratio": "Infinity"}', Fate({}, {"ratio": "Infinity"})),
-    "too large": ('{"ratio": 1e999}', Fate({}, {"ratio": "1e999"})),
+    # Spark's parser hands on a number with a point or an exponent as a double's text.
+    "too large": ('{"ratio": 1e999}', Fate({}, {"ratio": '"Infinity"'})),
     "large": ('{"ratio": 1e300}', Fate({"ratio": 1e300})),
     # R7: numbers that would have to be changed
     "a decimal": ('{"price": 1.05}', Fate({"price": Decimal("1.05")})),

@@ -5,14 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import duckdb
 import pytest
+import typer.main
+from hypothesis import settings
 from lakes import Answer, Lake, Medallion
 
 from medallion_jobs.cli import main
 from medallion_jobs.report import duck
+
+# The tier is run all the time; more with `pytest --hypothesis-profile default`.
+settings.register_profile("unit", max_examples=40, deadline=None)
+settings.load_profile("unit")
 
 
 @pytest.fixture
@@ -20,11 +27,30 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def _ran_once(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = Lake(tmp_path_factory.mktemp("ran"))
+    lake.run_all()
+    return lake
+
+
+@pytest.fixture
+def ran(lake: Lake, _ran_once: Lake) -> Lake:
+    """The lake after a run of one batch a layer; copied, which is quicker than made."""
+    lake.take_over(_ran_once)
+    return lake
+
+
+# Typer reads the signatures of all commands each time.
+_command = cache(typer.main.get_command)
+
+
 @pytest.fixture
 def medallion(
     lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Medallion:
     """Runs a command on the lake as the console script does, to its exit code."""
+    monkeypatch.setattr("typer.main.get_command", _command)
 
     def run(*words: str) -> Answer:
         monkeypatch.setattr(sys, "argv", ["medallion", *words, *lake.arguments])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 
 from medallion_jobs import places
 from medallion_jobs.checkpoint import Binding, Home, Logic, manifest
-from medallion_jobs.config import Pipeline, TableRef, load
+from medallion_jobs.config import Landing, Pipeline, Storage, TableRef, load
 from medallion_jobs.tables import snapshot
 
 CONFIG = Path(__file__).parents[2] / "conf" / "sales.yaml"
@@ -60,6 +61,11 @@ def offset(version: int, index: int = -1, *, in_snapshot: bool = False) -> str:
     return f'v1\n{{"batchWatermarkMs":0}}\n{json.dumps(source)}'
 
 
+@cache
+def _sales() -> Pipeline:
+    return load(CONFIG, environ={}).pipeline
+
+
 @dataclass(frozen=True)
 class Answer:
     """How a command ended, and what it said."""
@@ -87,7 +93,11 @@ class Lake:
 
     @cached_property
     def config(self) -> Pipeline:
-        return load(CONFIG, overrides=self.arguments[3::2], environ={}).pipeline
+        places = {
+            "storage": Storage(root=str(self.root / "lake")),
+            "landing": Landing(root=str(self.root / "landing")),
+        }
+        return _sales().model_copy(update=places)
 
     def path(self, ref: TableRef) -> Path:
         return self.config.table_path(ref)
@@ -134,6 +144,10 @@ class Lake:
             self.write(ref, 0)
             self.bind(ref)
             self.checkpoint(ref, offsets=0, commits=0)
+
+    def take_over(self, other: Lake) -> None:
+        """Becomes a copy of another lake. What lies in a lake holds no path of it."""
+        shutil.copytree(other.root, self.root, dirs_exist_ok=True)
 
     def files(self) -> dict[str, bytes]:
         """Every file there is, with its bytes, locks apart."""

@@ -12,10 +12,7 @@ from lakes import BRONZE, GOLD, SILVER, Lake, Medallion
 from medallion_jobs.checkpoint import Lock, manifest
 from medallion_jobs.config import TableRef
 
-
-@pytest.fixture(autouse=True)
-def _ran(lake: Lake) -> None:
-    lake.run_all()
+pytestmark = pytest.mark.usefixtures("ran")
 
 
 def generation(lake: Lake, ref: TableRef) -> int:

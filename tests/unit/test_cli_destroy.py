@@ -8,20 +8,30 @@ from pathlib import Path
 
 import pytest
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, write_table
+from typer.testing import CliRunner
 
 from medallion_jobs import places
 from medallion_jobs.checkpoint import Lock
+from medallion_jobs.cli import app
 from medallion_jobs.config import TableRef
 
 CUSTOMERS = TableRef("silver", "customers")
 PRODUCTS = TableRef("silver", "products")
 
 
-@pytest.fixture(autouse=True)
-def _ran(lake: Lake, medallion: Medallion) -> None:
-    assert medallion("generate", "--files", "2", "--rows", "3", "--seed", "1").code == 0
+@pytest.fixture(scope="module")
+def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = Lake(tmp_path_factory.mktemp("made"))
+    words = ("generate", "--files", "2", "--rows", "3", *lake.arguments)
+    assert CliRunner().invoke(app, words).exit_code == 0
     lake.run_all()
     write_table(places.quarantine(lake.config, BRONZE))
+    return lake
+
+
+@pytest.fixture(autouse=True)
+def _made(lake: Lake, _made_once: Lake) -> None:
+    lake.take_over(_made_once)
 
 
 def landing(lake: Lake) -> Path:
@@ -110,6 +120,18 @@ def test_empty_folders_of_others_stay(lake: Lake, medallion: Medallion) -> None:
         folder.mkdir(parents=True)
     assert medallion("destroy", "--yes").code == 0
     assert all(folder.is_dir() for folder in others)
+
+
+@pytest.mark.parametrize("own", [(), ("mine.csv",)])
+def test_sparks_warehouse_goes_when_nothing_is_in_it(
+    lake: Lake, medallion: Medallion, own: tuple[str, ...]
+) -> None:
+    warehouse = places.warehouse(lake.config)
+    warehouse.mkdir()
+    for name in own:
+        (warehouse / name).write_text("mine")
+    assert medallion("destroy", "--yes").code == 0
+    assert warehouse.exists() == bool(own)
 
 
 @pytest.mark.parametrize("yes", [(), ("--yes",)])

@@ -17,8 +17,8 @@ from medallion_jobs.checkpoint import Lock
 KEYS = {"table", "state", "rows", "generation", "batch", "batch_at", "behind", "holder"}
 
 
+@pytest.mark.usefixtures("ran")
 def test_status_as_json(lake: Lake, medallion: Medallion) -> None:
-    lake.run_all()
     with Lock(lake.home(SILVER).lock, str(SILVER)):
         answer = medallion("status", "--json")
     assert (answer.code, answer.err) == (0, "")
@@ -33,8 +33,8 @@ def test_status_as_json(lake: Lake, medallion: Medallion) -> None:
     assert rows[0]["holder"] is None
 
 
+@pytest.mark.usefixtures("ran")
 def test_status_as_a_table(lake: Lake, medallion: Medallion) -> None:
-    lake.run_all()
     with Lock(lake.home(SILVER).lock, str(SILVER)):
         header, _, *lines = medallion("status").out.splitlines()
     assert header.split()[:4] == ["table", "state", "rows", "generation"]

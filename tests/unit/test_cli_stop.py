@@ -11,13 +11,10 @@ from lakes import GOLD, SILVER, Lake, Medallion
 
 from medallion_jobs.checkpoint import Lock
 
+pytestmark = pytest.mark.usefixtures("ran")
+
 # By its name one gets the function, which bears the same.
 MODULE = sys.modules["medallion_jobs.cli.stop"]
-
-
-@pytest.fixture(autouse=True)
-def _ran(lake: Lake) -> None:
-    lake.run_all()
 
 
 def test_when_nothing_runs_nothing_is_asked(lake: Lake, medallion: Medallion) -> None:

@@ -23,8 +23,8 @@ FLOORS = (
     {"supervisor"},
     {"streams"},
     {"autoloader", "lookup", "quality", "aggregate", "report", "generator"},
-    {"failures", "checkpoint", "places", "metrics", "session"},
-    {"tables", "runtime"},
+    {"failures", "checkpoint", "metrics", "session"},
+    {"places", "tables", "runtime"},
     {"config"},
     {"errors", "__init__"},
 )
@@ -71,25 +71,34 @@ def trees() -> dict[str, ast.Module]:
 
 
 @cache
+def nodes(module: str) -> list[ast.AST]:
+    return list(ast.walk(trees()[module]))
+
+
+@cache
 def imports() -> tuple[Import, ...]:
-    return tuple(one for module, tree in trees().items() for one in imports_in(module, tree))
+    return tuple(one for module in trees() for one in imports_in(module))
 
 
-def imports_in(module: str, tree: ast.Module) -> Iterator[Import]:
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    inside = {id(node) for function in functions for node in ast.walk(function)}
-    for node in ast.walk(tree):
+def imports_in(module: str) -> Iterator[Import]:
+    # What stands at the top, or there below `if TYPE_CHECKING:`.
+    outside = [
+        n
+        for top in trees()[module].body
+        for n in (top, *(top.body if isinstance(top, ast.If) else ()))
+    ]
+    for node in nodes(module):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports by dots; write the whole name"
             if room(node.module or "") == PACKAGE:
                 for alias in node.names:
                     of, name = resolved(node.module or "", alias.name)
-                    yield Import(module, of, name, id(node) in inside)
+                    yield Import(module, of, name, node not in outside)
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if room(alias.name) == PACKAGE:
                     of, name = resolved(alias.name, "")
-                    yield Import(module, of, name, id(node) in inside)
+                    yield Import(module, of, name, node not in outside)
 
 
 def resolved(module: str, name: str) -> tuple[str, str]:
@@ -150,21 +159,21 @@ def test_nobody_takes_anothers_private_names() -> None:
     ]
     reached = [
         f"{module}:{node.lineno} {ast.unparse(node)}"
-        for module, tree in trees().items()
-        for node in ast.walk(tree)
+        for module in trees()
+        for node in nodes(module)
         if isinstance(node, ast.Attribute)
         and node.attr.startswith("_")
         and isinstance(node.value, ast.Name)
-        and node.value.id in modules_bound_in(tree)
+        and node.value.id in bound_in(module)
     ]
     assert taken + reached == []
 
 
-def modules_bound_in(tree: ast.Module) -> set[str]:
-    """Names that stand for modules or classes of the package."""
+def bound_in(module: str) -> set[str]:
+    """Names in `module` that stand for modules or classes of the package."""
     return {
         alias.asname or alias.name
-        for node in ast.walk(tree)
+        for node in nodes(module)
         if isinstance(node, ast.ImportFrom) and room(node.module or "") == PACKAGE
         for alias in node.names
     }
@@ -203,8 +212,8 @@ def test_files_are_small_and_say_what_they_are_for() -> None:
 def test_only_the_command_line_and_a_submitted_job_print() -> None:
     printing = {
         module
-        for module, tree in trees().items()
-        for node in ast.walk(tree)
+        for module in trees()
+        for node in nodes(module)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "print"

@@ -27,6 +27,7 @@ OTHER = [
     ("max(`A`)", "max(`a`)"),
     (r"count_if(s = 'it\'S')", r"count_if(s = 'it\'s')"),
     ("count_if(s = 'it''S')", "count_if(s = 'it''s')"),
+    ("count_if(s = 'a\\\nB')", "count_if(s = 'a\\\nb')"),
     ("sum(a+b)", "sum(a-b)"),
     ("sum(a_b)", "sum(a b)"),
 ]

@@ -11,10 +11,7 @@ from medallion_jobs.checkpoint import Claim, check, manifest
 from medallion_jobs.checkpoint.reset import Reset, plan
 from medallion_jobs.config import TableRef
 
-
-@pytest.fixture(autouse=True)
-def _ran(lake: Lake) -> None:
-    lake.run_all()
+pytestmark = pytest.mark.usefixtures("ran")
 
 
 def planned(lake: Lake) -> Reset:
@@ -70,15 +67,16 @@ def test_without_a_manifest_the_folders_tell(lake: Lake, damage: str) -> None:
     assert starts_as(lake) == 8
 
 
-def test_without_any_state_the_table_tells(lake: Lake) -> None:
+@pytest.mark.parametrize(("used", "after"), [((), 2), ((2,), 3), ((2, 3), 4)])
+def test_without_any_state_the_table_tells(lake: Lake, used: tuple[int, ...], after: int) -> None:
     """A number that the table has seen would make Delta drop the first batches."""
-    lake.write(GOLD, 5, generation=2)
-    lake.write(GOLD, 0, generation=3)
+    for number in used:
+        lake.write(GOLD, 5, generation=number)
     shutil.rmtree(lake.home(GOLD).path)
     one = planned(lake)
-    assert (one.before, one.after) == (0, 4)
+    assert (one.before, one.after) == (0, after)
     one.carry_out("the state was removed")
-    assert starts_as(lake) == 4
+    assert starts_as(lake) == after
 
 
 def test_a_folder_that_the_manifest_does_not_know_is_not_used_again(lake: Lake) -> None:

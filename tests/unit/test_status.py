@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import datetime, timedelta, timezone
 
+import pytest
 from lakes import BRONZE, GOLD, SILVER, Lake, offset, touch_batches, write_table
 
 from medallion_jobs.checkpoint import Lock
@@ -25,8 +26,8 @@ def test_before_any_run(lake: Lake) -> None:
     assert lake.files() == {}
 
 
+@pytest.mark.usefixtures("ran")
 def test_after_a_run(lake: Lake) -> None:
-    lake.run_all()
     found = by_table(lake)
     assert {(one.state, one.rows, one.generation, one.batch) for one in found.values()} == {
         ("idle", 3, 1, 0)
@@ -37,8 +38,8 @@ def test_after_a_run(lake: Lake) -> None:
         assert abs(datetime.now(timezone.utc) - one.batch_at) < timedelta(minutes=1)
 
 
+@pytest.mark.usefixtures("ran")
 def test_the_backlog_is_what_the_source_has_more(lake: Lake) -> None:
-    lake.run_all()
     lake.write(SILVER, 1, rows=40)
     write_table(lake.source(BRONZE), rows=7)
     found = by_table(lake)
@@ -49,23 +50,23 @@ def test_the_backlog_is_what_the_source_has_more(lake: Lake) -> None:
     }
 
 
+@pytest.mark.usefixtures("ran")
 def test_after_a_reset_nothing_is_written_and_all_is_behind(lake: Lake) -> None:
-    lake.run_all()
     lake.reset(SILVER)
     one = by_table(lake)[str(SILVER)]
     assert (one.state, one.rows, one.generation) == ("idle", 3, 2)
     assert (one.batch, one.batch_at, one.behind) == (None, None, 3)
 
 
+@pytest.mark.usefixtures("ran")
 def test_a_table_that_was_removed_has_no_rows(lake: Lake) -> None:
-    lake.run_all()
     shutil.rmtree(lake.path(GOLD))
     one = by_table(lake)[str(GOLD)]
     assert (one.rows, one.batch, one.generation) == (None, None, 1)
 
 
+@pytest.mark.usefixtures("ran")
 def test_a_batch_that_is_planned_but_not_written(lake: Lake) -> None:
-    lake.run_all()
     lake.write(SILVER, 1, rows=40)
     folder = lake.home(GOLD).checkpoint(1).path / "offsets"
     touch_batches(folder, 1, offset(2))
@@ -74,8 +75,8 @@ def test_a_batch_that_is_planned_but_not_written(lake: Lake) -> None:
     assert (one.batch, one.behind) == (0, 0)
 
 
+@pytest.mark.usefixtures("ran")
 def test_a_running_and_a_killed_query(lake: Lake) -> None:
-    lake.run_all()
     with Lock(lake.home(GOLD).lock, str(GOLD)):
         text = lake.home(GOLD).lock.read_bytes()
         found = by_table(lake)

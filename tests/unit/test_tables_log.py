@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,9 @@ from lakes import write_table
 from medallion_jobs.tables import commit_of, commits, snapshot
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    """Batches 0, 1 and 4 of silver.x/v1, with a commit of somebody else between."""
-    path = tmp_path / "my table"
+@pytest.fixture(scope="module")
+def _table_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tables") / "my table"
     for rows, txn in (
         (1, ("silver.x/v1", 0)),
         (2, ("silver.x/v1", 1)),
@@ -26,6 +26,12 @@ def table(tmp_path: Path) -> Path:
     ):
         write_table(path, rows, txn)
     return path
+
+
+@pytest.fixture
+def table(tmp_path: Path, _table_once: Path) -> Path:
+    """Batches 0, 1 and 4 of silver.x/v1, with a commit of somebody else between."""
+    return Path(shutil.copytree(_table_once, tmp_path / "my table"))
 
 
 @pytest.mark.parametrize("made", [(), ("t",), ("t", "_delta_log")])

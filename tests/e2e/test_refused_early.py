@@ -1,0 +1,47 @@
+"""What is missing is told before a JVM is started."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from support.lake import Lake, order
+from support.processes import completed
+
+
+@pytest.fixture
+def java_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that appears when anything starts the Java of JAVA_HOME."""
+    mark = tmp_path / "java_was_started"
+    java = tmp_path / "java" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text(f"#!/bin/sh\ntouch '{mark}'\nexit 1\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(java.parents[1]))
+    return mark
+
+
+def test_no_customers(lake: Lake, java_was_started: Path) -> None:
+    lake.drop("one.json", order())
+    shutil.rmtree(lake.path("silver.customers"))
+
+    started = time.monotonic()
+    code, said = completed(lake, "run")
+    assert time.monotonic() - started < 3
+
+    assert code == 2, said
+    assert "there is no dimension silver.customers at" in said
+    assert "medallion generate --files 0" in said
+    assert not java_was_started.exists()
+    assert not lake.path("bronze.sales").exists()
+
+
+def test_no_landing_folder(lake: Lake, java_was_started: Path) -> None:
+    lake.folder.rmdir()
+    code, said = completed(lake, "run")
+    assert code == 2, said
+    assert f"there is no landing folder {lake.folder}" in said
+    assert "medallion generate" in said
+    assert not java_was_started.exists()

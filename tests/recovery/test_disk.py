@@ -1,0 +1,61 @@
+"""A disk that is full or read-only: told with its path, and no harm to the next run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.disk import Disk, small_disk
+from support.exact import assert_exact
+from support.lake import Lake
+from support.processes import completed
+
+from medallion_jobs.errors import TransientError
+
+KILOBYTE = 1024
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
+
+
+@pytest.fixture
+def small(disk: Disk, tmp_path: Path) -> Lake:
+    """A lake on the small disk; its landing folder is on another."""
+    lake = Lake(disk.path / "lake", tmp_path / "landing", Lake.at(tmp_path).settings)
+    lake.generate(3, dirty=0.1)
+    return lake
+
+
+def test_a_full_disk_is_told_wherever_it_is_met(disk: Disk, small: Lake, spark: object) -> None:
+    # The less is free, the earlier a run ends: at its locks, the ledger, bronze, silver, gold.
+    for free in (0, 24 * KILOBYTE, 80 * KILOBYTE, 160 * KILOBYTE, 260 * KILOBYTE):
+        with disk.filled(free=free), pytest.raises(TransientError) as told:
+            small.run()
+        assert told.value.exit_code == 75
+        assert "No space left on device" in told.value.what, f"{free} bytes free"
+        assert str(disk.path) in told.value.what, f"{free} bytes free"
+    small.run()
+    assert_exact(small)
+
+
+def test_a_full_disk_ends_the_command_with_75(disk: Disk, small: Lake, spark: object) -> None:
+    with disk.filled(free=80 * KILOBYTE):
+        code, said = completed(small, "run", "--progress", "json")
+    assert code == 75, said
+    assert f"No space left on device: {disk.path}" in said
+    small.run()
+    assert_exact(small)
+
+
+def test_a_read_only_disk_ends_the_command_with_75(disk: Disk, small: Lake, spark: object) -> None:
+    small.run("bronze")
+    with disk.read_only():
+        code, said = completed(small, "run", "--progress", "json")
+    assert code == 75, said
+    assert f"Read-only file system: {disk.path}" in said
+    small.run()
+    assert_exact(small)

@@ -1,0 +1,87 @@
+"""`kill -9`, and the same command again: row-exact tables, and nothing to do by hand."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from support.exact import assert_exact
+from support.lake import ROOT, Lake
+from support.processes import Medallion, completed
+
+from medallion_jobs.checkpoint import Home, lock
+from medallion_jobs.config import TableRef
+
+# A run of these thirty files takes 25 to 40 s; its first rows are written after about 10.
+EARLIEST, LATEST = 4.0, 26.0
+
+
+@pytest.fixture
+def thirty(lake: Lake) -> Lake:
+    """Thirty dirty files, for six batches of bronze."""
+    lake = lake.having("bronze.sales.source.max_files_per_trigger=5")
+    lake.generate(30, rows=50, dirty=0.1, new_column_from=20)
+    return lake
+
+
+@pytest.mark.parametrize(
+    "kills", [10, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+)
+@pytest.mark.timeout(900)
+def test_the_driver_killed_at_random_moments(thirty: Lake, kills: int) -> None:
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    killed = []
+    for number in range(kills):
+        with Medallion(thirty, "run", "--progress", "json") as run:
+            moment = moments.uniform(EARLIEST, LATEST)
+            deadline = time.monotonic() + moment
+            while run.is_running and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if not run.is_running:
+                assert run.wait() == 0, run.text
+                # It was done before its moment came: more files for the kills to come.
+                thirty.generate(10, rows=50, seed=1_000 + number, dirty=0.1)
+                continue
+            run.signal(signal.SIGKILL)
+            killed.append((round(moment, 1), len([e for e in run.events if e["event"] == "batch"])))
+    print(f"killed at (seconds, batches done): {killed}")
+    assert killed
+    code, said = completed(thirty, "run", "--progress", "json")
+    assert code == 0, said
+    assert_exact(thirty)
+
+
+def test_the_jvm_killed_in_the_midst(thirty: Lake) -> None:
+    home = Home.of(thirty.config.state_path, TableRef("bronze", "sales"))
+    with Medallion(thirty, "run", "--progress", "json") as run:
+        run.wait_until(lambda: [e for e in run.events if e["event"] == "batch"])
+        holder = lock.read(home.lock)
+        assert holder
+        os.kill(holder["jvm"]["pid"], signal.SIGKILL)
+        assert run.wait() not in (0, 2), run.text
+    code, said = completed(thirty, "run", "--progress", "json")
+    assert code == 0, said
+    assert_exact(thirty)
+
+
+@pytest.mark.parametrize("then", ["restart", "reset"])
+def test_killed_when_bronze_is_committed_and_the_ledger_is_not(lake: Lake, then: str) -> None:
+    lake.generate(4, rows=50, dirty=0.1)
+    script = ROOT / "tests" / "support" / "dies_before_the_ledger.py"
+    with Medallion(lake, "run", "bronze", "--progress", "json", script=script) as run:
+        assert run.wait() == 137, run.text
+    assert all(one["state"] == "DISCOVERED" for one in lake.files().values())
+    versions = lake.versions()
+    if then == "reset":
+        lake.reset("bronze.sales")
+    code, said = completed(lake, "run", "bronze", "--progress", "json")
+    assert code == 0, said
+    assert_exact(lake, layers=["bronze"])
+    # After a restart, the rows that were committed are not even looked at again.
+    if then == "restart":
+        assert lake.versions()["bronze/sales"] == versions["bronze/sales"]

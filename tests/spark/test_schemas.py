@@ -1,0 +1,110 @@
+"""Schemas, nullability, table properties and the catalog: as declared, to the letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timezone
+from typing import TYPE_CHECKING
+
+import pytest
+from deltalake import DeltaTable
+from support.lake import Lake, local, order
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SCHEMAS = {
+    "bronze/sales": [
+        ("order_id", "string", True),
+        ("customer_id", "long", True),
+        ("product_id", "long", True),
+        ("quantity", "integer", True),
+        ("order_timestamp", "timestamp", True),
+        ("_rescued_data", "string", True),
+        ("_input_file", "string", False),
+        ("_load_time", "timestamp", False),
+    ],
+    "silver/sales": [
+        ("order_id", "string", True),
+        ("customer_id", "long", True),
+        ("region", "string", True),
+        ("product_id", "long", True),
+        ("quantity", "integer", True),
+        ("order_date", "date", True),
+        ("load_time", "timestamp", False),
+    ],
+    "gold/sales_by_region_day": [
+        ("region", "string", True),
+        ("order_date", "date", True),
+        ("total_quantity", "long", True),
+    ],
+    "_medallion/quarantine/bronze/sales": [
+        ("file", "string", False),
+        ("line", "string", False),
+        ("reason", "string", False),
+        ("generation", "integer", False),
+        ("batch", "long", False),
+        ("run_id", "string", False),
+        ("load_time", "timestamp", False),
+    ],
+}
+APPEND_ONLY = ("bronze/sales", "_medallion/quarantine/bronze/sales")
+
+
+@pytest.mark.parametrize("table", SCHEMAS)
+def test_the_schema_is_the_declared_one(sales: Lake, table: str) -> None:
+    fields = DeltaTable(sales.storage / table).schema().fields
+    assert [(f.name, f.type.type, f.nullable) for f in fields] == SCHEMAS[table]
+
+
+@pytest.mark.parametrize("table", SCHEMAS)
+def test_only_tables_that_are_added_to_are_append_only(sales: Lake, table: str) -> None:
+    properties = DeltaTable(sales.storage / table).metadata().configuration
+    assert properties.get("delta.appendOnly", "false") == str(table in APPEND_ONLY).lower()
+
+
+def test_bronze_rows_are_never_changed(sales: Lake, spark: SparkSession) -> None:
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    with pytest.raises(PySparkException, match="DELTA_CANNOT_MODIFY_APPEND_ONLY"):
+        spark.sql(f"DELETE FROM delta.`{sales.path('bronze.sales')}`")
+
+
+def test_every_commit_names_its_query_batch_and_run(sales: Lake) -> None:
+    newest = DeltaTable(sales.path("silver.sales")).history(1)[0]
+    said = newest["userMetadata"]
+    assert '"query": "silver.sales/v1"' in said
+    assert '"batch": 0' in said
+    assert '"run": "' in said
+
+
+def test_a_silver_row_carries_the_load_time_of_its_bronze_row(sales: Lake) -> None:
+    loaded = {row["order_id"]: row["_load_time"] for row in sales.rows("bronze.sales")}
+    for row in sales.rows("silver.sales"):
+        assert row["load_time"].tzinfo is not None
+        assert row["load_time"].astimezone(timezone.utc) == loaded[row["order_id"]]
+
+
+@pytest.fixture
+def empty_catalog(spark: SparkSession) -> Iterator[None]:
+    """Other tests of this session have registered tables of theirs. Data is left alone."""
+    tables = ("bronze.sales", "silver.sales", "gold.sales_by_region_day", "silver.customers")
+    for table in tables:
+        spark.sql(f"DROP TABLE IF EXISTS {table}")
+    yield
+    for table in tables:
+        spark.sql(f"DROP TABLE IF EXISTS {table}")
+
+
+def test_tables_are_registered_in_the_catalog(
+    lake: Lake, spark: SparkSession, empty_catalog: None
+) -> None:
+    lake.drop("one.json", order(quantity=3))
+    lake.run()
+    lake.run()  # to register twice does no harm
+
+    assert {t.name for t in spark.catalog.listTables("bronze")} == {"sales"}
+    assert {t.name for t in spark.catalog.listTables("silver")} == {"sales", "customers"}
+    assert spark.table("gold.sales_by_region_day").first()["total_quantity"] == 3
+    where = spark.sql("DESCRIBE DETAIL bronze.sales").first()["location"]
+    assert local(where) == str(lake.path("bronze.sales"))

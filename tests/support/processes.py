@@ -1,0 +1,75 @@
+"""The command line as a process of its own, to be watched and killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from support.lake import ROOT, Lake
+
+
+class Medallion:
+    """A `medallion` command that runs beside the test; killed at the end if it still runs."""
+
+    def __init__(self, lake: Lake, *arguments: str, script: Path | None = None) -> None:
+        program = [str(script)] if script else ["-m", "medallion_jobs"]
+        self.output = lake.storage.parent / f"out-{time.monotonic_ns()}.txt"
+        with self.output.open("w") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, *program, *arguments, *lake.arguments],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=lake.storage.parent,
+                env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Medallion:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.signal(9)
+        self._process.wait(timeout=60)
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 240) -> int:
+        """The exit code; negative where a signal ended it."""
+        return self._process.wait(timeout=seconds)
+
+    def wait_until(self, seen: Callable[[], Any], seconds: float = 120) -> Any:
+        """What `seen` gives once it gives something."""
+        deadline = time.monotonic() + seconds
+        while not (found := seen()):
+            assert self._process.poll() is None, f"ended too early:\n{self.text}"
+            assert time.monotonic() < deadline, f"not seen in {seconds} s:\n{self.text}"
+            time.sleep(0.05)
+        return found
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The progress that it has told so far, as JSON lines."""
+        lines = self.text.splitlines(keepends=True)
+        return [json.loads(x) for x in lines if x.startswith("{") and x.endswith("\n")]
+
+
+def completed(lake: Lake, *arguments: str, seconds: float = 240) -> tuple[int, str]:
+    """Runs a command to its end: exit code, and all that it said."""
+    with Medallion(lake, *arguments) as process:
+        return process.wait(seconds), process.text
