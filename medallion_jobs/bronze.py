@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs import autoloader, places, run, tables
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.streams import Batch, Written
+from medallion_jobs.streams import Batch, Start, Written
 from medallion_jobs.tables import schema as schemas
 
 if TYPE_CHECKING:
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 
-@dataclass(frozen=True)
+@dataclass
 class BronzeStream:
     """The query that fills one bronze table from its landing folder."""
 
     config: Pipeline
     name: str
     output_mode = "append"
+    _older: autoloader.Older = autoloader.NOTHING_OLDER
 
     @property
     def ref(self) -> TableRef:
@@ -45,13 +46,13 @@ class BronzeStream:
     def claim(self) -> Claim:
         source = self.config.bronze[self.name].source
         return Claim(
+            pipeline=self.config.pipeline,
             ref=self.ref,
             target_path=self.config.table_path(self.ref),
-            source=f"the ledger of {self.ref}",
+            source=f"files of {self.config.landing_path(self.name)}",
             source_path=places.discovered(self.config, self.name),
             logic=Logic(
                 free={
-                    "folder": str(self.config.landing_path(self.name)),
                     "format": source.format,
                     "schema": source.schema_,
                 }
@@ -61,7 +62,7 @@ class BronzeStream:
     def preflight(self, made: Collection[Path]) -> None:  # noqa: ARG002 (it reads files)
         autoloader.check_folder(self.config.landing_path(self.name))
 
-    def prepare(self, spark: SparkSession) -> None:
+    def prepare(self, spark: SparkSession, start: Start) -> None:
         self.ledger.ensure()
         tables.ensure(
             spark,
@@ -71,6 +72,10 @@ class BronzeStream:
             comment=f"Files of {self.config.landing_path(self.name)} as they came",
             properties={"delta.appendOnly": "true"},
         )
+        if start.generation > 1:
+            self._older = autoloader.older(
+                spark, self.claim.target_path, self._quarantine, self.ledger
+            )
 
     def poll(self) -> None:
         source = self.config.bronze[self.name].source
@@ -91,14 +96,17 @@ class BronzeStream:
             spark=df.sparkSession,
             schema=self._schema,
             target=self.claim.target_path,
-            quarantine=places.quarantine(self.config, self.ref),
+            quarantine=self._quarantine,
             txn=batch.txn,
             generation=batch.generation,
             replayed=batch.replayed,
+            older=self._older,
         )
+        autoloader.check_folder(self.config.landing_path(self.name))
         outcomes = load.run(autoloader.files_of(df))
         self.ledger.record(outcomes, batch.txn, batch.generation)
-        rows, bad = sum(o.rows for o in outcomes), sum(o.bad for o in outcomes)
+        rows = sum(o.rows for o in outcomes if o.is_new)
+        bad = sum(o.bad for o in outcomes if o.is_new)
         return Written(
             rows_in=rows + bad,
             rows_out=rows,
@@ -110,6 +118,10 @@ class BronzeStream:
                 if o.error
             ),
         )
+
+    @property
+    def _quarantine(self) -> Path:
+        return places.quarantine(self.config, self.ref)
 
     @property
     def _schema(self) -> StructType:

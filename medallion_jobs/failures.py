@@ -35,6 +35,18 @@ def explain(table: str, failure: BaseException) -> MedallionError:
                 untouched="nothing of the batch is visible; it is done again at the next start",
                 next_step=f"{mend}, then run again",
             )
+    if isinstance(failure, OSError):
+        return TransientError(
+            f"{table}: {failure.strerror or failure}: {failure.filename or 'no path is known'}",
+            untouched="nothing of the batch is visible; it is done again at the next start",
+            next_step="mend what it names, then run again",
+        )
+    if "DELTA_SOURCE_TABLE_IGNORE_CHANGES" in text or "DELTA_SOURCE_IGNORE_DELETE" in text:
+        return DataError(
+            f"{table}: the table that it reads was replaced or changed, not only added to",
+            untouched="nothing of the batch is visible",
+            next_step=f'make it anew: `medallion checkpoint reset {table} --reason "…" --yes`',
+        )
     if isinstance(failure, PySparkException | Py4JJavaError):
         return DataError(
             f"{table}: the batch failed: {root_cause(failure)}",

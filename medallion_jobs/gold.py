@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs import aggregate, run, tables
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
-from medallion_jobs.streams import Batch, Written
+from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,6 +41,8 @@ class GoldStream:
     @property
     def claim(self) -> Claim:
         return Claim(
+            pipeline=self.config.pipeline,
+            reads=self.table.from_,
             ref=self.ref,
             target_path=self.config.table_path(self.ref),
             source=str(self.table.from_),
@@ -62,16 +64,15 @@ class GoldStream:
     def preflight(self, made: Collection[Path]) -> None:
         tables.require(self.claim.source, self.claim.source_path, made)
 
-    def prepare(self, spark: SparkSession) -> None:
+    def prepare(self, spark: SparkSession, start: Start) -> None:  # noqa: ARG002 (see `write`)
         source = spark.read.format("delta").load(str(self.claim.source_path))
-        tables.ensure(
+        tables.create(
             spark,
-            self.ref,
             self.claim.target_path,
             self._aggregated(source).schema,
             comment=f"{self.table.from_} by {', '.join(self.table.group_by)}",
-            properties={},
         )
+        tables.register(spark, self.ref, self.claim.target_path)
 
     def poll(self) -> None:
         """Nothing to look for: Spark's Delta source finds new versions itself."""
@@ -80,10 +81,17 @@ class GoldStream:
         return self._aggregated(spark.readStream.format("delta").load(str(self.claim.source_path)))
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
-        if batch.replayed:
-            return Written.before(tables.rows_written(self.claim.target_path, batch.txn))
-        tables.replace(df, self.claim.target_path, batch.txn)
-        return Written(tables.rows_written(self.claim.target_path, batch.txn))
+        # The first batch of a generation may have other measures than the table has columns.
+        written = not batch.replayed and tables.replace(
+            df, self.claim.target_path, batch.txn, new_schema=batch.number == 0
+        )
+        groups = tables.rows_written(self.claim.target_path, batch.txn)
+        if not written:
+            # The groups are in the table, but not yet in the state, and Spark lets no batch
+            # pass whose state was not computed: for ever, it would fail at this one.
+            df.write.format("noop").mode("overwrite").save()
+            return Written.before(groups)
+        return Written(groups)
 
     def _aggregated(self, rows: DataFrame) -> DataFrame:
         return aggregate.by_group(rows, self.table.group_by, self.table.measures)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,9 @@ from medallion_jobs import session
 from medallion_jobs.config import Pipeline, load
 from medallion_jobs.errors import MedallionError, TransientError
 from medallion_jobs.metrics.progress import Emit, Note, as_json
+from medallion_jobs.running import StopSwitch
 from medallion_jobs.streams import Stream
-from medallion_jobs.supervisor import StopSwitch, Supervisor
+from medallion_jobs.supervisor import Supervisor
 
 Streams = Callable[[Pipeline], Sequence[Stream]]
 
@@ -57,7 +59,7 @@ def run(
             supervisor.run_continuously(running, spark, continuous)
     if stop.is_flipped:
         emit(Note("run", "stopped", {"why": stop.why}))
-        if continuous is None:
+        if continuous is None and not all(one.is_done for one in running):
             raise TransientError(
                 f"stopped before everything was read: {stop.why}",
                 untouched="every batch that was begun is either done or not visible",
@@ -97,15 +99,27 @@ def submitted(streams: Streams) -> None:
     parser.add_argument("--config", "-c", type=Path, default=Path("conf/sales.yaml"))
     parser.add_argument("--env", "-e", default=os.environ.get("MEDALLION_ENV"))
     parser.add_argument("--set", action="append", default=[], metavar="DOTTED.PATH=VALUE")
-    parser.add_argument("--continuous", action="store_true", help="go on until stopped")
+    parser.add_argument("--once", action="store_true", help="read what is there, then end")
+    parser.add_argument(
+        "--continuous",
+        nargs="?",
+        const=True,
+        metavar="INTERVAL",
+        help="go on until stopped, a batch each 10s or so (trigger.interval)",
+    )
     chosen = parser.parse_args()
     try:
+        if isinstance(chosen.continuous, str):
+            chosen.set.append(f"trigger.interval={chosen.continuous}")
         config = load(chosen.config, chosen.env, chosen.set).pipeline
         interval = config.trigger.interval.total_seconds() if chosen.continuous else None
         run(config, streams(config), _print, continuous=interval)
     except MedallionError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 (a job's own voice)
         sys.exit(error.exit_code)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(3)
 
 
 def _print(event: object) -> None:

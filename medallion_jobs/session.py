@@ -57,6 +57,13 @@ _REQUIRED = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.streaming.stopActiveRunOnRestart": "false",
+}
+# The same, of settings that Spark itself knows no default of.
+_REQUIRED_OR_UNSET = {
+    "spark.sql.extensions": (DELTA_EXTENSION, "not set"),
+    "spark.sql.streaming.checkpointLocation": ("", ""),
+    "spark.databricks.delta.schema.autoMerge.enabled": ("false", "false"),
 }
 # For a master in this process: small tables, few cores, nobody watching a UI.
 _LOCAL = {
@@ -104,10 +111,11 @@ def _refuse_unsafe(spark: SparkSession) -> None:
     """Refuses a session under which tables would come out wrong without a word."""
     # Asked without a default of ours, so that Spark's own default answers where nothing is set.
     has = {key: str(spark.conf.get(key)) for key in _REQUIRED}
-    has["spark.sql.extensions"] = str(spark.conf.get("spark.sql.extensions", "not set"))
-    wanted = {**_REQUIRED, "spark.sql.extensions": DELTA_EXTENSION}
+    wanted = dict(_REQUIRED)
+    for key, (value, unset) in _REQUIRED_OR_UNSET.items():
+        has[key], wanted[key] = str(spark.conf.get(key, unset)), value
     wrong = [
-        f"{key} is {has[key]}, and has to be {value}"
+        f"{key} is {has[key]}, and has to be {value or 'unset'}"
         for key, value in wanted.items()
         if value not in has[key].split(",")
     ]

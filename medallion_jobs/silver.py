@@ -19,7 +19,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from medallion_jobs import lookup, run, tables
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
-from medallion_jobs.streams import Batch, Written
+from medallion_jobs.streams import Batch, Start, Written
 from medallion_jobs.tables import schema as schemas
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class SilverStream:
     def claim(self) -> Claim:
         table = self.table
         return Claim(
+            pipeline=self.config.pipeline,
+            reads=table.from_,
             ref=self.ref,
             target_path=self.config.table_path(self.ref),
             source=str(table.from_),
@@ -65,14 +67,17 @@ class SilverStream:
         for one in self.table.lookups:
             lookup.check_dimension(one, self.config.table_path(one.table))
 
-    def prepare(self, spark: SparkSession) -> None:
+    def prepare(self, spark: SparkSession, start: Start) -> None:
+        declared = schemas.parse_ddl(self.table.schema_)
+        if start.is_anew and tables.snapshot(self.claim.target_path):
+            tables.begin_anew(spark, self.claim.target_path, declared)
         for one in self.table.lookups:
             tables.register(spark, one.table, self.config.table_path(one.table))
         tables.ensure(
             spark,
             self.ref,
             self.claim.target_path,
-            schemas.parse_ddl(self.table.schema_),
+            declared,
             comment=f"Clean and enriched rows of {self.table.from_}",
             properties={},
         )
@@ -90,14 +95,17 @@ class SilverStream:
         missed = Observation()
         rows = lookup.join_all(df, self._dimensions(spark))
         rows = rows.observe(missed, *lookup.misses(table.lookups))
+        rows = lookup.without_misses(rows, table.lookups)
         rows = schemas.conform(
             rows.withColumns({name: F.expr(sql) for name, sql in table.columns.items()}),
             schemas.parse_ddl(table.schema_),
         )
-        write = tables.replace if batch.replaces else tables.append
-        write(rows, self.claim.target_path, batch.txn)
+        written = tables.append(rows, self.claim.target_path, batch.txn)
+        rows_out = tables.rows_written(self.claim.target_path, batch.txn)
+        if not written:
+            return Written.before(rows_out)
         return Written(
-            rows_out=tables.rows_written(self.claim.target_path, batch.txn),
+            rows_out=rows_out,
             remarks=lookup.remarks(table.lookups, missed.get),
         )
 

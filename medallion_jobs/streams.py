@@ -35,10 +35,18 @@ class Batch:
     def number(self) -> int:
         return self.txn.batch
 
-    @property
-    def replaces(self) -> bool:
-        """Whether this is the first batch after a reset, whose rows take the place of all."""
-        return self.number == 0 and self.generation > 1
+
+@dataclass(frozen=True)
+class Start:
+    """The start of a query, as the job that prepares it sees it.
+
+    Attributes:
+        is_anew: the query was reset and this generation never ran: its table is to be made
+            again from the beginning of its source.
+    """
+
+    generation: int
+    is_anew: bool
 
 
 @dataclass(frozen=True)
@@ -78,8 +86,8 @@ class Stream(Protocol):
             made: the tables that this run makes, so that they may be missing now.
         """
 
-    def prepare(self, spark: SparkSession) -> None:
-        """Makes the tables that the query writes."""
+    def prepare(self, spark: SparkSession, start: Start) -> None:
+        """Makes the tables that the query writes, or brings them up to what is declared."""
 
     def poll(self) -> None:
         """Looks for new input; called before a run and at each interval of a continuous one."""

@@ -6,25 +6,24 @@ stop after a batch, and the failure that is told by the table's name and its cau
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import checkpoint
-from medallion_jobs.checkpoint import Binding, Home, Lock, Passage, manifest, position
+from medallion_jobs.checkpoint import Binding, Claim, Home, Lock, manifest, position
+from medallion_jobs.errors import Refused
 from medallion_jobs.failures import explain
 from medallion_jobs.metrics.progress import BatchDone, Emit, Note
+from medallion_jobs.running import Running, StoppedBetweenBatchesError, StopSwitch
 from medallion_jobs.streams import Batch, Stream
 from medallion_jobs.tables import Txn, snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.streaming.query import StreamingQuery
     from pyspark.sql.streaming.readwriter import DataStreamWriter
 
     from medallion_jobs.config import TableRef
@@ -33,64 +32,6 @@ if TYPE_CHECKING:
 # batch is only redone; a container's grace period is 30 s unless told otherwise.
 STOP_PATIENCE_SECONDS = 25.0
 _GLANCE_SECONDS = 0.1
-
-
-class StopSwitch:
-    """Asks running queries to end after their batch; safe to flip from a signal handler."""
-
-    def __init__(self) -> None:
-        self._flipped = threading.Event()
-        self.why = ""
-
-    def flip(self, why: str) -> None:
-        self.why = self.why or why
-        self._flipped.set()
-
-    @property
-    def is_flipped(self) -> bool:
-        return self._flipped.is_set()
-
-    def wait(self, seconds: float) -> None:
-        self._flipped.wait(seconds)
-
-
-class _StoppedBetweenBatchesError(Exception):
-    """Ends a query where it is safe: its last batch is noted, its next one has not begun."""
-
-
-@dataclass
-class Running:
-    """A query that may start, runs, or has run.
-
-    Attributes:
-        raised: what its batch function raised; Spark itself hands back only a text.
-        interrupted: it was stopped in the midst of a batch, which is then redone.
-    """
-
-    stream: Stream
-    home: Home
-    passage: Passage
-    lock: Lock
-    query: StreamingQuery | None = None
-    raised: BaseException | None = None
-    interrupted: bool = False
-
-    @property
-    def ref(self) -> TableRef:
-        return self.stream.claim.ref
-
-    @property
-    def is_active(self) -> bool:
-        return self.query is not None and self.query.isActive
-
-    @property
-    def failure(self) -> BaseException | None:
-        """What it died of, if it did; being stopped is no failure."""
-        if self.is_active or self.interrupted:
-            return None
-        if isinstance(self.raised, _StoppedBetweenBatchesError):
-            return None
-        return self.raised or (self.query.exception() if self.query else None)
 
 
 class Supervisor:
@@ -114,8 +55,22 @@ class Supervisor:
         made = {stream.claim.target_path for stream in streams}
         for stream in streams:
             stream.preflight(made)
+            self._await_reset_of_source(stream.claim, made)
         with ExitStack() as held:
             yield [self._admit(stream, held) for stream in streams]
+
+    def _await_reset_of_source(self, claim: Claim, made: Collection[Path]) -> None:
+        """A table that is to be made anew must be begun before anybody reads it again."""
+        if claim.reads is None or claim.source_path in made:
+            return
+        upstream = manifest.read(Home.of(self._state, claim.reads))
+        if upstream and upstream.current.number > 1 and upstream.current.binding is None:
+            raise Refused(
+                f"{claim.ref} was not started: {claim.reads}, which it reads, was reset and has "
+                "not run since",
+                untouched="no table, no checkpoint",
+                next_step=f"run {claim.reads} first, or all layers: `medallion run`",
+            )
 
     def _admit(self, stream: Stream, held: ExitStack) -> Running:
         claim = stream.claim
@@ -147,7 +102,9 @@ class Supervisor:
                 while one.is_active:
                     self._watch(running)
                 self._finish(one)
-                self._emit(Note(str(one.ref), "done", {"seconds": time.monotonic() - started}))
+                if not one.was_stopped:
+                    self._emit(Note(str(one.ref), "done", {"seconds": time.monotonic() - started}))
+                    one.is_done = True
 
     def run_continuously(
         self, running: Sequence[Running], spark: SparkSession, interval: float
@@ -167,7 +124,7 @@ class Supervisor:
                 if time.monotonic() >= due and not self._stop.is_flipped:
                     due = time.monotonic() + interval
                     for one in running:
-                        one.stream.poll()
+                        self._poll(one)
         for one in running:
             self._finish(one)
 
@@ -200,19 +157,30 @@ class Supervisor:
         spark: SparkSession,
         trigger: Callable[[DataStreamWriter], DataStreamWriter],
     ) -> None:
-        one.stream.prepare(spark)
-        one.stream.poll()
-        self._bind(one)
+        try:
+            one.stream.prepare(spark, one.start)
+            one.stream.poll()
+            self._bind(one)
+            one.query = trigger(self._writer(one, spark)).start()
+        except Exception as failure:
+            raise explain(str(one.ref), failure) from failure
+
+    def _writer(self, one: Running, spark: SparkSession) -> DataStreamWriter:
         # The thread that starts a query hands its scheduler pool down to it.
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", str(one.ref))
-        writer = (
+        return (
             one.stream.read(spark)
             .writeStream.queryName(str(one.ref))
             .outputMode(one.stream.output_mode)
             .option("checkpointLocation", str(one.passage.checkpoint.path))
             .foreachBatch(lambda df, number: self._write(one, df, number))
         )
-        one.query = trigger(writer).start()
+
+    def _poll(self, one: Running) -> None:
+        try:
+            one.stream.poll()
+        except Exception as failure:
+            raise explain(str(one.ref), failure) from failure
 
     def _bind(self, one: Running) -> None:
         """Records what this generation reads and writes, now that both exist."""
@@ -230,7 +198,7 @@ class Supervisor:
         """The function that Spark calls for each micro-batch."""
         try:
             if self._stop.is_flipped:
-                raise _StoppedBetweenBatchesError
+                raise StoppedBetweenBatchesError
             started = time.monotonic()
             passage = one.passage
             batch = Batch(
@@ -239,22 +207,20 @@ class Supervisor:
                 replayed=number <= passage.last_written,
             )
             written = one.stream.write(df, batch)
-            taken, left = position.progress(
-                passage.checkpoint, one.stream.claim.source_path, number
-            )
         except BaseException as failure:
             one.raised = failure
             raise
+        taken, left = position.progress(passage.checkpoint, one.stream.claim.source_path, number)
         self._emit(
             BatchDone(
                 table=str(one.ref),
                 batch=number,
-                rows_in=taken.rows if written.rows_in is None else written.rows_in,
+                rows_in=_rows(taken) if written.rows_in is None else written.rows_in,
                 rows_out=written.rows_out,
                 files=written.files,
                 quarantined=written.quarantined,
                 seconds=time.monotonic() - started,
-                backlog=left.rows,
+                backlog=_rows(left),
                 remarks=written.remarks,
             )
         )
@@ -271,14 +237,20 @@ class Supervisor:
     def _wind_down(self, running: Sequence[Running]) -> None:
         """Lets each query finish its batch; one that takes too long is interrupted."""
         deadline = time.monotonic() + STOP_PATIENCE_SECONDS
-        for one in running:
-            while one.is_active and one.query is not None:
-                idle = not one.query.status["isTriggerActive"]
-                if idle or time.monotonic() > deadline:
-                    one.interrupted = not idle
-                    one.query.stop()
-                else:
-                    time.sleep(_GLANCE_SECONDS)
+        with ExitStack() as all_of_them:
+            for one in reversed(running):
+                # One that cannot be stopped must not keep the others from it.
+                all_of_them.callback(self._end, one, deadline)
+
+    @staticmethod
+    def _end(one: Running, deadline: float) -> None:
+        while one.is_active and one.query is not None:
+            idle = not one.query.status["isTriggerActive"]
+            if idle or time.monotonic() > deadline:
+                one.interrupted = not idle
+                one.query.stop()
+            else:
+                time.sleep(_GLANCE_SECONDS)
 
     def _finish(self, one: Running) -> None:
         """Raises what a query failed of, if it did."""
@@ -287,3 +259,7 @@ class Supervisor:
 
     def _note(self, ref: TableRef, what: str, about: object) -> None:
         self._emit(Note(str(ref), what, {"about": str(about)}))
+
+
+def _rows(amount: position.Amount | None) -> int | None:
+    return amount.rows if amount else None

@@ -15,7 +15,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
-from pyspark.sql.types import ArrayType, DecimalType, DoubleType, FloatType, MapType, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    MapType,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -26,6 +37,7 @@ _OBJECTS = "__objects"
 _END = "__end_of_line"
 _OBJECT_AND_END = 2
 _DECIMAL_DIGITS = 38  # the most that Spark's decimals have
+_A_DAY = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|\s*$)"
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 # Characters of a line that a quarantine row keeps. 64 KiB shows what a line is without
 # letting one line of a gigabyte fill the table.
@@ -100,6 +112,13 @@ def _value(text: Column, kind: DataType) -> Column:
     if isinstance(kind, StructType | ArrayType | MapType):
         return F.from_json(text, kind.simpleString(), {"mode": "PERMISSIVE"})
     value = text.try_cast(kind)
+    if isinstance(kind, TimestampType | TimestampNTZType | DateType):
+        # A cast takes "10:15" for today's, which is another day at each replay, and any
+        # number for a year.
+        return F.when(text.rlike(_A_DAY), value)
+    if isinstance(kind, BooleanType):
+        # A cast takes "y", "1" and their like too.
+        return F.when(F.lower(F.trim(text)).isin("true", "false"), value)
     if isinstance(kind, DecimalType):
         # A cast rounds: 1.005 would be 1.01. The same text with all the digits that there
         # is room for behind the point must give the same number.

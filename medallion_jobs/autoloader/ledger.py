@@ -69,6 +69,7 @@ class Outcome:
         rows: lines of it that are in bronze.
         rescued: those of them that carry rescued data.
         bad: lines of it that are in quarantine.
+        is_new: this batch loaded it; a generation before did not.
     """
 
     file: Found
@@ -77,6 +78,7 @@ class Outcome:
     rescued: int = 0
     bad: int = 0
     error: str | None = None
+    is_new: bool = True
 
 
 def files_of(chunk: DataFrame) -> list[Found]:
@@ -106,7 +108,7 @@ class Ledger:
     def unknown(self, found: Iterable[Found]) -> list[Found]:
         """Those of `found` that the ledger does not have, by their path and never by age."""
         if self._known is None:
-            self._known = set(self._paths())
+            self._known = set(self._paths()) - self._missing()
         return [file for file in found if file.path not in self._known]
 
     def admit(self, chunk: Sequence[Found]) -> None:
@@ -127,6 +129,8 @@ class Ledger:
         there = snapshot(self.events)
         if there and there.txn(txn.app_id) >= txn.batch:
             return
+        if self._known is not None:
+            self._known -= {o.file.path for o in outcomes if o.state is State.MISSING}
         now = datetime.now(timezone.utc)
         rows = {
             "path": [o.file.path for o in outcomes],
@@ -149,6 +153,20 @@ class Ledger:
                 app_transactions=[Transaction(txn.app_id, txn.batch)]
             ),
         )
+
+    def _missing(self) -> set[str]:
+        """Files that were gone when their turn came: if they come back, they are new."""
+        states = self._states()
+        found = {path for path, state in states if state != State.MISSING.value}
+        return {path for path, _ in states} - found
+
+    def committed(self) -> frozenset[str]:
+        """Files whose rows are in bronze, by the ledger's account."""
+        return frozenset(p for p, state in self._states() if state == State.COMMITTED.value)
+
+    def _states(self) -> list[tuple[str, str]]:
+        told = DeltaTable(self.events).to_pyarrow_table(columns=["path", "state"])
+        return list(zip(*(column.to_pylist() for column in told.columns), strict=True))
 
     def _paths(self) -> list[str]:
         table = DeltaTable(self.discovered).to_pyarrow_table(columns=["path"])

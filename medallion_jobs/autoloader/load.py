@@ -9,33 +9,27 @@ again after a crash skips what is there and does the rest.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
 from pyspark.sql import Observation
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StringType, StructField, StructType, TimestampType
 
 from medallion_jobs import tables
 from medallion_jobs.autoloader import json_lines, unreadable
+from medallion_jobs.autoloader.account import NOTHING_OLDER, Counts, Older, loaded_by
 from medallion_jobs.autoloader.discovery import Found, to_path
 from medallion_jobs.autoloader.ledger import Outcome, State
 from medallion_jobs.errors import DataError
 from medallion_jobs.quality.quarantine import LINES
-from medallion_jobs.tables import Txn, commit_of
+from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-
-# By a file's path: its rows or bad lines, and how many of them carry rescued data.
-Counts = dict[str, tuple[int, int]]
-# What is known of each file of a batch so far; None while it is being loaded.
-Outcomes = dict[Found, "Outcome | None"]
 
 
 def bronze_schema(columns: StructType) -> StructType:
@@ -68,6 +62,7 @@ class BatchLoad:
     txn: Txn
     generation: int
     replayed: bool
+    older: Older = NOTHING_OLDER
 
     def run(self, files: Sequence[Found]) -> list[Outcome]:
         """Loads the files and says what became of each.
@@ -75,91 +70,72 @@ class BatchLoad:
         Raises:
             DataError: lines were read that are neither in bronze nor in quarantine.
         """
-        outcomes = {file: _at_a_glance(file) for file in files}
-        readable = [file for file, outcome in outcomes.items() if outcome is None]
-        rows, bad = self._loaded_by_older_generations(readable)
-        fresh = [file for file in readable if file.path not in rows]
-        lines = None
-        if not self.replayed:
-            fresh, lines, has_bad = self._write_bronze(fresh, outcomes)
-        if self.replayed or has_bad or rows:
-            readable = [file for file in readable if outcomes[file] is None]
-            self._quarantine([file for file in readable if file.path not in bad], outcomes)
-        rows |= _per_file(self.target, self.txn, "count(*), count(_rescued_data)", "_input_file")
-        bad |= _per_file(self.quarantine, self._quarantine_txn, "count(*), 0", "file")
-        if lines is not None:
-            _balance(self.txn, lines, [file.path for file in fresh], rows, bad)
-        return [
-            outcome
-            or Outcome(
-                file, State.COMMITTED, *rows.get(file.path, (0, 0)), bad.get(file.path, (0,))[0]
-            )
-            for file, outcome in outcomes.items()
-        ]
+        fresh = [file for file in files if file.path not in self.older.rows]
+        aside = {file: told for file in fresh if (told := _at_a_glance(file))}
+        readable = [file for file in fresh if file not in aside]
+        lines = None if self.replayed else self._write_bronze(readable, aside)
+        if lines is None:
+            return self._finish_replayed(files)
+        readable = [file for file in readable if file not in aside]
+        unfinished = self._still_readable([file for file in files if self.older.lacks_bad(file)])
+        bad = self._quarantine([*(readable if lines.bad else []), *unfinished])
+        rows = loaded_by(self.target, self.txn, "_input_file", "count(_rescued_data)")
+        self._balance(lines.all, readable, rows, bad)
+        return self._outcomes(files, aside, rows, bad)
+
+    def _finish_replayed(self, files: Sequence[Found]) -> list[Outcome]:
+        """The table has the batch; quarantine and the account may still lack it.
+
+        A file of which the table holds rows is loaded, whatever has become of it since.
+        """
+        rows = loaded_by(self.target, self.txn, "_input_file", "count(_rescued_data)")
+        there = [file for file in files if not _at_a_glance(file)]
+        broken = unreadable.find(self.spark, there) if there else {}
+        aside = {
+            file: told
+            for file in files
+            if file.path not in rows and file.path not in self.older.rows
+            if (told := _at_a_glance(file) or _unreadable(file, broken))
+        }
+        there = [f for f in there if f not in broken and not self.older.has_all_of(f)]
+        bad = self._quarantine(there)
+        outcomes = self._outcomes(files, aside, rows, bad)
+        counted = self._lines_now(there)
+        return [_noting_a_change(outcome, counted) for outcome in outcomes]
 
     @property
     def _quarantine_txn(self) -> Txn:
         return replace(self.txn, app_id=f"{self.txn.app_id}/quarantine")
 
-    def _loaded_by_older_generations(self, files: Sequence[Found]) -> tuple[Counts, Counts]:
-        """What the tables hold of these files from before the checkpoint was reset.
+    def _write_bronze(self, files: list[Found], aside: dict[Found, Outcome]) -> Lines | None:
+        """Writes the good lines; files that cannot be read are put aside, the others go on."""
+        try:
+            return self._append_good(files)
+        except unreadable.SPARK_FAILURES:
+            broken = unreadable.find(self.spark, files) if files else {}
+            if not broken:
+                raise
+            aside |= {file: told for file in files if (told := _unreadable(file, broken))}
+            return self._append_good([file for file in files if file not in aside])
 
-        A new generation takes up the ledger from its beginning. The tables themselves tell
-        what needs no loading, also where a crash kept the ledger's events from being written.
-        """
-        if self.generation == 1:
-            return {}, {}
-        paths = [file.path for file in files]
-        return (
-            self._held(self.target, "_input_file", "count(_rescued_data)", paths),
-            self._held(self.quarantine, "file", "count_if(false)", paths),
-        )
-
-    def _held(self, table: Path, column: str, second: str, paths: list[str]) -> Counts:
-        if tables.snapshot(table) is None:
-            return {}
-        held = self.spark.read.format("delta").load(str(table)).where(F.col(column).isin(paths))
-        counted = held.groupBy(column).agg(F.count(F.lit(1)), F.expr(second))
-        return {path: (first, other) for path, first, other in counted.collect()}
-
-    def _write_bronze(
-        self, files: list[Found], outcomes: Outcomes
-    ) -> tuple[list[Found], int, bool]:
-        """Writes the good lines; files that cannot be read are put aside, the others go on.
+    def _append_good(self, files: Sequence[Found]) -> Lines | None:
+        """One pass: parse, count, write the good lines to bronze.
 
         Returns:
-            The files that were read, how many lines they have, and whether some are bad.
+            What was read; None where the table had the batch after all.
         """
-        try:
-            return files, *self._append_good(files)
-        except unreadable.SPARK_FAILURES:
-            readable = self._without_unreadable(files, outcomes)
-            if len(readable) == len(files):
-                raise
-            return readable, *self._append_good(readable)
-
-    def _without_unreadable(self, files: list[Found], outcomes: Outcomes) -> list[Found]:
-        broken = unreadable.find(self.spark, files) if files else {}
-        for file, error in broken.items():
-            gone = not Path(to_path(file.path)).exists()
-            outcomes[file] = Outcome(
-                file, State.MISSING if gone else State.QUARANTINED, error=error
-            )
-        return [file for file in files if file not in broken]
-
-    def _append_good(self, files: Sequence[Found]) -> tuple[int, bool]:
-        """One pass: parse, count, write the good lines to bronze."""
         if not files:
             # The table's transaction has to keep step with the checkpoint all the same.
             nothing = self.spark.createDataFrame([], bronze_schema(self.schema))
-            tables.append(nothing, self.target, self.txn)
-            return 0, False
+            return Lines(0, 0) if tables.append(nothing, self.target, self.txn) else None
         read = Observation()
         rows = (
             self._parsed(files)
             # This also keeps Spark from parsing each line twice, once for the filter and
             # once for the columns.
-            .observe(read, F.count(F.lit(1)).alias("lines"), F.count_if("good").alias("good"))
+            .observe(
+                read, F.count(F.lit(1)).alias("lines"), F.count_if(~F.col("good")).alias("bad")
+            )
             .where("good")
             .select(
                 *json_lines.columns(self.schema),
@@ -167,15 +143,20 @@ class BatchLoad:
                 F.lit(datetime.now(timezone.utc)).alias("_load_time"),
             )
         )
-        tables.append(rows, self.target, self.txn)
-        return read.get["lines"], read.get["lines"] != read.get["good"]
+        if not tables.append(rows, self.target, self.txn):
+            return None
+        return Lines(read.get["lines"], read.get["bad"])
 
-    def _quarantine(self, files: list[Found], outcomes: Outcomes) -> None:
-        """Appends the bad lines, once."""
-        if self.replayed:
-            files = self._without_unreadable(files, outcomes)
-        if not files:
-            return
+    def _still_readable(self, files: list[Found]) -> list[Found]:
+        there = [file for file in files if not _at_a_glance(file)]
+        broken = unreadable.find(self.spark, there) if there else {}
+        return [file for file in there if file not in broken]
+
+    def _quarantine(self, files: Iterable[Found]) -> Counts:
+        """Appends the bad lines of files, once; returns how many each file has."""
+        lacking = [file for file in files if file.path not in self.older.bad]
+        if not lacking:
+            return self.older.bad
         tables.create(
             self.spark,
             self.quarantine,
@@ -185,7 +166,7 @@ class BatchLoad:
         )
         txn = self._quarantine_txn
         lines = (
-            self._parsed(files)
+            self._parsed(lacking)
             .where(~F.col("good"))
             .select(
                 F.col("_input_file").alias("file"),
@@ -198,10 +179,55 @@ class BatchLoad:
             )
         )
         tables.append(lines, self.quarantine, txn)
+        return {**self.older.bad, **loaded_by(self.quarantine, txn, "file", "count_if(false)")}
 
     def _parsed(self, files: Sequence[Found]) -> DataFrame:
         parsed = json_lines.parse(unreadable.lines(self.spark, files))
         return parsed.withColumn("good", json_lines.is_good())
+
+    def _lines_now(self, files: Sequence[Found]) -> dict[str, int]:
+        """How many lines each file has now."""
+        if not files:
+            return {}
+        counted = self._parsed(files).groupBy("_input_file").count()
+        return {row["_input_file"]: row["count"] for row in counted.collect()}
+
+    def _balance(self, lines: int, files: Sequence[Found], rows: Counts, bad: Counts) -> None:
+        """What was read must be what the two tables hold."""
+        good = sum(rows.get(file.path, (0, 0))[0] for file in files)
+        quarantined = sum(bad.get(file.path, (0, 0))[0] for file in files)
+        if lines != good + quarantined:
+            raise DataError(
+                f"{self.txn.app_id}, batch {self.txn.batch}: {lines:,} lines were read, but "
+                f"{good:,} are in bronze and {quarantined:,} in quarantine: a file changed "
+                "while it was read",
+                untouched="the batch is not noted as done; its ledger events are not written",
+                next_step="run again; `medallion files` then names the file and its counts",
+            )
+
+    def _outcomes(
+        self, files: Sequence[Found], aside: dict[Found, Outcome], rows: Counts, bad: Counts
+    ) -> list[Outcome]:
+        rows = {**self.older.rows, **rows}
+        return [
+            aside.get(file)
+            or Outcome(
+                file,
+                State.COMMITTED,
+                *rows.get(file.path, (0, 0)),
+                bad=bad.get(file.path, (0, 0))[0],
+                is_new=file.path not in self.older.rows,
+            )
+            for file in files
+        ]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines that a batch read, and how many of them are bad."""
+
+    all: int
+    bad: int
 
 
 def _at_a_glance(file: Found) -> Outcome | None:
@@ -209,34 +235,22 @@ def _at_a_glance(file: Found) -> Outcome | None:
     try:
         now = os.stat(to_path(file.path))  # noqa: PTH116 (one call tells all)
     except FileNotFoundError:
-        return Outcome(file, State.MISSING, error="gone between its listing and its batch")
+        gone = "gone between its listing and its batch; taken up if it comes back"
+        return Outcome(file, State.MISSING, error=gone)
     if now.st_size == 0:
         return Outcome(file, State.SKIPPED, error="empty file")
     return None
 
 
-def _balance(txn: Txn, lines: int, paths: Sequence[str], rows: Counts, bad: Counts) -> None:
-    """What was read must be what the two tables hold."""
-    good = sum(rows.get(path, (0, 0))[0] for path in paths)
-    quarantined = sum(bad.get(path, (0, 0))[0] for path in paths)
-    if lines != good + quarantined:
-        raise DataError(
-            f"{txn.app_id}, batch {txn.batch}: {lines:,} lines were read, but {good:,} are in "
-            f"bronze and {quarantined:,} in quarantine: a file changed while it was read",
-            untouched="the batch is not noted as done; its ledger events are not written",
-            next_step="run again: the batch is taken up where it was left",
-        )
+def _unreadable(file: Found, broken: dict[Found, str]) -> Outcome | None:
+    if file not in broken:
+        return None
+    return _at_a_glance(file) or Outcome(file, State.QUARANTINED, error=broken[file])
 
 
-def _per_file(table: Path, txn: Txn, counts: str, column: str) -> Counts:
-    """Counts by file of what a transaction wrote, from just the data files that it added."""
-    commit = commit_of(table, txn.app_id, txn.batch) if table.exists() else None
-    if commit is None or not commit.added:
-        return {}
-    data = [str(added.path) for added in commit.added]
-    with duckdb.connect() as duck:
-        found = duck.execute(
-            f"SELECT {column}, {counts} FROM read_parquet($1) GROUP BY ALL",  # noqa: S608
-            [data],
-        ).fetchall()
-    return {path: (first, second) for path, first, second in found}
+def _noting_a_change(outcome: Outcome, lines_now: dict[str, int]) -> Outcome:
+    """A loaded file that has other lines now than the tables hold of it says so."""
+    now, held = lines_now.get(outcome.file.path), outcome.rows + outcome.bad
+    if outcome.state is not State.COMMITTED or now is None or now == held:
+        return outcome
+    return replace(outcome, error=f"changed while it was read: {now} lines, {held} loaded")

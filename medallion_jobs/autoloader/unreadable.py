@@ -30,13 +30,35 @@ def lines(spark: SparkSession, files: Sequence[Found]) -> DataFrame:
     return text.selectExpr("value", "_metadata.file_path AS _input_file")
 
 
+# Spark says so of any trouble under a read; these causes are the machine's, not the file's,
+# and a file that is put aside for one of them would be lost for no fault of its own.
+_OF_A_FILE = ("FAILED_READ_FILE", "PATH_NOT_FOUND")
+_OF_THE_MACHINE = (
+    "Interrupt",
+    "Too many open files",
+    "Input/output error",
+    "Stale file handle",
+    "OutOfMemory",
+    "No space left",
+)
+
+
 def find(spark: SparkSession, files: Sequence[Found]) -> dict[Found, str]:
     """The files among `files` that cannot be read, each with the reason, by bisection."""
     try:
         lines(spark, files).write.format("noop").mode("overwrite").save()
     except SPARK_FAILURES as failure:
-        if len(files) == 1:
+        if len(files) == 1 and _is_of_the_file(failure):
             return {files[0]: root_cause(failure)}
+        if len(files) == 1:
+            raise
         middle = len(files) // 2
         return {**find(spark, files[:middle]), **find(spark, files[middle:])}
     return {}
+
+
+def _is_of_the_file(failure: Exception) -> bool:
+    text = str(failure)
+    return any(sign in text for sign in _OF_A_FILE) and not any(
+        sign in text for sign in _OF_THE_MACHINE
+    )

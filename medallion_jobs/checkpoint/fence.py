@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs.checkpoint import manifest as manifests
 from medallion_jobs.checkpoint.home import Checkpoint, Home
 from medallion_jobs.checkpoint.manifest import Generation, Logic, Manifest
+from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.errors import Refused
 from medallion_jobs.tables import Snapshot, snapshot
 
@@ -55,6 +56,8 @@ class Claim:
     Attributes:
         source: the name of what it reads, as the manifest records it.
         source_path: the Delta table that it streams from.
+        reads: the table that it reads, if another query writes that one.
+        pipeline: whose query it is.
     """
 
     ref: TableRef
@@ -62,6 +65,8 @@ class Claim:
     source: str
     source_path: Path
     logic: Logic
+    reads: TableRef | None = None
+    pipeline: str = ""
 
 
 def check(home: Home, claim: Claim) -> Passage:
@@ -74,7 +79,8 @@ def check(home: Home, claim: Claim) -> Passage:
     manifest = manifests.read(home)
     if manifest is None:
         _check_untouched(home, claim, target)
-        manifest = manifests.first(home)
+        manifest = manifests.first(home, claim.pipeline)
+    _check_owner(claim, manifest)
     _check_newest(home, claim, manifest, target)
     current = manifest.current
     checkpoint = home.checkpoint(current.number)
@@ -83,7 +89,7 @@ def check(home: Home, claim: Claim) -> Passage:
         _check_unstarted(claim, checkpoint, current, target, written)
     else:
         _check_target(claim, checkpoint, current, target, written)
-        _check_source(claim, current)
+        _check_source(claim, checkpoint, current)
         _check_logic(claim, current)
     return Passage(
         manifest=manifest,
@@ -106,6 +112,16 @@ def _check_untouched(home: Home, claim: Claim, target: Snapshot | None) -> None:
             claim,
             f"its table has {target.rows:,} rows, but its checkpoint is gone "
             f"(no {home.manifest}): the query would read everything again and double them",
+        )
+
+
+def _check_owner(claim: Claim, manifest: Manifest) -> None:
+    if manifest.pipeline != claim.pipeline:
+        raise Refused(
+            f"{claim.ref} was not started: under this storage.root it is written by the pipeline "
+            f"{manifest.pipeline}, not by {claim.pipeline}",
+            untouched="no table, no checkpoint",
+            next_step="give the table another name, or the pipeline another storage.root",
         )
 
 
@@ -185,7 +201,7 @@ def _check_target(
         )
 
 
-def _check_source(claim: Claim, current: Generation) -> None:
+def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> None:
     source = snapshot(claim.source_path)
     assert current.binding is not None  # noqa: S101 (the caller has looked)
     if claim.source != current.binding.source:
@@ -194,12 +210,26 @@ def _check_source(claim: Claim, current: Generation) -> None:
         )
     if source is None:
         raise _refusal(claim, f"what it reads is gone: {claim.source} at {claim.source_path}")
+    if lost := ahead_of(checkpoint, source):
+        raise _refusal(
+            claim,
+            f"it has read {lost} of {claim.source}, whose newest is version {source.version}: "
+            f"that table lost the end of its log or was restored, and what is written to it "
+            f"from now on would be read in part, or twice",
+        )
     if source.id != current.binding.source_id:
         raise _refusal(
             claim,
             f"{claim.source} is another table than recorded: id {source.id} at "
             f"{claim.source_path}, id {current.binding.source_id} in the manifest",
         )
+
+
+def ahead_of(checkpoint: Checkpoint, source: Snapshot) -> str | None:
+    """The version of `source` that a query has read, if the table does not have it (any more)."""
+    reached = Position.after(checkpoint, checkpoint.latest_offsets)
+    read = reached.version - (reached.index < 0) if reached else 0
+    return f"version {read}" if read > source.version else None
 
 
 def _check_logic(claim: Claim, current: Generation) -> None:
@@ -229,6 +259,7 @@ def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tu
 
 
 def _refusal(claim: Claim, why: str) -> Refused:
+    """A refusal with the way out: to put back what is gone, or a new generation."""
     return Refused(
         f"{claim.ref} was not started: {why}",
         untouched="no table, no checkpoint",

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from medallion_jobs.checkpoint import processes
-from medallion_jobs.errors import LockHeld, TransientError
+from medallion_jobs.errors import LockHeld, MedallionError, TransientError
 
 HEARTBEAT_SECONDS = 5.0
 # A holder on another machine counts as dead after this long without a heartbeat: long
@@ -41,18 +41,17 @@ class Lock:
 
     Raises:
         LockHeld: the query runs already; says where, by whom and since when.
+        TransientError: a full or read-only disk, or a dead holder's JVM that does not end.
     """
 
     def __init__(self, path: Path, query: str) -> None:
         self._path = path
         self._query = query
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self.took_over = self._acquire()
-        except BaseException:
-            os.close(self._fd)
-            raise
+        except OSError as error:
+            raise self._unwritable(error) from error
         self._text: dict[str, Any] = {
             "query": query,
             "pid": os.getpid(),
@@ -63,25 +62,49 @@ class Lock:
             "command": " ".join(sys.argv)[:_COMMAND_LENGTH],
         }
         self._released = threading.Event()
-        self._beat()
+        try:
+            self._beat()
+        except OSError as error:
+            os.close(self._fd)
+            raise self._unwritable(error) from error
         self._heart = threading.Thread(target=self._keep_beating, daemon=True, name=f"lock-{query}")
         self._heart.start()
 
     def _acquire(self) -> dict[str, Any] | None:
         """Takes the kernel lock; returns what a dead holder left, if one did."""
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _held(self._query, read(self._path) or {}) from None
+        while True:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever removed the file in the meantime left us a lock on nothing.
+                if _is_at(self._path, self._fd):
+                    return self._inherit()
+            except BlockingIOError:
+                os.close(self._fd)
+                raise _held(self._query, read(self._path) or {}) from None
+            except BaseException:
+                os.close(self._fd)
+                raise
+            os.close(self._fd)
+
+    def _inherit(self) -> dict[str, Any] | None:
+        """What a dead holder left; waits for its JVM."""
         left = _parse(os.pread(self._fd, _TEXT_SIZE, 0))
         if left is None:
             return None
         if left["host"] != socket.gethostname():
             if _age(left) < DEAD_AFTER_SECONDS:
                 raise _held(self._query, left)
-        elif jvm := left.get("jvm"):
+        elif left["pid"] != os.getpid() and (jvm := left.get("jvm")):
             self._await_end_of(jvm)
         return left
+
+    def _unwritable(self, error: OSError) -> TransientError:
+        return TransientError(
+            f"{self._query}: its lock cannot be written: {error.strerror}: {self._path}",
+            untouched="nothing was started",
+            next_step="free some room, or make the place writable, then run again",
+        )
 
     def _await_end_of(self, jvm: dict[str, Any]) -> None:
         deadline = time.monotonic() + _JVM_PATIENCE_SECONDS
@@ -106,13 +129,23 @@ class Lock:
 
     def _keep_beating(self) -> None:
         while not self._released.wait(HEARTBEAT_SECONDS):
-            self._beat()
+            try:
+                self._beat()
+            except OSError:
+                # A full or absent disk for a moment; another holder would need a minute of it.
+                continue
 
-    def release(self) -> None:
-        """Empties the file and frees the lock."""
+    def release(self, *, in_good_order: bool = True) -> None:
+        """Frees the lock.
+
+        Args:
+            in_good_order: nothing of this run writes any more, and the file is emptied.
+                Otherwise the next holder finds what it says, and waits for the JVM's end.
+        """
         self._released.set()
         self._heart.join()
-        os.ftruncate(self._fd, 0)
+        if in_good_order:
+            os.ftruncate(self._fd, 0)
         os.close(self._fd)
 
     def __enter__(self) -> Lock:
@@ -124,7 +157,15 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.release()
+        expected = kind is None or issubclass(kind, MedallionError)
+        self.release(in_good_order=expected)
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -166,8 +207,11 @@ def _parse(data: bytes) -> dict[str, Any] | None:
     text = data.rstrip(b" \0")
     if not text:
         return None
-    holder: dict[str, Any] = json.loads(text)
-    return holder
+    try:
+        holder = json.loads(text)
+    except ValueError:
+        return None
+    return holder if isinstance(holder, dict) else None
 
 
 def _now() -> str:

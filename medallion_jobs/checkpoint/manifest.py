@@ -67,6 +67,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     query: str
+    pipeline: str = ""
     generations: tuple[Generation, ...]
 
     @property
@@ -83,15 +84,17 @@ class Manifest(BaseModel):
         return self.model_copy(update={"generations": (*self.generations[:-1], bound)})
 
 
-def first(home: Home) -> Manifest:
+def first(home: Home, pipeline: str = "") -> Manifest:
     """The manifest of a query that never ran."""
-    return Manifest(query=str(home.ref), generations=(_new(1, "first start"),))
+    return Manifest(query=str(home.ref), pipeline=pipeline, generations=(_new(1, "first start"),))
 
 
-def lost(home: Home, newest: int) -> Manifest:
+def lost(home: Home, newest: int, pipeline: str = "") -> Manifest:
     """A manifest in place of one that is gone, up to the newest generation that there was."""
     reason = "its manifest is gone" if newest else "it had no checkpoint"
-    return Manifest(query=str(home.ref), generations=(_new(max(newest, 1), reason),))
+    return Manifest(
+        query=str(home.ref), pipeline=pipeline, generations=(_new(max(newest, 1), reason),)
+    )
 
 
 def read(home: Home) -> Manifest | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medallion_jobs.checkpoint.home import Checkpoint
-from medallion_jobs.tables import Commit, commits, snapshot
+from medallion_jobs.tables import Commit, commits, has_log_since, snapshot
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,22 @@ class Amount:
         return Amount(self.files - other.files, self.rows - other.rows)
 
 
-def backlog(checkpoint: Checkpoint, source: Path) -> Amount:
-    """What is left to read in `source` after the newest planned batch."""
+def backlog(checkpoint: Checkpoint, source: Path) -> Amount | None:
+    """What is left to read in `source` after the newest planned batch; None as in `progress`."""
     return progress(checkpoint, source, checkpoint.latest_offsets)[1]
 
 
-def progress(checkpoint: Checkpoint, source: Path, batch: int) -> tuple[Amount, Amount]:
-    """What `batch` has read of `source`, and what was left after it."""
+def progress(
+    checkpoint: Checkpoint, source: Path, batch: int
+) -> tuple[Amount | None, Amount | None]:
+    """What `batch` has read of `source`, and what was left after it.
+
+    None and None where the source's log no longer reaches back to the batch's beginning.
+    """
     before, after = Position.after(checkpoint, batch - 1), Position.after(checkpoint, batch)
     oldest = before or after
+    if oldest and not has_log_since(source, oldest.version):
+        return None, None
     news = list(commits(source, oldest.version)) if oldest else []
     left_before, left = (_left(source, position, news) for position in (before, after))
     return left_before - left, left

@@ -29,6 +29,7 @@ class Reset:
     home: Home
     before: int
     after: int
+    pipeline: str
     _kept: Manifest | None
 
     @property
@@ -36,15 +37,15 @@ class Reset:
         """What the next start will do, in words."""
         if self.home.ref.layer == "bronze":
             return "goes through the ledger again and loads only files that the table lacks"
-        return "reads its source from the beginning; its first batch replaces the table's rows"
+        return "makes the table anew from the beginning of its source"
 
     def carry_out(self, reason: str) -> None:
         """Opens the generation. The caller holds the query's lock."""
-        kept = self._kept or manifests.lost(self.home, self.before)
+        kept = self._kept or manifests.lost(self.home, self.before, self.pipeline)
         manifests.write(self.home, kept.opening(self.after, reason))
 
 
-def plan(home: Home, table: Path) -> Reset:
+def plan(home: Home, table: Path, pipeline: str = "") -> Reset:
     """What resetting the query that writes `table` would do; reads only."""
     kept = _manifest_if_readable(home)
     before = max([kept.current.number if kept else 0, *home.generations])
@@ -54,7 +55,7 @@ def plan(home: Home, table: Path) -> Reset:
     target = snapshot(table)
     while target and target.txn(home.checkpoint(after).app_id) >= 0:
         after += 1
-    return Reset(home, before, after, kept)
+    return Reset(home, before, after, pipeline, kept)
 
 
 def _manifest_if_readable(home: Home) -> Manifest | None:

@@ -109,27 +109,51 @@ def reset(
         raise UsageError("--reason is empty: say why, for whoever reads the manifest later")
     pipeline = _load(config, env, overrides)
     ref = _query(pipeline, table)
-    # Bronze is only added to, so its readers may go on; any other table is replaced.
-    also = [] if ref.layer == "bronze" else places.readers(pipeline, ref)
+    readers = places.readers(pipeline, ref)
+    also = readers if ref.layer != "bronze" or _has_lost_rows(pipeline, ref, readers) else []
     homes = [Home.of(pipeline.state_path, one) for one in (ref, *also)]
     with ExitStack() as held:
         for home in homes:
             # Where there is no state, nobody runs, and showing must not make any.
             if yes or home.path.exists():
                 held.enter_context(Lock(home.lock, str(home.ref)))
-        for home in homes:
-            one = plan(home, pipeline.table_path(home.ref))
+        plans = [plan(home, pipeline.table_path(home.ref), pipeline.pipeline) for home in homes]
+        for one in plans:
             was = f"v{one.before}" if one.before else "none"
-            typer.echo(f"{home.ref}: generation {was} -> v{one.after}; the next start {one.effect}")
-            if yes:
-                why = reason if home.ref == ref else f"{ref} was reset: {reason}"
-                one.carry_out(why)
+            typer.echo(
+                f"{one.home.ref}: generation {was} -> v{one.after}; the next start {one.effect}"
+            )
+        # The last reader first: cut off in between, a reset leaves no reader that would go
+        # on over a table that is made anew.
+        for one in reversed(plans) if yes else ():
+            one.carry_out(reason if one.home.ref == ref else f"{ref} was reset: {reason}")
     typer.echo(
         "done; nothing was deleted; next: medallion run"
         if yes
         else "nothing was changed; add --yes to do it",
         err=True,
     )
+
+
+def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -> bool:
+    """Whether readers have read more of a table than it has now.
+
+    Bronze is only added to, and loads what it lacks, so its readers may go on over a reset;
+    but not if the table was removed or lost commits: they would read its rows again.
+    """
+    from medallion_jobs.checkpoint import Home, fence, manifest  # noqa: PLC0415
+    from medallion_jobs.tables import snapshot  # noqa: PLC0415
+
+    table = snapshot(pipeline.table_path(ref))
+    for reader in readers:
+        home = Home.of(pipeline.state_path, reader)
+        recorded = manifest.read(home)
+        if recorded and recorded.current.binding:
+            bound = recorded.current.binding
+            checkpoint = home.checkpoint(recorded.current.number)
+            if bound.source == str(ref) and (not table or fence.ahead_of(checkpoint, table)):
+                return True
+    return False
 
 
 def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:

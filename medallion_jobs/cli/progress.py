@@ -70,6 +70,6 @@ class _LiveView:
                     str(batch.batch),
                     f"{self._totals[name]:,}",
                     f"{batch.seconds:.1f} s",
-                    f"{batch.backlog:,}",
+                    "?" if batch.backlog is None else f"{batch.backlog:,}",
                 )
         return table

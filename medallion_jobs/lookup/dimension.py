@@ -45,7 +45,16 @@ class Dimension:
             UsageError: it lacks a column that the lookup names.
             DataError: a key stands in it twice; a join would double rows without a word.
         """
-        table = spark.read.format("delta").load(str(path))
+        newest = snapshot(path)
+        if newest is None:
+            raise DataError(
+                f"{lookup.table} is gone from {path}",
+                untouched="nothing of the batch is written",
+                next_step="put it back, then run again",
+            )
+        # One version for the check of its keys and for the join: it may change in between.
+        reader = spark.read.format("delta").option("versionAsOf", newest.version)
+        table = reader.load(str(path))
         wanted = [*lookup.on, *(name for name in lookup.take if name not in lookup.on)]
         missing = [name for name in wanted if name not in table.columns]
         if missing:

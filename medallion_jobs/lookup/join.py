@@ -23,7 +23,8 @@ def join_all(rows: DataFrame, dimensions: Sequence[Dimension]) -> DataFrame:
     for place, dimension in enumerate(dimensions):
         lookup = dimension.lookup
         found = dimension.rows.withColumn(_found(place), F.lit(True))
-        rows = rows.join(found, on=list(lookup.on), how=lookup.how)
+        # Inner lookups too: a row is left out only after it was counted, by `without_misses`.
+        rows = rows.join(found, on=list(lookup.on), how="left")
     return rows
 
 
@@ -38,10 +39,19 @@ def misses(lookups: Sequence[Lookup]) -> list[Column]:
     return [always, *counts]
 
 
+def without_misses(rows: DataFrame, lookups: Sequence[Lookup]) -> DataFrame:
+    """The rows that have a match in every lookup that demands one (`how: inner`)."""
+    for place, lookup in enumerate(lookups):
+        if lookup.how == "inner":
+            rows = rows.where(F.col(_found(place)).isNotNull())
+    return rows
+
+
 def remarks(lookups: Sequence[Lookup], observed: Mapping[str, int]) -> tuple[str, ...]:
     """The misses in words; what was found needs none."""
     return tuple(
         f"{observed[_found(place)]:,} rows without a match in {lookup.table}"
+        + (", left out" if lookup.how == "inner" else "")
         for place, lookup in enumerate(lookups)
         if observed[_found(place)]
     )

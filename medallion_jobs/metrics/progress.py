@@ -21,18 +21,20 @@ class BatchDone:
         table: `layer.name` of the table that was written.
         files: landing files that the batch read; 0 where it read a table.
         seconds: from the batch's call to its last commit.
-        backlog: what is left in the source: files for bronze, rows for the others.
+        rows_in: rows or lines read; None where the source's log does not tell.
+        backlog: what is left in the source: files for bronze, rows for the others; None where
+            the source's log does not reach back far enough to tell.
         remarks: what a person should know of it.
     """
 
     table: str
     batch: int
-    rows_in: int
+    rows_in: int | None
     rows_out: int
     files: int
     quarantined: int
     seconds: float
-    backlog: int
+    backlog: int | None
     remarks: tuple[str, ...] = ()
     at: str = field(default_factory=_now)
 
@@ -65,10 +67,14 @@ def as_line(event: Event) -> str:
             for key, value in event.facts.items()
         )
         return f"{event.table:<28} {event.what}" + (f" ({told})" if told else "")
-    parts = [f"batch {event.batch}", f"{event.rows_in:,} in", f"{event.rows_out:,} out"]
+    parts = [f"batch {event.batch}", f"{_count(event.rows_in)} in", f"{event.rows_out:,} out"]
     if event.files:
         parts.append(f"{event.files:,} files")
     if event.quarantined:
         parts.append(f"{event.quarantined:,} quarantined")
-    parts += [f"{event.seconds:.1f} s", f"backlog {event.backlog:,}", *event.remarks]
+    parts += [f"{event.seconds:.1f} s", f"backlog {_count(event.backlog)}", *event.remarks]
     return f"{event.table:<28} " + " · ".join(parts)
+
+
+def _count(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"

@@ -28,14 +28,19 @@ Row = tuple[object, ...]
 _LEDGER = """
     WITH numbered AS (
         SELECT *, count(*) OVER (PARTITION BY path) AS attempts,
-               row_number() OVER (PARTITION BY path ORDER BY updated_at DESC) AS age
+               row_number() OVER (PARTITION BY path ORDER BY generation DESC, batch DESC) AS age
         FROM {events}
+    ), found AS (
+        SELECT path, max_by(size, discovered_at) AS size,
+               max_by(modified, discovered_at) AS modified,
+               max(discovered_at) AS discovered_at
+        FROM {discovered} GROUP BY path
     )
     SELECT d.path, d.size, d.modified, d.discovered_at,
            coalesce(e.state, 'DISCOVERED') AS state,
            e.rows, e.rescued, e.bad, e.error, coalesce(e.attempts, 0) AS attempts,
            e.generation, e.batch, e.updated_at
-    FROM {discovered} AS d
+    FROM found AS d
     LEFT JOIN (SELECT * FROM numbered WHERE age = 1) AS e ON e.path = d.path
 """
 

@@ -22,7 +22,7 @@ class Status:
         batch: the newest batch in the table of the current generation; None before it.
         batch_at: when that batch was written.
         behind: what is left in the source, as far as Spark has planned: files for bronze,
-            rows for the others.
+            rows for the others; None where the source's log no longer tells.
         holder: who runs the query; `alive` in it tells whether that run still lives.
     """
 
@@ -54,7 +54,8 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
     batch = at = behind = None
     if recorded:
         checkpoint = home.checkpoint(recorded.current.number)
-        behind = backlog(checkpoint, source).rows
+        left = backlog(checkpoint, source)
+        behind = left.rows if left else None
         written = table.txn(checkpoint.app_id) if table else -1
         if written >= 0:
             batch = written

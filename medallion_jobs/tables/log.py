@@ -107,6 +107,12 @@ def commits(path: Path, since: int) -> Iterator[Commit]:
         version += 1
 
 
+def has_log_since(path: Path, version: int) -> bool:
+    """Whether the log still has all commits from `version` on; old ones are cleaned away."""
+    there = snapshot(path)
+    return there is None or version > there.version or _log_file(path, version).exists()
+
+
 def commit_of(path: Path, app_id: str, batch: int) -> Commit | None:
     """The commit by which `app_id` wrote `batch`, or None."""
     there = snapshot(path)

@@ -47,14 +47,35 @@ class Txn:
         }
 
 
-def append(df: DataFrame, path: Path, txn: Txn) -> None:
-    """Adds rows, once: Delta drops a second write of the same transaction."""
+def append(df: DataFrame, path: Path, txn: Txn) -> bool:
+    """Adds rows, once: Delta drops a second write of the same transaction.
+
+    Returns:
+        Whether this call wrote them. If not, the rows were not even computed, and whoever
+        waits for what was observed of them waits for ever.
+    """
     df.write.format("delta").mode("append").options(**txn.options).save(str(path))
+    return _is_ours(path, txn)
 
 
-def replace(df: DataFrame, path: Path, txn: Txn) -> None:
-    """Replaces all rows in one commit, once; older versions stay in the table's history."""
-    df.write.format("delta").mode("overwrite").options(**txn.options).save(str(path))
+def replace(df: DataFrame, path: Path, txn: Txn, *, new_schema: bool = False) -> bool:
+    """Replaces all rows in one commit, once; older versions stay in the table's history.
+
+    Args:
+        new_schema: the rows bring their own columns and types.
+
+    Returns:
+        Whether this call wrote them.
+    """
+    writer = df.write.format("delta").mode("overwrite").options(**txn.options)
+    writer.option("overwriteSchema", new_schema).save(str(path))
+    return _is_ours(path, txn)
+
+
+def _is_ours(path: Path, txn: Txn) -> bool:
+    commit = commit_of(path, txn.app_id, txn.batch)
+    said = json.loads(commit.info.get("userMetadata", "{}")) if commit else {}
+    return bool(said.get("run") == txn.run_id)
 
 
 def rows_written(path: Path, txn: Txn) -> int:
@@ -72,8 +93,13 @@ def ensure(
     comment: str,
     properties: Mapping[str, str] | None = None,
 ) -> None:
-    """Makes the table where there is none, and registers it as `layer.name`."""
+    """Makes the table where there is none, adds columns that it lacks, registers it.
+
+    Raises:
+        UsageError: the table that is there has other columns or types than declared.
+    """
     create(spark, path, schema, comment=comment, properties=properties)
+    widen(spark, ref, path, schema)
     register(spark, ref, path)
 
 
@@ -95,6 +121,44 @@ def create(
     for key, value in (properties or {}).items():
         builder = builder.property(key, value)
     builder.execute()
+
+
+def begin_anew(spark: SparkSession, path: Path, schema: StructType) -> None:
+    """Empties a table and gives it its declared columns; older versions stay in its history."""
+    nothing = spark.createDataFrame([], schema).write.format("delta").mode("overwrite")
+    nothing.option("overwriteSchema", True).save(str(path))
+
+
+def widen(spark: SparkSession, ref: TableRef, path: Path, declared: StructType) -> None:
+    """Adds the declared columns that the table lacks.
+
+    Raises:
+        UsageError: they differ otherwise; the rows that are there could not be read so.
+    """
+    has = {field.name: field for field in spark.read.format("delta").load(str(path)).schema}
+    wrong = [
+        f"{field.name}: the table has {has[field.name].dataType.simpleString()}, "
+        f"declared is {field.dataType.simpleString()}"
+        for field in declared
+        if field.name in has and has[field.name].dataType != field.dataType
+    ]
+    wanted = {field.name for field in declared}
+    wrong += [f"{name}: the table has it, declared is none" for name in has if name not in wanted]
+    if wrong:
+        mend = (
+            "declare it as it is, or give the rows another table"
+            if ref.layer == "bronze"
+            else f'make it anew: `medallion checkpoint reset {ref} --reason "…" --yes`'
+        )
+        raise UsageError(
+            f"{ref} is declared otherwise than it is:\n  " + "\n  ".join(wrong),
+            untouched="nothing was written",
+            next_step=mend,
+        )
+    new = [field for field in declared if field.name not in has]
+    if new:
+        columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in new)
+        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
 
 
 def register(spark: SparkSession, ref: TableRef, path: Path) -> None:

@@ -19,13 +19,14 @@ class Medallion:
 
     def __init__(self, lake: Lake, *arguments: str, script: Path | None = None) -> None:
         program = [str(script)] if script else ["-m", "medallion_jobs"]
-        self.output = lake.storage.parent / f"out-{time.monotonic_ns()}.txt"
+        # Beside the landed files: the storage may be on a disk that is full.
+        self.output = lake.landing.parent / f"out-{time.monotonic_ns()}.txt"
         with self.output.open("w") as out:
             self._process = subprocess.Popen(
                 [sys.executable, *program, *arguments, *lake.arguments],
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                cwd=lake.storage.parent,
+                cwd=lake.landing.parent,
                 env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
             )
         self.pid = self._process.pid

@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from medallion_jobs import places
-from medallion_jobs.checkpoint import Binding, Home, Logic, manifest
+from medallion_jobs.checkpoint import Binding, Claim, Home, Logic, manifest
 from medallion_jobs.config import Landing, Pipeline, Storage, TableRef, load
 from medallion_jobs.tables import snapshot
 
@@ -42,13 +42,6 @@ def table_id(path: Path) -> str:
     return there.id
 
 
-def touch_batches(folder: Path, newest: int, text: str = "v1\n{}\n{}") -> None:
-    """The files 0 to `newest` of a checkpoint's `offsets` or `commits`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for batch in range(newest + 1):
-        (folder / str(batch)).write_text(text)
-
-
 def offset(version: int, index: int = -1, *, in_snapshot: bool = False) -> str:
     """A file of `offsets` as Spark writes it for a Delta source."""
     source = {
@@ -59,6 +52,13 @@ def offset(version: int, index: int = -1, *, in_snapshot: bool = False) -> str:
         "isStartingVersion": in_snapshot,
     }
     return f'v1\n{{"batchWatermarkMs":0}}\n{json.dumps(source)}'
+
+
+def touch_batches(folder: Path, newest: int, text: str = offset(0)) -> None:
+    """The files 0 to `newest` of a checkpoint's `offsets` or `commits`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for batch in range(newest + 1):
+        (folder / str(batch)).write_text(text)
 
 
 @cache
@@ -108,6 +108,11 @@ class Lake:
     def home(self, ref: TableRef) -> Home:
         return Home.of(self.config.state_path, ref)
 
+    def claim(self, ref: TableRef) -> Claim:
+        """What the query that writes `ref` is about to do."""
+        source = {BRONZE: f"the ledger of {BRONZE}", SILVER: str(BRONZE), GOLD: str(SILVER)}[ref]
+        return Claim(ref, self.path(ref), source, self.source(ref), self.logic)
+
     def write(self, ref: TableRef, batch: int, generation: int = 1, rows: int = 3) -> None:
         """A batch's commit to the table."""
         app_id = self.home(ref).checkpoint(generation).app_id
@@ -123,7 +128,7 @@ class Lake:
         """Notes in the manifest's current generation what the query reads and writes."""
         home = self.home(ref)
         bound = Binding(
-            source=f"the source of {ref}",
+            source=self.claim(ref).source,
             source_id=table_id(self.source(ref)),
             target_id=table_id(self.path(ref)),
             logic=self.logic,
@@ -137,13 +142,18 @@ class Lake:
         assert kept
         manifest.write(home, kept.opening(kept.current.number + 1, "a test"))
 
+    def run(self, ref: TableRef, batches: int) -> None:
+        """Makes everything of a query that has run, and ended well."""
+        for batch in range(batches):
+            self.write(ref, batch)
+        self.bind(ref)
+        self.checkpoint(ref, offsets=batches - 1, commits=batches - 1)
+
     def run_all(self) -> None:
         """Makes everything as after a run of one batch a layer."""
         write_table(self.source(BRONZE))
         for ref in (BRONZE, SILVER, GOLD):
-            self.write(ref, 0)
-            self.bind(ref)
-            self.checkpoint(ref, offsets=0, commits=0)
+            self.run(ref, 1)
 
     def take_over(self, other: Lake) -> None:
         """Becomes a copy of another lake. What lies in a lake holds no path of it."""

@@ -37,7 +37,7 @@ def test_list_as_json_has_a_row_for_each_generation(lake: Lake, medallion: Medal
     ]
     assert [row["batches"] for row in rows] == [1, 1, 1, 0]
     assert [row["reason"] for row in rows[2:]] == ["first start", "a test"]
-    assert [row["reads"] for row in rows[2:]] == [f"the source of {GOLD}", None]
+    assert [row["reads"] for row in rows[2:]] == [str(SILVER), None]
 
 
 def test_list_as_a_table_and_before_any_run(lake: Lake, medallion: Medallion) -> None:
@@ -86,8 +86,8 @@ def test_reset_without_yes_only_shows(lake: Lake, medallion: Medallion) -> None:
     answer = medallion("checkpoint", "reset", str(SILVER), "--reason", "a bug")
     assert answer.code == 0
     assert answer.out.splitlines() == [
-        f"{ref}: generation v1 -> v2; the next start reads its source from the beginning; "
-        "its first batch replaces the table's rows"
+        f"{ref}: generation v1 -> v2; the next start makes the table anew from "
+        "the beginning of its source"
         for ref in (SILVER, GOLD)
     ]
     assert "nothing was changed; add --yes" in answer.err
@@ -114,6 +114,14 @@ def test_which_generations_a_reset_opens(
 ) -> None:
     assert medallion("checkpoint", "reset", str(ref), "--reason", "x", "--yes").code == 0
     assert generations(lake) == after
+
+
+def test_bronze_that_was_removed_is_another_source_for_its_readers(
+    lake: Lake, medallion: Medallion
+) -> None:
+    shutil.rmtree(lake.path(BRONZE))
+    assert medallion("checkpoint", "reset", str(BRONZE), "--reason", "gone", "--yes").code == 0
+    assert generations(lake) == [2, 2, 2]
 
 
 def test_reset_mends_a_manifest_that_cannot_be_read(lake: Lake, medallion: Medallion) -> None:

@@ -21,6 +21,7 @@ FLOORS = (
     {"bronze", "silver", "gold", "validation"},
     {"run"},
     {"supervisor"},
+    {"running"},
     {"streams"},
     {"autoloader", "lookup", "quality", "aggregate", "report", "generator"},
     {"failures", "checkpoint", "metrics", "session"},

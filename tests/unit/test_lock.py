@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from medallion_jobs.checkpoint import Lock, lock, processes
-from medallion_jobs.errors import LockHeld, TransientError
+from medallion_jobs.errors import DataError, LockHeld, TransientError
 
 HOLD = """
 import sys
@@ -52,12 +52,10 @@ def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def sleeping() -> Iterator[subprocess.Popen[bytes]]:
-    """A process of this machine that stands for a driver or its JVM."""
+    """A process of this machine that stands for a JVM."""
     with subprocess.Popen(["sleep", "30"]) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+        yield process
+        process.kill()
 
 
 def leave(path: Path, **facts: Any) -> dict[str, Any]:
@@ -113,12 +111,11 @@ def test_a_first_holder_takes_over_from_nobody_and_says_who_it_is(path: Path) ->
         assert held.took_over is None
         told = lock.read(path)
         assert told
-        assert told["query"] == "gold.x"
-        assert told["born"] == processes.own_birth()
-        assert told["command"].startswith(sys.argv[0][:100])
+        assert (told["query"], told["born"]) == ("gold.x", processes.own_birth())
 
 
 def test_release_frees_and_empties(path: Path) -> None:
+    assert lock.read(path) is None
     Lock(path, "gold.x").release()
     assert path.read_bytes() == b""
     assert lock.read(path) is None
@@ -127,16 +124,29 @@ def test_release_frees_and_empties(path: Path) -> None:
         assert again.took_over is None
 
 
-def test_nobody_holds_a_lock_that_is_not_there(path: Path) -> None:
-    assert lock.read(path) is None
-    assert not path.parent.exists()
-
-
 def test_a_failure_inside_frees_too(path: Path) -> None:
+    with pytest.raises(DataError), Lock(path, "gold.x"):
+        raise DataError("the data says no")
+    with Lock(path, "gold.x") as again:
+        assert again.took_over is None
+
+
+def test_after_a_bug_the_next_holder_knows_of_the_last(path: Path) -> None:
+    """Something of the run may still write; its JVM is waited for as after a kill."""
     with pytest.raises(ZeroDivisionError), Lock(path, "gold.x"):
         _ = 1 / 0
     with Lock(path, "gold.x") as again:
-        assert again.took_over is None
+        assert again.took_over is not None
+
+
+def test_a_lock_file_that_was_removed_is_no_lock(path: Path) -> None:
+    """`medallion destroy` removes it, while somebody else may just have opened it."""
+    first = Lock(path, "gold.x")
+    path.unlink()
+    with Lock(path, "gold.x"):
+        first.release()
+        with pytest.raises(LockHeld):
+            Lock(path, "gold.x")
 
 
 def test_of_fifty_starts_at_once_one_holds(path: Path) -> None:
@@ -253,15 +263,12 @@ def test_the_file_can_be_read_at_any_moment_while_it_is_written(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.0002)
-    with Lock(path, "gold.x") as held:
-        written = path.stat().st_mtime_ns
+    with Lock(path, "gold.x"):
         until = time.monotonic() + 0.2
         while time.monotonic() < until:
             told = lock.read(path)
             assert told
             assert told["pid"] == os.getpid()
-        held.note_jvm(os.getpid())
-        assert path.stat().st_mtime_ns > written
 
 
 @pytest.mark.parametrize(

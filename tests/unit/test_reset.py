@@ -7,7 +7,7 @@ import shutil
 import pytest
 from lakes import BRONZE, GOLD, SILVER, Lake
 
-from medallion_jobs.checkpoint import Claim, check, manifest
+from medallion_jobs.checkpoint import check, manifest
 from medallion_jobs.checkpoint.reset import Reset, plan
 from medallion_jobs.config import TableRef
 
@@ -20,8 +20,7 @@ def planned(lake: Lake) -> Reset:
 
 def starts_as(lake: Lake) -> int:
     """The generation as which gold passes the fence."""
-    claim = Claim(GOLD, lake.path(GOLD), f"the source of {GOLD}", lake.source(GOLD), lake.logic)
-    return check(lake.home(GOLD), claim).generation
+    return check(lake.home(GOLD), lake.claim(GOLD)).generation
 
 
 def test_a_query_that_ran_gets_the_next_generation(lake: Lake) -> None:
@@ -88,8 +87,8 @@ def test_a_folder_that_the_manifest_does_not_know_is_not_used_again(lake: Lake) 
     ("ref", "words"),
     [
         (BRONZE, "only files that the table lacks"),
-        (SILVER, "replaces the table's rows"),
-        (GOLD, "replaces the table's rows"),
+        (SILVER, "makes the table anew"),
+        (GOLD, "makes the table anew"),
     ],
 )
 def test_the_effect_is_told_by_layer(lake: Lake, ref: TableRef, words: str) -> None:
