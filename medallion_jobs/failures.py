@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -16,11 +17,15 @@ _STORAGE = {
     "Permission denied": "make it writable for the user who runs the job",
     "Input/output error": "look at the disk",
 }
-_PATH = re.compile(r"(?:file:)?(/[^\s:'\"]+)")
+# Not in the midst of a word, as in `java.base/java.io`.
+_PATH = re.compile(r"(?<![^\s'\"(\[=:])(/[^\s:'\"]+)")
 
 
-def explain(table: str, failure: BaseException) -> MedallionError:
+def explain(table: str, failure: BaseException, where: Path) -> MedallionError:
     """The error to show for a query that failed.
+
+    Args:
+        where: the folder that it writes, told where the failure itself names no path.
 
     A failing disk is worth a retry; what Spark says of data or logic is not; anything
     else is a bug, and says so.
@@ -31,13 +36,13 @@ def explain(table: str, failure: BaseException) -> MedallionError:
     for symptom, mend in _STORAGE.items():
         if symptom in text:
             return TransientError(
-                f"{table}: the batch failed: {symptom}: {_path_near(text, symptom)}",
+                f"{table}: the batch failed: {symptom}: {_path_near(text, symptom) or where}",
                 untouched="nothing of the batch is visible; it is done again at the next start",
                 next_step=f"{mend}, then run again",
             )
     if isinstance(failure, OSError):
         return TransientError(
-            f"{table}: {failure.strerror or failure}: {failure.filename or 'no path is known'}",
+            f"{table}: {failure.strerror or failure}: {failure.filename or where}",
             untouched="nothing of the batch is visible; it is done again at the next start",
             next_step="mend what it names, then run again",
         )
@@ -66,8 +71,8 @@ def root_cause(failure: BaseException) -> str:
     return ((roots or told or [type(failure).__name__])[-1 if roots else 0])[:500]
 
 
-def _path_near(text: str, symptom: str) -> str:
+def _path_near(text: str, symptom: str) -> str | None:
     """The path in the line that has the symptom, or in any line."""
     line = next(line for line in text.splitlines() if symptom in line)
     found = _PATH.search(line) or _PATH.search(text)
-    return found.group(1) if found else line.strip()[:300]
+    return found.group(1) if found else None

@@ -139,7 +139,7 @@ class Supervisor:
         finally:
             for one in running:
                 if one.failure and not self._stop.is_flipped:
-                    cause = explain(str(one.ref), one.failure).what
+                    cause = explain(str(one.ref), one.failure, one.stream.claim.target_path).what
                     self._emit(Note(str(one.ref), "failed", {"cause": cause}))
                     self._stop.flip(f"{one.ref} failed")
             self._wind_down(running)
@@ -163,7 +163,7 @@ class Supervisor:
             self._bind(one)
             one.query = trigger(self._writer(one, spark)).start()
         except Exception as failure:
-            raise explain(str(one.ref), failure) from failure
+            raise explain(str(one.ref), failure, one.stream.claim.target_path) from failure
 
     def _writer(self, one: Running, spark: SparkSession) -> DataStreamWriter:
         # The thread that starts a query hands its scheduler pool down to it.
@@ -180,7 +180,7 @@ class Supervisor:
         try:
             one.stream.poll()
         except Exception as failure:
-            raise explain(str(one.ref), failure) from failure
+            raise explain(str(one.ref), failure, one.stream.claim.target_path) from failure
 
     def _bind(self, one: Running) -> None:
         """Records what this generation reads and writes, now that both exist."""
@@ -255,7 +255,7 @@ class Supervisor:
     def _finish(self, one: Running) -> None:
         """Raises what a query failed of, if it did."""
         if one.failure:
-            raise explain(str(one.ref), one.failure) from one.failure
+            raise explain(str(one.ref), one.failure, one.stream.claim.target_path) from one.failure
 
     def _note(self, ref: TableRef, what: str, about: object) -> None:
         self._emit(Note(str(ref), what, {"about": str(about)}))

@@ -8,6 +8,7 @@ that names the query, batch and run behind it.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,11 +117,23 @@ def create(
 
     if snapshot(path) is not None:
         return
+    _remove_unborn_log(path)
     builder = DeltaTable.createIfNotExists(spark).location(str(path))
     builder = builder.addColumns(schema).comment(comment)
     for key, value in (properties or {}).items():
         builder = builder.property(key, value)
     builder.execute()
+
+
+def _remove_unborn_log(path: Path) -> None:
+    """Removes what a creation left that was cut off before its first commit.
+
+    Delta takes a log folder without a single version for a table, does not make it, and then
+    does not find it: no run would ever start again.
+    """
+    log = path / "_delta_log"
+    if log.is_dir() and not any(entry.name[0].isdigit() for entry in log.iterdir()):
+        shutil.rmtree(log)
 
 
 def begin_anew(spark: SparkSession, path: Path, schema: StructType) -> None:
