@@ -53,7 +53,7 @@ def _options(
 def main() -> None:
     """Runs the command line; the exit code is that of the error, 3 for a bug."""
     try:
-        app()
+        app(prog_name="medallion")
     except MedallionError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
