@@ -14,7 +14,7 @@ from support.lake import ROOT, Lake, order
 from support.processes import Medallion, completed
 
 RUN = ("run", "all", "--continuous", "--interval", "1s", "--progress", "json")
-TRICKLE = ("--rate", "200", "--rows", "50", "--duration", "6s", "--seed", "2", "--dirty", "0.05")
+TRICKLE = ("--rate", "200", "--rows", "50", "--duration", "4s", "--seed", "2", "--dirty", "0.05")
 
 
 def test_files_flow_to_gold_under_the_eyes_of_readers_until_a_stop(
@@ -45,7 +45,7 @@ def test_files_flow_to_gold_under_the_eyes_of_readers_until_a_stop(
 
 
 def test_sigterm_ends_a_run_cleanly_and_the_next_one_goes_on(lake: Lake) -> None:
-    lake.generate(12, dirty=0.05)
+    lake.generate(6, dirty=0.05)
     slow = lake.having("bronze.sales.source.max_files_per_trigger=1")
     with Medallion(slow, *RUN) as run:
         run.wait_until(lambda: _batches(run, "bronze.sales"))
@@ -53,7 +53,7 @@ def test_sigterm_ends_a_run_cleanly_and_the_next_one_goes_on(lake: Lake) -> None
         started = time.monotonic()
         assert run.wait(60) == 0, run.text
         assert time.monotonic() - started < 30
-        assert len(_batches(run, "bronze.sales")) < 12
+        assert len(_batches(run, "bronze.sales")) < 6
         assert [e["facts"]["why"] for e in run.events if e.get("what") == "stopped"] == ["SIGTERM"]
     code, said = completed(lake, "run", "--progress", "json")
     assert code == 0, said

@@ -14,6 +14,8 @@ from support.lake import ROOT, Lake
 from support.processes import completed
 
 FILES, ROWS = 200, 250
+# Three JVMs that each live for some seconds: let them compile less.
+SHORT_RUN = ("--driver-java-options", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 class Big(NamedTuple):
@@ -76,7 +78,7 @@ def test_spark_submit_of_the_three_jobs_gives_the_same_tables(
     lake.generate(0)
     for layer in ("bronze", "silver", "gold"):
         done = subprocess.run(
-            [str(ROOT / "scripts" / "submit"), layer, *lake.arguments],
+            [str(ROOT / "scripts" / "submit"), layer, *lake.arguments, "--", *SHORT_RUN],
             cwd=lake.storage.parent,
             capture_output=True,
             text=True,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from support.lake import Lake
 
-COLUMNS = "id string, n int, price decimal(10,2), ratio double, at timestamp"
+COLUMNS = "id string, n int, price decimal(10,2), ratio double, at timestamp, on_sale boolean"
 
 BAD = {
     # R1: no JSON
@@ -99,6 +99,11 @@ GOOD = {
     # Moments
     "no such day": ('{"at": "2026-02-30 00:00:00"}', Fate({}, {"at": "2026-02-30 00:00:00"})),
     "another order": ('{"at": "31/12/2025 10:00"}', Fate({}, {"at": "31/12/2025 10:00"})),
+    "a time without a day": ('{"at": "10:15:00"}', Fate({}, {"at": "10:15:00"})),
+    "a year": ('{"at": 2026}', Fate({}, {"at": "2026"})),
+    # Booleans: a cast takes "y" and "1" too
+    "true": ('{"on_sale": true}', Fate({"on_sale": True})),
+    "one": ('{"on_sale": 1}', Fate({}, {"on_sale": "1"})),
     "seconds since 1970": ('{"at": 1769860800}', Fate({}, {"at": "1769860800"})),
 }
 

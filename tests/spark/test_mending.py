@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,26 @@ def finished(sales: Lake, tmp_path: Path) -> Lake:
     return Lake(sales.copy(tmp_path).storage, tmp_path / "landing", sales.settings)
 
 
-@pytest.fixture
-def small(lake: Lake, spark: object) -> Lake:
-    """A finished lake of three files, three batches of bronze."""
-    lake = lake.having("bronze.sales.source.max_files_per_trigger=1")
+@pytest.fixture(scope="module")
+def made(spark: object, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = Lake.at(tmp_path_factory.mktemp("small"), "bronze.sales.source.max_files_per_trigger=1")
+    lake.generate(0)
     for number in range(3):
         lake.drop(f"{number}.json", order(order_id=f"a{number}"), order(quantity=5), at=number)
     lake.run()
     return lake
+
+
+@pytest.fixture
+def small(made: Lake, tmp_path: Path) -> Iterator[Lake]:
+    """A copy of a finished lake of three files, three batches of bronze.
+
+    The files are those of all copies; what a test adds to them goes with the test.
+    """
+    there = set(made.folder.iterdir())
+    yield made.copy(tmp_path)
+    for added in set(made.folder.iterdir()) - there:
+        added.unlink()
 
 
 def test_sum_become_max(small: Lake) -> None:

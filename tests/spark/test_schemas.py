@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from deltalake import DeltaTable
-from support.lake import Lake, local, order
+from support.lake import Lake, local
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -97,14 +98,14 @@ def empty_catalog(spark: SparkSession) -> Iterator[None]:
 
 
 def test_tables_are_registered_in_the_catalog(
-    lake: Lake, spark: SparkSession, empty_catalog: None
+    sales: Lake, spark: SparkSession, empty_catalog: None, tmp_path: Path
 ) -> None:
-    lake.drop("one.json", order(quantity=3))
+    lake = sales.copy(tmp_path)
     lake.run()
     lake.run()  # to register twice does no harm
 
     assert {t.name for t in spark.catalog.listTables("bronze")} == {"sales"}
     assert {t.name for t in spark.catalog.listTables("silver")} == {"sales", "customers"}
-    assert spark.table("gold.sales_by_region_day").first()["total_quantity"] == 3
+    assert spark.table("gold.sales_by_region_day").count() == lake.truth().gold.total()
     where = spark.sql("DESCRIBE DETAIL bronze.sales").first()["location"]
     assert local(where) == str(lake.path("bronze.sales"))
