@@ -30,6 +30,7 @@ def small(disk: Disk, tmp_path: Path) -> Lake:
     return lake
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_wherever_it_is_met(disk: Disk, small: Lake, spark: object) -> None:
     # The less is free, the earlier a run ends: at its locks, at the first table, in a batch.
     told = [_told(disk, small, free) for free in (0, 16, 32, 64, 96, 128)]
