@@ -16,13 +16,13 @@ from support.lake import ROOT, Lake, order
 from support.processes import Medallion, completed
 
 RUN = ("run", "all", "--continuous", "--interval", "1s", "--progress", "json")
-TRICKLE = ("--rate", "200", "--rows", "50", "--duration", "4s", "--seed", "2", "--dirty", "0.05")
+TRICKLE = ("--rate", "100", "--rows", "50", "--duration", "4s", "--seed", "2", "--dirty", "0.05")
 
 
 def test_sigterm_then_on_to_gold_under_the_eyes_of_readers_until_a_stop(
     lake: Lake, tmp_path: Path
 ) -> None:
-    lake.generate(6, dirty=0.05)
+    lake.generate(4, dirty=0.05)
     slow = lake.having("bronze.sales.source.max_files_per_trigger=1")
     with Medallion(slow, *RUN) as run:
         run.wait_until(lambda: _batches(run, "bronze.sales"))
@@ -30,7 +30,7 @@ def test_sigterm_then_on_to_gold_under_the_eyes_of_readers_until_a_stop(
         started = time.monotonic()
         assert run.wait(60) == 0, run.text
         assert time.monotonic() - started < 30
-        assert len(_batches(run, "bronze.sales")) < 6
+        assert len(_batches(run, "bronze.sales")) < 4
         assert _why_stopped(run) == "SIGTERM"
 
     # The next one takes up the rest, and what comes while it runs.
