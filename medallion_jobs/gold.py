@@ -8,7 +8,7 @@ Run by spark-submit (`spark-submit … medallion_jobs/gold.py --config conf/sale
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,8 +74,9 @@ class GoldStream:
         )
         tables.register(spark, self.ref, self.claim.target_path)
 
-    def poll(self) -> None:
+    def poll(self) -> Sequence[str]:
         """Nothing to look for: Spark's Delta source finds new versions itself."""
+        return ()
 
     def read(self, spark: SparkSession) -> DataFrame:
         return self._aggregated(spark.readStream.format("delta").load(str(self.claim.source_path)))

@@ -3,7 +3,9 @@
 <layer>/<table>                            the tables
 _medallion/checkpoints/<layer>/<table>     a query's state (medallion_jobs.checkpoint)
 _medallion/ledger/<bronze table>           the files of a bronze table
+_medallion/schemas/<bronze table>          the schemas that it has had
 _medallion/quarantine/<layer>/<table>      what could not go on to a table
+_medallion/metrics/<layer>/<table>         a row for each batch of a query
 _medallion/warehouse                       Spark's own, empty: every table has its place
 """
 
@@ -29,9 +31,19 @@ def discovered(config: Pipeline, bronze_table: str) -> Path:
     return ledger(config, bronze_table) / "discovered"
 
 
+def schemas(config: Pipeline, bronze_table: str) -> Path:
+    """The folder of a bronze table's schema registry."""
+    return config.state_path / "schemas" / bronze_table
+
+
 def quarantine(config: Pipeline, table: TableRef) -> Path:
     """The quarantine of a table."""
     return config.state_path / "quarantine" / table.layer / table.name
+
+
+def metrics(state: Path, table: TableRef) -> Path:
+    """The metrics of the query that writes a table, in the engine's state folder."""
+    return state / "metrics" / table.layer / table.name
 
 
 def warehouse(config: Pipeline) -> Path:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.errors import StreamingQueryException
+
 from medallion_jobs.checkpoint import Home, Lock, Passage
+from medallion_jobs.errors import DataError, MedallionError, Refused
+from medallion_jobs.failures import explain
+from medallion_jobs.metrics.table import BatchLog
 from medallion_jobs.streams import Start, Stream
+from medallion_jobs.tables.schema_change import SchemaChange
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
     from medallion_jobs.config import TableRef
+
+_GLANCE_SECONDS = 0.1
+# Starts over one and the same schema change, with no batch done between them.
+_MOST_STARTS_IN_VAIN = 3
+# Spark holds the types of the state against those of the query before it computes a batch.
+_OTHER_STATE = ("STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE", "STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE")
 
 
 class StopSwitch:
@@ -51,10 +65,13 @@ class Running:
     home: Home
     passage: Passage
     lock: Lock
+    log: BatchLog
     query: StreamingQuery | None = None
     raised: BaseException | None = None
     interrupted: bool = False
     is_done: bool = False
+    _followed: SchemaChange | None = None
+    _in_vain: int = 0
 
     @property
     def start(self) -> Start:
@@ -72,7 +89,20 @@ class Running:
     @property
     def was_stopped(self) -> bool:
         """Whether it was asked to end, and did before all was read."""
-        return self.interrupted or isinstance(self.raised, StoppedBetweenBatchesError)
+        return (
+            self.interrupted
+            or isinstance(self.raised, StoppedBetweenBatchesError)
+            or self.outgrown is not None
+        )
+
+    @property
+    def outgrown(self) -> SchemaChange | None:
+        """The change of its source's schema that ended it, if another start can follow it."""
+        if self.query is None or self.is_active or self.raised:
+            return None
+        change = SchemaChange.told_by(str(self.query.exception() or ""))
+        in_vain = change == self._followed and self._in_vain >= _MOST_STARTS_IN_VAIN
+        return None if in_vain else change
 
     @property
     def failure(self) -> BaseException | None:
@@ -80,3 +110,48 @@ class Running:
         if self.is_active or self.was_stopped:
             return None
         return self.raised or (self.query.exception() if self.query else None)
+
+    def follow(self, change: SchemaChange) -> None:
+        """Lets go of the query that `change` ended, so that another one can be started."""
+        self._in_vain = self._in_vain + 1 if change == self._followed else 1
+        self._followed = change
+        if self.query:
+            # It is not active any more, yet Spark may still hold its name for a moment. What
+            # this raises is what `change` was read from.
+            with suppress(StreamingQueryException):
+                self.query.awaitTermination()
+            self.query = None
+
+    def has_written(self) -> None:
+        """Notes that a batch was done: whatever was followed was not followed in vain."""
+        self._followed = None
+
+    def end(self, deadline: float) -> None:
+        """Stops it between two batches, or in the midst of one that lasts beyond `deadline`."""
+        while self.is_active and self.query is not None:
+            idle = not self.query.status["isTriggerActive"]
+            if idle or time.monotonic() > deadline:
+                self.interrupted = not idle
+                self.query.stop()
+            else:
+                time.sleep(_GLANCE_SECONDS)
+
+    def explain(self, failure: BaseException) -> MedallionError:
+        """The error to show for what it died of."""
+        claim = self.stream.claim
+        anew = f'make it anew: `medallion checkpoint reset {self.ref} --reason "…" --yes`'
+        if change := SchemaChange.told_by(str(failure)):
+            return DataError(
+                f"{self.ref}: {claim.source} changed its schema ({', '.join(change.fields)}), and "
+                f"{_MOST_STARTS_IN_VAIN} starts did not get beyond it",
+                untouched="its table is as the last batch left it",
+                next_step=anew,
+            )
+        if any(sign in str(failure) for sign in _OTHER_STATE):
+            return Refused(
+                f"{self.ref} cannot go on: a column of {claim.source} that it computes from has "
+                "another type now than its state has",
+                untouched="its table, which is as the last batch left it, and its checkpoint",
+                next_step=anew,
+            )
+        return explain(str(self.ref), failure, claim.target_path)

@@ -107,6 +107,20 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     return spark
 
 
+def beside(spark: SparkSession) -> SparkSession:
+    """A session of our own beside a user's, on the same context; hers stays as it is.
+
+    Raises:
+        UsageError: the context was started without Delta's extension or catalog.
+    """
+    own = spark.newSession()
+    for key, value in {**_COMMON, **_REQUIRED}.items():
+        if own.conf.isModifiable(key):
+            own.conf.set(key, value)
+    _refuse_unsafe(own)
+    return own
+
+
 def _refuse_unsafe(spark: SparkSession) -> None:
     """Refuses a session under which tables would come out wrong without a word."""
     # Asked without a default of ours, so that Spark's own default answers where nothing is set.

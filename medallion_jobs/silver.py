@@ -8,7 +8,7 @@ Run by spark-submit (`spark-submit … medallion_jobs/silver.py --config conf/sa
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,8 +82,9 @@ class SilverStream:
             properties={},
         )
 
-    def poll(self) -> None:
+    def poll(self) -> Sequence[str]:
         """Nothing to look for: Spark's Delta source finds new versions itself."""
+        return ()
 
     def read(self, spark: SparkSession) -> DataFrame:
         return spark.readStream.format("delta").load(str(self.claim.source_path))

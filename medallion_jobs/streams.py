@@ -5,7 +5,7 @@ Everything that is the same for all jobs is in `medallion_jobs.supervisor`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -50,18 +50,38 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Files that were found and are not read yet.
+
+    Attributes:
+        oldest: seconds since the last change of the oldest of them; None when there are none.
+    """
+
+    files: int
+    bytes: int
+    oldest: float | None
+
+
+@dataclass(frozen=True)
 class Written:
     """What a micro-batch came to.
 
     Attributes:
-        rows_in: rows or lines that were read; None where the source's own log tells.
+        rows_in: rows or records that were read; None where the source's own log tells.
+        files, bytes: landing files that were read, and their size.
+        rescued: rows that carry rescued data.
+        listing_seconds: how long it took to look for files; None where none are looked for.
         remarks: what a person should know of it, such as rows without a match.
     """
 
     rows_out: int
     rows_in: int | None = None
     files: int = 0
+    bytes: int = 0
+    rescued: int = 0
     quarantined: int = 0
+    listing_seconds: float | None = None
+    waiting: Waiting | None = None
     remarks: tuple[str, ...] = ()
 
     @classmethod
@@ -89,8 +109,12 @@ class Stream(Protocol):
     def prepare(self, spark: SparkSession, start: Start) -> None:
         """Makes the tables that the query writes, or brings them up to what is declared."""
 
-    def poll(self) -> None:
-        """Looks for new input; called before a run and at each interval of a continuous one."""
+    def poll(self) -> Sequence[str]:
+        """Looks for new input; called before a run and at each interval of a continuous one.
+
+        Returns:
+            What a person should know of it.
+        """
 
     def read(self, spark: SparkSession) -> DataFrame:
         """The streaming frame whose micro-batches `write` gets."""

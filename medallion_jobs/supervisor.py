@@ -13,13 +13,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medallion_jobs import checkpoint
+from medallion_jobs import checkpoint, places
 from medallion_jobs.checkpoint import Binding, Claim, Home, Lock, manifest, position
 from medallion_jobs.errors import Refused
-from medallion_jobs.failures import explain
 from medallion_jobs.metrics.progress import BatchDone, Emit, Note
+from medallion_jobs.metrics.table import BatchLog
 from medallion_jobs.running import Running, StoppedBetweenBatchesError, StopSwitch
-from medallion_jobs.streams import Batch, Stream
+from medallion_jobs.streams import Batch, Stream, Written
 from medallion_jobs.tables import Txn, snapshot
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.readwriter import DataStreamWriter
 
     from medallion_jobs.config import TableRef
+
+Trigger = Callable[["DataStreamWriter"], "DataStreamWriter"]
 
 # How long a stop waits for the batch under way before it interrupts it. An interrupted
 # batch is only redone; a container's grace period is 30 s unless told otherwise.
@@ -84,7 +86,8 @@ class Supervisor:
             self._note(claim.ref, "removed what a cut-off first batch left", leftover)
         if passage.changed:
             self._note(claim.ref, "new logic from this run on", ", ".join(passage.changed))
-        return Running(stream, home, passage, lock)
+        log = BatchLog(places.metrics(self._state, claim.ref))
+        return Running(stream, home, passage, lock, log)
 
     def run_once(self, running: Sequence[Running], spark: SparkSession) -> None:
         """Everything that is there, one query after the other.
@@ -98,8 +101,8 @@ class Supervisor:
                 if self._stop.is_flipped:
                     break
                 started = time.monotonic()
-                self._start(one, spark, lambda writer: writer.trigger(availableNow=True))
-                while one.is_active:
+                self._start(one, spark, _all_there_is)
+                while self._goes_on(one, spark, _all_there_is):
                     self._watch(running)
                 self._finish(one)
                 if not one.was_stopped:
@@ -115,11 +118,17 @@ class Supervisor:
             MedallionError: a query failed; the others have finished their batch.
         """
         self._enter(running, spark)
+
+        def trigger(writer: DataStreamWriter) -> DataStreamWriter:
+            return writer.trigger(processingTime=f"{interval} seconds")
+
         with self._stopping_at_the_end(running):
             for one in running:
-                self._start(one, spark, lambda w: w.trigger(processingTime=f"{interval} seconds"))
+                self._start(one, spark, trigger)
             due = time.monotonic() + interval
-            while not self._stop.is_flipped and all(one.is_active for one in running):
+            while not self._stop.is_flipped and all(
+                self._goes_on(one, spark, trigger) for one in running
+            ):
                 self._watch(running)
                 if time.monotonic() >= due and not self._stop.is_flipped:
                     due = time.monotonic() + interval
@@ -139,7 +148,7 @@ class Supervisor:
         finally:
             for one in running:
                 if one.failure and not self._stop.is_flipped:
-                    cause = explain(str(one.ref), one.failure, one.stream.claim.target_path).what
+                    cause = one.explain(one.failure).what
                     self._emit(Note(str(one.ref), "failed", {"cause": cause}))
                     self._stop.flip(f"{one.ref} failed")
             self._wind_down(running)
@@ -151,19 +160,31 @@ class Supervisor:
         for one in running:
             one.lock.note_jvm(pid)
 
-    def _start(
-        self,
-        one: Running,
-        spark: SparkSession,
-        trigger: Callable[[DataStreamWriter], DataStreamWriter],
-    ) -> None:
+    def _goes_on(self, one: Running, spark: SparkSession, trigger: Trigger) -> bool:
+        """Whether the query runs; one whose source has other columns now is started again.
+
+        Raises:
+            MedallionError: it could not be started, or the fence does not let it pass again.
+        """
+        change = None if one.is_active or self._stop.is_flipped else one.outgrown
+        if change is None:
+            return one.is_active
+        one.follow(change)
+        # Anew, not as at the first start: the generation is bound, and batches were written.
+        one.passage = checkpoint.check(one.home, one.stream.claim)
+        self._start(one, spark, trigger)
+        facts = {"source": one.stream.claim.source, "columns": ", ".join(change.fields)}
+        self._emit(Note(str(one.ref), "goes on with new columns", facts))
+        return True
+
+    def _start(self, one: Running, spark: SparkSession, trigger: Trigger) -> None:
         try:
             one.stream.prepare(spark, one.start)
-            one.stream.poll()
+            self._look(one)
             self._bind(one)
             one.query = trigger(self._writer(one, spark)).start()
         except Exception as failure:
-            raise explain(str(one.ref), failure, one.stream.claim.target_path) from failure
+            raise one.explain(failure) from failure
 
     def _writer(self, one: Running, spark: SparkSession) -> DataStreamWriter:
         # The thread that starts a query hands its scheduler pool down to it.
@@ -178,9 +199,13 @@ class Supervisor:
 
     def _poll(self, one: Running) -> None:
         try:
-            one.stream.poll()
+            self._look(one)
         except Exception as failure:
-            raise explain(str(one.ref), failure, one.stream.claim.target_path) from failure
+            raise one.explain(failure) from failure
+
+    def _look(self, one: Running) -> None:
+        for remark in one.stream.poll():
+            self._note(one.ref, "note", remark)
 
     def _bind(self, one: Running) -> None:
         """Records what this generation reads and writes, now that both exist."""
@@ -207,22 +232,36 @@ class Supervisor:
                 replayed=number <= passage.last_written,
             )
             written = one.stream.write(df, batch)
+            if not batch.replayed:
+                one.has_written()
+            done = self._told(one, batch, written, time.monotonic() - started)
+            # Before Spark notes the batch: its row is then written, once, however it ends.
+            one.log.append(done, batch.generation, self._run_id)
         except BaseException as failure:
             one.raised = failure
             raise
-        taken, left = position.progress(passage.checkpoint, one.stream.claim.source_path, number)
-        self._emit(
-            BatchDone(
-                table=str(one.ref),
-                batch=number,
-                rows_in=_rows(taken) if written.rows_in is None else written.rows_in,
-                rows_out=written.rows_out,
-                files=written.files,
-                quarantined=written.quarantined,
-                seconds=time.monotonic() - started,
-                backlog=_rows(left),
-                remarks=written.remarks,
-            )
+        self._emit(done)
+
+    def _told(self, one: Running, batch: Batch, written: Written, seconds: float) -> BatchDone:
+        source = one.stream.claim.source_path
+        taken, left = position.progress(one.passage.checkpoint, source, batch.number)
+        waiting = written.waiting
+        return BatchDone(
+            table=str(one.ref),
+            batch=batch.number,
+            rows_in=_rows(taken) if written.rows_in is None else written.rows_in,
+            rows_out=written.rows_out,
+            files=written.files,
+            bytes=written.bytes,
+            rescued=written.rescued,
+            quarantined=written.quarantined,
+            seconds=seconds,
+            listing_seconds=written.listing_seconds,
+            files_left=waiting.files if waiting else None,
+            bytes_left=waiting.bytes if waiting else None,
+            oldest_waiting_seconds=waiting.oldest if waiting else None,
+            backlog=_rows(left),
+            remarks=written.remarks,
         )
 
     def _watch(self, running: Sequence[Running]) -> None:
@@ -240,25 +279,19 @@ class Supervisor:
         with ExitStack() as all_of_them:
             for one in reversed(running):
                 # One that cannot be stopped must not keep the others from it.
-                all_of_them.callback(self._end, one, deadline)
-
-    @staticmethod
-    def _end(one: Running, deadline: float) -> None:
-        while one.is_active and one.query is not None:
-            idle = not one.query.status["isTriggerActive"]
-            if idle or time.monotonic() > deadline:
-                one.interrupted = not idle
-                one.query.stop()
-            else:
-                time.sleep(_GLANCE_SECONDS)
+                all_of_them.callback(one.end, deadline)
 
     def _finish(self, one: Running) -> None:
         """Raises what a query failed of, if it did."""
         if one.failure:
-            raise explain(str(one.ref), one.failure, one.stream.claim.target_path) from one.failure
+            raise one.explain(one.failure) from one.failure
 
     def _note(self, ref: TableRef, what: str, about: object) -> None:
         self._emit(Note(str(ref), what, {"about": str(about)}))
+
+
+def _all_there_is(writer: DataStreamWriter) -> DataStreamWriter:
+    return writer.trigger(availableNow=True)
 
 
 def _rows(amount: position.Amount | None) -> int | None:

@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import StructType
 
-from medallion_jobs import aggregate, autoloader, tables
+from medallion_jobs import aggregate, places, tables
+from medallion_jobs.autoloader.columns import BronzeColumns
+from medallion_jobs.autoloader.registry import Registry
 from medallion_jobs.config import ConfigError, Loaded, Lookup, Origin, Problem, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.tables import schema as schemas
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructType
 
 
 def check(spark: SparkSession, loaded: Loaded) -> dict[TableRef, StructType]:
     """The schema that each table of the pipeline will have.
+
+    Tables below a bronze table whose columns are yet to be inferred are left out.
 
     Raises:
         ConfigError: every mistake that Spark finds, with the line that made it.
@@ -62,10 +66,15 @@ class _Checker:
                 self._gold(name)
 
     def _bronze(self, name: str) -> None:
-        source = self._config.bronze[name].source
-        with self._blamed_on(f"bronze.{name}.source.schema", source.schema_):
-            columns = schemas.parse_ddl(source.schema_)
-            self._build(TableRef("bronze", name), autoloader.bronze_schema(columns))
+        source, here = self._config.bronze[name].source, f"bronze.{name}.source"
+        registry = Registry(places.schemas(self._config, name))
+        columns = BronzeColumns(self._spark, source, registry)
+        with self._blamed_on(f"{here}.schema_hints", source.schema_hints or ""):
+            columns.hinted(StructType())
+        with self._blamed_on(f"{here}.schema", source.schema_ or ""):
+            told = columns.told()
+            if told is not None:
+                self._build(TableRef("bronze", name), columns.table_of(told))
 
     def _silver(self, name: str) -> None:
         table, here = self._config.silver[name], f"silver.{name}"

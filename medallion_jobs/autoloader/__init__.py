@@ -1,25 +1,35 @@
-"""Files to rows: discovery, the ledger, reading, and the account of every line."""
+"""Files to rows: discovery, the ledger, reading, and the account of every record."""
 
-from medallion_jobs.autoloader.account import NOTHING_OLDER, Older, older
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from medallion_jobs.autoloader.admission import chunks
-from medallion_jobs.autoloader.discovery import Found, check_folder, scan, to_path, to_uri
-from medallion_jobs.autoloader.ledger import Ledger, Outcome, State, files_of
-from medallion_jobs.autoloader.load import BatchLoad, bronze_schema
+from medallion_jobs.autoloader.found import Found, to_path, to_uri
+from medallion_jobs.autoloader.ledger import Ledger
+from medallion_jobs.autoloader.ledger_tables import Outcome, State
+
+if TYPE_CHECKING:
+    from medallion_jobs.autoloader.api import Loading, autoload
+    from medallion_jobs.autoloader.loader import AutoLoader
 
 __all__ = [
-    "NOTHING_OLDER",
-    "BatchLoad",
+    "AutoLoader",
     "Found",
     "Ledger",
-    "Older",
+    "Loading",
     "Outcome",
     "State",
-    "bronze_schema",
-    "check_folder",
+    "autoload",
     "chunks",
-    "files_of",
-    "older",
-    "scan",
     "to_path",
     "to_uri",
 ]
+
+# These import pyspark, and commands that only read the ledger answer without it.
+_NEED_SPARK = {"AutoLoader": "loader", "Loading": "api", "autoload": "api"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _NEED_SPARK:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_NEED_SPARK[name]}"), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from medallion_jobs.autoloader.discovery import Found
+from medallion_jobs.autoloader.found import Found
 
 
 def chunks(found: Iterable[Found], max_files: int, max_bytes: int) -> Iterator[list[Found]]:

@@ -1,4 +1,4 @@
-"""One batch: its files into bronze, their bad lines into quarantine, each file accounted for.
+"""One batch: its files into bronze, their bad records into quarantine, each file accounted for.
 
 The order is what makes a crash harmless. Bronze first, in one commit that carries the
 batch's transaction; then quarantine, with a transaction of its own; the ledger's events
@@ -8,197 +8,182 @@ again after a crash skips what is there and does the rest.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Observation
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
-from pyspark.sql.types import StringType, StructField, StructType, TimestampType
-
-from medallion_jobs import tables
-from medallion_jobs.autoloader import json_lines, unreadable
-from medallion_jobs.autoloader.account import NOTHING_OLDER, Counts, Older, loaded_by
-from medallion_jobs.autoloader.discovery import Found, to_path
-from medallion_jobs.autoloader.ledger import Outcome, State
+from medallion_jobs.autoloader import bronze_rows, unreadable, write
+from medallion_jobs.autoloader.account import NOTHING_OLDER, Counts, Older
+from medallion_jobs.autoloader.bad_records import BadRecords
+from medallion_jobs.autoloader.columns import BronzeColumns
+from medallion_jobs.autoloader.formats.records import Records, UnreadableError
+from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.ledger_tables import Outcome, State
+from medallion_jobs.autoloader.sight import Sight
+from medallion_jobs.autoloader.sinks import Sink
+from medallion_jobs.autoloader.write import NewColumnsError, Read
 from medallion_jobs.errors import DataError
-from medallion_jobs.quality.quarantine import LINES
 from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 
-def bronze_schema(columns: StructType) -> StructType:
-    """The columns of the files, and those that the autoloader adds."""
-    return StructType(
-        [
-            *columns.fields,
-            StructField(json_lines.RESCUED, StringType()),
-            StructField("_input_file", StringType(), nullable=False),
-            StructField("_load_time", TimestampType(), nullable=False),
-        ]
-    )
-
-
-@dataclass(frozen=True)
+@dataclass
 class BatchLoad:
     """Loads the files of one batch.
 
     Attributes:
-        schema: the columns of the files.
-        target: the bronze table.
-        quarantine: the table of its bad lines.
-        replayed: the bronze table holds this batch already.
+        replayed: the sink has taken this batch already.
+        remarks: what a person should know of the batch, besides what became of its files.
     """
 
     spark: SparkSession
-    schema: StructType
-    target: Path
-    quarantine: Path
+    columns: BronzeColumns
+    sink: Sink
+    quarantine: BadRecords
+    sight: Sight
     txn: Txn
     generation: int
     replayed: bool
     older: Older = NOTHING_OLDER
+    remarks: list[str] = field(default_factory=list)
 
     def run(self, files: Sequence[Found]) -> list[Outcome]:
         """Loads the files and says what became of each.
 
         Raises:
-            DataError: lines were read that are neither in bronze nor in quarantine.
+            DataError: records were read that are neither in bronze nor in quarantine; or a
+                file is gone, or brings a column, and the source's policy is to fail then.
         """
-        fresh = [file for file in files if file.path not in self.older.rows]
-        aside = {file: told for file in fresh if (told := _at_a_glance(file))}
-        readable = [file for file in fresh if file not in aside]
-        lines = None if self.replayed else self._write_bronze(readable, aside)
-        if lines is None:
+        if self.replayed:
             return self._finish_replayed(files)
-        readable = [file for file in readable if file not in aside]
-        unfinished = self._still_readable([file for file in files if self.older.lacks_bad(file)])
-        bad = self._quarantine([*(readable if lines.bad else []), *unfinished])
-        rows = loaded_by(self.target, self.txn, "_input_file", "count(_rescued_data)")
-        self._balance(lines.all, readable, rows, bad)
+        fresh = [file for file in files if not self.older.is_loaded(file)]
+        aside = {file: told for file in fresh if (told := self.sight.first(file))}
+        wanted = [file for file in fresh if file not in aside]
+        if not self.columns.is_known:
+            self.columns.begin(wanted)
+            self.sink.prepare(self.spark, self.columns.of_table)
+        read = self._write(wanted, aside)
+        if read is None:
+            return self._finish_replayed(files)
+        wanted = [file for file in wanted if file not in aside]
+        unfinished = self._readable([file for file in files if self.older.lacks_bad(file)])
+        bad = self._put_bad([*(wanted if read.bad else []), *unfinished])
+        rows = self.sink.written(self.txn)
+        self._balance(read.all, wanted, rows, bad)
         return self._outcomes(files, aside, rows, bad)
 
     def _finish_replayed(self, files: Sequence[Found]) -> list[Outcome]:
-        """The table has the batch; quarantine and the account may still lack it.
+        """The sink has the batch; quarantine and the account may still lack it.
 
         A file of which the table holds rows is loaded, whatever has become of it since.
         """
-        rows = loaded_by(self.target, self.txn, "_input_file", "count(_rescued_data)")
-        there = [file for file in files if not _at_a_glance(file)]
-        broken = unreadable.find(self.spark, there) if there else {}
+        rows = self.sink.written(self.txn)
+        loaded = {file for file in files if file.key in rows or self.older.is_loaded(file)}
+        there = [file for file in files if not self.sight.first(file, may_fail=False)]
+        broken = unreadable.find(self.columns.read_through, there) if there else {}
         aside = {
             file: told
             for file in files
-            if file.path not in rows and file.path not in self.older.rows
-            if (told := _at_a_glance(file) or _unreadable(file, broken))
+            if file not in loaded
+            if (told := self._unread(file, broken))
         }
         there = [f for f in there if f not in broken and not self.older.has_all_of(f)]
-        bad = self._quarantine(there)
+        bad = self._put_bad(there)
         outcomes = self._outcomes(files, aside, rows, bad)
-        counted = self._lines_now(there)
+        counted = write.count(self._records(there), there) if there else {}
         return [_noting_a_change(outcome, counted) for outcome in outcomes]
 
-    @property
-    def _quarantine_txn(self) -> Txn:
-        return replace(self.txn, app_id=f"{self.txn.app_id}/quarantine")
+    def _records(self, files: Sequence[Found]) -> Records:
+        columns = self.columns
+        return columns.reader.records(self.spark, files, columns.in_files, columns.source.options)
 
-    def _write_bronze(self, files: list[Found], aside: dict[Found, Outcome]) -> Lines | None:
-        """Writes the good lines; files that cannot be read are put aside, the others go on."""
-        try:
-            return self._append_good(files)
-        except unreadable.SPARK_FAILURES:
-            broken = unreadable.find(self.spark, files) if files else {}
-            if not broken:
-                raise
-            aside |= {file: told for file in files if (told := _unreadable(file, broken))}
-            return self._append_good([file for file in files if file not in aside])
+    def _write(self, files: Sequence[Found], aside: dict[Found, Outcome]) -> Read | None:
+        """Writes the good records; files that cannot be read are put aside, the others go on.
 
-    def _append_good(self, files: Sequence[Found]) -> Lines | None:
-        """One pass: parse, count, write the good lines to bronze.
+        A batch that brings columns is begun again once they are columns of the table.
 
         Returns:
-            What was read; None where the table had the batch after all.
+            What was read; None where the sink had the batch after all.
         """
+        may_grow = self.columns.source.evolution not in ("rescue", "none")
+        while True:
+            files = [file for file in files if file not in aside]
+            try:
+                return self._write_good(files, may_grow=may_grow)
+            except NewColumnsError:
+                may_grow = self._grow(files)
+            except UnreadableError as told:
+                aside |= {file: self._broken(file, told.files) for file in told.files}
+            except unreadable.SPARK_FAILURES:
+                broken = unreadable.find(self.columns.read_through, files) if files else {}
+                if not broken:
+                    raise
+                aside |= {file: self._broken(file, broken) for file in broken}
+
+    def _write_good(self, files: Sequence[Found], *, may_grow: bool) -> Read | None:
         if not files:
             # The table's transaction has to keep step with the checkpoint all the same.
-            nothing = self.spark.createDataFrame([], bronze_schema(self.schema))
-            return Lines(0, 0) if tables.append(nothing, self.target, self.txn) else None
-        read = Observation()
-        rows = (
-            self._parsed(files)
-            # This also keeps Spark from parsing each line twice, once for the filter and
-            # once for the columns.
-            .observe(
-                read, F.count(F.lit(1)).alias("lines"), F.count_if(~F.col("good")).alias("bad")
-            )
-            .where("good")
-            .select(
-                *json_lines.columns(self.schema),
-                "_input_file",
-                F.lit(datetime.now(timezone.utc)).alias("_load_time"),
-            )
+            nothing = self.spark.createDataFrame([], self.columns.of_table)
+            return Read(0, 0) if self.sink.write(nothing, self.txn, None) else None
+        records = self._records(files)
+        selected = bronze_rows.of(records, self.columns, files, self.txn.batch)
+        replaces = self.columns.source.on_changed_file == "reprocess"
+        old = bronze_rows.older_contents(files) if replaces else None
+        return write.good(
+            records,
+            selected,
+            lambda rows: self.sink.write(rows, self.txn, old),
+            stops_at_new=may_grow,
+            stops_at_misfit=may_grow and self.columns.source.widens,
         )
-        if not tables.append(rows, self.target, self.txn):
-            return None
-        return Lines(read.get["lines"], read.get["bad"])
 
-    def _still_readable(self, files: list[Found]) -> list[Found]:
-        there = [file for file in files if not _at_a_glance(file)]
-        broken = unreadable.find(self.spark, there) if there else {}
+    def _grow(self, files: Sequence[Found]) -> bool:
+        """Takes up new columns; whether there were any."""
+        if not self.columns.source.grows:
+            brought = ", ".join(self.columns.new_in(files)) or "a key that no column bears"
+            raise DataError(
+                f"{self.sink.name}: the files of this batch bring what is no column: {brought}\n"
+                f"  files: {', '.join(to_path(file.path) for file in files[:3])}"
+                + (f" and {len(files) - 3:,} more" if len(files) > 3 else ""),  # noqa: PLR2004
+                untouched="nothing of the batch is visible; it is done again at the next start",
+                next_step="declare it in `schema`, or let it be added: "
+                "schema_evolution: add_new_columns; then run again",
+            )
+        changes = self.columns.grow(files, self.txn.batch)
+        if changes:
+            self.sink.prepare(self.spark, self.columns.of_table)
+            self.remarks.append("new in the schema: " + ", ".join(changes))
+        return bool(changes)
+
+    def _readable(self, files: Sequence[Found]) -> list[Found]:
+        there = [file for file in files if not self.sight.first(file, may_fail=False)]
+        broken = unreadable.find(self.columns.read_through, there) if there else {}
         return [file for file in there if file not in broken]
 
-    def _quarantine(self, files: Iterable[Found]) -> Counts:
-        """Appends the bad lines of files, once; returns how many each file has."""
-        lacking = [file for file in files if file.path not in self.older.bad]
+    def _unread(self, file: Found, broken: Mapping[Found, str]) -> Outcome | None:
+        told = self.sight.first(file, may_fail=False)
+        return self._broken(file, broken) if told is None and file in broken else told
+
+    def _broken(self, file: Found, broken: Mapping[Found, str]) -> Outcome:
+        return self.sight.again(file) or Outcome(file, State.QUARANTINED, error=broken[file])
+
+    def _put_bad(self, files: Sequence[Found]) -> Counts:
+        """Puts the bad records of files into quarantine; how many each file has there."""
+        lacking = [file for file in files if file.key not in self.older.bad]
         if not lacking:
             return self.older.bad
-        tables.create(
-            self.spark,
-            self.quarantine,
-            LINES,
-            comment=f"Lines that could not be loaded into {self.target.name}",
-            properties={"delta.appendOnly": "true"},
-        )
-        txn = self._quarantine_txn
-        lines = (
-            self._parsed(lacking)
-            .where(~F.col("good"))
-            .select(
-                F.col("_input_file").alias("file"),
-                F.substring(F.make_valid_utf8("value"), 1, json_lines.LINE_LIMIT).alias("line"),
-                json_lines.reason().alias("reason"),
-                F.lit(self.generation).alias("generation"),
-                F.lit(txn.batch).cast("bigint").alias("batch"),
-                F.lit(txn.run_id).alias("run_id"),
-                F.lit(datetime.now(timezone.utc)).alias("load_time"),
-            )
-        )
-        tables.append(lines, self.quarantine, txn)
-        return {**self.older.bad, **loaded_by(self.quarantine, txn, "file", "count_if(false)")}
+        put = self.quarantine.put(self.spark, lacking, self._records, self.txn, self.generation)
+        return {**self.older.bad, **put}
 
-    def _parsed(self, files: Sequence[Found]) -> DataFrame:
-        parsed = json_lines.parse(unreadable.lines(self.spark, files))
-        return parsed.withColumn("good", json_lines.is_good())
-
-    def _lines_now(self, files: Sequence[Found]) -> dict[str, int]:
-        """How many lines each file has now."""
-        if not files:
-            return {}
-        counted = self._parsed(files).groupBy("_input_file").count()
-        return {row["_input_file"]: row["count"] for row in counted.collect()}
-
-    def _balance(self, lines: int, files: Sequence[Found], rows: Counts, bad: Counts) -> None:
+    def _balance(self, read: int, files: Sequence[Found], rows: Counts, bad: Counts) -> None:
         """What was read must be what the two tables hold."""
-        good = sum(rows.get(file.path, (0, 0))[0] for file in files)
-        quarantined = sum(bad.get(file.path, (0, 0))[0] for file in files)
-        if lines != good + quarantined:
+        good = sum(rows.get(file.key, (0, 0))[0] for file in files)
+        quarantined = sum(bad.get(file.key, (0, 0))[0] for file in files)
+        if read != good + quarantined:
             raise DataError(
-                f"{self.txn.app_id}, batch {self.txn.batch}: {lines:,} lines were read, but "
+                f"{self.txn.app_id}, batch {self.txn.batch}: {read:,} records were read, but "
                 f"{good:,} are in bronze and {quarantined:,} in quarantine: a file changed "
                 "while it was read",
                 untouched="the batch is not noted as done; its ledger events are not written",
@@ -212,45 +197,20 @@ class BatchLoad:
         return [
             aside.get(file)
             or Outcome(
-                file,
-                State.COMMITTED,
-                *rows.get(file.path, (0, 0)),
-                bad=bad.get(file.path, (0, 0))[0],
-                is_new=file.path not in self.older.rows,
+                self.sight.as_read(file),
+                State.ARCHIVED if file.key in self.older.archived else State.COMMITTED,
+                *rows.get(file.key, (0, 0)),
+                bad=bad.get(file.key, (0, 0))[0],
+                error=self.sight.change(file),
+                is_new=not self.older.is_loaded(file),
             )
             for file in files
         ]
 
 
-@dataclass(frozen=True)
-class Lines:
-    """Lines that a batch read, and how many of them are bad."""
-
-    all: int
-    bad: int
-
-
-def _at_a_glance(file: Found) -> Outcome | None:
-    """What can be told of a file without reading it."""
-    try:
-        now = os.stat(to_path(file.path))  # noqa: PTH116 (one call tells all)
-    except FileNotFoundError:
-        gone = "gone between its listing and its batch; taken up if it comes back"
-        return Outcome(file, State.MISSING, error=gone)
-    if now.st_size == 0:
-        return Outcome(file, State.SKIPPED, error="empty file")
-    return None
-
-
-def _unreadable(file: Found, broken: dict[Found, str]) -> Outcome | None:
-    if file not in broken:
-        return None
-    return _at_a_glance(file) or Outcome(file, State.QUARANTINED, error=broken[file])
-
-
-def _noting_a_change(outcome: Outcome, lines_now: dict[str, int]) -> Outcome:
-    """A loaded file that has other lines now than the tables hold of it says so."""
-    now, held = lines_now.get(outcome.file.path), outcome.rows + outcome.bad
+def _noting_a_change(outcome: Outcome, counted: dict[tuple[str, int], int]) -> Outcome:
+    """A loaded file that has other records now than the tables hold of it says so."""
+    now, held = counted.get(outcome.file.key), outcome.rows + outcome.bad
     if outcome.state is not State.COMMITTED or now is None or now == held:
         return outcome
-    return replace(outcome, error=f"changed while it was read: {now} lines, {held} loaded")
+    return replace(outcome, error=f"changed while it was read: {now} records, {held} loaded")

@@ -1,9 +1,12 @@
-"""`medallion files`: what became of each file, without a JVM."""
+"""`medallion files`: what became of each file, and files to be read again, without a JVM."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,10 +20,31 @@ from medallion_jobs.cli.options import (
 from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
 
-STATES = ("DISCOVERED", "COMMITTED", "QUARANTINED", "MISSING", "SKIPPED")
+if TYPE_CHECKING:
+    from medallion_jobs.autoloader.found import Found
+    from medallion_jobs.config import Pipeline
+    from medallion_jobs.report.files import Matched
+
+STATES = (
+    "DISCOVERED",
+    "COMMITTED",
+    "QUARANTINED",
+    "MISSING",
+    "SKIPPED",
+    "ARCHIVING",
+    "ARCHIVED",
+)
+
+app = typer.Typer(invoke_without_command=True)
+
+PathOption = Annotated[
+    str | None, typer.Option(help="Only paths with this text, or like it where it has a *.")
+]
 
 
+@app.callback()
 def files(
+    context: typer.Context,
     *,
     config: ConfigOption = DEFAULT_CONFIG,
     env: EnvOption = None,
@@ -32,9 +56,7 @@ def files(
         str | None,
         typer.Option(help="Only files found since.", metavar="2h|2026-01-31|2026-01-31T12:00"),
     ] = None,
-    path: Annotated[
-        str | None, typer.Option(help="Only paths with this text, or like it where it has a *.")
-    ] = None,
+    path: PathOption = None,
     summary: Annotated[bool, typer.Option("--summary", help="Counts by state.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,6 +64,9 @@ def files(
     from medallion_jobs.config import load  # noqa: PLC0415
     from medallion_jobs.report import files as report  # noqa: PLC0415
 
+    if context.invoked_subcommand:
+        _refuse_options_before(context, context.invoked_subcommand)
+        return
     if state and state.upper() not in STATES:
         raise UsageError(f"--state {state}: there is {', '.join(STATES)}")
     pipeline = load(config, env, overrides or ()).pipeline
@@ -67,3 +92,104 @@ def _moment(text: str) -> datetime:
     except ValueError as error:
         raise UsageError(f"--since {text} is neither a time such as 2h nor a moment") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+@app.command()
+def retry(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    state: Annotated[
+        str | None,
+        typer.Option(help="Only files in this state.", metavar="QUARANTINED|MISSING|SKIPPED"),
+    ] = None,
+    path: PathOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show it.")] = False,
+) -> None:
+    """Have files that gave bronze no row read again by the next run.
+
+    Safe while the query runs: the ledger is only added to, and a running query takes the
+    files up with its next batch. Files whose rows are in bronze are never read again.
+    """
+    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.report import files as report  # noqa: PLC0415
+
+    _check_retryable(state, report.RETRYABLE)
+    pipeline = load(config, env, overrides or ()).pipeline
+    matched = report.matched(pipeline, report.Wanted(state, path=path))
+    again = [one for one in matched if one.is_retryable]
+    left = Counter(_why_left(one) for one in matched if not one.is_retryable)
+    if path and left and not again:
+        raise UsageError(
+            f"--path {path} names no file that can be read again: "
+            + ", ".join(f"{count:,} {why}" for why, count in left.items()),
+            untouched="the ledger",
+        )
+    print_rows(
+        ("table", "path", "version", "state", "error"),
+        [(one.table, one.path, one.version, one.state, one.error) for one in again],
+    )
+    for why, count in left.items() if path else ():
+        typer.echo(f"left alone: {count:,} {why}", err=True)
+    if yes:
+        _readmit(pipeline, again)
+    typer.echo(
+        f"{len(again):,} files go to the next batches; next: medallion run"
+        if yes
+        else f"{len(again):,} files; nothing was changed; add --yes to do it",
+        err=True,
+    )
+
+
+def _refuse_options_before(context: typer.Context, command: str) -> None:
+    sources = (context.get_parameter_source(name) for name in context.params)
+    if any(source and source.name == "COMMANDLINE" for source in sources):
+        raise UsageError(f"options go after the command: medallion files {command} …")
+
+
+def _check_retryable(state: str | None, retryable: Sequence[str]) -> None:
+    if state is None or state.upper() in retryable:
+        return
+    if state.upper() in STATES and state.upper() != "DISCOVERED":
+        raise UsageError(
+            f"--state {state}: the rows of these files are in bronze, and to read them again "
+            "would double them",
+            untouched="the ledger",
+            next_step=f"there is {', '.join(retryable)}",
+        )
+    raise UsageError(f"--state {state}: there is {', '.join(retryable)}")
+
+
+def _why_left(one: Matched) -> str:
+    if not one.is_newest:
+        return "of which a newer version was seen"
+    if one.state == "DISCOVERED":
+        return "that waits for its batch already"
+    return f"{one.state}: its rows are in bronze, and to read it again would double them"
+
+
+def _readmit(pipeline: Pipeline, again: Sequence[Matched]) -> None:
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.autoloader.ledger import Ledger  # noqa: PLC0415
+
+    for table in sorted({one.table for one in again}):
+        ledger = Ledger(places.ledger(pipeline, table.removeprefix("bronze.")))
+        ledger.retry([_as_it_is(one) for one in again if one.table == table])
+
+
+def _as_it_is(one: Matched) -> Found:
+    """A file with its size and time of now: it may have been mended since it was listed.
+
+    One that is not there keeps those of the ledger; the batch will find it MISSING.
+    """
+    from medallion_jobs.autoloader.found import Found, is_local, to_path  # noqa: PLC0415
+
+    if is_local(one.path):
+        try:
+            stat = os.stat(to_path(one.path))  # noqa: PTH116 (a name need not be UTF-8)
+            return Found(stat.st_mtime_ns // 1000, one.path, stat.st_size, one.version)
+        except FileNotFoundError:
+            pass
+    modified = one.modified - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return Found(modified // timedelta(microseconds=1), one.path, one.size, one.version)

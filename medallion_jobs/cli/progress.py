@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from medallion_jobs.metrics.progress import BatchDone, Emit, Event, as_json, as_line
+from medallion_jobs.metrics.progress import (
+    NAME_WIDTH,
+    SEPARATOR,
+    BatchDone,
+    Emit,
+    Event,
+    as_json,
+    as_line,
+    waiting,
+)
 
 
 @contextmanager
@@ -54,15 +64,19 @@ class _LiveView:
             if isinstance(event, BatchDone):
                 self._newest[event.table] = event
                 self._totals[event.table] = self._totals.get(event.table, 0) + event.rows_out
-        self._console.print(as_line(event), markup=False, highlight=False)
+        width = self._console.width
+        self._console.print(folded(as_line(event), width), markup=False, highlight=False)
 
     def _table(self) -> Table | str:
         if not self._newest:
             return ""
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        table.add_column(f"running for {time.monotonic() - self._since:.0f} s", min_width=28)
-        for column in ("batch", "rows written", "last batch", "backlog"):
+        table.add_column(
+            f"running for {time.monotonic() - self._since:.0f} s", min_width=NAME_WIDTH
+        )
+        for column in ("batch", "rows written", "last batch"):
             table.add_column(column, justify="right")
+        table.add_column("outstanding")
         with self._guard:
             for name, batch in self._newest.items():
                 table.add_row(
@@ -70,6 +84,26 @@ class _LiveView:
                     str(batch.batch),
                     f"{self._totals[name]:,}",
                     f"{batch.seconds:.1f} s",
-                    "?" if batch.backlog is None else f"{batch.backlog:,}",
+                    waiting(batch).removeprefix("waiting ") or "-",
                 )
         return table
+
+
+def folded(line: str, width: int) -> str:
+    """A line in as many as a terminal of this width needs, broken between its parts.
+
+    Those after the first are indented to where the parts begin. A part that is too wide is
+    broken between its words; a word that is too wide, such as a path, is left to the terminal.
+    """
+    first, *parts = line.split(SEPARATOR)
+    indent = " " * (NAME_WIDTH + 1)
+    lines = [first]
+    for part in parts:
+        longer = lines[-1] + SEPARATOR + part
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            room = max(width - len(indent), 1)
+            words = textwrap.wrap(part, room, break_long_words=False, break_on_hyphens=False)
+            lines += [indent + one for one in words]
+    return "\n".join(lines)

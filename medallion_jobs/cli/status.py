@@ -24,8 +24,9 @@ def status(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show each table's rows, last batch, generation, backlog and lock."""
+    """Show each table's rows, last batch, generation, backlog, waiting files and lock."""
     from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.metrics.progress import format_age, format_bytes  # noqa: PLC0415
     from medallion_jobs.report.status import status as statuses  # noqa: PLC0415
 
     found = statuses(load(config, env, overrides or ()).pipeline)
@@ -33,7 +34,19 @@ def status(
         records = [{**asdict(one), "state": one.state} for one in found]
         typer.echo(json.dumps(records, default=str, indent=2))
         return
-    columns = ("table", "state", "rows", "generation", "batch", "written", "backlog", "held by")
+    columns = (
+        "table",
+        "state",
+        "rows",
+        "generation",
+        "batch",
+        "written",
+        "took",
+        "backlog",
+        "waiting",
+        "oldest",
+        "held by",
+    )
     print_rows(
         columns,
         [
@@ -44,7 +57,14 @@ def status(
                 f"v{one.generation}" if one.generation else None,
                 one.batch,
                 one.batch_at,
+                None if one.batch_seconds is None else f"{one.batch_seconds:.1f} s",
                 one.behind,
+                None
+                if one.files_waiting is None
+                else f"{one.files_waiting:,} files, {format_bytes(one.bytes_waiting or 0)}",
+                None
+                if one.oldest_waiting_seconds is None
+                else format_age(one.oldest_waiting_seconds),
                 f"pid {one.holder['pid']} on {one.holder['host']} since {one.holder['since']}"
                 if one.holder
                 else None,

@@ -4,7 +4,7 @@ No module here imports pyspark, so the commands that need no JVM start at once.
 """
 
 from medallion_jobs.config.effective import Setting
-from medallion_jobs.config.loader import Loaded, load
+from medallion_jobs.config.loader import Loaded, load, made_of
 from medallion_jobs.config.model import (
     BronzeTable,
     GoldTable,
@@ -12,7 +12,6 @@ from medallion_jobs.config.model import (
     Lookup,
     Pipeline,
     SilverTable,
-    Source,
     SparkSettings,
     Storage,
     Trigger,
@@ -20,12 +19,16 @@ from medallion_jobs.config.model import (
 from medallion_jobs.config.names import LAYERS, Layer, TableRef
 from medallion_jobs.config.problems import ConfigError, Problem
 from medallion_jobs.config.schema import json_schema
+from medallion_jobs.config.source import CleanSource, Evolution, Format, Source
 from medallion_jobs.config.tree import Origin
 
 __all__ = [
     "LAYERS",
     "BronzeTable",
+    "CleanSource",
     "ConfigError",
+    "Evolution",
+    "Format",
     "GoldTable",
     "Landing",
     "Layer",
@@ -43,4 +46,5 @@ __all__ = [
     "Trigger",
     "json_schema",
     "load",
+    "made_of",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from medallion_jobs.config import spark_conf
+from medallion_jobs.config import reader_options, spark_conf
 from medallion_jobs.config.fields import refused
 from medallion_jobs.config.names import LAYERS, local_folder
 
@@ -22,6 +22,7 @@ def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     yield from _circles(data)
     yield from _names_alike(data)
     yield from _folders_inside_others(data)
+    yield from _unknown_reader_options(data)
     conf = _mapping(_mapping(data, "spark"), "conf")
     for key, value in conf.items():
         reason = spark_conf.refusal(key, value)
@@ -90,12 +91,22 @@ def _folders_inside_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails
     ]
     for name, table in _mapping(data, "bronze").items():
         source = _mapping(table, "source") if isinstance(table, Mapping) else {}
-        read.append((source.get("path"), ("bronze", name, "source", "path")))
+        paths = source.get("path")
+        for path in paths if isinstance(paths, list | tuple) else [paths]:
+            read.append((path, ("bronze", name, "source", "path")))
     for text, loc in read:
         folder = _folder(text)
         if folder and (folder.is_relative_to(storage) or storage.is_relative_to(folder)):
             reason = "storage.root and this folder contain one another; a job would read its tables"
             yield _error(refused(reason), *loc)
+
+
+def _unknown_reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    for name, table in _mapping(data, "bronze").items():
+        source = _mapping(table, "source") if isinstance(table, Mapping) else {}
+        options = _mapping(source, "options")
+        for option, reason in reader_options.unknown(str(source.get("format")), options):
+            yield _error(refused(reason), "bronze", name, "source", "options", option)
 
 
 def _folder(text: object) -> Path | None:

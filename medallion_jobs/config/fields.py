@@ -7,7 +7,7 @@ all take it from here. Validators never put the value into their message: it may
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
 
 from pydantic import (
@@ -21,7 +21,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from medallion_jobs.config import units
-from medallion_jobs.config.names import IDENTIFIER_PATTERN, In, TableRef, local_folder
+from medallion_jobs.config.names import (
+    IDENTIFIER_PATTERN,
+    In,
+    TableRef,
+    landing_folder,
+    local_folder,
+)
 from medallion_jobs.config.secrecy import Hidden
 
 REFUSED = "refused"
@@ -45,6 +51,24 @@ def _folder(text: str) -> str:
     except ValueError as error:
         raise refused(str(error)) from None
     return text
+
+
+def _landing_folder(text: str) -> str:
+    try:
+        return landing_folder(text)
+    except ValueError as error:
+        raise refused(str(error)) from None
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        except ValueError:
+            raise ValueError("not a moment") from None
+    if not isinstance(value, datetime):
+        raise TypeError("not a moment")
+    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
 
 
 def _count(value: object) -> object:
@@ -98,6 +122,22 @@ Folder = Annotated[
     Field(title="a local folder, as a path or a file:// URI"),
     AfterValidator(_folder),
     _HIDES,
+]
+LandingFolder = Annotated[
+    str,
+    Field(title="a folder, or a pattern of folders, as a path or a URI"),
+    AfterValidator(_landing_folder),
+    _HIDES,
+]
+Folders = Annotated[
+    tuple[LandingFolder, ...],
+    Field(min_length=1, title="a folder or a pattern of folders, or a list of them"),
+    BeforeValidator(_as_list, json_schema_input_type=LandingFolder | tuple[LandingFolder, ...]),
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment, json_schema_input_type=str),
+    Field(title="a moment such as `2026-01-31` or `2026-01-31T12:00Z`, UTC unless it says"),
 ]
 Master = Annotated[
     str,

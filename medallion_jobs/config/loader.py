@@ -18,7 +18,7 @@ from medallion_jobs.config.explain import explain
 from medallion_jobs.config.model import Pipeline
 from medallion_jobs.config.problems import ConfigError, Problem, nearest
 from medallion_jobs.config.secrecy import on_one_line
-from medallion_jobs.config.tree import Node, Origin, merge
+from medallion_jobs.config.tree import Node, Origin, merge, node_of
 
 BASE = "base.yaml"
 
@@ -82,6 +82,22 @@ def load(
     if problems:
         raise _config_error(problems, path, env)
     return Loaded(pipeline, settings(pipeline, tree))
+
+
+def made_of(values: Mapping[str, object], source: str) -> Pipeline:
+    """A pipeline from values that a program has, checked as a file's values are.
+
+    Args:
+        source: who gives them, for the errors.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    tree = node_of(values, Origin(source))
+    try:
+        return Pipeline.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(list(explain(error, tree)), next_step="mend the call") from None
 
 
 def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:

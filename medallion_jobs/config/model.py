@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from medallion_jobs.config import spark_conf
@@ -27,20 +27,17 @@ from medallion_jobs.config.fields import (
     Names,
     OneOrMoreNames,
     SilverInput,
-    Size,
     SparkValue,
     Sql,
     Time,
 )
+from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.names import TableRef, local_folder
-from medallion_jobs.config.units import parse_size, parse_time
+from medallion_jobs.config.source import Source
+from medallion_jobs.config.units import parse_time
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Storage(_Frozen):
+class Storage(Frozen):
     """Where the tables and the engine's state are."""
 
     root: Folder = Field(
@@ -49,7 +46,7 @@ class Storage(_Frozen):
     )
 
 
-class Landing(_Frozen):
+class Landing(Frozen):
     """Where files arrive."""
 
     root: Folder = Field(
@@ -57,7 +54,7 @@ class Landing(_Frozen):
     )
 
 
-class SparkSettings(_Frozen):
+class SparkSettings(Frozen):
     """How the Spark session is started."""
 
     master: Master | None = Field(
@@ -77,7 +74,7 @@ class SparkSettings(_Frozen):
     )
 
 
-class Trigger(_Frozen):
+class Trigger(Frozen):
     """When the next batch starts."""
 
     interval: Time = Field(
@@ -87,33 +84,13 @@ class Trigger(_Frozen):
     )
 
 
-class Source(_Frozen):
-    """The files that a bronze table reads."""
-
-    format: Literal["json"] = Field(
-        description="Format of the files; json is one JSON object a line."
-    )
-    path: Folder | None = Field(
-        default=None, description="Folder the files land in; unset, LANDING_ROOT/TABLE."
-    )
-    schema_: Ddl = Field(alias="schema", description="Columns to read from the files.")
-    max_files_per_trigger: Count = Field(
-        default=1000, description="Most files that one batch takes."
-    )
-    max_bytes_per_trigger: Size = Field(
-        default=parse_size("1g"),
-        json_schema_extra={"default": "1g"},
-        description="Most bytes that one batch takes; a batch takes one file at least.",
-    )
-
-
-class BronzeTable(_Frozen):
+class BronzeTable(Frozen):
     """Files as they came, appended to a table."""
 
     source: Source = Field(description="The files to read.")
 
 
-class Lookup(_Frozen):
+class Lookup(Frozen):
     """Columns fetched from a dimension."""
 
     table: AnyTable = Field(description="The dimension; it may belong to another pipeline.")
@@ -124,7 +101,7 @@ class Lookup(_Frozen):
     )
 
 
-class SilverTable(_Frozen):
+class SilverTable(Frozen):
     """Rows cleaned and enriched."""
 
     from_: SilverInput = Field(alias="from", description="Table to read, as a stream.")
@@ -139,7 +116,7 @@ class SilverTable(_Frozen):
     schema_: Ddl = Field(alias="schema", description="The table's columns, in their order.")
 
 
-class GoldTable(_Frozen):
+class GoldTable(Frozen):
     """Rows aggregated."""
 
     from_: GoldInput = Field(alias="from", description="Table to read, as a stream.")
@@ -154,7 +131,7 @@ class GoldTable(_Frozen):
     )
 
 
-class Pipeline(_Frozen):
+class Pipeline(Frozen):
     """A pipeline: everything that its jobs need to know.
 
     Raises:
@@ -182,14 +159,24 @@ class Pipeline(_Frozen):
         """The absolute folder of a table: `<storage.root>/<layer>/<name>`."""
         return self._storage / table.layer / table.name
 
-    def landing_path(self, bronze_table: str) -> Path:
-        """The absolute folder whose files `bronze_table` reads.
+    def landing_paths(self, bronze_table: str) -> tuple[str, ...]:
+        """The folders, or patterns of folders, whose files `bronze_table` reads.
+
+        Each is an absolute local path, or the URI of another file system.
 
         Raises:
             KeyError: the pipeline has no such bronze table.
         """
         own = self.bronze[bronze_table].source.path
-        return local_folder(own) if own else local_folder(self.landing.root) / bronze_table
+        return own or (str(local_folder(self.landing.root) / bronze_table),)
+
+    def landing_path(self, bronze_table: str) -> Path:
+        """The local folder that a generator fills for `bronze_table`: the first one it reads.
+
+        Raises:
+            KeyError: the pipeline has no such bronze table.
+        """
+        return Path(self.landing_paths(bronze_table)[0])
 
     @property
     def state_path(self) -> Path:

@@ -93,3 +93,22 @@ def local_folder(text: str) -> Path:
     if not path.startswith("/") or not path.isprintable():
         raise ValueError("a file: URI without an absolute path")
     return Path(path).resolve()
+
+
+def landing_folder(text: str) -> str:
+    """A folder of files, or a pattern of folders, in a form that does not depend on where we are.
+
+    Local ones become absolute paths; symbolic links stay, for a pattern may name them. The
+    URI of another file system (`s3a://`, `hdfs://`) stays as it is.
+
+    Raises:
+        ValueError: no usable path; the message says why, and never holds the text.
+    """
+    if not text.strip() or not text.isprintable():
+        raise ValueError("empty, or holds control characters")
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
+    if not scheme or scheme[1].lower() == "file":
+        return str(local_folder(text))
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]", text):
+        raise ValueError("a URI without a host or bucket, such as s3a://BUCKET/FOLDER has")
+    return text.rstrip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 Scalar = str | int | float | bool | None
@@ -30,6 +31,16 @@ class Node:
 
     value: dict[str, Node] | list[Node] | Scalar
     origin: Origin
+
+
+def node_of(value: object, origin: Origin) -> Node:
+    """Values of a program as nodes."""
+    if isinstance(value, Mapping):
+        return Node({str(key): node_of(one, origin) for key, one in value.items()}, origin)
+    if isinstance(value, list | tuple):
+        return Node([node_of(one, origin) for one in value], origin)
+    is_scalar = value is None or isinstance(value, str | int | float | bool)
+    return Node(value if is_scalar else str(value), origin)  # type: ignore[arg-type]
 
 
 def dotted(path: Path) -> str:

@@ -8,6 +8,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+# A line begins with the table's name, in as many characters.
+NAME_WIDTH = 28
+SEPARATOR = " · "
+# Files a second from which on a decimal tells nothing more.
+_FAST = 10
+# What rounds to 1,000.0 is told as 1.0 of the next unit.
+_NEXT_UNIT = 999.95
+
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
@@ -25,6 +33,13 @@ class BatchDone:
         backlog: what is left in the source: files for bronze, rows for the others; None where
             the source's log does not reach back far enough to tell.
         remarks: what a person should know of it.
+        bytes: of the files that were read.
+        rescued: rows that carry rescued data.
+        files_left, bytes_left: files that are found and wait for a batch; None for a query
+            that reads a table.
+        oldest_waiting_seconds: since the last change of the oldest of these files; None when
+            nothing waits.
+        listing_seconds: what the last look for new files took.
     """
 
     table: str
@@ -37,6 +52,17 @@ class BatchDone:
     backlog: int | None
     remarks: tuple[str, ...] = ()
     at: str = field(default_factory=_now)
+    bytes: int = 0
+    rescued: int = 0
+    files_left: int | None = None
+    bytes_left: int | None = None
+    oldest_waiting_seconds: float | None = None
+    listing_seconds: float | None = None
+
+    @property
+    def files_per_second(self) -> float:
+        """Files that were read in each second of the batch; 0 where it read none."""
+        return self.files / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +82,10 @@ Emit = Callable[[Event], None]
 def as_json(event: Event) -> str:
     """One line of JSON; `event` tells the kind."""
     kind = "batch" if isinstance(event, BatchDone) else "note"
-    return json.dumps({"event": kind, **asdict(event)}, default=str)
+    told = {"event": kind, **asdict(event)}
+    if isinstance(event, BatchDone):
+        told["files_per_second"] = round(event.files_per_second, 3)
+    return json.dumps(told, default=str)
 
 
 def as_line(event: Event) -> str:
@@ -66,14 +95,58 @@ def as_line(event: Event) -> str:
             f"{value:.1f} s" if key == "seconds" else str(value)
             for key, value in event.facts.items()
         )
-        return f"{event.table:<28} {event.what}" + (f" ({told})" if told else "")
+        return f"{event.table:<{NAME_WIDTH}} {event.what}" + (f" ({told})" if told else "")
     parts = [f"batch {event.batch}", f"{_count(event.rows_in)} in", f"{event.rows_out:,} out"]
     if event.files:
-        parts.append(f"{event.files:,} files")
+        parts.append(_counted(event.files, "file"))
+    if event.bytes:
+        parts.append(format_bytes(event.bytes))
+    if event.files:
+        rate = event.files_per_second
+        parts.append(f"{rate:,.{0 if rate >= _FAST else 1}f} files/s")
+    if event.rescued:
+        parts.append(f"{event.rescued:,} rescued")
     if event.quarantined:
         parts.append(f"{event.quarantined:,} quarantined")
-    parts += [f"{event.seconds:.1f} s", f"backlog {_count(event.backlog)}", *event.remarks]
-    return f"{event.table:<28} " + " · ".join(parts)
+    parts.append(f"{event.seconds:.1f} s")
+    parts += [waiting(event), *event.remarks]
+    return f"{event.table:<{NAME_WIDTH}} " + SEPARATOR.join(part for part in parts if part)
+
+
+def waiting(event: BatchDone) -> str:
+    """What is left to read, in words; empty when a query of files has read them all."""
+    if event.files_left is None:
+        return f"backlog {_count(event.backlog)}"
+    if not event.files_left:
+        return ""
+    told = [_counted(event.files_left, "file")]
+    if event.bytes_left is not None:
+        told.append(format_bytes(event.bytes_left))
+    if event.oldest_waiting_seconds is not None:
+        told.append(f"oldest {format_age(event.oldest_waiting_seconds)}")
+    return f"waiting {', '.join(told)}"
+
+
+def format_bytes(count: int) -> str:
+    """A size for a person: `999 B`, `12.3 MB`; each unit is 1,000 of the one before."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if size < _NEXT_UNIT:
+            break
+        size, unit = size / 1000, larger
+    return f"{count:,} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def format_age(seconds: float) -> str:
+    """A span for a person, in one unit: `4 s`, `12 min`, `3 h`, `8 d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
 
 
 def _count(number: int | None) -> str:

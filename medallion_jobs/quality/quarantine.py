@@ -18,6 +18,7 @@ from pyspark.sql.types import (
 LINES = StructType(
     [
         StructField("file", StringType(), nullable=False),
+        StructField("file_version", IntegerType(), nullable=False),
         StructField("line", StringType(), nullable=False),
         StructField("reason", StringType(), nullable=False),
         StructField("generation", IntegerType(), nullable=False),

@@ -3,6 +3,7 @@
 bronze.x, silver.x, gold.x    the tables
 ledger.x                      every file of bronze.x, and what became of it
 quarantine.bronze             what could not go on, of all tables of a layer
+metrics.batches               a row for each batch of every query
 """
 
 from __future__ import annotations
@@ -24,24 +25,35 @@ _NAME = re.compile(IDENTIFIER_PATTERN)
 
 Row = tuple[object, ...]
 
-# The newest event of a file is its state; before its first event it is DISCOVERED.
+# Events by which a batch says what it made of a file; the others tell of its archiving.
+_OUTCOMES = "('COMMITTED', 'QUARANTINED', 'MISSING', 'SKIPPED')"
+
+# The newest event of a file is its state; before its first event it is DISCOVERED, and again
+# once it was found anew or is to be retried. A file whose rows are in bronze stays what it is.
 _LEDGER = """
-    WITH numbered AS (
-        SELECT *, count(*) OVER (PARTITION BY path) AS attempts,
-               row_number() OVER (PARTITION BY path ORDER BY generation DESC, batch DESC) AS age
-        FROM {events}
+    WITH told AS (
+        SELECT path, version, max_by(state, updated_at) AS state,
+               count(*) FILTER (WHERE state IN {outcomes}) AS attempts,
+               max_by(
+                   {{'rows': rows, 'rescued': rescued, 'bad': bad, 'error': error,
+                    'generation': generation, 'batch': batch}}, updated_at
+               ) FILTER (WHERE state IN {outcomes}) AS outcome,
+               max(updated_at) AS updated_at
+        FROM {events} GROUP BY path, version
     ), found AS (
-        SELECT path, max_by(size, discovered_at) AS size,
+        SELECT path, version, max_by(size, discovered_at) AS size,
                max_by(modified, discovered_at) AS modified,
-               max(discovered_at) AS discovered_at
-        FROM {discovered} GROUP BY path
+               min(discovered_at) AS first_seen, max(discovered_at) AS last_seen
+        FROM {discovered} GROUP BY path, version
     )
-    SELECT d.path, d.size, d.modified, d.discovered_at,
-           coalesce(e.state, 'DISCOVERED') AS state,
-           e.rows, e.rescued, e.bad, e.error, coalesce(e.attempts, 0) AS attempts,
-           e.generation, e.batch, e.updated_at
-    FROM found AS d
-    LEFT JOIN (SELECT * FROM numbered WHERE age = 1) AS e ON e.path = d.path
+    SELECT f.path, f.version, f.size, f.modified, f.first_seen, f.last_seen,
+           CASE WHEN t.state IS NULL OR (
+               t.state IN ('QUARANTINED', 'MISSING', 'SKIPPED') AND f.last_seen > t.updated_at
+           ) THEN 'DISCOVERED' ELSE t.state END AS state,
+           t.outcome.rows AS rows, t.outcome.rescued AS rescued, t.outcome.bad AS bad,
+           t.outcome.error AS error, coalesce(t.attempts, 0) AS attempts,
+           t.outcome.generation AS generation, t.outcome.batch AS batch, t.updated_at
+    FROM found AS f LEFT JOIN told AS t ON t.path = f.path AND t.version = f.version
 """
 
 
@@ -64,7 +76,9 @@ def views(config: Pipeline) -> dict[tuple[str, str], str]:
     }
     ledgers = {
         ("ledger", ledger.name): _LEDGER.format(
-            discovered=_scan(ledger / "discovered"), events=_scan(ledger / "events")
+            discovered=_scan(ledger / "discovered"),
+            events=_scan(ledger / "events"),
+            outcomes=_OUTCOMES,
         )
         for ledger in _folders_in(state / "ledger")
     }
@@ -77,7 +91,13 @@ def views(config: Pipeline) -> dict[tuple[str, str], str]:
         for layer in _folders_in(state / "quarantine")
         if any(_tables_in(layer))
     }
-    return {**tables, **ledgers, **quarantines}
+    batches = [
+        f"SELECT * FROM {_scan(table)}"  # noqa: S608
+        for layer in _folders_in(state / "metrics")
+        for table in _tables_in(layer)
+    ]
+    metrics = {("metrics", "batches"): " UNION ALL BY NAME ".join(batches)} if batches else {}
+    return {**tables, **ledgers, **quarantines, **metrics}
 
 
 def rows_of(answer: duckdb.DuckDBPyConnection | duckdb.DuckDBPyRelation) -> list[Row]:

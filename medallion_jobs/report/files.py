@@ -12,6 +12,7 @@ from medallion_jobs.report.duck import connect, rows_of, views
 COLUMNS = (
     "table_name",
     "path",
+    "version",
     "state",
     "size",
     "rows",
@@ -21,10 +22,13 @@ COLUMNS = (
     "batch",
     "generation",
     "modified",
-    "discovered_at",
+    "first_seen",
+    "last_seen",
     "updated_at",
     "error",
 )
+# States of files that were looked at and gave bronze no row, so that they may be read again.
+RETRYABLE = ("QUARANTINED", "MISSING", "SKIPPED")
 SUMMARY_COLUMNS = ("table_name", "state", "files", "bytes", "rows", "rescued", "bad")
 
 
@@ -33,7 +37,7 @@ class Wanted:
     """Which files to tell of; None stands for all.
 
     Attributes:
-        since: discovered then or later.
+        since: found, for the first time or again, then or later.
         path: a text that the path contains, or a pattern with `*`.
     """
 
@@ -42,9 +46,32 @@ class Wanted:
     path: str | None = None
 
 
+@dataclass(frozen=True)
+class Matched:
+    """A file and its state.
+
+    Attributes:
+        is_newest: no newer version of the path was seen.
+    """
+
+    table: str
+    path: str
+    version: int
+    state: str
+    size: int
+    modified: datetime
+    error: str | None
+    is_newest: bool
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether it may be read again: an older version is no longer there to be read."""
+        return self.is_newest and self.state in RETRYABLE
+
+
 def files(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
     """One row a file, `COLUMNS`, oldest first."""
-    return _select(config, wanted, ", ".join(COLUMNS), "ORDER BY discovered_at, path")
+    return _select(config, wanted, ", ".join(COLUMNS), "ORDER BY first_seen, path, version")
 
 
 def summary(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
@@ -58,10 +85,18 @@ def summary(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
     )
 
 
+def matched(config: Pipeline, wanted: Wanted) -> list[Matched]:
+    """Files as they are wanted, oldest first."""
+    columns = "table_name, path, version, state, size, modified, error, is_newest"
+    rows = _select(config, wanted, columns, "ORDER BY first_seen, path, version")
+    return [Matched(*row) for row in rows]  # type: ignore[arg-type]
+
+
 def _select(config: Pipeline, wanted: Wanted, columns: str, rest: str) -> list[tuple[object, ...]]:
     conditions, values = _conditions(wanted)
     ledgers = [
-        f"SELECT 'bronze.{name}' AS table_name, * FROM ({query})"  # noqa: S608
+        f"SELECT 'bronze.{name}' AS table_name, *, "  # noqa: S608
+        f"version = max(version) OVER (PARTITION BY path) AS is_newest FROM ({query})"
         for (schema, name), query in views(config).items()
         if schema == "ledger" and name in config.bronze
     ]
@@ -78,7 +113,7 @@ def _conditions(wanted: Wanted) -> tuple[str, Sequence[object]]:
         conditions.append("state = ?")
         values.append(wanted.state.upper())
     if wanted.since is not None:
-        conditions.append("discovered_at >= ?")
+        conditions.append("last_seen >= ?")
         values.append(wanted.since)
     if wanted.path is not None:
         conditions.append("path GLOB ?" if "*" in wanted.path else "contains(path, ?)")

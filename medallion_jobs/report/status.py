@@ -7,9 +7,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from medallion_jobs import places
-from medallion_jobs.checkpoint import Home, lock, manifest
+from medallion_jobs.checkpoint import Checkpoint, Home, lock, manifest
 from medallion_jobs.checkpoint.position import backlog
 from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.metrics import table as metrics
+from medallion_jobs.report.waiting import Waiting, waiting
 from medallion_jobs.tables import commit_of, snapshot
 
 
@@ -23,6 +25,10 @@ class Status:
         batch_at: when that batch was written.
         behind: what is left in the source, as far as Spark has planned: files for bronze,
             rows for the others; None where the source's log no longer tells.
+        batch_seconds: how long that batch took; None where its metrics do not tell.
+        files_waiting, bytes_waiting: files that are found and not yet in a finished batch;
+            None for a table that is not read from files, and where the log no longer tells.
+        oldest_waiting_seconds: since the last change of the oldest of them.
         holder: who runs the query; `alive` in it tells whether that run still lives.
     """
 
@@ -33,6 +39,10 @@ class Status:
     batch_at: datetime | None
     behind: int | None
     holder: dict[str, object] | None
+    batch_seconds: float | None = None
+    files_waiting: int | None = None
+    bytes_waiting: int | None = None
+    oldest_waiting_seconds: float | None = None
 
     @property
     def state(self) -> str:
@@ -51,9 +61,9 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
     home = Home.of(config.state_path, ref)
     path = config.table_path(ref)
     table, recorded = snapshot(path), manifest.read(home)
-    batch = at = behind = None
-    if recorded:
-        checkpoint = home.checkpoint(recorded.current.number)
+    checkpoint = home.checkpoint(recorded.current.number) if recorded else None
+    batch = at = seconds = behind = None
+    if checkpoint and recorded:
         left = backlog(checkpoint, source)
         behind = left.rows if left else None
         written = table.txn(checkpoint.app_id) if table else -1
@@ -61,6 +71,8 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
             batch = written
             commit = commit_of(path, checkpoint.app_id, written)
             at = datetime.fromtimestamp(commit.at_ms / 1000, timezone.utc) if commit else None
+            seconds = _seconds_of(config, ref, recorded.current.number, written)
+    waits = _waiting(source, checkpoint) if ref.layer == "bronze" else None
     return Status(
         table=str(ref),
         rows=table.rows if table else None,
@@ -69,4 +81,20 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
         batch_at=at,
         behind=behind,
         holder=lock.read(home.lock),
+        batch_seconds=seconds,
+        files_waiting=waits.files if waits else None,
+        bytes_waiting=waits.bytes if waits else None,
+        oldest_waiting_seconds=waits.oldest_seconds if waits else None,
     )
+
+
+def _waiting(discovered: Path, checkpoint: Checkpoint | None) -> Waiting | None:
+    if not discovered.exists():
+        return None
+    return waiting(discovered, checkpoint, checkpoint.latest_commits if checkpoint else -1)
+
+
+def _seconds_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> float | None:
+    owner = metrics.app_id(str(ref), generation)
+    commit = commit_of(places.metrics(config.state_path, ref), owner, batch)
+    return float(commit.info[metrics.SECONDS]) if commit else None

@@ -3,6 +3,7 @@
 `log` needs no JVM. `schema`, which does, is imported by its own name.
 """
 
+from medallion_jobs.tables.appender import Appender
 from medallion_jobs.tables.log import (
     Added,
     Commit,
@@ -16,21 +17,26 @@ from medallion_jobs.tables.write import (
     Txn,
     append,
     begin_anew,
+    check_schema,
     create,
     ensure,
     register,
     replace,
+    replace_where,
     require,
     rows_written,
+    set_properties,
 )
 
 __all__ = [
     "Added",
+    "Appender",
     "Commit",
     "Snapshot",
     "Txn",
     "append",
     "begin_anew",
+    "check_schema",
     "commit_of",
     "commits",
     "create",
@@ -38,7 +44,9 @@ __all__ = [
     "has_log_since",
     "register",
     "replace",
+    "replace_where",
     "require",
     "rows_written",
+    "set_properties",
     "snapshot",
 ]

@@ -34,6 +34,11 @@ class Snapshot:
         version = self._table.transaction_version(app_id)
         return -1 if version is None else version
 
+    @property
+    def properties(self) -> Mapping[str, str | None]:
+        """The table's properties, `delta.*` and others."""
+        return self._table.metadata().configuration
+
     @cached_property
     def file_rows(self) -> list[int | None]:
         """Rows of each data file, in the order in which Spark's Delta source reads a snapshot.
@@ -137,7 +142,8 @@ def _read_commit(path: Path, log_file: Path) -> Commit:
     with log_file.open(encoding="utf-8") as lines:
         for line in lines:
             action = json.loads(line)
-            if add := action.get("add"):
+            # A compaction adds files too, and no row.
+            if (add := action.get("add")) and add.get("dataChange", True):
                 rows = json.loads(add.get("stats") or "{}").get("numRecords")
                 added.append(Added(path / unquote(add["path"]), rows))
             elif txn := action.get("txn"):

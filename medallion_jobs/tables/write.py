@@ -73,6 +73,22 @@ def replace(df: DataFrame, path: Path, txn: Txn, *, new_schema: bool = False) ->
     return _is_ours(path, txn)
 
 
+def replace_where(df: DataFrame, path: Path, txn: Txn, condition: str) -> bool:
+    """Adds rows and takes away those that fit a condition, in one commit, once.
+
+    The new rows need not fit the condition.
+
+    Returns:
+        Whether this call wrote them.
+    """
+    spark = df.sparkSession
+    # Of the session that this batch has for itself.
+    spark.conf.set("spark.databricks.delta.replaceWhere.constraintCheck.enabled", False)
+    writer = df.write.format("delta").mode("overwrite").options(**txn.options)
+    writer.option("replaceWhere", condition).save(str(path))
+    return _is_ours(path, txn)
+
+
 def _is_ours(path: Path, txn: Txn) -> bool:
     commit = commit_of(path, txn.app_id, txn.batch)
     said = json.loads(commit.info.get("userMetadata", "{}")) if commit else {}
@@ -148,6 +164,26 @@ def widen(spark: SparkSession, ref: TableRef, path: Path, declared: StructType) 
     Raises:
         UsageError: they differ otherwise; the rows that are there could not be read so.
     """
+    anew = f'make it anew: `medallion checkpoint reset {ref} --reason "…" --yes`'
+    has = check_schema(spark, str(ref), path, declared, mend=anew)
+    new = [field for field in declared if field.name not in has]
+    if new:
+        columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in new)
+        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
+
+
+def check_schema(
+    spark: SparkSession, name: str, path: Path, declared: StructType, *, mend: str
+) -> Collection[str]:
+    """The table's columns, if each is declared as it is.
+
+    Args:
+        name: how messages call the table.
+        mend: what to do where it is not.
+
+    Raises:
+        UsageError: the table has other types, or columns that are not declared.
+    """
     has = {field.name: field for field in spark.read.format("delta").load(str(path)).schema}
     wrong = [
         f"{field.name}: the table has {has[field.name].dataType.simpleString()}, "
@@ -158,20 +194,22 @@ def widen(spark: SparkSession, ref: TableRef, path: Path, declared: StructType) 
     wanted = {field.name for field in declared}
     wrong += [f"{name}: the table has it, declared is none" for name in has if name not in wanted]
     if wrong:
-        mend = (
-            "declare it as it is, or give the rows another table"
-            if ref.layer == "bronze"
-            else f'make it anew: `medallion checkpoint reset {ref} --reason "…" --yes`'
-        )
         raise UsageError(
-            f"{ref} is declared otherwise than it is:\n  " + "\n  ".join(wrong),
+            f"{name} is declared otherwise than it is:\n  " + "\n  ".join(wrong),
             untouched="nothing was written",
             next_step=mend,
         )
-    new = [field for field in declared if field.name not in has]
-    if new:
-        columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in new)
-        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
+    return has
+
+
+def set_properties(spark: SparkSession, path: Path, wanted: Mapping[str, str]) -> None:
+    """Sets those table properties that are not as wanted."""
+    there = snapshot(path)
+    has = there.properties if there else {}
+    wrong = {key: value for key, value in wanted.items() if has.get(key) != value}
+    if wrong:
+        pairs = ", ".join(f"'{key}' = '{value}'" for key, value in wrong.items())
+        spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
 
 
 def register(spark: SparkSession, ref: TableRef, path: Path) -> None:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from support.exact import assert_exact
-from support.lake import ROOT, Lake
+from support.lake import Lake
 from support.processes import Medallion, completed
 
 from medallion_jobs.checkpoint import Home, lock
@@ -70,22 +70,3 @@ def test_the_jvm_killed_in_the_midst(thirty: Lake) -> None:
     code, said = completed(thirty, "run", "--progress", "json")
     assert code == 0, said
     assert_exact(thirty)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("then", ["restart", "reset"])
-def test_killed_when_bronze_is_committed_and_the_ledger_is_not(lake: Lake, then: str) -> None:
-    lake.generate(4, rows=50, dirty=0.1)
-    script = ROOT / "tests" / "support" / "dies_before_the_ledger.py"
-    with Medallion(lake, "run", "bronze", "--progress", "json", script=script) as run:
-        assert run.wait() == 137, run.text
-    assert all(one["state"] == "DISCOVERED" for one in lake.files().values())
-    versions = lake.versions()
-    if then == "reset":
-        lake.reset("bronze.sales")
-    code, said = completed(lake, "run", "bronze", "--progress", "json")
-    assert code == 0, said
-    assert_exact(lake, layers=["bronze"])
-    # After a restart, the rows that were committed are not even looked at again.
-    if then == "restart":
-        assert lake.versions()["bronze/sales"] == versions["bronze/sales"]

@@ -95,7 +95,7 @@ def test_what_a_cut_off_first_batch_leaves_does_not_stop_the_start(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_streams(config, [CutOff(config, "sales")])
+        run_streams(config, [CutOff.to_table(config, "sales")])
     offsets = lake.checkpoints / "bronze" / "sales" / "v1" / "offsets"
     assert not offsets.exists()
     offsets.mkdir(parents=True)

@@ -41,6 +41,7 @@ SCHEMAS = {
     ],
     "_medallion/quarantine/bronze/sales": [
         ("file", "string", False),
+        ("file_version", "integer", False),
         ("line", "string", False),
         ("reason", "string", False),
         ("generation", "integer", False),

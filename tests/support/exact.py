@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -40,7 +41,7 @@ def _bronze(lake: Lake, truth: Truth) -> None:
             row["product_id"],
             row["quantity"],
             row["order_timestamp"],
-            canonical(row["_rescued_data"]),
+            canonical(_rescued(row)),
             local(row["_input_file"]),
         )
         for row in rows
@@ -53,6 +54,15 @@ def _bronze(lake: Lake, truth: Truth) -> None:
             [(local(r["file"]), r["line"]) for r in bad], truth.quarantine, "bronze's quarantine"
         )
     _files(lake, truth)
+
+
+def _rescued(row: dict[str, Any]) -> str | None:
+    """What was rescued of a row, without the file, which must be the row's own."""
+    if row["_rescued_data"] is None:
+        return None
+    rescued = json.loads(row["_rescued_data"])
+    assert rescued.pop("_file_path") == row["_input_file"]
+    return json.dumps(rescued)
 
 
 def _files(lake: Lake, truth: Truth) -> None:

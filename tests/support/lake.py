@@ -132,7 +132,12 @@ class Lake:
         return {local(one["path"]): one for one in told}
 
     def truth(self, regions: dict[int, str] | None = None) -> oracle.Truth:
-        landed = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        landed = sorted(
+            path
+            for path in self.folder.rglob("*")
+            if path.is_file()
+            and not any(p.startswith((".", "_")) for p in path.relative_to(self.folder).parts)
+        )
         return oracle.Truth.of(landed, oracle.REGIONS if regions is None else regions)
 
     def versions(self) -> dict[str, int]:

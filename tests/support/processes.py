@@ -17,7 +17,9 @@ from support.lake import ROOT, Lake
 class Medallion:
     """A `medallion` command that runs beside the test; killed at the end if it still runs."""
 
-    def __init__(self, lake: Lake, *arguments: str, script: Path | None = None) -> None:
+    def __init__(
+        self, lake: Lake, *arguments: str, script: Path | None = None, **environment: str
+    ) -> None:
         program = [str(script)] if script else ["-m", "medallion_jobs"]
         # Beside the landed files: the storage may be on a disk that is full.
         self.output = lake.landing.parent / f"out-{time.monotonic_ns()}.txt"
@@ -27,7 +29,7 @@ class Medallion:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=lake.landing.parent,
-                env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+                env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), **environment},
             )
         self.pid = self._process.pid
 

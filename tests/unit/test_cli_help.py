@@ -11,8 +11,9 @@ from medallion_jobs import __version__
 from medallion_jobs.cli import app, main
 from medallion_jobs.errors import DataError, LockHeld, UsageError
 
+GROUPS = "files checkpoint config schema".split()  # noqa: SIM905
 COMMANDS = (
-    "generate run validate status files query stop destroy checkpoint config".split()  # noqa: SIM905
+    "generate run validate status query stop maintain destroy".split() + GROUPS  # noqa: SIM905
 )
 
 
@@ -32,7 +33,9 @@ def test_help_lists_every_command(
     assert all(len(line.split()) > 3 for line in listed if line.strip())
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "checkpoint reset", "config show"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "checkpoint reset", "files retry", "config show", "schema diff"]
+)
 def test_every_command_has_help(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

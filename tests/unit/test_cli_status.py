@@ -6,15 +6,31 @@ import csv
 import io
 import json
 import os
+import time
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion
 
+from medallion_jobs import places
+from medallion_jobs.autoloader import Found, Ledger
 from medallion_jobs.checkpoint import Lock
 
-KEYS = {"table", "state", "rows", "generation", "batch", "batch_at", "behind", "holder"}
+KEYS = {
+    "table",
+    "state",
+    "rows",
+    "generation",
+    "batch",
+    "batch_at",
+    "batch_seconds",
+    "behind",
+    "files_waiting",
+    "bytes_waiting",
+    "oldest_waiting_seconds",
+    "holder",
+}
 
 
 @pytest.mark.usefixtures("ran")
@@ -44,6 +60,20 @@ def test_status_as_a_table(lake: Lake, medallion: Medallion) -> None:
         [str(GOLD), "idle", "3", "v1", "0"],
     ]
     assert f"pid {os.getpid()} on " in lines[1]
+
+
+def test_status_of_waiting_files(lake: Lake, medallion: Medallion) -> None:
+    hour_ago = int((time.time() - 3 * 3600) * 1_000_000)
+    ledger = Ledger(places.ledger(lake.config, "sales"))
+    ledger.ensure()
+    ledger.admit([Found(hour_ago, "file:/a", 1_200_000), Found(hour_ago + 1, "file:/b", 34)])
+    (bronze, *others) = json.loads(medallion("status", "--json").out)
+    assert (bronze["files_waiting"], bronze["bytes_waiting"]) == (2, 1_200_034)
+    assert bronze["oldest_waiting_seconds"] == pytest.approx(3 * 3600, abs=60)
+    assert {one["files_waiting"] for one in others} == {None}
+    header, _, line, *_ = medallion("status").out.splitlines()
+    assert header.split()[-4:] == ["waiting", "oldest", "held", "by"]
+    assert line.split()[-7:] == ["2", "files,", "1.2", "MB", "3", "h", "-"]
 
 
 def test_status_before_any_run_makes_nothing(lake: Lake, medallion: Medallion) -> None:

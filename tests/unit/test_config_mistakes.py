@@ -148,7 +148,7 @@ def test_mistakes_are_told_in_the_order_of_the_layers(tmp_path: Path) -> None:
         ("spark.conf.spark.sql.x=[1]", "text, a number"),
         ("trigger.interval=10", "a time such as"),
         ("gold=[]", "a mapping"),
-        ("bronze.clicks.source.format=csv", "json"),
+        ("bronze.clicks.source.format=xml", "json or csv or parquet or avro or text or binary"),
         ("bronze.clicks.source.max_bytes_per_trigger=0", "bytes, or a size"),
         ("bronze.clicks.source.max_files_per_trigger=-1", "a whole number"),
         ("silver.clicks.from=gold.users", "bronze.NAME or silver.NAME"),
@@ -265,3 +265,24 @@ def test_a_long_or_unprintable_value_is_cut_and_escaped(tmp_path: Path) -> None:
     assert len(cut.value or "") == 160
     escaped = only_problem(tmp_path, r'spark.master="\e[31mred"')
     assert escaped.value == r'"\u001b[31mred"'
+
+
+@pytest.mark.parametrize(
+    ("form", "option", "told"),
+    [
+        ("csv", "delimeter", "did you mean `delimiter`"),
+        ("csv", "Header", "`header`"),
+        ("json", "allowComments", "multiLine"),
+        ("parquet", "mergeSchema", "it has none"),
+    ],
+)
+def test_an_option_that_a_format_does_not_know(
+    tmp_path: Path, form: str, option: str, told: str
+) -> None:
+    problem = only_problem(
+        tmp_path,
+        f"bronze.clicks.source.format={form}",
+        f"bronze.clicks.source.options.{option}=true",
+    )
+    assert problem.path == f"bronze.clicks.source.options.{option}"
+    assert told in problem.what

@@ -20,20 +20,31 @@ FLOORS = (
     {"cli"},
     {"bronze", "silver", "gold", "validation"},
     {"run"},
+    {"autoloader", "lookup", "quality", "aggregate", "report", "generator", "maintenance"},
     {"supervisor"},
     {"running"},
     {"streams"},
-    {"autoloader", "lookup", "quality", "aggregate", "report", "generator"},
     {"failures", "checkpoint", "metrics", "session"},
     {"places", "tables", "runtime"},
     {"config"},
     {"errors", "__init__"},
 )
-# Bad lines go to quarantine in the shape that quality gives all that goes there.
-ALLOWED = {("autoloader.load", "quality.quarantine")}
+# Bad records go to quarantine in the shape that quality gives all that goes there.
+ALLOWED = {("autoloader.bad_records", "quality.quarantine")}
 
 # These commands answer at once because they start no JVM and do not import Spark either.
-WITHOUT_SPARK = ("status", "query", "files", "stop", "destroy", "generate", "config", "checkpoint")
+WITHOUT_SPARK = (
+    "status",
+    "query",
+    "files",
+    "stop",
+    "destroy",
+    "generate",
+    "config",
+    "checkpoint",
+    "schema",
+    "maintain",
+)
 MOST_LINES = 300
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from lakes import Lake
 
 from medallion_jobs import places
 from medallion_jobs.autoloader import Found, Ledger, Outcome, State
+from medallion_jobs.autoloader.ledger import Compared
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS, Wanted, files, summary
 from medallion_jobs.tables import Txn, commits, snapshot
 
@@ -60,20 +62,104 @@ def test_a_large_chunk_is_one_data_file_too(ledger: Ledger) -> None:
     assert [added.rows for added in commit.added] == [5_000]
 
 
-def test_what_is_admitted_is_known_by_its_path_alone(ledger: Ledger) -> None:
-    assert ledger.unknown([A, B, C]) == [A, B, C]
+def newer(file: Found) -> Found:
+    """The path with other content."""
+    return replace(file, modified_us=file.modified_us + 10**9, size=file.size + 1)
+
+
+def test_what_is_admitted_is_known_by_its_path_and_never_by_age(ledger: Ledger) -> None:
+    assert ledger.compare([A, B, C]).new == [A, B, C]
     ledger.admit([A, B])
-    assert ledger.unknown([A, B, C]) == [C]
-    newer = Found(A.modified_us + 10**9, A.path, A.size + 1)
-    assert ledger.unknown([newer]) == []
+    assert ledger.compare([A, B, C]) == Compared(new=[C])
     older = Found(0, "file:/in/older", 1)
-    assert ledger.unknown([older]) == [older]
+    assert ledger.compare([older]).new == [older]
 
 
 def test_another_run_knows_what_this_one_admitted(ledger: Ledger) -> None:
     ledger.admit([A, B])
-    again = Ledger(ledger.discovered.parent)
-    assert again.unknown([A, B, C]) == [C]
+    assert Ledger(ledger.folder).compare([A, B, C]).new == [C]
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_other_content_is_a_newer_version(ledger: Ledger, anew: bool) -> None:
+    ledger.admit([A, B])
+    ledger.record([Outcome(A, State.COMMITTED), Outcome(B, State.COMMITTED)], batch(0), 1)
+    second = replace(newer(A), version=2)
+    assert Ledger(ledger.folder).compare([newer(A), B]) == Compared(changed=[second])
+    ledger.admit([second])
+    assert ledger.is_superseded(A)
+    assert not ledger.is_superseded(second)
+    told = Ledger(ledger.folder) if anew else ledger
+    assert told.compare([newer(A), B]) == Compared()
+    third = replace(newer(newer(A)), version=3)
+    assert told.compare([newer(newer(A))]).changed == [third]
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_was_read_later_than_listed_is_no_change(ledger: Ledger, anew: bool) -> None:
+    ledger.admit([A])
+    ledger.record([Outcome(newer(A), State.COMMITTED)], batch(0), 1)
+    told = Ledger(ledger.folder) if anew else ledger
+    assert told.compare([newer(A)]) == Compared()
+
+
+@pytest.mark.parametrize("state", [State.QUARANTINED, State.SKIPPED, State.MISSING])
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_file_that_gave_no_row_is_new_when_it_is_other_than_it_was(
+    ledger: Ledger, state: State, anew: bool
+) -> None:
+    ledger.admit([A, B])
+    ledger.record([Outcome(A, state), Outcome(B, State.COMMITTED)], batch(0), 1)
+    told = Ledger(ledger.folder) if anew else ledger
+    found = told.compare([newer(A), B])
+    assert (found.new if state is State.MISSING else found.again) == [newer(A)]
+    assert not found.changed
+    # Gone and back, it is new as it was; the others are as unreadable as before.
+    assert told.compare([A]).new == ([A] if state is State.MISSING else [])
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_waits_is_what_has_no_event(ledger: Ledger, anew: bool) -> None:
+    ledger.admit([A, B])
+    ledger.admit([C])
+    ledger.record([Outcome(A, State.COMMITTED)], batch(0), 1)
+    assert sorted((Ledger(ledger.folder) if anew else ledger).waiting()) == [B, C]
+
+
+def test_what_waits_to_be_read_again_is_not_settled(ledger: Ledger) -> None:
+    later = datetime.now(timezone.utc) + timedelta(days=1)
+    ledger.admit([A, B])
+    ledger.record([Outcome(A, State.COMMITTED), Outcome(B, State.COMMITTED)], batch(0), 1)
+    assert ledger.committed_until(later) == [A, B]
+    assert ledger.committed_until(later - timedelta(days=2)) == []
+    ledger.admit([replace(newer(A), version=2)])
+    assert ledger.committed_until(later) == [B]
+    ledger.note([B], State.ARCHIVED, "deleted")
+    assert (ledger.committed_until(later), ledger.in_state(State.ARCHIVED)) == ([], [B])
+    assert ledger.committed() == {A.key, B.key}
+
+
+def test_a_file_that_was_loaded_is_known_by_its_generation(ledger: Ledger) -> None:
+    ledger.admit([A, B])
+    ledger.record([Outcome(A, State.COMMITTED), Outcome(B, State.QUARANTINED)], batch(0), 1)
+    assert ledger.loaded_in(1, [A, B, C]) == {A.key}
+    assert ledger.loaded_in(2, [A, B, C]) == set()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_retry_waits_as_it_is_now(ledger: Ledger, anew: bool) -> None:
+    ledger.admit([A])
+    ledger.record([Outcome(A, State.QUARANTINED)], batch(0), 1)
+    assert ledger.retry([newer(A)]) == 1
+    told = Ledger(ledger.folder) if anew else ledger
+    assert list(told.waiting()) == [newer(A)]
+    assert told.compare([newer(A)]) == Compared()
+
+
+def test_discovery_begins_once(ledger: Ledger) -> None:
+    assert not ledger.has_begun
+    ledger.begin()
+    assert Ledger(ledger.folder).has_begun
 
 
 def test_a_batch_is_recorded_once(ledger: Ledger) -> None:

@@ -6,10 +6,16 @@ import shutil
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from lakes import BRONZE, GOLD, SILVER, Lake, offset, touch_batches, write_table
+from deltalake import DeltaTable
+from lakes import BRONZE, GOLD, SILVER, Lake, offset, touch_batches
 
+from medallion_jobs import metrics, places
+from medallion_jobs.autoloader import Found, Ledger
 from medallion_jobs.checkpoint import Lock
+from medallion_jobs.metrics.progress import BatchDone
 from medallion_jobs.report.status import Status, status
+
+MICROS = 1_700_000_000_000_000
 
 
 def by_table(lake: Lake) -> dict[str, Status]:
@@ -41,11 +47,11 @@ def test_after_a_run(lake: Lake) -> None:
 @pytest.mark.usefixtures("ran")
 def test_the_backlog_is_what_the_source_has_more(lake: Lake) -> None:
     lake.write(SILVER, 1, rows=40)
-    write_table(lake.source(BRONZE), rows=7)
+    lake.write(BRONZE, 1, rows=7)
     found = by_table(lake)
     assert {table: one.behind for table, one in found.items()} == {
-        str(BRONZE): 7,
-        str(SILVER): 0,
+        str(BRONZE): 0,
+        str(SILVER): 7,
         str(GOLD): 40,
     }
 
@@ -89,3 +95,84 @@ def test_a_running_and_a_killed_query(lake: Lake) -> None:
     born = b'"born": "'
     lake.home(GOLD).lock.write_bytes(text.replace(born, born + b"0"))
     assert by_table(lake)[str(GOLD)].state == "died"
+
+
+@pytest.fixture
+def ledger(lake: Lake) -> Ledger:
+    """Three chunks of 1, 2 and 3 files, in versions 1 to 3."""
+    made = Ledger(places.ledger(lake.config, "sales"))
+    made.ensure()
+    for chunk in (1, 2, 3):
+        names = range(10 * chunk, 11 * chunk)
+        made.admit([Found(MICROS - n * 1_000_000, f"file:/{n}", 10**chunk) for n in names])
+    return made
+
+
+def waiting(lake: Lake) -> tuple[int | None, int | None, float | None]:
+    one = by_table(lake)[str(BRONZE)]
+    return one.files_waiting, one.bytes_waiting, one.oldest_waiting_seconds
+
+
+def bound(lake: Lake, *offsets: str, commits: int) -> None:
+    """A bronze query that has planned batches up to `offsets` and finished those to `commits`."""
+    lake.write(BRONZE, 0)
+    lake.bind(BRONZE)
+    checkpoint = lake.home(BRONZE).checkpoint(1)
+    for batch, text in enumerate(offsets):
+        (checkpoint.path / "offsets").mkdir(parents=True, exist_ok=True)
+        (checkpoint.path / "offsets" / str(batch)).write_text(text)
+    touch_batches(checkpoint.path / "commits", commits)
+
+
+@pytest.mark.usefixtures("ledger")
+def test_before_the_first_batch_all_files_wait(lake: Lake) -> None:
+    files, size, oldest = waiting(lake)
+    assert (files, size) == (6, 10 + 200 + 3_000)
+    age = datetime.now(timezone.utc).timestamp() - (MICROS / 1_000_000 - 32)
+    assert oldest == pytest.approx(age, abs=60)
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize(
+    ("offsets", "commits", "left"),
+    [
+        # A batch that is planned and not done holds files that wait.
+        ((offset(2), offset(4)), 0, (5, 3_200)),
+        ((offset(2), offset(4)), 1, (0, 0)),
+        ((offset(3, 0),), 0, (0, 0)),
+        ((offset(3, -1),), 0, (3, 3_000)),
+        # The query began with a snapshot of version 2, which holds the first two chunks.
+        ((offset(2, 0, in_snapshot=True),), 0, (5, 3_200)),
+        ((offset(2, 1, in_snapshot=True),), 0, (3, 3_000)),
+        ((offset(3, 2, in_snapshot=True),), 0, (0, 0)),
+    ],
+)
+def test_files_wait_behind_the_newest_batch_that_is_done(
+    lake: Lake, offsets: tuple[str, ...], commits: int, left: tuple[int, int]
+) -> None:
+    bound(lake, *offsets, commits=commits)
+    files, size, oldest = waiting(lake)
+    assert (files, size) == left
+    if len(offsets) == commits + 1:
+        assert by_table(lake)[str(BRONZE)].behind == files
+    assert (oldest is None) == (files == 0)
+
+
+def test_where_the_log_no_longer_tells_nothing_is_claimed(lake: Lake, ledger: Ledger) -> None:
+    bound(lake, offset(1), commits=0)
+    DeltaTable(ledger.discovered).create_checkpoint()
+    assert waiting(lake)[:2] == (6, 3_210)
+    for version in (0, 1):
+        (ledger.discovered / "_delta_log" / f"{version:020}.json").unlink()
+    assert waiting(lake) == (None, None, None)
+
+
+@pytest.mark.usefixtures("ran")
+def test_how_long_the_newest_batch_took(lake: Lake) -> None:
+    log = metrics.BatchLog(places.metrics(lake.config.state_path, GOLD))
+    for batch, seconds in ((0, 1.5), (1, 9.0)):
+        log.append(BatchDone(str(GOLD), batch, 1, 1, 0, 0, seconds, 0), 1, "r-1")
+    found = by_table(lake)
+    assert found[str(GOLD)].batch == 0
+    assert found[str(GOLD)].batch_seconds == 1.5
+    assert found[str(SILVER)].batch_seconds is None

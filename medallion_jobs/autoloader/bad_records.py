@@ -1,0 +1,75 @@
+"""Records that could not be parsed: into quarantine, with the reason, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs import tables
+from medallion_jobs.autoloader import account, bronze_rows
+from medallion_jobs.autoloader.account import Counts
+from medallion_jobs.autoloader.formats.records import INPUT_FILE, Records
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.quality.quarantine import LINES
+from medallion_jobs.tables import Txn
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Characters of a record that a quarantine row keeps. 64 KiB shows what a record is without
+# letting one of a gigabyte fill the table.
+RECORD_LIMIT = 64 * 1024
+# LINES has no second count.
+_NO_SECOND = "count_if(false)"
+
+
+@dataclass(frozen=True)
+class BadRecords:
+    """The quarantine of one bronze table.
+
+    Attributes:
+        table: the table's name, for whoever reads the quarantine's description.
+    """
+
+    path: Path
+    table: str
+
+    def put(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        records: Callable[[Sequence[Found]], Records],
+        txn: Txn,
+        generation: int,
+    ) -> Counts:
+        """Appends the bad records of files, once a transaction; how many each file has."""
+        tables.create(
+            spark,
+            self.path,
+            LINES,
+            comment=f"Records that could not be loaded into {self.table}",
+            properties={"delta.appendOnly": "true"},
+        )
+        own = replace(txn, app_id=f"{txn.app_id}/quarantine")
+        read = records(files)
+        lines = read.frame.where(~read.good).select(
+            F.col(INPUT_FILE).alias("file"),
+            bronze_rows.version_of(files).alias("file_version"),
+            F.substring(F.make_valid_utf8(read.raw), 1, RECORD_LIMIT).alias("line"),
+            read.reason.alias("reason"),
+            F.lit(generation).alias("generation"),
+            F.lit(txn.batch).cast("bigint").alias("batch"),
+            F.lit(txn.run_id).alias("run_id"),
+            F.lit(datetime.now(timezone.utc)).alias("load_time"),
+        )
+        tables.append(lines, self.path, own)
+        return account.loaded_by(self.path, own, "file", _NO_SECOND, "file_version")
+
+    def held(self, spark: SparkSession) -> Counts:
+        """By file, what the quarantine holds."""
+        return account.held(spark, self.path, "file", _NO_SECOND, "file_version")

@@ -1,0 +1,78 @@
+"""The rows of bronze: what was read of a record, and what is known of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.autoloader.account import FILE_VERSION
+from medallion_jobs.autoloader.columns import BATCH_ID, LOAD_TIME, BronzeColumns
+from medallion_jobs.autoloader.formats import values
+from medallion_jobs.autoloader.formats.records import INPUT_FILE, Records
+from medallion_jobs.autoloader.found import Found
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+    from pyspark.sql.types import StructField
+
+# What Hive and Spark name a folder whose column is null.
+_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+
+
+def of(
+    records: Records, columns: BronzeColumns, files: Sequence[Found], batch: int
+) -> list[Column]:
+    """The columns of bronze, from good records of files."""
+    about_batch = {
+        LOAD_TIME: F.lit(datetime.now(timezone.utc)),
+        BATCH_ID: F.lit(batch).cast("bigint"),
+    }
+    added = [LOAD_TIME, *columns.source.add_columns]
+    return [
+        *records.columns,
+        *(_from_folder(field) for field in columns.from_folders),
+        F.col(INPUT_FILE),
+        *(about_batch.get(name, F.col(name)).alias(name) for name in added),
+        *([version_of(files).alias(FILE_VERSION)] if columns.source.keeps_versions else ()),
+    ]
+
+
+def version_of(files: Sequence[Found]) -> Column:
+    """Which content of its file a row is from."""
+    newer = {file.path: file.version for file in files if file.version > 1}
+    if not newer:
+        return F.lit(1)
+    pairs = [F.lit(part) for pair in newer.items() for part in pair]
+    return F.coalesce(F.create_map(*pairs)[F.col(INPUT_FILE)], F.lit(1))
+
+
+def older_contents(files: Sequence[Found]) -> str | None:
+    """The condition on rows that are of older contents of files; None when there are none."""
+    older = [
+        f"({INPUT_FILE} = {_text(file.path)} AND coalesce({FILE_VERSION}, 1) < {file.version})"
+        for file in files
+        if file.version > 1
+    ]
+    return " OR ".join(older) or None
+
+
+def _from_folder(field: StructField) -> Column:
+    """The value that a folder `name=value` gives; the last one where there are several."""
+    folder = F.regexp_extract(INPUT_FILE, rf".*/\Q{field.name}\E=([^/]*)/", 1)
+    # Escaped once by whoever made the folder, and once more in the file's URI.
+    text = _unescaped(_unescaped(folder))
+    there = F.when((folder != "") & (text != _NULL_FOLDER), text)
+    return values.value(there, field.dataType).alias(field.name)
+
+
+def _unescaped(text: Column) -> Column:
+    # `url_decode` takes a plus for a space, as forms have it and paths do not.
+    return F.try_url_decode(F.replace(text, F.lit("+"), F.lit("%2B")))
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

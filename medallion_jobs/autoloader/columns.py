@@ -1,0 +1,218 @@
+"""The columns of a bronze table: declared or inferred, and how they grow with the files.
+
+What is declared or was inferred is in the registry, version by version. A run begins with
+the newest version; a batch whose files bring more makes the next one, before its rows are
+written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pyspark.sql.types import (
+    DataType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from medallion_jobs.autoloader import evolution, hints, unreadable, widening
+from medallion_jobs.autoloader.account import FILE_VERSION
+from medallion_jobs.autoloader.formats import reader_of
+from medallion_jobs.autoloader.formats.records import (
+    FILE_MODIFIED,
+    FILE_SIZE,
+    INPUT_FILE,
+    RESCUED,
+    FormatReader,
+)
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.registry import Registry, Why, changes
+from medallion_jobs.config import Source
+from medallion_jobs.tables import schema as schemas
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+LOAD_TIME = "_load_time"
+BATCH_ID = "_batch_id"
+_FILE_COLUMN_TYPES: dict[str, DataType] = {
+    FILE_SIZE: LongType(),
+    FILE_MODIFIED: TimestampType(),
+    BATCH_ID: LongType(),
+}
+
+
+@dataclass
+class BronzeColumns:
+    """The columns of one bronze table, as this run knows them.
+
+    Attributes:
+        generation: for the registry's records.
+    """
+
+    spark: SparkSession
+    source: Source
+    registry: Registry
+    generation: int = 1
+
+    @cached_property
+    def reader(self) -> FormatReader:
+        return reader_of(self.source.format, self.source.options)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the files' columns were declared, or were inferred before."""
+        return self.registry.latest() is not None
+
+    @property
+    def wants_sample(self) -> bool:
+        """Whether `begin` has to see files."""
+        return self.source.schema_ is None and not self.is_known
+
+    @property
+    def in_files(self) -> StructType:
+        """The columns to read from inside the files."""
+        return self.in_files_of(self._recorded)
+
+    def in_files_of(self, schema: StructType) -> StructType:
+        """Those columns of a schema that lie inside the files."""
+        from_folders = set(self.source.partition_columns or ())
+        return StructType([f for f in schema if f.name not in from_folders])
+
+    @property
+    def from_folders(self) -> StructType:
+        """The columns that folders named `column=value` give."""
+        declared = {f.name: f for f in self._recorded}
+        return StructType(
+            [
+                declared.get(name, StructField(name, StringType()))
+                for name in self.source.partition_columns or ()
+            ]
+        )
+
+    @property
+    def of_table(self) -> StructType:
+        """All columns of the bronze table."""
+        return self.table_of(self._recorded)
+
+    def table_of(self, schema: StructType) -> StructType:
+        """All columns of a bronze table whose files and folders have these."""
+        own = {f.name for f in schema}
+        return StructType(
+            [
+                *schema.fields,
+                *(f for f in self.from_folders if f.name not in own),
+                StructField(RESCUED, StringType()),
+                StructField(INPUT_FILE, StringType(), nullable=False),
+                StructField(LOAD_TIME, TimestampType(), nullable=False),
+                *(StructField(name, _FILE_COLUMN_TYPES[name]) for name in self.source.add_columns),
+                *([StructField(FILE_VERSION, IntegerType())] * self.source.keeps_versions),
+            ]
+        )
+
+    def told(self) -> StructType | None:
+        """The columns as declared or recorded; None when they are to be inferred."""
+        latest = self.registry.latest()
+        recorded = StructType.fromJson(dict(latest.schema)) if latest else None
+        if self.source.schema_:
+            declared = self.hinted(schemas.parse_ddl(self.source.schema_))
+            # What was declared may have grown since; what is declared anew is added.
+            if self.source.grows and recorded is not None:
+                return evolution.merge(recorded, declared)
+            return declared
+        return None if recorded is None else self.hinted(recorded)
+
+    def begin(self, sample: Sequence[Found]) -> None:
+        """Records the columns as declared, or infers them from a sample of the files.
+
+        With no files to infer from, nothing is recorded: the first batch begins then.
+        """
+        told = self.told()
+        if told is not None:
+            self._record(told, "declared")
+        elif sample:
+            self._record(self._with(self._inferred(sample)), "inferred", file=sample[0])
+
+    def grow(self, files: Sequence[Found], batch: int) -> tuple[str, ...]:
+        """Takes up the columns that files bring; tells what changed."""
+        now = self._recorded
+        grown = self._grown(files)
+        why: Why = "new columns"
+        if self.source.widens:
+            typed = self._inferred(files, typed=True)
+            inferred = evolution.widened(grown, typed, reserved=self._reserved)
+            candidate = widening.proposed(grown, inferred)
+            wider = widening.where_needed(grown, candidate, lambda wide: self._rows(files, wide))
+            why = why if wider == grown else "wider types"
+            grown = wider
+        if grown == now:
+            return ()
+        return self._record(grown, why, batch=batch, file=files[0])
+
+    def new_in(self, files: Sequence[Found]) -> list[str]:
+        """What `grow` would take up of new columns, without taking it up."""
+        return changes(self._recorded.jsonValue(), self._grown(files).jsonValue())
+
+    def _grown(self, files: Sequence[Found]) -> StructType:
+        return self._with(self._inferred(files))
+
+    def _with(self, seen: StructType) -> StructType:
+        """What is recorded, with the columns that files bring."""
+        # Hinted last: a hint into a struct must find the struct that is recorded, not the
+        # text that one odd record makes of it.
+        return self.hinted(evolution.merge(self._recorded, seen, reserved=self._reserved))
+
+    @property
+    def _reserved(self) -> set[str]:
+        """Names that files may not give to columns of their own."""
+        of_table = {f.name for f in self.of_table} - {f.name for f in self._recorded}
+        return of_table | set(self.source.partition_columns or ())
+
+    @property
+    def _recorded(self) -> StructType:
+        latest = self.registry.latest()
+        return StructType.fromJson(dict(latest.schema)) if latest else self.hinted(StructType())
+
+    def _inferred(self, files: Sequence[Found], *, typed: bool | None = None) -> StructType:
+        """The columns of those files that can be read."""
+        wants_types = self.source.infer_column_types if typed is None else typed
+
+        def infer(some: Sequence[Found]) -> StructType:
+            return self.reader.infer(self.spark, some, self.source.options, typed=wants_types)
+
+        return unreadable.passing_over(self.read_through, files, infer) or StructType()
+
+    def read_through(self, files: Sequence[Found]) -> None:
+        """Reads files through, to no end; fails if one of them cannot be read."""
+        self._rows(files, self._recorded).write.format("noop").mode("overwrite").save()
+
+    def _rows(self, files: Sequence[Found], schema: StructType) -> DataFrame:
+        """The good records of files as columns of a schema."""
+        wanted = self.in_files_of(schema)
+        records = self.reader.records(self.spark, files, wanted, self.source.options)
+        return records.frame.where(records.good).select(*records.columns)
+
+    def hinted(self, schema: StructType) -> StructType:
+        """A schema with the types that the hints give."""
+        if not self.source.schema_hints:
+            return schema
+        return hints.apply(schema, hints.types(hints.split(self.source.schema_hints)))
+
+    def _record(
+        self, schema: StructType, why: Why, *, batch: int | None = None, file: Found | None = None
+    ) -> tuple[str, ...]:
+        recorded = self.registry.record(
+            schema.jsonValue(),
+            why,
+            batch=batch,
+            generation=self.generation,
+            file=file.path if file else None,
+        )
+        return tuple(recorded.changes)

@@ -1,0 +1,223 @@
+"""How a schema takes up what files bring: new columns, and wider types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from pyspark.sql.types import (
+    ArrayType,
+    ByteType,
+    CalendarIntervalType,
+    DataType,
+    DateType,
+    DayTimeIntervalType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    GeographyType,
+    GeometryType,
+    IntegerType,
+    LongType,
+    MapType,
+    NullType,
+    ShortType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+    TimeType,
+    YearMonthIntervalType,
+)
+
+from medallion_jobs.autoloader.registry import quoted, type_text
+from medallion_jobs.errors import UsageError
+
+# Delta and Parquet name no column so, unless the table maps names to columns.
+_NOT_IN_NAMES = re.compile(r"[ ,;{}()\n\t=]")
+_INTEGERS = (ByteType, ShortType, IntegerType, LongType)
+# Digits before the point that a decimal must have to hold any value of an integer type.
+_DIGITS: dict[type[DataType], int] = {ByteType: 10, ShortType: 10, IntegerType: 10, LongType: 20}
+_DOUBLES = (ByteType, ShortType, IntegerType, FloatType)
+# Of these Delta makes no columns.
+_NOT_STORED = (
+    NullType,
+    CalendarIntervalType,
+    DayTimeIntervalType,
+    YearMonthIntervalType,
+    TimeType,
+    GeographyType,
+    GeometryType,
+)
+# Delta asks for it by hand where a table comes to have its first such column.
+_SUPPORTS_NTZ = "SET TBLPROPERTIES ('delta.feature.timestampNtz' = 'supported')"
+
+
+def namable(name: str) -> bool:
+    """Whether a column of a Delta table can have this name."""
+    return bool(name) and not _NOT_IN_NAMES.search(name)
+
+
+def merge(current: StructType, seen: StructType, *, reserved: Collection[str] = ()) -> StructType:
+    """The schema with the columns that files bring: at the end, and inside structs likewise.
+
+    Types of what is there stay. What is not added: a name that differs from one that is
+    there in letter case only, a name that a table cannot have, what has no type yet (only
+    nulls, a struct without fields), and what Delta cannot store (an interval, a time of day).
+
+    Args:
+        reserved: names of columns that files may not bring, such as `_rescued_data`.
+    """
+    return _grown(current, seen, widens=False, reserved=reserved)
+
+
+def widened(current: StructType, seen: StructType, *, reserved: Collection[str] = ()) -> StructType:
+    """As `merge`; and types that files bring wider become so, as far as Delta can widen."""
+    return _grown(current, seen, widens=True, reserved=reserved)
+
+
+def _grown(
+    current: StructType, seen: StructType, *, widens: bool, reserved: Collection[str] = ()
+) -> StructType:
+    brought = {field.name: field.dataType for field in seen}
+    fields = [
+        StructField(
+            field.name,
+            _taking(field.dataType, brought[field.name], widens),
+            field.nullable,
+            field.metadata,
+        )
+        if field.name in brought
+        else field
+        for field in current
+    ]
+    taken = {name.lower() for name in (*current.names, *reserved)}
+    return StructType([*fields, *_addable(seen, taken)])
+
+
+def _taking(current: DataType, seen: DataType, widens: bool) -> DataType:
+    if isinstance(current, StructType) and isinstance(seen, StructType):
+        return _grown(current, seen, widens=widens)
+    if isinstance(current, ArrayType) and isinstance(seen, ArrayType):
+        return ArrayType(
+            _taking(current.elementType, seen.elementType, widens), current.containsNull
+        )
+    if isinstance(current, MapType) and isinstance(seen, MapType):
+        wide_key = widens and is_wider(current.keyType, seen.keyType)
+        return MapType(
+            seen.keyType if wide_key else current.keyType,
+            _taking(current.valueType, seen.valueType, widens),
+            current.valueContainsNull,
+        )
+    return seen if widens and is_wider(current, seen) else current
+
+
+def _addable(seen: StructType, taken: Collection[str]) -> Iterator[StructField]:
+    """The fields that can be added beside those whose lower-case names are taken."""
+    used = set(taken)
+    for field in seen:
+        kind = storable(field.dataType)
+        if kind is not None and namable(field.name) and field.name.lower() not in used:
+            used.add(field.name.lower())
+            yield StructField(field.name, kind)
+
+
+def storable(kind: DataType) -> DataType | None:
+    """A type as a new column can have it, nullable throughout; None where there can be none."""
+    if isinstance(kind, _NOT_STORED):
+        return None
+    if isinstance(kind, StructType):
+        fields = list(_addable(kind, ()))
+        return StructType(fields) if fields else None
+    if isinstance(kind, ArrayType):
+        element = storable(kind.elementType)
+        return None if element is None else ArrayType(element)
+    if isinstance(kind, MapType):
+        key, value = storable(kind.keyType), storable(kind.valueType)
+        return None if key is None or value is None else MapType(key, value)
+    return kind
+
+
+def is_wider(narrow: DataType, wide: DataType) -> bool:
+    """Whether Delta can change a column's type so, without writing its files anew.
+
+    The table of Delta's protocol (type widening); an integer becomes a decimal only where
+    every value of its type fits.
+    """
+    if isinstance(wide, DecimalType):
+        if isinstance(narrow, DecimalType):
+            more, digits = wide.precision - narrow.precision, wide.scale - narrow.scale
+            return narrow != wide and more >= digits >= 0
+        needs = _DIGITS.get(type(narrow))
+        return needs is not None and wide.precision - wide.scale >= needs
+    if isinstance(wide, _INTEGERS) and isinstance(narrow, _INTEGERS):
+        return _INTEGERS.index(type(wide)) > _INTEGERS.index(type(narrow))
+    if isinstance(wide, DoubleType):
+        return isinstance(narrow, _DOUBLES)
+    return isinstance(narrow, DateType) and isinstance(wide, TimestampNTZType)
+
+
+def alterations(table: StructType, wanted: StructType) -> list[str]:
+    """What must follow `ALTER TABLE x` to give a Delta table the wanted columns and types.
+
+    What the table has beyond them, and what is wider in it, may stay so.
+
+    Raises:
+        UsageError: a column has a type from which Delta cannot come to the wanted one.
+    """
+    added, changed, wrong = list[str](), list[str](), list[str]()
+    for path, has, wants in _differences(table, wanted, ""):
+        text = type_text(wants.jsonValue(), always_quoted=True)
+        if has is None:
+            added.append(f"{path} {text}")
+        elif isinstance(has, DataType) and is_wider(has, wants):
+            changed.append(f"{path} TYPE {text}")
+        elif isinstance(has, str):
+            wrong.append(
+                f"{path}: the table has {quoted(has, always=True)}, of another letter case"
+            )
+        elif not is_wider(wants, has):
+            wrong.append(f"{path}: the table has {has.simpleString()}, wanted is {text}")
+    if wrong:
+        raise UsageError(
+            "the table cannot come to have the columns of its files:\n  " + "\n  ".join(wrong),
+            untouched="nothing was written",
+            next_step="declare these columns as the table has them, or give the rows another table",
+        )
+    return [
+        *([_SUPPORTS_NTZ] if _has_ntz(wanted) and not _has_ntz(table) else []),
+        *([f"ADD COLUMNS ({', '.join(added)})"] if added else []),
+        *([f"ALTER COLUMN {', '.join(changed)}"] if changed else []),
+    ]
+
+
+def _differences(
+    table: DataType, wanted: DataType, path: str
+) -> Iterator[tuple[str, DataType | str | None, Any]]:
+    """Where the wanted type differs: path, what is there (its name, if only that), the wanted."""
+    if isinstance(table, StructType) and isinstance(wanted, StructType):
+        by_name = {field.name: field.dataType for field in table}
+        by_case = {name.lower(): name for name in by_name}
+        for field in wanted:
+            below = f"{path}.{quoted(field.name, always=True)}".removeprefix(".")
+            if field.name in by_name:
+                yield from _differences(by_name[field.name], field.dataType, below)
+            else:
+                yield below, by_case.get(field.name.lower()), field.dataType
+    elif isinstance(table, ArrayType) and isinstance(wanted, ArrayType):
+        yield from _differences(table.elementType, wanted.elementType, f"{path}.element")
+    elif isinstance(table, MapType) and isinstance(wanted, MapType):
+        yield from _differences(table.keyType, wanted.keyType, f"{path}.key")
+        yield from _differences(table.valueType, wanted.valueType, f"{path}.value")
+    elif type(table) is not type(wanted) or table.simpleString() != wanted.simpleString():
+        yield path, table, wanted
+
+
+def _has_ntz(kind: DataType) -> bool:
+    if isinstance(kind, StructType):
+        return any(_has_ntz(field.dataType) for field in kind)
+    if isinstance(kind, ArrayType):
+        return _has_ntz(kind.elementType)
+    if isinstance(kind, MapType):
+        return _has_ntz(kind.keyType) or _has_ntz(kind.valueType)
+    return isinstance(kind, TimestampNTZType)

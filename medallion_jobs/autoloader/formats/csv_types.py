@@ -1,0 +1,40 @@
+"""One type of the types that a column has in several csv files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyspark.sql.types import (
+    DataType,
+    DecimalType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    NullType,
+    StringType,
+    StructType,
+)
+
+_WHOLE = (IntegerType, LongType)
+
+
+def common_types(schemas: Iterable[StructType]) -> dict[str, DataType]:
+    """By name, the type that holds a column's values of all files; text where no other does."""
+    kinds: dict[str, DataType] = {}
+    for schema in schemas:
+        for field in schema:
+            kinds[field.name] = _common(kinds.get(field.name, NullType()), field.dataType)
+    return kinds
+
+
+def _common(one: DataType, other: DataType) -> DataType:
+    if one == other or isinstance(other, NullType):
+        return one
+    if isinstance(one, NullType):
+        return other
+    if isinstance(one, _WHOLE) and isinstance(other, _WHOLE):
+        return LongType()
+    numbers = (*_WHOLE, DecimalType, DoubleType)
+    if isinstance(one, numbers) and isinstance(other, numbers):
+        return DoubleType()
+    return StringType()

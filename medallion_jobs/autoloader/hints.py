@@ -1,0 +1,183 @@
+"""Schema hints: types that a user gives to columns, and to what is inside them.
+
+`customer.address.zip int, items.element.price decimal(10,2), tags.key string`: DDL, but for
+the paths. A part in backticks may hold any character; `element` is what an array holds,
+`key` and `value` what a map holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pyspark.errors import AnalysisException, ArithmeticException
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
+
+from medallion_jobs.autoloader.evolution import namable
+from medallion_jobs.autoloader.registry import quoted
+from medallion_jobs.errors import UsageError
+from medallion_jobs.tables.schema import parse_ddl
+
+Path: TypeAlias = tuple[str, ...]
+
+_OPENS, _CLOSES, _QUOTES = "<(", ">)", "`'\""
+_PART = r"(?:`(?:[^`]|``)+`|[^\s`.,:<>()]+)"
+_HINT = re.compile(rf"({_PART}(?:\.{_PART})*)(?:\s*:\s*|\s+)(\S.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One hint, as it is written."""
+
+    path: Path
+    type_text: str
+
+    def __str__(self) -> str:
+        return f"{path_text(self.path)} {self.type_text}"
+
+
+def path_text(path: Path) -> str:
+    """A path as it is written."""
+    return ".".join(quoted(part) for part in path)
+
+
+def split(ddl: str) -> list[Hint]:
+    """The hints of a text, their types still as text. Needs no JVM.
+
+    Raises:
+        UsageError: a hint without a path or without a type, or two of the same path.
+    """
+    hints = [_hint(text) for text in _at_top_level(ddl)]
+    paths = [hint.path for hint in hints]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise _wrong(path_text(path), "there is more than one for it")
+    return hints
+
+
+def types(hints: list[Hint]) -> dict[Path, DataType]:
+    """The types of hints, by their paths. Needs a session.
+
+    Raises:
+        UsageError: a hint whose type Spark does not know, or that says more than a type.
+    """
+    return {hint.path: _type(hint) for hint in hints}
+
+
+def apply(schema: StructType, hints: Mapping[Path, DataType]) -> StructType:
+    """The schema with the types of the hints; what they name and it lacks is added.
+
+    A hint for a whole struct, array or map replaces it. Where nothing is yet, `element` in a
+    path makes an array, `key` or `value` a map, and any other name a struct.
+
+    Raises:
+        UsageError: a hint whose path leads through what has no inside, or whose name differs
+            from one that is there in letter case only, or is none that a table can have.
+    """
+    # The shorter first: `a struct<x: int>, a.y int` is then the same in any order.
+    for path in sorted(hints, key=len):
+        schema = _with_field(schema, path, path, hints[path])
+    return schema
+
+
+def _with(kind: DataType | None, rest: Path, path: Path, wanted: DataType) -> DataType:
+    """A type, None where there is none yet, with the wanted one at the rest of a path."""
+    if not rest:
+        return wanted
+    part, below = rest[0], rest[1:]
+    if kind is None and part in ("element", "key", "value"):
+        return _made(part, _with(None, below, path, wanted))
+    if kind is None or isinstance(kind, StructType):
+        return _with_field(kind or StructType(), rest, path, wanted)
+    if isinstance(kind, ArrayType) and part == "element":
+        return ArrayType(_with(kind.elementType, below, path, wanted), kind.containsNull)
+    if isinstance(kind, MapType) and part == "key":
+        key = _with(kind.keyType, below, path, wanted)
+        return MapType(key, kind.valueType, kind.valueContainsNull)
+    if isinstance(kind, MapType) and part == "value":
+        value = _with(kind.valueType, below, path, wanted)
+        return MapType(kind.keyType, value, kind.valueContainsNull)
+    above = path_text(path[: len(path) - len(rest)])
+    raise _contradicts(
+        path, wanted, f"{above} is {kind.simpleString()}, which has no {quoted(part)} in it"
+    )
+
+
+def _made(part: str, inner: DataType) -> DataType:
+    """The array or map that a path speaks of where nothing is yet."""
+    if part == "element":
+        return ArrayType(inner)
+    return MapType(inner, StringType()) if part == "key" else MapType(StringType(), inner)
+
+
+def _with_field(struct: StructType, rest: Path, path: Path, wanted: DataType) -> StructType:
+    name, below = rest[0], rest[1:]
+    if name in struct.names:
+        return StructType(
+            [
+                StructField(
+                    field.name,
+                    _with(field.dataType, below, path, wanted),
+                    field.nullable,
+                    field.metadata,
+                )
+                if field.name == name
+                else field
+                for field in struct
+            ]
+        )
+    alike = [other for other in struct.names if other.lower() == name.lower()]
+    if alike:
+        raise _contradicts(path, wanted, f"there is {quoted(alike[0])}, of another letter case")
+    if not namable(name):
+        raise _contradicts(path, wanted, f"a table can have no column {quoted(name)}")
+    return StructType([*struct.fields, StructField(name, _with(None, below, path, wanted))])
+
+
+def _contradicts(path: Path, wanted: DataType, why: str) -> UsageError:
+    return _wrong(f"{path_text(path)} {wanted.simpleString()}", why)
+
+
+def _wrong(hint: str, why: str) -> UsageError:
+    return UsageError(
+        f"schema_hints: {hint}: {why}",
+        untouched="nothing was read or written",
+        next_step="mend `schema_hints` of the table's source in the config",
+    )
+
+
+def _at_top_level(ddl: str) -> Iterator[str]:
+    """The text between commas that are neither quoted nor inside <> or ()."""
+    depth, quote, begin = 0, "", 0
+    for place, char in enumerate(ddl):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in _QUOTES:
+            quote = char
+        elif char in _OPENS or char in _CLOSES:
+            depth += 1 if char in _OPENS else -1
+        elif char == "," and depth == 0:
+            yield ddl[begin:place].strip()
+            begin = place + 1
+    yield ddl[begin:].strip()
+
+
+def _hint(text: str) -> Hint:
+    found = _HINT.fullmatch(text)
+    if not found:
+        raise _wrong(text or "an empty one", "a hint is a path and a type")
+    parts = re.findall(_PART, found[1])
+    path = tuple(p[1:-1].replace("``", "`") if p.startswith("`") else p for p in parts)
+    return Hint(path, found[2].rstrip())
+
+
+def _type(hint: Hint) -> DataType:
+    try:
+        fields = parse_ddl(f"hint {hint.type_text}").fields
+    except (AnalysisException, ArithmeticException) as error:
+        raise _wrong(str(hint), "Spark knows no such type") from error
+    if len(fields) != 1 or not fields[0].nullable or fields[0].metadata:
+        raise _wrong(str(hint), "a hint says a type, and nothing besides")
+    return fields[0].dataType

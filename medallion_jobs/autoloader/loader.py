@@ -1,0 +1,287 @@
+"""The autoloader: the query from a source's files to a table, behind every policy of it.
+
+discovery -> ledger -> chunks -> records -> rows, rescued values, quarantined records
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medallion_jobs import places
+from medallion_jobs.autoloader.account import NOTHING_OLDER, Older
+from medallion_jobs.autoloader.admission import chunks
+from medallion_jobs.autoloader.bad_records import BadRecords
+from medallion_jobs.autoloader.cleanup import Cleaner
+from medallion_jobs.autoloader.cleanup import check as check_cleaning
+from medallion_jobs.autoloader.columns import BronzeColumns
+from medallion_jobs.autoloader.discovery import Discovery, Scan
+from medallion_jobs.autoloader.found import Found, is_local, to_path
+from medallion_jobs.autoloader.ledger import Chunk, Ledger
+from medallion_jobs.autoloader.ledger_tables import Outcome, State
+from medallion_jobs.autoloader.load import BatchLoad
+from medallion_jobs.autoloader.readers import Reader, register
+from medallion_jobs.autoloader.registry import Registry
+from medallion_jobs.autoloader.sight import Sight
+from medallion_jobs.autoloader.sinks import DeltaSink, EachBatch, FunctionSink, Sink
+from medallion_jobs.autoloader.stores import store_for
+from medallion_jobs.checkpoint import Claim, Logic
+from medallion_jobs.config import Pipeline, Source, TableRef
+from medallion_jobs.errors import DataError
+from medallion_jobs.streams import Batch, Start, Waiting, Written
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass
+class AutoLoader:
+    """A stream (`medallion_jobs.streams.Stream`) from files to a bronze table, or a function.
+
+    Attributes:
+        written_to: the Delta table by which the start fence tells what was written.
+    """
+
+    config: Pipeline
+    name: str
+    sink: Sink
+    written_to: Path
+    output_mode = "append"
+    _spark: SparkSession | None = None
+    _columns: BronzeColumns | None = None
+    _older: Older = NOTHING_OLDER
+    _listing_seconds: float | None = None
+    _is_first_poll: bool = True
+
+    @classmethod
+    def to_table(cls, config: Pipeline, name: str) -> AutoLoader:
+        """The query that fills a bronze table."""
+        ref, source = TableRef("bronze", name), config.bronze[name].source
+        path = config.table_path(ref)
+        sink = DeltaSink(
+            name=str(ref),
+            path=path,
+            ref=ref,
+            comment=f"Files of {', '.join(config.landing_paths(name))} as they came",
+            keeps_versions=source.keeps_versions,
+            replaces=source.on_changed_file == "reprocess",
+            widens=source.widens,
+        )
+        return cls(config, name, sink, path)
+
+    @classmethod
+    def to_function(cls, config: Pipeline, name: str, call: EachBatch) -> AutoLoader:
+        """The query that hands each batch's rows to a function."""
+        sink = FunctionSink(f"bronze.{name}", call, config.bronze[name].source.keeps_versions)
+        # Once the ledger has a batch, the function has had it.
+        return cls(config, name, sink, places.ledger(config, name) / "events")
+
+    @property
+    def ref(self) -> TableRef:
+        return TableRef("bronze", self.name)
+
+    @cached_property
+    def source(self) -> Source:
+        return self.config.bronze[self.name].source
+
+    @cached_property
+    def roots(self) -> tuple[str, ...]:
+        return self.config.landing_paths(self.name)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(places.ledger(self.config, self.name))
+
+    @cached_property
+    def discovery(self) -> Discovery:
+        return Discovery(self.roots, self.source, self.ledger.folder, self._session)
+
+    @cached_property
+    def cleaner(self) -> Cleaner:
+        return Cleaner(self.config, self.name, self.ledger)
+
+    @property
+    def claim(self) -> Claim:
+        source = self.source
+        return Claim(
+            pipeline=self.config.pipeline,
+            ref=self.ref,
+            target_path=self.written_to,
+            source=f"files of {', '.join(self.roots)}",
+            source_path=self.ledger.discovered,
+            logic=Logic(
+                free={
+                    "format": source.format,
+                    "schema": source.schema_ or "inferred",
+                    "schema_evolution": source.evolution,
+                    "options": repr(dict(source.options)),
+                }
+            ),
+        )
+
+    def preflight(self, made: Collection[Path]) -> None:  # noqa: ARG002 (it reads files)
+        self.discovery.check()
+        check_cleaning(self.config, self.name)
+
+    def prepare(self, spark: SparkSession, start: Start) -> None:
+        self._spark = spark
+        self.ledger.ensure()
+        registry = Registry(places.schemas(self.config, self.name))
+        self._columns = BronzeColumns(spark, self.source, registry, start.generation)
+        self._columns.begin(self._sample() if self._columns.wants_sample else [])
+        self.sink.prepare(spark, self._columns.of_table)
+        if start.generation > 1:
+            accounted = self.ledger.committed()
+            self._older = Older(
+                rows=self.sink.held(spark, accounted),
+                bad=self._quarantine.held(spark),
+                accounted=accounted,
+                archived=frozenset(f.key for f in self.ledger.in_state(State.ARCHIVED)),
+            )
+
+    def poll(self) -> Sequence[str]:
+        """Looks for files and admits what is new; gives what a person should know of it."""
+        scan = self.discovery.scan(patience=self._is_first_poll)
+        self._is_first_poll = False
+        self._listing_seconds = scan.seconds
+        new, again = self._to_read(scan)
+        for chunk in self._chunks(new):
+            self.ledger.admit(chunk)
+        for chunk in self._chunks(again):
+            self.ledger.admit(chunk, attempt=2)
+        scan.remember()
+        cleaned = self.cleaner.clean(datetime.now(timezone.utc))
+        return [*scan.complaints, *self._unregistered, *cleaned.remarks]
+
+    def read(self, spark: SparkSession) -> DataFrame:
+        # One data file of the ledger is one chunk, and one chunk is one batch.
+        listed = spark.readStream.format("delta").option("maxFilesPerTrigger", 1)
+        return listed.load(str(self.ledger.discovered))
+
+    def write(self, df: DataFrame, batch: Batch) -> Written:
+        self.discovery.check()
+        columns = self._batch_columns(df.sparkSession)
+        load = BatchLoad(
+            spark=df.sparkSession,
+            columns=columns,
+            sink=self.sink,
+            quarantine=self._quarantine,
+            sight=Sight(
+                look=self._look,
+                is_superseded=self.ledger.is_superseded,
+                missing_fails=self.source.on_missing_file == "fail",
+            ),
+            txn=batch.txn,
+            generation=batch.generation,
+            replayed=batch.replayed,
+            older=self._older,
+        )
+        outcomes = load.run(self._to_load(df, batch))
+        self.ledger.record(outcomes, batch.txn, batch.generation)
+        return self._told(outcomes, load.remarks)
+
+    def _told(self, outcomes: Sequence[Outcome], remarks: Sequence[str]) -> Written:
+        new = [outcome for outcome in outcomes if outcome.is_new]
+        rows, bad = sum(o.rows for o in new), sum(o.bad for o in new)
+        waiting = self.ledger.waiting()
+        return Written(
+            rows_in=rows + bad,
+            rows_out=rows,
+            files=len(outcomes),
+            bytes=sum(o.file.size for o in new),
+            rescued=sum(o.rescued for o in new),
+            quarantined=bad,
+            listing_seconds=self._listing_seconds,
+            waiting=Waiting(
+                files=len(waiting),
+                bytes=sum(file.size for file in waiting),
+                oldest=_age(waiting),
+            ),
+            remarks=(
+                *remarks,
+                *(
+                    f"{to_path(o.file.path)}: {o.state.value}: {o.error}"
+                    for o in outcomes
+                    if o.error
+                ),
+            ),
+        )
+
+    def _to_read(self, scan: Scan) -> tuple[list[Found], list[Found]]:
+        """What of a listing is to be read, by the source's policies: new files, and old ones."""
+        if not self.source.include_existing_files and not self.ledger.has_begun:
+            self.ledger.note(scan.files, State.SKIPPED, "there before the first run")
+        self.ledger.begin()
+        compared = self.ledger.compare(scan.files)
+        if self.source.on_changed_file == "ignore":
+            return compared.new, compared.again
+        if compared.changed and self.source.on_changed_file == "fail":
+            raise DataError(
+                f"{self.ref}: a file that was read has other content now: "
+                + ", ".join(to_path(file.path) for file in compared.changed[:3]),
+                untouched="no new file was taken; what is in the table stays as it is",
+                next_step="put the file back, land the new content under a name of its own, or "
+                "choose on_changed_file: reprocess, version or ignore",
+            )
+        return [*compared.new, *compared.changed], compared.again
+
+    def _chunks(self, files: Sequence[Found]) -> Iterator[list[Found]]:
+        source = self.source
+        return chunks(files, source.max_files_per_trigger, source.max_bytes_per_trigger)
+
+    def _to_load(self, df: DataFrame, batch: Batch) -> list[Found]:
+        """The files of a batch, without those that an earlier one has loaded.
+
+        A file may be admitted twice: when it was mended and somebody also asked for it by
+        `medallion files retry`.
+        """
+        chunk = Chunk.of(df)
+        loaded = self.ledger.loaded_in(batch.generation, chunk.again)
+        if loaded and batch.replayed:
+            loaded -= self.sink.written(batch.txn).keys()
+        return [file for file in chunk.files if file.key not in loaded]
+
+    def _sample(self) -> list[Found]:
+        """The oldest files, as many as the schema is to be inferred from."""
+        scan = self.discovery.scan(patience=True, everything=True)
+        first = chunks(scan.files, self.source.inference_files, self.source.inference_bytes)
+        return next(first, [])
+
+    def _batch_columns(self, spark: SparkSession) -> BronzeColumns:
+        """The columns, on the session that Spark gives to a query's batches."""
+        if self._columns is None:
+            raise AssertionError("a query is prepared before its first batch")
+        self._columns.spark = spark
+        return self._columns
+
+    def _look(self, file: Found) -> Found | None:
+        # A round trip for each file of a remote store would take longer than to read them:
+        # there, a file that is gone is found out when it cannot be read.
+        return store_for(file.path, self._session).stat(file.path) if is_local(file.path) else file
+
+    def _session(self) -> SparkSession:
+        if self._spark is None:
+            raise AssertionError("a query is prepared before it looks for files")
+        return self._spark
+
+    @cached_property
+    def _quarantine(self) -> BadRecords:
+        return BadRecords(places.quarantine(self.config, self.ref), str(self.ref))
+
+    @cached_property
+    def _unregistered(self) -> Sequence[str]:
+        """Registers as a reader of the landing folders, once a run; where that cannot be."""
+        me = Reader.of(self.config, self.name)
+        return [remark for root in self.roots if (remark := register(root, me))]
+
+
+def _age(files: Collection[Found]) -> float | None:
+    """Seconds since the last change of the oldest file."""
+    if not files:
+        return None
+    now = datetime.now(timezone.utc).timestamp()
+    return max(0.0, now - min(file.modified_us for file in files) / 1_000_000)

@@ -1,0 +1,203 @@
+"""Patterns of folders and of file names, as Hadoop has them: `*`, `?`, `[a-c]`, `[!a]`, `{a,b}`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+_MAGIC = re.compile(r"[*?\[{\\]")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
+
+
+def has_magic(text: str) -> bool:
+    """Whether a text is a pattern, and not only the name of one thing."""
+    return bool(_MAGIC.search(text))
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The regular expression that the whole of a name has to fit.
+
+    Raises:
+        ValueError: a bracket that is not closed, a range that runs backwards, a `\\` at the end.
+    """
+    texts = "|".join(_regex(text) for text in alternatives(pattern))
+    try:
+        return re.compile(f"(?s:{texts})")
+    except re.error as broken:
+        raise ValueError(f"{broken.msg} in `{pattern}`") from None
+
+
+def alternatives(pattern: str) -> list[str]:
+    """A pattern without its braces: one for each choice that they leave.
+
+    >>> alternatives("{a,b{c,d}}/x")
+    ['a/x', 'bc/x', 'bd/x']
+    """
+    start = _find(pattern, "{", 0)
+    if start < 0:
+        return [pattern]
+    commas, end = _choices(pattern, start)
+    edges = [start, *commas, end]
+    heads = [pattern[a + 1 : b] for a, b in pairwise(edges)]
+    return [
+        whole
+        for head in heads
+        for whole in alternatives(pattern[:start] + head + pattern[end + 1 :])
+    ]
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder that files land in, or a pattern of such folders.
+
+    Attributes:
+        base: the folder that lies over all that the pattern can name; without a pattern, the
+            folder itself.
+        pattern: what is below it, a pattern for each level.
+    """
+
+    base: str
+    pattern: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A name of its own."""
+        return "\n".join((self.base, *self.pattern))
+
+    @cached_property
+    def levels(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(compiled(level) for level in self.pattern)
+
+    def fits(self, level: int, name: str) -> bool:
+        """Whether the pattern lets a name pass at a level, counted from 0 below the base."""
+        if level >= len(self.levels):
+            return not is_hidden(name)
+        hides_none = self.pattern[level].startswith((".", "_"))
+        return bool(self.levels[level].fullmatch(name)) and (hides_none or not is_hidden(name))
+
+    def holds(self, path: str, *, recursive: bool) -> bool:
+        """Whether a listing of the root may come upon a file of this path."""
+        base = self.base.rstrip("/") + "/"
+        names = self._below(path)
+        below = len(names) - len(self.levels)
+        return (
+            path.startswith(base)
+            and not {"", ".", ".."} & set(names)
+            and below >= (0 if self.levels else 1)
+            and (recursive or below <= 1)
+            and all(self.fits(level, name) for level, name in enumerate(names[: len(self.levels)]))
+        )
+
+    def hides(self, path: str) -> bool:
+        """Whether a listing passes over a file that the root holds."""
+        return any(map(is_hidden, self._below(path)[len(self.levels) :]))
+
+    def _below(self, path: str) -> list[str]:
+        return path.removeprefix(self.base.rstrip("/") + "/").split("/")
+
+
+def roots_of(text: str) -> list[Root]:
+    """A pattern of folders, as the roots whose files together it names."""
+    return [_root(text) for text in alternatives(text)]
+
+
+def fixed_parent(text: str) -> str:
+    """The part of a pattern that is no pattern; it has to be there before anything lands."""
+    prefix, names = _split(text)
+    magic = next((place for place, name in enumerate(names) if has_magic(name)), len(names))
+    return _joined(prefix, names[:magic])
+
+
+def is_hidden(name: str) -> bool:
+    """Whether Spark passes over a name: `.x`, `_x` without `=`, and what is still being copied."""
+    return (
+        name.startswith(".")
+        or (name.startswith("_") and "=" not in name)
+        or name.endswith("._COPYING_")
+    )
+
+
+def _root(text: str) -> Root:
+    prefix, names = _split(text)
+    magic = next((place for place, name in enumerate(names) if has_magic(name)), len(names))
+    return Root(_joined(prefix, names[:magic]), tuple(names[magic:]))
+
+
+def _split(text: str) -> tuple[str, list[str]]:
+    scheme = _SCHEME.match(text)
+    prefix = scheme[0] if scheme else ""
+    return prefix, [name for name in text[len(prefix) :].split("/") if name]
+
+
+def _joined(prefix: str, names: Sequence[str]) -> str:
+    return f"{prefix}/{'/'.join(names)}"
+
+
+def _find(pattern: str, wanted: str, start: int) -> int:
+    """Where the first of some characters stands that is neither escaped nor in a class."""
+    place, in_class = start, False
+    while place < len(pattern):
+        char = pattern[place]
+        if char == "\\":
+            place += 1
+        elif in_class:
+            in_class = char != "]"
+        elif char in wanted:
+            return place
+        elif char == "[":
+            in_class = True
+        place += 1
+    return -1
+
+
+def _choices(pattern: str, start: int) -> tuple[list[int], int]:
+    """The commas of the brace that opens at `start`, and where it closes."""
+    commas: list[int] = []
+    depth, place = 0, start
+    while (place := _find(pattern, "{,}", place)) >= 0:
+        depth += {"{": 1, "}": -1, ",": 0}[pattern[place]]
+        if depth == 0:
+            return commas, place
+        if depth == 1 and pattern[place] == ",":
+            commas.append(place)
+        place += 1
+    raise ValueError(f"a brace that is not closed in `{pattern}`")
+
+
+def _regex(pattern: str) -> str:
+    made, place = [], 0
+    while place < len(pattern):
+        char = pattern[place]
+        if char == "\\":
+            place += 1
+            if place == len(pattern):
+                raise ValueError(f"a `\\` at the end of `{pattern}`")
+            made.append(re.escape(pattern[place]))
+        elif char == "[":
+            end = _class_end(pattern, place)
+            made.append(_class(pattern[place + 1 : end]))
+            place = end
+        else:
+            made.append({"*": ".*", "?": "."}.get(char) or re.escape(char))
+        place += 1
+    return "".join(made)
+
+
+def _class_end(pattern: str, start: int) -> int:
+    place = start + 1
+    while place < len(pattern) and (pattern[place] != "]" or place == start + 1):
+        place += 2 if pattern[place] == "\\" else 1
+    if place >= len(pattern):
+        raise ValueError(f"a bracket that is not closed in `{pattern}`")
+    return place
+
+
+def _class(inner: str) -> str:
+    negated = inner[:1] in ("!", "^") and len(inner) > 1
+    chars = inner[1:] if negated else inner
+    for special in ("[", "&", "~", "|", "^"):
+        chars = chars.replace(special, "\\" + special)
+    return f"[{'^' if negated else ''}{chars}]"

@@ -1,0 +1,137 @@
+"""Where a batch's rows go: to a Delta table, or to a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs import tables
+from medallion_jobs.autoloader import account
+from medallion_jobs.autoloader.account import Counts
+from medallion_jobs.autoloader.evolution import alterations
+from medallion_jobs.autoloader.formats.records import INPUT_FILE, RESCUED
+from medallion_jobs.autoloader.found import FileKey
+from medallion_jobs.config import TableRef
+from medallion_jobs.tables import Txn
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+
+_OTHER_TABLE = "declare it as it is, or give the rows another table"
+
+
+class Sink(Protocol):
+    """Takes the good rows of batches."""
+
+    name: str
+    keeps_versions: bool
+
+    def prepare(self, spark: SparkSession, schema: StructType) -> None:
+        """Makes room for rows of this schema; called again when columns are added."""
+
+    def write(self, rows: DataFrame, txn: Txn, instead_of: str | None) -> bool:
+        """Takes a batch's rows, once; whether this call did.
+
+        Args:
+            instead_of: a condition on rows that these replace, in the same commit.
+        """
+
+    def written(self, txn: Txn) -> Counts:
+        """By file, the rows that a batch wrote, and those of them with rescued data."""
+
+    def held(self, spark: SparkSession, accounted: Collection[FileKey]) -> Counts:
+        """By file, the rows of all batches.
+
+        Args:
+            accounted: files that the ledger says were taken.
+        """
+
+
+@dataclass
+class DeltaSink:
+    """A bronze table.
+
+    Attributes:
+        name: how messages call it.
+        ref: its name in the catalog; None keeps it out of the catalog.
+        widens: whether types may become wider.
+    """
+
+    name: str
+    path: Path
+    ref: TableRef | None = None
+    comment: str = ""
+    keeps_versions: bool = False
+    replaces: bool = False
+    widens: bool = False
+
+    def prepare(self, spark: SparkSession, schema: StructType) -> None:
+        properties = {"delta.appendOnly": "false" if self.replaces else "true"}
+        if self.widens:
+            properties["delta.enableTypeWidening"] = "true"
+        tables.create(spark, self.path, schema, comment=self.comment, properties=properties)
+        tables.set_properties(spark, self.path, properties)
+        there = spark.read.format("delta").load(str(self.path)).schema
+        for change in alterations(there, schema):
+            if self.widens or not change.startswith("ALTER COLUMN"):
+                spark.sql(f"ALTER TABLE delta.`{self.path}` {change}")
+        tables.check_schema(spark, self.name, self.path, schema, mend=_OTHER_TABLE)
+        if self.ref:
+            tables.register(spark, self.ref, self.path)
+
+    def write(self, rows: DataFrame, txn: Txn, instead_of: str | None) -> bool:
+        if instead_of is None:
+            return tables.append(rows, self.path, txn)
+        return tables.replace_where(rows, self.path, txn, instead_of)
+
+    def written(self, txn: Txn) -> Counts:
+        return account.loaded_by(self.path, txn, INPUT_FILE, f"count({RESCUED})")
+
+    def held(self, spark: SparkSession, accounted: Collection[FileKey]) -> Counts:  # noqa: ARG002
+        return account.held(spark, self.path, INPUT_FILE, f"count({RESCUED})")
+
+
+EachBatch = Callable[["DataFrame", int], object]
+
+
+@dataclass
+class FunctionSink:
+    """A function that is given each batch's rows, and the batch's number.
+
+    After a crash it may be called again with a number that it has had, and the same files:
+    what it does must bear that, for instance by the number as a transaction's version.
+    """
+
+    name: str
+    call: EachBatch
+    keeps_versions: bool = False
+    _counts: dict[int, Counts] = field(default_factory=dict)
+
+    def prepare(self, spark: SparkSession, schema: StructType) -> None:
+        """Nothing to make: the rows bring their schema."""
+
+    def write(self, rows: DataFrame, txn: Txn, instead_of: str | None) -> bool:  # noqa: ARG002
+        rows.persist()
+        try:
+            self.call(rows, txn.batch)
+            version = F.col("_file_version") if self.keeps_versions else F.lit(1)
+            counted = rows.groupBy(INPUT_FILE, version).agg(F.count(F.lit(1)), F.count(RESCUED))
+            self._counts = {
+                txn.batch: {(file, v): (n, rescued) for file, v, n, rescued in counted.collect()}
+            }
+        finally:
+            rows.unpersist()
+        return True
+
+    def written(self, txn: Txn) -> Counts:
+        return self._counts.get(txn.batch, {})
+
+    def held(self, spark: SparkSession, accounted: Collection[FileKey]) -> Counts:  # noqa: ARG002
+        # What became of the rows is not ours to know: whatever was handed over is loaded.
+        return dict.fromkeys(accounted, (0, 0))

@@ -1,0 +1,90 @@
+"""One pass over records: count them, stop at what no column bears, hand over the good ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Observation
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.autoloader import bronze_rows
+from medallion_jobs.autoloader.formats.records import INPUT_FILE, RESCUED, Records
+from medallion_jobs.autoloader.found import FileKey, Found
+from medallion_jobs.autoloader.unreadable import SPARK_FAILURES
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_STOP = "MEDALLION_NO_COLUMN_FOR_IT"
+
+
+class NewColumnsError(Exception):
+    """Records bring values for which there is no column, or no column of their type."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """Records that a batch read, and how many of them are bad."""
+
+    all: int
+    bad: int
+
+
+def good(
+    records: Records,
+    selected: Sequence[Column],
+    hand_over: Callable[[DataFrame], bool],
+    *,
+    stops_at_new: bool,
+    stops_at_misfit: bool,
+) -> Read | None:
+    """Hands over the good records, as the selected columns.
+
+    To look for new columns before each write would be to read every batch twice. So the
+    write itself stops at the first record that brings one; what it had written is not
+    visible, and the batch that brings a column is the only one that pays.
+
+    Returns:
+        What was read; None where the rows were taken before and nothing was read.
+
+    Raises:
+        NewColumnsError: if asked to stop at them.
+    """
+    if stops_at_new and records.has_new is True:
+        raise NewColumnsError
+    observed = Observation()
+    rows = (
+        records.frame.withColumn("__good", records.good)
+        # This also keeps Spark from parsing each record twice, once for the filter and once
+        # for the columns.
+        .observe(
+            observed,
+            F.count(F.lit(1)).alias("records"),
+            F.count_if(~F.col("__good")).alias("bad"),
+        )
+        .where("__good")
+    )
+    if stops_at_new and not isinstance(records.has_new, bool):
+        rows = rows.where(_unless(records.has_new))
+    rows = rows.select(*selected)
+    if stops_at_misfit:
+        rows = rows.where(_unless(F.col(RESCUED).isNotNull()))
+    try:
+        taken = hand_over(rows)
+    except SPARK_FAILURES as failure:
+        if _STOP in str(failure):
+            raise NewColumnsError from failure
+        raise
+    return Read(observed.get["records"], observed.get["bad"]) if taken else None
+
+
+def count(records: Records, files: Sequence[Found]) -> dict[FileKey, int]:
+    """How many records each file has now, good and bad."""
+    counted = records.frame.groupBy(INPUT_FILE, bronze_rows.version_of(files)).count().collect()
+    return {(file, version): number for file, version, number in counted}
+
+
+def _unless(found: Column) -> Column:
+    return F.when(found, F.raise_error(F.lit(_STOP)).cast("boolean")).otherwise(F.lit(True))

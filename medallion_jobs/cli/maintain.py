@@ -1,0 +1,84 @@
+"""`medallion maintain`: upkeep of the engine's own tables, without a JVM."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.maintenance.upkeep import Upkeep
+
+# A writer of another process may be between its data file and its commit.
+_LEAST = timedelta(hours=1)
+
+
+def maintain(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    older_than: Annotated[
+        str, typer.Option(help="Keep data files and log entries younger than this.", metavar="7d")
+    ] = "7d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compact the ledgers and metrics tables, shorten their logs, remove unused files.
+
+    A table whose query runs is left alone, and so is the part of the ledger that a query
+    has not read to its end.
+    """
+    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.maintenance import lake  # noqa: PLC0415
+
+    age = _age(older_than)
+    done = lake.maintain(load(config, env, overrides or ()).pipeline, age, dry_run=dry_run)
+    rows = [asdict(one) for one in done]
+    if as_json:
+        print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], Format.JSON)
+        return
+    columns = ("table", "files", "size", "log entries removed", "files removed", "left alone")
+    print_rows(columns, [_cells(one) for one in done])
+    if dry_run:
+        typer.echo("nothing was changed; without --dry-run it also compacts", err=True)
+
+
+def _cells(one: Upkeep) -> tuple[object, ...]:
+    from medallion_jobs.metrics.progress import format_bytes  # noqa: PLC0415
+
+    if one.skipped:
+        return (one.table, f"{one.files:,}", format_bytes(one.bytes), None, None, one.skipped)
+    files, size = f"{one.files:,}", format_bytes(one.bytes)
+    if one.files_after is not None and one.bytes_after is not None:
+        files += f" -> {one.files_after:,}"
+        size += f" -> {format_bytes(one.bytes_after)}"
+    return (one.table, files, size, one.log_entries, one.removed, None)
+
+
+def _age(text: str) -> timedelta:
+    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
+
+    try:
+        age = parse_time(text)
+    except ValueError as error:
+        raise UsageError(f"--older-than {text} is no time such as 7d or 12h") from error
+    if age < _LEAST:
+        raise UsageError(
+            f"--older-than {text}: the least is 1h, for a file that is younger may belong to "
+            "a commit under way",
+            untouched="nothing was changed",
+        )
+    return age

@@ -1,0 +1,178 @@
+"""`medallion schema`: the columns of a bronze table's files, now and before, without a JVM."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.autoloader.registry import Version
+    from medallion_jobs.config import Pipeline
+
+app = typer.Typer(no_args_is_help=True, help="The schemas of bronze tables: every version.")
+
+HISTORY_COLUMNS = ("version", "at", "why", "columns", "generation", "batch", "file", "changes")
+SHOW_COLUMNS = ("path", "type")
+
+
+class SchemaFormat(str, Enum):
+    """How a schema is printed."""
+
+    DDL = "ddl"
+    JSON = "json"
+    TABLE = "table"
+
+
+TableArgument = Annotated[
+    str | None, typer.Argument(help="The bronze table; may be left out where there is one.")
+]
+
+
+@app.command()
+def show(
+    table: TableArgument = None,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    version: Annotated[
+        int | None, typer.Option("--version", help="Which one; the newest unless told.")
+    ] = None,
+    form: Annotated[
+        SchemaFormat,
+        typer.Option("--format", help="DDL, Spark's JSON, or a line for every value in it."),
+    ] = SchemaFormat.DDL,
+) -> None:
+    """Print the columns that a table's files are read with."""
+    from medallion_jobs.autoloader import registry  # noqa: PLC0415
+
+    name, versions = _versions(config, env, overrides, table)
+    shown = _version(name, versions, len(versions) if version is None else version)
+    typer.echo(f"{name}, version {shown.version}: {shown.why}, {_at(shown)}", err=True)
+    if form is SchemaFormat.DDL:
+        typer.echo(",\n".join(registry.columns_text(shown.schema)))
+    elif form is SchemaFormat.JSON:
+        typer.echo(json.dumps(shown.schema, indent=2, ensure_ascii=False))
+    else:
+        print_rows(SHOW_COLUMNS, registry.leaves(shown.schema))
+
+
+@app.command()
+def diff(
+    table: TableArgument = None,
+    old: Annotated[int | None, typer.Argument(metavar="[A]", help="From this version.")] = None,
+    new: Annotated[int | None, typer.Argument(metavar="[B]", help="To this version.")] = None,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what changed between two versions; unless told, between the last two."""
+    from medallion_jobs.autoloader import registry  # noqa: PLC0415
+
+    if table is not None and table.isdecimal():  # no name of a table begins with a digit
+        if new is not None:
+            raise UsageError(f"schema diff {table} {old} {new}: a table and two versions at most")
+        old, new, table = int(table), old, None
+    name, versions = _versions(config, env, overrides, table)
+    to = _version(name, versions, len(versions) if new is None else new)
+    since = _version(name, versions, max(to.version - 1, 1) if old is None else old)
+    changes = registry.changes(since.schema, to.schema)
+    if as_json:
+        told = {"from": since.version, "to": to.version, "changes": changes}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{name}, version {since.version} to {to.version}", err=True)
+    for line in changes:
+        typer.echo(line)
+    if not changes:
+        typer.echo("no change", err=True)
+
+
+@app.command()
+def history(
+    table: TableArgument = None,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every version: when and why it came, with which batch and file."""
+    _, versions = _versions(config, env, overrides, table)
+    rows = [
+        (
+            one.version,
+            one.at,
+            one.why,
+            len(one.schema["fields"]),
+            one.generation,
+            one.batch,
+            one.file,
+            one.changes if as_json else "; ".join(one.changes) or None,
+        )
+        for one in versions
+    ]
+    print_rows(HISTORY_COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+
+
+def _versions(
+    config: ConfigOption, env: EnvOption, overrides: SetOption, table: str | None
+) -> tuple[str, list[Version]]:
+    """The name of a table, `bronze.sales`, and all its versions, one at least."""
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.autoloader.registry import Registry  # noqa: PLC0415
+    from medallion_jobs.config import load  # noqa: PLC0415
+
+    pipeline = load(config, env, overrides or ()).pipeline
+    name = _bronze_table(pipeline, table)
+    folder = places.schemas(pipeline, name)
+    versions = Registry(folder).history()
+    if not versions:
+        raise UsageError(
+            f"bronze.{name} has not run yet: there is no schema in {folder}",
+            next_step="medallion run",
+        )
+    return f"bronze.{name}", versions
+
+
+def _bronze_table(pipeline: Pipeline, table: str | None) -> str:
+    if table is None and len(pipeline.bronze) == 1:
+        return next(iter(pipeline.bronze))
+    name = (table or "").removeprefix("bronze.")
+    if name in pipeline.bronze:
+        return name
+    known = ", ".join(f"bronze.{one}" for one in pipeline.bronze)
+    if table is None:
+        what = f"pipeline {pipeline.pipeline} has {len(pipeline.bronze)} bronze tables: say which"
+    else:
+        what = f"pipeline {pipeline.pipeline} has no bronze table {table}"
+    raise UsageError(what, next_step=f"one of: {known}" if known else "")
+
+
+def _version(name: str, versions: list[Version], number: int) -> Version:
+    if not 1 <= number <= len(versions):
+        there = f"1 to {len(versions)}" if len(versions) > 1 else "1 only"
+        raise UsageError(
+            f"{name} has no version {number} of its schema: there is {there}",
+            next_step=f"medallion schema history {name}",
+        )
+    return versions[number - 1]
+
+
+def _at(version: Version) -> str:
+    return version.at.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")

@@ -1,0 +1,1 @@
+"""Upkeep of the engine's own tables, the ledgers and the metrics, with no JVM."""

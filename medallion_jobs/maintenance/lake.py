@@ -1,0 +1,95 @@
+"""Upkeep of all tables of the engine, each under the lock of the query that writes it.
+
+Why under the lock: a run keeps its tables open, and a log that is shortened beneath it would
+let it write a version anew. Why `discovered` only when its query has read all of it: the
+query streams that table, one data file a batch. What it has passed it never opens again;
+what it has yet to read must stay as it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+from medallion_jobs import places
+from medallion_jobs.checkpoint import Home, Lock, lock, manifest
+from medallion_jobs.checkpoint.position import Position, backlog
+from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.errors import LockHeld
+from medallion_jobs.maintenance import upkeep
+from medallion_jobs.maintenance.upkeep import Limits, Upkeep
+from medallion_jobs.tables import snapshot
+
+# After `checkpoint reset` a compacted file of `discovered` is one batch. Its files are in
+# bronze already, so such a batch costs little; but the driver holds the list of them.
+FILES_PER_CHUNK = 10_000
+
+
+def maintain(config: Pipeline, older_than: timedelta, *, dry_run: bool) -> list[Upkeep]:
+    """Keeps every ledger and metrics table in shape; gives what was done to each."""
+    return [
+        done
+        for ref in places.sources(config)
+        for done in _maintain_query(config, ref, older_than, dry_run=dry_run)
+    ]
+
+
+def _maintain_query(
+    config: Pipeline, ref: TableRef, older_than: timedelta, *, dry_run: bool
+) -> Iterator[Upkeep]:
+    tables = {name: path for name, path in _tables_of(config, ref).items() if snapshot(path)}
+    if not tables:
+        return
+    home = Home.of(config.state_path, ref)
+    with ExitStack() as held:
+        if lock.is_running(home.lock):
+            yield from (upkeep.leave(n, p, "its query runs") for n, p in tables.items())
+            return
+        if not dry_run:
+            try:
+                held.enter_context(Lock(home.lock, str(ref)))
+            except LockHeld:
+                yield from (upkeep.leave(n, p, "its query runs") for n, p in tables.items())
+                return
+        for name, path in tables.items():
+            is_streamed = path == places.sources(config)[ref]
+            limits = _limits_of_streamed(home, path, older_than) if is_streamed else None
+            if isinstance(limits, str):
+                yield upkeep.leave(name, path, limits)
+            else:
+                work = upkeep.look if dry_run else upkeep.carry_out
+                yield work(name, path, limits or Limits(older_than))
+
+
+def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Path]:
+    """The tables that the query of `ref` and nobody else writes, by what they are called."""
+    ledger = places.ledger(config, ref.name)
+    of_files = {
+        f"ledger/{ref.name}/discovered": ledger / "discovered",
+        f"ledger/{ref.name}/events": ledger / "events",
+    }
+    return {
+        **(of_files if ref.layer == "bronze" else {}),
+        f"metrics/{ref.layer}/{ref.name}": places.metrics(config.state_path, ref),
+    }
+
+
+def _limits_of_streamed(home: Home, path: Path, older_than: timedelta) -> Limits | str:
+    """How far upkeep of a streamed table may go, or why it may not be touched."""
+    recorded = manifest.read(home)
+    if recorded is None:
+        return "its query has no checkpoint"
+    checkpoint = home.checkpoint(recorded.current.number)
+    newest = checkpoint.latest_offsets
+    if newest < 0 or newest != checkpoint.latest_commits:
+        return "its query has not finished its newest batch"
+    left = backlog(checkpoint, path)
+    if left is None or left.files:
+        return "its query has not read all of it"
+    # A start has Spark plan the newest batch again, from the end of the one before it, and
+    # the first batch of all from the snapshot before its own end.
+    positions = [Position.after(checkpoint, batch) for batch in (newest - 1, newest)]
+    log_from = min(position.version for position in positions if position) - 1
+    return Limits(older_than, FILES_PER_CHUNK, max(log_from, 0))

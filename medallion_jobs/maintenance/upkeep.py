@@ -1,0 +1,178 @@
+"""Upkeep of one Delta table: fewer data files, a shorter log, nothing left behind.
+
+Each step leaves a whole table, so that one that is cut off only has to be run again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+# Where this is not false, delta-rs shortens the log at any commit, by the age of its entries
+# alone: it knows nothing of the position of a query that reads the table.
+_CLEANS_ITSELF = "delta.enableExpiredLogCleanup"
+_LOG_ENTRY = re.compile(r"(\d{20})\.(json|checkpoint(\.\d{10}\.\d{10})?\.parquet)")
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What was done to one table, or would be.
+
+    Attributes:
+        files, bytes: data files of the newest version before and after; after is None where
+            nothing was done.
+        log_entries: files of the log that were removed.
+        removed: data files that were removed, which no version kept refers to.
+        skipped: why the table was left alone; empty where it was not.
+    """
+
+    table: str
+    files: int
+    files_after: int | None
+    bytes: int
+    bytes_after: int | None
+    log_entries: int = 0
+    removed: int = 0
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far upkeep may go.
+
+    Attributes:
+        older_than: data files and log entries younger than this stay.
+        rows_per_file: no data file becomes larger than that by compaction; None where any
+            size will do.
+        log_from: the log stays whole from this version on, and can be read as of it; None
+            where only the newest version is needed.
+    """
+
+    older_than: timedelta
+    rows_per_file: int | None = None
+    log_from: int | None = None
+
+
+def carry_out(name: str, path: Path, limits: Limits) -> Upkeep:
+    """Compacts, removes what no version refers to, and shortens the log."""
+    before, log = _Size.of(path), _log_of(path)
+    if limits.log_from is not None:
+        _keep_whole_log(path)
+    _compact(path, before, limits.rows_per_file)
+    removed = _unreferenced(path, limits.older_than)
+    if removed:
+        _vacuum(path, limits.older_than, dry_run=False)
+    DeltaTable(path).create_checkpoint()
+    for entry in _expired_entries(path, limits):
+        entry.unlink()
+    after = _Size.of(path)
+    return Upkeep(
+        table=name,
+        files=before.files,
+        files_after=after.files,
+        bytes=before.bytes,
+        bytes_after=after.bytes,
+        log_entries=len(set(log) - set(_log_of(path))),
+        removed=len(removed),
+    )
+
+
+def look(name: str, path: Path, limits: Limits) -> Upkeep:
+    """What could be removed now; changes nothing."""
+    there = _Size.of(path)
+    return Upkeep(
+        table=name,
+        files=there.files,
+        files_after=None,
+        bytes=there.bytes,
+        bytes_after=None,
+        log_entries=len(_expired_entries(path, limits)),
+        removed=len(_unreferenced(path, limits.older_than)),
+    )
+
+
+def leave(name: str, path: Path, why: str) -> Upkeep:
+    """A table that is left alone."""
+    there = _Size.of(path)
+    return Upkeep(name, there.files, None, there.bytes, None, skipped=why)
+
+
+@dataclass(frozen=True)
+class _Size:
+    """The data files of a table's newest version; `row_bytes` is the least a row takes."""
+
+    files: int
+    bytes: int
+    row_bytes: float
+
+    @classmethod
+    def of(cls, path: Path) -> _Size:
+        actions = pa.table(DeltaTable(path).get_add_actions())
+        sizes: list[int] = actions.column("size_bytes").to_pylist()
+        rows: list[int | None] = actions.column("num_records").to_pylist()
+        densities = [size / count for size, count in zip(sizes, rows, strict=True) if count]
+        return cls(len(sizes), sum(sizes), min(densities, default=0.0))
+
+
+def _keep_whole_log(path: Path) -> None:
+    table = DeltaTable(path)
+    if table.metadata().configuration.get(_CLEANS_ITSELF) != "false":
+        table.alter.set_table_properties({_CLEANS_ITSELF: "false"})
+
+
+def _compact(path: Path, size: _Size, rows_per_file: int | None) -> None:
+    if rows_per_file is None:
+        DeltaTable(path).optimize.compact()
+    elif size.row_bytes:
+        # Files are put together up to a sum of bytes. In the densest file a row takes
+        # `row_bytes`, so that this many bytes never hold more than `rows_per_file` rows.
+        most = int(rows_per_file * size.row_bytes)
+        DeltaTable(path).optimize.compact(target_size=most)
+
+
+def _unreferenced(path: Path, older_than: timedelta) -> list[str]:
+    """Data files to remove. Delta-rs also names those that an earlier vacuum took away."""
+    return [name for name in _vacuum(path, older_than, dry_run=True) if (path / name).exists()]
+
+
+def _vacuum(path: Path, older_than: timedelta, *, dry_run: bool) -> list[str]:
+    # Full: the log forgets a removed file once a checkpoint drops its tombstone.
+    return DeltaTable(path).vacuum(
+        retention_hours=int(older_than / timedelta(hours=1)),
+        dry_run=dry_run,
+        enforce_retention_duration=False,
+        full=True,
+    )
+
+
+def _expired_entries(path: Path, limits: Limits) -> list[Path]:
+    """Log files before the newest checkpoint from which all that is kept can be read.
+
+    Oldest first: a removal that is cut off leaves the end of the log whole.
+    """
+    cutoff = datetime.now(timezone.utc) - limits.older_than
+    entries = _log_of(path)
+    young = [v for v, file in entries if file.suffix == ".json" and _written(file) >= cutoff]
+    newest = max((version for version, _ in entries), default=0)
+    first_kept = min([newest, *young, *([] if limits.log_from is None else [limits.log_from])])
+    bases = [v for v, file in entries if file.suffix == ".parquet" and v <= first_kept]
+    base = max(bases, default=0)
+    return [file for version, file in entries if version < base]
+
+
+def _log_of(path: Path) -> list[tuple[int, Path]]:
+    """The files of a table's log by their version."""
+    return sorted(
+        (int(match[1]), file)
+        for file in (path / "_delta_log").iterdir()
+        if (match := _LOG_ENTRY.fullmatch(file.name))
+    )
+
+
+def _written(file: Path) -> datetime:
+    return datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)

@@ -1,0 +1,270 @@
+"""JSON files as they come: encodings, compressions, documents, sizes, and what is inferred."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyspark.sql.types import StructType
+
+from medallion_jobs.autoloader.formats import text_input
+from medallion_jobs.autoloader.formats.json_documents import JsonDocuments
+from medallion_jobs.autoloader.formats.json_lines import JsonLines
+from medallion_jobs.autoloader.formats.records import FormatReader, UnreadableError
+from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+LINES = '{"id": "a", "n": 1}\n{"id": "b", "n": 2}\n'
+SMALL = "id string, n int"
+TWO = [("a", 1), ("b", 2)]
+LONG = 5_000_000
+
+FILES = {
+    "plain.json": LINES.encode(),
+    "bom.json": b"\xef\xbb\xbf" + LINES.encode(),
+    "a.json.gz": gzip.compress(LINES.encode()),
+    "b.JSON.GZ": gzip.compress(LINES.encode()),
+    "c.json.bz2": bz2.compress(LINES.encode()),
+    "d.json.deflate": zlib.compress(LINES.encode()),
+    "gzip inside.json": gzip.compress(LINES.encode()),
+    "utf-16 inside.json": LINES.encode("utf-16"),
+    "null bytes.json": b'{"id": "a\0b"}\n\0\n{"id": "a\\u0000b"}\n',
+    "latin1.json": b'{"id": "caf\xe9"}\n',
+    "long.json": b'{"id": "' + b"x" * LONG + b'", "n": 1}\n',
+    "too long.json": b'{"id": "' + b"x" * 20_000_001 + b'", "n": 1}\n{"n": 7}\n',
+    "200 levels.json": b'{"n": 1, "z": ' + b"[" * 200 + b"]" * 200 + b"}\n",
+    "2000 levels.json": b'{"n": 1, "z": ' + b"[" * 2000 + b"]" * 2000 + b'}\n{"n": 7}\n',
+}
+
+
+@pytest.fixture(scope="module")
+def by_file(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """All files in one batch: by name, the rows and the bad records."""
+    found = _files(tmp_path_factory.mktemp("files"), FILES)
+    rows: dict[str, list[Any]] = {name: [] for name in FILES}
+    for row in _read(spark, JsonLines(), found, SMALL):
+        rows[Path(row.pop("file")).name.replace("%20", " ")].append(row)
+    return rows
+
+
+@pytest.mark.parametrize(
+    "name", ["plain.json", "bom.json", "a.json.gz", "b.JSON.GZ", "c.json.bz2", "d.json.deflate"]
+)
+def test_a_file_is_read_whatever_its_compression(by_file: dict[str, Any], name: str) -> None:
+    assert [(row["id"], row["n"]) for row in by_file[name]] == TWO
+    assert all(row["good"] for row in by_file[name])
+
+
+def test_compressed_data_under_a_plain_name_is_told(by_file: dict[str, Any]) -> None:
+    first, *rest = by_file["gzip inside.json"]
+    assert not any(row["good"] for row in (first, *rest))
+    assert "compressed" in first["reason"] or "null bytes" in first["reason"]
+
+
+def test_another_encoding_is_quarantined(by_file: dict[str, Any]) -> None:
+    rows = by_file["utf-16 inside.json"]
+    assert rows
+    assert {(row["good"], "another encoding" in row["reason"]) for row in rows} == {(False, True)}
+
+
+def test_null_bytes_are_no_json_but_escaped_they_are(by_file: dict[str, Any]) -> None:
+    raw, alone, escaped = by_file["null bytes.json"]
+    assert (raw["good"], raw["raw"]) == (False, '{"id": "a\0b"}')
+    assert (alone["good"], alone["raw"]) == (False, "\0")
+    assert (escaped["good"], escaped["id"]) == (True, "a\0b")
+
+
+def test_bytes_that_are_no_utf_8_are_replaced(by_file: dict[str, Any]) -> None:
+    assert [row["id"] for row in by_file["latin1.json"]] == ["caf\N{REPLACEMENT CHARACTER}"]
+
+
+def test_a_long_line_is_read_and_one_beyond_the_parser_is_bad(by_file: dict[str, Any]) -> None:
+    (row,) = by_file["long.json"]
+    assert len(row["id"]) == LONG
+    bad, good = by_file["too long.json"]
+    assert (bad["good"], len(bad["raw"]), good["n"]) == (False, 20_000_019, 7)
+
+
+def test_deep_values_are_read_and_those_beyond_the_parser_are_bad(by_file: dict[str, Any]) -> None:
+    (row,) = by_file["200 levels.json"]
+    assert (row["n"], json.loads(row["_rescued_data"])["z"]) == (1, "[" * 200 + "]" * 200)
+    bad, good = by_file["2000 levels.json"]
+    assert (bad["good"], bad["reason"], good["n"]) == (False, "not valid JSON", 7)
+
+
+CHARSETS = {
+    "UTF-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "UTF-16BE": "utf-16-be",
+    "utf-32": "utf-32",
+}
+ONE_BYTE = {"ISO-8859-1": "latin-1", "windows-1252": "cp1252"}
+
+
+@pytest.mark.parametrize("encoding", [*CHARSETS, *ONE_BYTE])
+@pytest.mark.parametrize("reader", [JsonLines(), JsonDocuments()], ids=["lines", "documents"])
+def test_an_encoding_is_read(
+    spark: SparkSession, tmp_path: Path, reader: FormatReader, encoding: str
+) -> None:
+    name = "caf\xe9 \u20ac\u0a85\ufb00" if encoding in CHARSETS else "caf\xe9"
+    name += "\u20ac\u2019" if encoding == "windows-1252" else ""
+    lines = [f'{{"id": " {name}\\"#", "n": {n}}}' for n in (1, 2)]
+    is_lines = isinstance(reader, JsonLines)
+    text = "\r\n".join(["#, \"'", *lines]) if is_lines else "[" + ",\r\n".join(lines) + "]"
+    data = gzip.compress(text.encode({**CHARSETS, **ONE_BYTE}[encoding]))
+    found = _files(tmp_path, {"x.json.gz": data})
+    rows = _read(spark, reader, found, SMALL, encoding=encoding)
+    assert [row["raw"].rstrip() for row in rows if not row["good"]] == (
+        ["#, \"'"] if is_lines else []
+    )
+    assert [(r["id"], r["n"]) for r in rows if r["good"]] == [(f' {name}"#', n) for n in (1, 2)]
+
+
+def test_what_cannot_be_read_is_refused_and_not_empty(spark: SparkSession, tmp_path: Path) -> None:
+    found = _files(tmp_path, {"a.json.lz4": LINES.encode(), "b.json.Snappy": LINES.encode()})
+    with pytest.raises(UnreadableError) as caught:
+        JsonLines().records(spark, found, StructType.fromDDL(SMALL), {})
+    assert set(caught.value.files) == set(found)
+    with pytest.raises(UsageError, match="EBCDIC"):
+        text_input.check_encoding({"encoding": "EBCDIC"})
+
+
+DOCUMENTS = {
+    "object": '{\n  "id": "a",\n  "n": 1\n}\n',
+    "array": '\ufeff [ {"id": "a", "n": 1},\n{"id": "b", "new": 12345678901234567.25}, {} ]',
+    "no objects": r'[{"n": 1}, 5, "x", null, [{"n": 2}], "{\"n\": 3}", {"n": 1, "n": 2}]',
+    "empty": "",
+    "blank": " \n\t ",
+    "empty array": "[]",
+    "number": "42",
+    "text of an object": r'"{\"n\": 3}"',
+    "cut short": '[{"n": 1},\n {"n": 2',
+    "two": '{"n": 1}\n{"n": 2}',
+    "text behind": '[{"n": 1}] x',
+    "bracket behind": '{"n": 1}]',
+    "key without quotes": '[{"n": 1.1234567890123456, 12345678901234.5678: 1}]',
+}
+
+
+def test_a_document_is_an_object_or_an_array_of_them(spark: SparkSession, tmp_path: Path) -> None:
+    found = _files(tmp_path, {f"{name}.json": text.encode() for name, text in DOCUMENTS.items()})
+    good: dict[str, list[Any]] = {name: [] for name in DOCUMENTS}
+    bad: dict[str, list[Any]] = {name: [] for name in DOCUMENTS}
+    for row in _read(spark, JsonDocuments(), found, SMALL):
+        name = Path(row["file"]).stem.replace("%20", " ")
+        rescued = json.loads(row["_rescued_data"])["new"] if row["_rescued_data"] else None
+        if row["good"]:
+            good[name].append((row["id"], row["n"], rescued))
+        else:
+            bad[name].append(row["raw"])
+            assert row["reason"]
+    assert {name: rows for name, rows in good.items() if rows} == {
+        "object": [("a", 1, None)],
+        "array": [("a", 1, None), ("b", None, "12345678901234567.25"), (None, None, None)],
+        "no objects": [(None, 1, None)],
+    }
+    whole = ["number", "cut short", "two", "text behind", "bracket behind", "key without quotes"]
+    assert {name: rows for name, rows in bad.items() if rows} == {
+        "no objects": ["5", "x", "null", '[{"n":2}]', '{"n": 3}', '{"n":1,"n":2}'],
+        "text of an object": ['"{\\"n\\": 3}"'],
+        **{name: [DOCUMENTS[name]] for name in whole},
+    }
+
+
+def test_formats_of_moments(spark: SparkSession, tmp_path: Path) -> None:
+    line = '{"at": "31/12/2025 10:00", "day": "31.12.2025", "s": {"day": "2025-12-31"}}'
+    found = _files(tmp_path, {"x.json": line.encode()})
+    formats = {"timestampFormat": "dd/MM/yyyy HH:mm", "dateFormat": "dd.MM.yyyy"}
+    columns = "at timestamp, day date, s struct<day: date>"
+    (row,) = _read(spark, JsonLines(), found, columns, **formats)
+    assert (str(row["at"]), str(row["day"])) == ("2025-12-31 10:00:00", "2025-12-31")
+    assert json.loads(row["_rescued_data"])["s"] == '{"day":"2025-12-31"}'
+    inferred = JsonLines().infer(spark, found, formats, typed=True)
+    assert inferred["at"].dataType.simpleString() == "timestamp"
+
+
+OBJECTS = """
+{"a": 1, "Key": 1, "key": "x", "none": null, "empty": {}, "empties": [{}], "nothing": []}
+{"a": 2.5, "a.b": 1, "a b": 1, "": 1, "`q'\\"": 1, "\U0001f600": true, "x=": {"y": 1}}
+{"o": {"x": 1, "X": 2, "a b": 1, "e": { }}, "mixed": {"a": 1}, "list": [{"p": 1}, {"q": [1.5]}]}
+{"o": {"z": "{}", "x": "a"}, "mixed": [1], "big": 9223372036854775808, "bool": true}
+{"huge": 123456789012345678901, "big": 1, "text": "a:{},12345678901234567890,", "bool": false}
+{"big": 2, "only unnamable": 1, "inner": {"a b": 1}, "moment": "2026-01-01 00:00:00"}
+not JSON
+{"bad": 1} {"bad": 2}
+{"twice": 1, "twice": 2}
+[{"array": 1}]
+{"huge": 1}
+{"o": {"y": 1, "y": "s"}}
+"""
+
+
+def test_what_is_inferred(spark: SparkSession, tmp_path: Path) -> None:
+    found = _files(tmp_path, {"x.json": OBJECTS.encode()})
+    texts = JsonLines().infer(spark, found, {}, typed=False)
+    assert {field.name: field.dataType.simpleString() for field in texts} == {
+        **dict.fromkeys(["a", "Key", "none", "empty", "a.b", "`q'\"", "\U0001f600"], "string"),
+        **dict.fromkeys(["mixed", "big", "bool", "huge", "text", "inner", "moment"], "string"),
+        "empties": "array<string>",
+        "nothing": "array<string>",
+        "o": "struct<X:string,e:string,y:string,z:string>",
+        "list": "array<struct<p:string,q:array<string>>>",
+    }
+    typed = JsonLines().infer(spark, found, {}, typed=True)
+    kinds = {field.name: field.dataType.simpleString() for field in typed}
+    wanted = {"a": "double", "Key": "bigint", "bool": "boolean", "huge": "string", "text": "string"}
+    wanted |= {"big": "decimal(20,0)", "moment": "string", "a.b": "bigint", "mixed": "string"}
+    wanted |= {"list": "array<struct<p:bigint,q:array<double>>>"}
+    assert {name: kinds[name] for name in wanted} == wanted
+    assert typed.names == texts.names
+    # What files bring is new until the inferred columns are there, and then no more.
+    for columns, has_new in ((StructType(), True), (texts, False), (typed, False)):
+        records = JsonLines().records(spark, found, columns, {})
+        (row,) = records.frame.where(records.good).selectExpr("count(1)").collect()
+        new = records.frame.where(records.good).where(records.has_new)
+        assert (bool(new.take(1)), row[0]) == (has_new, 8)
+
+
+def test_columns_of_documents_and_of_deep_values(spark: SparkSession, tmp_path: Path) -> None:
+    deep = '{"d": ' + '{"d": ' * 900 + "1" + "}" * 900 + "}"
+    found = _files(
+        tmp_path, {"a.json": b'[{"a": 1},\n{"b": {"c": true}}]', "b.json": deep.encode()}
+    )
+    documents = JsonDocuments().infer(spark, found[:1], {}, typed=True)
+    assert documents.simpleString() == "struct<a:bigint,b:struct<c:boolean>>"
+    deepest = JsonLines().infer(spark, found[1:], {}, typed=False)
+    assert deepest.simpleString() == "struct<d:string>"
+    wide = [{"a": {"b": ["[" * 99, "\\", '"{']}}] * 99
+    found = _files(tmp_path, {"wide.json": json.dumps({"wide": wide}).encode()})
+    columns = JsonLines().infer(spark, found, {}, typed=False)
+    assert columns.simpleString() == "struct<wide:array<struct<a:struct<b:array<string>>>>>"
+    nothing = JsonLines().infer(spark, _files(tmp_path, {"c.json": b""}), {}, typed=False)
+    assert nothing == StructType()
+
+
+def _files(folder: Path, files: dict[str, bytes]) -> list[Found]:
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return [Found(0, to_uri(str(folder / name)), len(data)) for name, data in files.items()]
+
+
+def _read(
+    spark: SparkSession, reader: FormatReader, found: list[Found], columns: str, **options: str
+) -> list[dict[str, Any]]:
+    records = reader.records(spark, found, StructType.fromDDL(columns), options)
+    frame = records.frame.select(
+        records.frame["_input_file"].alias("file"),
+        records.good.alias("good"),
+        records.reason.alias("reason"),
+        records.raw.alias("raw"),
+        *records.columns,
+    )
+    return [row.asDict(recursive=True) for row in frame.collect()]
