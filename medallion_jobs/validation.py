@@ -68,7 +68,7 @@ class _Checker:
     def _bronze(self, name: str) -> None:
         source, here = self._config.bronze[name].source, f"bronze.{name}.source"
         registry = Registry(places.schemas(self._config, name))
-        columns = BronzeColumns(self._spark, source, registry)
+        columns = BronzeColumns(self._spark, source, registry, tells_versions=source.keeps_versions)
         with self._blamed_on(f"{here}.schema_hints", source.schema_hints or ""):
             columns.hinted(StructType())
         with self._blamed_on(f"{here}.schema", source.schema_ or ""):

@@ -43,6 +43,12 @@ def loaded_by(
         return {(path, v): (rows, other) for path, v, rows, other in counted.fetchall()}
 
 
+def tells_versions(table: Path, version: str = FILE_VERSION) -> bool:
+    """Whether a table has a column of its files' versions."""
+    there = snapshot(table)
+    return there is not None and version in there.columns
+
+
 def held(
     spark: SparkSession, table: Path, column: str, second: str, version: str = FILE_VERSION
 ) -> Counts:

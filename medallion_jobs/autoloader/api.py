@@ -13,7 +13,7 @@ from medallion_jobs import session
 from medallion_jobs.autoloader.loader import AutoLoader
 from medallion_jobs.config import made_of
 from medallion_jobs.config.units import parse_time
-from medallion_jobs.errors import MedallionError
+from medallion_jobs.errors import UsageError
 from medallion_jobs.metrics.progress import BatchDone, Event
 from medallion_jobs.running import StopSwitch
 from medallion_jobs.supervisor import Supervisor
@@ -75,7 +75,7 @@ class Loading:
                         supervisor.run_once(running, spark)
                     else:
                         supervisor.run_continuously(running, spark, seconds)
-                except MedallionError as failure:
+                except BaseException as failure:
                     self._failure = failure
 
         self._thread = threading.Thread(target=work, name=f"autoload {loader.name}", daemon=True)
@@ -114,6 +114,7 @@ def autoload(
 
     Raises:
         ConfigError: options that are wrong.
+        UsageError: an interval that is none.
         Refused: starting would lose rows or double them.
         MedallionError: the query runs already, or the folder is not there.
     """
@@ -132,6 +133,17 @@ def autoload(
     else:
         loader = AutoLoader.to_function(config, table, each_batch)
     loading = Loading(loader.written_to if each_batch is None else None)
-    seconds = parse_time(interval).total_seconds() if interval else None
+    seconds = None if interval is None else _seconds(interval)
     loading._start(loader, session.beside(spark), seconds)
     return loading
+
+
+def _seconds(interval: str) -> float:
+    try:
+        return parse_time(interval).total_seconds()
+    except ValueError:
+        raise UsageError(
+            f"{_CALLER}: interval is {interval!r}, and no time such as 500ms, 10s or 5m",
+            untouched="nothing was started",
+            next_step="mend the call",
+        ) from None

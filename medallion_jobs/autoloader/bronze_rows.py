@@ -36,7 +36,7 @@ def of(
         *(_from_folder(field) for field in columns.from_folders),
         F.col(INPUT_FILE),
         *(about_batch.get(name, F.col(name)).alias(name) for name in added),
-        *([version_of(files).alias(FILE_VERSION)] if columns.source.keeps_versions else ()),
+        *([version_of(files).alias(FILE_VERSION)] if columns.tells_versions else ()),
     ]
 
 

@@ -55,12 +55,15 @@ class BronzeColumns:
 
     Attributes:
         generation: for the registry's records.
+        tells_versions: the table tells versions of files, by the policy of this run or of one
+            before.
     """
 
     spark: SparkSession
     source: Source
     registry: Registry
     generation: int = 1
+    tells_versions: bool = False
 
     @cached_property
     def reader(self) -> FormatReader:
@@ -113,7 +116,7 @@ class BronzeColumns:
                 StructField(INPUT_FILE, StringType(), nullable=False),
                 StructField(LOAD_TIME, TimestampType(), nullable=False),
                 *(StructField(name, _FILE_COLUMN_TYPES[name]) for name in self.source.add_columns),
-                *([StructField(FILE_VERSION, IntegerType())] * self.source.keeps_versions),
+                *([StructField(FILE_VERSION, IntegerType())] * self.tells_versions),
             ]
         )
 

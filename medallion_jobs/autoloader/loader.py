@@ -131,7 +131,9 @@ class AutoLoader:
         self._spark = spark
         self.ledger.ensure()
         registry = Registry(places.schemas(self.config, self.name))
-        self._columns = BronzeColumns(spark, self.source, registry, start.generation)
+        self._columns = BronzeColumns(
+            spark, self.source, registry, start.generation, self.sink.tells_versions
+        )
         self._columns.begin(self._sample() if self._columns.wants_sample else [])
         self.sink.prepare(spark, self._columns.of_table)
         if start.generation > 1:

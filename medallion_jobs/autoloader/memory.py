@@ -44,7 +44,8 @@ class Memory:
             memory._take(path, size, modified, version)
         for file, state, at in events:
             memory.learn(file, state)
-            last_told[file.path] = int(at.timestamp() * 1_000_000)
+            if file.version >= memory.newest_version(file.path):
+                last_told[file.path] = int(at.timestamp() * 1_000_000)
         for path, size, modified, version, found_at in _rows(columns):
             if found_at > last_told.get(path, 0):
                 memory.take([Found(modified, path, size, version)])

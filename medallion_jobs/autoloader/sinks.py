@@ -15,7 +15,9 @@ from medallion_jobs.autoloader.account import Counts
 from medallion_jobs.autoloader.evolution import alterations
 from medallion_jobs.autoloader.formats.records import INPUT_FILE, RESCUED
 from medallion_jobs.autoloader.found import FileKey
+from medallion_jobs.autoloader.unreadable import SPARK_FAILURES
 from medallion_jobs.config import TableRef
+from medallion_jobs.errors import DataError, MedallionError
 from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ class Sink(Protocol):
     """Takes the good rows of batches."""
 
     name: str
-    keeps_versions: bool
+
+    @property
+    def tells_versions(self) -> bool:
+        """Whether its rows say which content of their file they are from."""
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
         """Makes room for rows of this schema; called again when columns are added."""
@@ -60,6 +65,7 @@ class DeltaSink:
     Attributes:
         name: how messages call it.
         ref: its name in the catalog; None keeps it out of the catalog.
+        keeps_versions: whether the source's policy asks for versions of files.
         widens: whether types may become wider.
     """
 
@@ -70,6 +76,11 @@ class DeltaSink:
     keeps_versions: bool = False
     replaces: bool = False
     widens: bool = False
+
+    @property
+    def tells_versions(self) -> bool:
+        # A table that has told them under another policy goes on with it.
+        return self.keeps_versions or account.tells_versions(self.path)
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
         properties = {"delta.appendOnly": "false" if self.replaces else "true"}
@@ -110,7 +121,7 @@ class FunctionSink:
 
     name: str
     call: EachBatch
-    keeps_versions: bool = False
+    tells_versions: bool = False
     _counts: dict[int, Counts] = field(default_factory=dict)
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
@@ -119,8 +130,8 @@ class FunctionSink:
     def write(self, rows: DataFrame, txn: Txn, instead_of: str | None) -> bool:  # noqa: ARG002
         rows.persist()
         try:
-            self.call(rows, txn.batch)
-            version = F.col("_file_version") if self.keeps_versions else F.lit(1)
+            self._hand_over(rows, txn.batch)
+            version = F.col("_file_version") if self.tells_versions else F.lit(1)
             counted = rows.groupBy(INPUT_FILE, version).agg(F.count(F.lit(1)), F.count(RESCUED))
             self._counts = {
                 txn.batch: {(file, v): (n, rescued) for file, v, n, rescued in counted.collect()}
@@ -128,6 +139,20 @@ class FunctionSink:
         finally:
             rows.unpersist()
         return True
+
+    def _hand_over(self, rows: DataFrame, number: int) -> None:
+        try:
+            self.call(rows, number)
+        except (*SPARK_FAILURES, MedallionError, OSError):
+            raise
+        except BaseException as failure:
+            # Of what is no Exception, such as SystemExit, Spark would never hear, and wait.
+            raise DataError(
+                f"{self.name}, batch {number}: each_batch raised "
+                f"{type(failure).__name__}: {failure}",
+                untouched="the batch is not noted as done; the function gets it again",
+                next_step="mend the function, then call autoload again",
+            ) from failure
 
     def written(self, txn: Txn) -> Counts:
         return self._counts.get(txn.batch, {})

@@ -29,16 +29,18 @@ Row = tuple[object, ...]
 _OUTCOMES = "('COMMITTED', 'QUARANTINED', 'MISSING', 'SKIPPED')"
 
 # The newest event of a file is its state; before its first event it is DISCOVERED, and again
-# once it was found anew or is to be retried. A file whose rows are in bronze stays what it is.
+# once it was found anew or is to be retried. One that was there before the first run and is
+# not wanted was never put on the list: only its event tells of it. A file whose rows are in bronze stays what it is.
 _LEDGER = """
     WITH told AS (
         SELECT path, version, max_by(state, updated_at) AS state,
-               count(*) FILTER (WHERE state IN {outcomes}) AS attempts,
+               count(*) FILTER (WHERE state IN {outcomes} AND batch IS NOT NULL) AS attempts,
+               max_by(size, updated_at) AS size, max_by(modified, updated_at) AS modified,
                max_by(
                    {{'rows': rows, 'rescued': rescued, 'bad': bad, 'error': error,
                     'generation': generation, 'batch': batch}}, updated_at
                ) FILTER (WHERE state IN {outcomes}) AS outcome,
-               max(updated_at) AS updated_at
+               min(updated_at) AS first_told, max(updated_at) AS updated_at
         FROM {events} GROUP BY path, version
     ), found AS (
         SELECT path, version, max_by(size, discovered_at) AS size,
@@ -46,14 +48,17 @@ _LEDGER = """
                min(discovered_at) AS first_seen, max(discovered_at) AS last_seen
         FROM {discovered} GROUP BY path, version
     )
-    SELECT f.path, f.version, f.size, f.modified, f.first_seen, f.last_seen,
+    SELECT coalesce(f.path, t.path) AS path, coalesce(f.version, t.version) AS version,
+           coalesce(f.size, t.size) AS size, coalesce(f.modified, t.modified) AS modified,
+           coalesce(f.first_seen, t.first_told) AS first_seen,
+           coalesce(f.last_seen, t.first_told) AS last_seen,
            CASE WHEN t.state IS NULL OR (
                t.state IN ('QUARANTINED', 'MISSING', 'SKIPPED') AND f.last_seen > t.updated_at
            ) THEN 'DISCOVERED' ELSE t.state END AS state,
            t.outcome.rows AS rows, t.outcome.rescued AS rescued, t.outcome.bad AS bad,
            t.outcome.error AS error, coalesce(t.attempts, 0) AS attempts,
            t.outcome.generation AS generation, t.outcome.batch AS batch, t.updated_at
-    FROM found AS f LEFT JOIN told AS t ON t.path = f.path AND t.version = f.version
+    FROM found AS f FULL JOIN told AS t ON t.path = f.path AND t.version = f.version
 """
 
 

@@ -39,6 +39,11 @@ class Snapshot:
         """The table's properties, `delta.*` and others."""
         return self._table.metadata().configuration
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the table's columns, in its order."""
+        return [field.name for field in self._table.schema().fields]
+
     @cached_property
     def file_rows(self) -> list[int | None]:
         """Rows of each data file, in the order in which Spark's Delta source reads a snapshot.

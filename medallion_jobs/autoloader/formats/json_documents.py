@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StructType
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # The document between a bracket and an end mark, as an array of texts: once as it stands,
 # and once with marks where it needs them.
 _WHOLE, _WHOLE_MARKED = "__whole", "__whole_marked"
-_END = '{"__end_of_document":""}'
+_END = f'{{"end {uuid4().hex}":""}}'  # of each process its own: no document can hold it
 _DOCUMENT_AND_END = 2
 # Of a record: its JSON (null where the document is bad), and whether it is the document.
 _JSON, _IS_DOCUMENT = "__json", "__is_document"

@@ -9,6 +9,8 @@ A line that is not one object is bad and goes to quarantine; a value that does n
 column, or whose key no column bears, is rescued: kept as a text in `_rescued_data`, and the
 row is good.
 
+Lines that are all written alike need none of this: they go by a fast lane (json_lane.py).
+
 Of a line with numbers that a double would round, or with texts that look like objects or
 arrays, those are marked (json_marks.py) and the line is parsed once more.
 """
@@ -16,12 +18,21 @@ arrays, those are marked (json_marks.py) and the line is parsed once more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.formats import json_marks, json_schema, text_input, values
+from medallion_jobs.autoloader.formats import (
+    json_lane,
+    json_marks,
+    json_schema,
+    text_input,
+    values,
+)
+from medallion_jobs.autoloader.formats.json_lane import REGULAR, Lane
 from medallion_jobs.autoloader.formats.records import INPUT_FILE, RESCUED, RESCUED_FILE, Records
 
 if TYPE_CHECKING:
@@ -29,10 +40,12 @@ if TYPE_CHECKING:
 
     from medallion_jobs.autoloader.found import Found
 
-VALUE = "value"
-# The first parse's array, and the second parse's object, null where there is none.
-OBJECTS, MARKED = "__objects", "__marked"
-_END = "__end_of_line"
+VALUE = text_input.VALUE
+# The first parse's array, and the second parse's object, null where there is none. A name with
+# a space is none that a key can give to a column: Spark would take that column for these.
+OBJECTS, MARKED = "all objects", "marked object"
+# Of each process its own: no line can hold it, and so none can end before it does.
+_END = f"end {uuid4().hex}"
 _OBJECT_AND_END = 2
 _STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 REPEATED = "a key is repeated in the JSON object"
@@ -67,7 +80,14 @@ class JsonLines:
         options: Mapping[str, str],
     ) -> Records:
         lines = text_input.lines(spark, files, options)
-        return records_of(_parsed(lines, columns), columns, options, _reason())
+        lane = json_lane.learnt(spark, files, columns, options)
+        if lane:
+            lines = lane.add_to(lines, columns, options)
+        else:
+            lines = lines.withColumn(REGULAR, F.lit(False))
+        parsed = _parsed(lines, columns)
+        records = records_of(parsed, columns, options, _reason())
+        return _with_lane(records, columns, lane) if lane else records
 
     def infer(
         self,
@@ -109,6 +129,28 @@ def records_of(
     )
 
 
+def _with_lane(records: Records, columns: StructType, lane: Lane) -> Records:
+    """The records where those of regular lines are taken from the lane."""
+    regular = F.col(REGULAR)
+
+    def either(number: int, column: str, parsed: Column) -> Column:
+        fast = F.col(json_lane.value_name(number)) if column in lane.places else F.lit(None)
+        return F.when(regular, fast).otherwise(parsed).alias(column)
+
+    *parsed, rescued = records.columns
+    taken = [
+        either(number, field.name, column)
+        for number, (field, column) in enumerate(zip(columns, parsed, strict=True))
+    ]
+    assert not isinstance(records.has_new, bool)  # noqa: S101 (of JSON, no header tells)
+    return replace(
+        records,
+        good=regular | records.good,
+        columns=[*taken, F.when(~regular, rescued).alias(RESCUED)],
+        has_new=F.when(~regular, records.has_new).otherwise(F.lit(False)),
+    )
+
+
 def first() -> Column:
     """The object of a good record, as the first parse has it."""
     return F.get(OBJECTS, F.lit(0))
@@ -120,10 +162,11 @@ def _parsed(lines: DataFrame, columns: StructType) -> DataFrame:
     blank = F.trim(line, F.lit(" \t\r\ufeff")) == ""
     nested = any(values.is_nested(field.dataType) for field in columns)
     marked = F.get(parsed_objects(json_marks.marked(line)), F.lit(0))
+    needed = ~F.col(REGULAR) & json_marks.are_needed(line, texts=nested)
     return (
-        lines.where(~blank)
-        .withColumn(OBJECTS, parsed_objects(line))
-        .withColumn(MARKED, F.when(json_marks.are_needed(line, texts=nested), marked))
+        lines.where(F.col(REGULAR) | ~blank)
+        .withColumn(OBJECTS, F.when(~F.col(REGULAR), parsed_objects(line)))
+        .withColumn(MARKED, F.when(needed, marked))
     )
 
 
@@ -152,11 +195,11 @@ def _reason() -> Column:
 
 def no_text() -> Column:
     """Why a bad record is no text of the encoding; to be followed by `when` or `otherwise`."""
-    reasons = F.when(F.contains(VALUE, F.lit("\0")), "null bytes: binary, or another encoding")
+    reasons = F.when(F.lit(False), "")
     for name, magic in _COMPRESSED.items():
         start = F.substring(F.col(VALUE).cast("binary"), 1, len(magic))
         reasons = reasons.when(start == F.lit(bytearray(magic)), f"compressed data ({name})")
-    return reasons
+    return reasons.when(F.contains(VALUE, F.lit("\0")), "null bytes: binary, or another encoding")
 
 
 def _is_whole() -> Column:
@@ -206,4 +249,4 @@ def _with_file(rescued: Column) -> Column:
 
 
 def _nested(number: int) -> str:
-    return f"__nested_{number}"
+    return f"nested {number}"

@@ -36,6 +36,8 @@ class ParquetFiles:
         def read(schema: StructType, some: Sequence[Found]) -> DataFrame:
             return (
                 heads.reader(spark)
+                # Where pages have checksums: a page that is broken may well be decoded.
+                .option("parquet.page.verify-checksum.enabled", "true")
                 .schema(schema)
                 .format("parquet")
                 .load([to_path(f.path) for f in some])

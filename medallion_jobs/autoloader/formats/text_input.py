@@ -38,7 +38,8 @@ _WINDOWS = _LATIN.encode("latin-1").decode("cp1252")
 # Of these, Spark reads Hadoop's own framing alone, and takes what the tools of these names
 # write for a file without lines.
 _OTHER_FRAMING = (".snappy", ".lz4")
-_VALUE, _CORRUPT = "value", "__corrupt"
+VALUE = "value"  # the column of lines and documents
+_CORRUPT = "__corrupt"
 _MARK = "\ufeff"  # the byte-order mark, once it is read
 
 
@@ -58,7 +59,7 @@ def lines(
     """
     charset = _charset(options or {})
     if charset == "UTF-8":
-        return _with_file(_reader(spark).text(_paths(files)), F.col(_VALUE))
+        return _with_file(_reader(spark).text(_paths(files)), F.col(VALUE))
     return _decoded(spark, files, charset, {})
 
 
@@ -69,7 +70,7 @@ def documents(
     charset = _charset(options or {})
     if charset == "UTF-8":
         frame = _reader(spark).text(_paths(files), wholetext=True)
-        return _with_file(frame, F.regexp_replace(_VALUE, f"^{_MARK}", ""))
+        return _with_file(frame, F.regexp_replace(VALUE, f"^{_MARK}", ""))
     # Spark reads by lines there; no file has a line's end like this.
     return _decoded(spark, files, charset, {"lineSep": "\ufdd8"})
 
@@ -110,16 +111,16 @@ def _decoded(
             ignoreTrailingWhiteSpace="false",
             **options,
         )
-        .schema(f"{_VALUE} string, {_CORRUPT} string")
+        .schema(f"{VALUE} string, {_CORRUPT} string")
         .csv(_paths(files))
     )
-    value = F.coalesce(_CORRUPT, _VALUE)
+    value = F.coalesce(_CORRUPT, VALUE)
     return _with_file(frame, F.translate(value, _LATIN, _WINDOWS) if is_windows else value)
 
 
 def _with_file(frame: DataFrame, value: Column) -> DataFrame:
     about = [F.col(source).alias(name) for name, source in FILE_COLUMNS.items()]
-    return frame.select(value.alias(_VALUE), *about)
+    return frame.select(value.alias(VALUE), *about)
 
 
 def _reader(spark: SparkSession) -> DataFrameReader:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 # Options of the readers that say how moments are written, in Spark's datetime patterns.
 TIMESTAMP_FORMAT, DATE_FORMAT = "timestampFormat", "dateFormat"
-_DECIMAL_DIGITS = 38  # the most that Spark's decimals have
 _A_DAY = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|\s*$)"
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 # What Delta and Parquet cannot name without column mapping.
@@ -243,11 +242,10 @@ def _scalar(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
         # A cast takes "y", "1" and their like too.
         return F.when(F.lower(F.trim(text)).isin("true", "false"), value)
     if isinstance(kind, DecimalType):
-        # A cast rounds: 1.005 would be 1.01. The same text with all the digits that there
-        # is room for behind the point must give the same number.
-        whole_digits = kind.precision - kind.scale
-        exact = text.try_cast(DecimalType(_DECIMAL_DIGITS, _DECIMAL_DIGITS - whole_digits))
-        return F.when(exact == value, value)
+        # A cast rounds: 1.005 would be 1.01. Digits count up to the last that is not zero.
+        digits = F.length(F.regexp_extract(text, r"\.([^eE]*[^0eE\s])", 1))
+        exponent = F.regexp_extract(text, "[eE](.*)", 1).try_cast("int")
+        return F.when(digits - F.coalesce(exponent, F.lit(0)) <= kind.scale, value)
     if isinstance(kind, DoubleType | FloatType):
         # "NaN" and "Infinity" are texts; one of them makes every sum over it worthless.
         return F.when(~value.isin(*_NO_NUMBERS), value)
