@@ -8,6 +8,7 @@ from typing import TypeVar
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
+from medallion_jobs.autoloader.formats.heads import is_of_the_machine
 from medallion_jobs.autoloader.formats.records import UnreadableError
 from medallion_jobs.autoloader.found import Found
 from medallion_jobs.failures import root_cause
@@ -15,17 +16,8 @@ from medallion_jobs.failures import root_cause
 # PySpark translates the failures that it knows and lets the others through as they are.
 SPARK_FAILURES = (PySparkException, Py4JJavaError)
 
-# Spark says so of any trouble under a read; these causes are the machine's, not the file's,
-# and a file that is put aside for one of them would be lost for no fault of its own.
+# Spark says so of any trouble under a read, the machine's too.
 _OF_A_FILE = ("FAILED_READ_FILE", "PATH_NOT_FOUND", "CANNOT_READ_FILE_FOOTER")
-_OF_THE_MACHINE = (
-    "Interrupt",
-    "Too many open files",
-    "Input/output error",
-    "Stale file handle",
-    "OutOfMemory",
-    "No space left",
-)
 
 Read = Callable[[Sequence[Found]], None]
 Result = TypeVar("Result")
@@ -70,6 +62,4 @@ def passing_over(
 
 def _is_of_the_file(failure: Exception) -> bool:
     text = str(failure)
-    return any(sign in text for sign in _OF_A_FILE) and not any(
-        sign in text for sign in _OF_THE_MACHINE
-    )
+    return any(sign in text for sign in _OF_A_FILE) and not is_of_the_machine(failure)

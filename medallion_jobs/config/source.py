@@ -140,7 +140,7 @@ class Source(Frozen):
         default_factory=CleanSource, description="What becomes of files that are in bronze."
     )
     max_files_per_trigger: Count = Field(
-        default=1000, description="Most files that one batch takes."
+        default=10_000, description="Most files that one batch takes."
     )
     max_bytes_per_trigger: Size = Field(
         default=parse_size("1g"),

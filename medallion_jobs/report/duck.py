@@ -29,8 +29,8 @@ Row = tuple[object, ...]
 _OUTCOMES = "('COMMITTED', 'QUARANTINED', 'MISSING', 'SKIPPED')"
 
 # The newest event of a file is its state; before its first event it is DISCOVERED, and again
-# once it was found anew or is to be retried. One that was there before the first run and is
-# not wanted was never put on the list: only its event tells of it. A file whose rows are in bronze stays what it is.
+# once it was found anew or is to be retried. A file whose rows are in bronze stays what it is.
+# One that was there before the first run and is not wanted has an event and nothing else.
 _LEDGER = """
     WITH told AS (
         SELECT path, version, max_by(state, updated_at) AS state,

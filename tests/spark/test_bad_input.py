@@ -19,8 +19,7 @@ arrays where objects were       "swapped"
 null bytes                      "null bytes" in json and csv
 latin-1                         "latin-1" in csv; test_bad_files: bytes_that_are_no_utf_8
 UTF-16                          "utf-16" in json and csv
-truncated gzip                  test_bad_files: a_file_that_cannot_be_read_is_put_aside;
-                                test_bad_input_schemas: in the sample of an inference
+truncated gzip                  test_bad_files: a_file_that_cannot_be_read_is_put_aside
 gzip as .json, json as .gz      "gzip"; test_bad_input_schemas: "no gzip"; both in csv, too
 csv                             "quoted", "short and long", "no header", "30,000 fields", "unclosed"
 parquet, avro                   test_bad_input_schemas

@@ -5,7 +5,6 @@ See test_bad_input for where each kind of bad input is tested.
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import random
@@ -15,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.fates import Fate, aside, assert_account, assert_fate, empty_lake, land, run_twice
+from support.fates import (
+    Fate,
+    aside,
+    assert_account,
+    assert_fate,
+    bad_records,
+    empty_lake,
+    land,
+    run_twice,
+)
 from support.lake import Lake, local
 
 from medallion_jobs.autoloader.formats.avro_files import AVRO
@@ -23,27 +31,26 @@ from medallion_jobs.autoloader.formats.avro_files import AVRO
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Keys that become columns; of those that differ in letter case alone, the one that comes first.
-COLUMNS = ("a.b", "a`b", "`", "q'\"", "\U0001f600", "é", "e\u0301", "Key", "*", "%41",
-           "select", ".", "..", "\\", "null", "1", "-", "#", "/", "${x}", "_c0", "\u2028",
+# Keys that become columns; of those that differ in letter case alone, the one that sorts first.
+COLUMNS = ("a.b", "a`b", "`", "q'\"", "\U0001f600", "é", "e\u0301", "KEY", "*", "%41",
+           "select", ".", "..", "\\", "null", "1", "-", "#", "/", "$x", "_c0", "\u2028",
            "k" * 300, "value", "entry", "_metadata", "__good", "__objects", "__marked", "__0",
            "__nested_0", "__end_of_line")  # fmt: skip
-RESCUED = ("", "a b", "x=", "a\nb", "a\tb", "a;b", "a,b", "{}", "count(1)", "key", "KEY", "ID",
-           "_rescued_data", "_input_file", "_load_time", "_Load_Time")  # fmt: skip
+RESCUED = ("", "a b", "x=", "a\nb", "a\tb", "a;b", "a,b", "{}", "count(1)", "key", "Key", "${x}",
+           "ID", "_rescued_data", "_input_file", "_load_time", "_Load_Time")  # fmt: skip
 KEYS = (*COLUMNS, *RESCUED)
-CUT = gzip.compress("\n".join(f'{{"id": {n * 7919}}}' for n in range(5000)).encode())
+INNER = ("a.b", "a`b", "\U0001f600", "KEY", "key", "", "a b", "__marked", "_input_file")
 
 
 @pytest.fixture(scope="module")
 def inferred(spark: object, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Inferred from the three files that come first, two of which cannot be read."""
-    lake = empty_lake(tmp_path_factory, "schema=null", "inference_files=3")
-    lake.drop_bytes("cut.json.gz", CUT[: len(CUT) // 2], at=0)
+    """Inferred from the two files that come first, of which one cannot be read."""
+    lake = empty_lake(tmp_path_factory, "schema=null", "inference_files=2")
     lake.drop_bytes("no gzip.json.gz", b'{"id": 1}\n', at=1)
     lake.drop("sample.json", '{"id": 1, "inner": {"a": 1}}', "not JSON", at=2)
     lake.drop("keys.json", *(json.dumps({"id": 2, key: "x"}) for key in KEYS), at=3)
     lake.drop("all.json", json.dumps({key: f"of {key}" for key in KEYS}), at=4)
-    lake.drop("inside.json", json.dumps({"inner": dict.fromkeys(KEYS, "x")}), at=5)
+    lake.drop("inside.json", json.dumps({"inner": dict.fromkeys(INNER, "x")}), at=5)
     return run_twice(lake, "later.json", b'{"id": 3, "new \xf0\x9f\x98\x80": 1, "n\xc3\xab": 2}\n')
 
 
@@ -54,24 +61,23 @@ def test_no_key_stops_the_query_and_each_is_a_column_or_rescued(inferred: Lake) 
     assert rows["sample.json"] == [{"id": "1", "inner": {"a": "1"}}]
     assert rows["keys.json"] == [{"id": "2", key: "x"} for key in KEYS]
     assert rows["all.json"] == [{key: f"of {key}" for key in KEYS}]
-    assert rows["inside.json"] == [{"inner": dict.fromkeys(KEYS, "x")}]
+    assert rows["inside.json"] == [{"inner": dict.fromkeys(INNER, "x")}]
     assert rows["later.json"] == [{"id": "3", "new \U0001f600": "1", "në": "2"}]
 
 
 def test_the_keys_that_a_table_can_name_are_columns(inferred: Lake) -> None:
     there = inferred.rows("bronze.sales")[0]
-    assert set(COLUMNS) <= set(there)
     added = ("_rescued_data", "_input_file", "_load_time")
     assert set(there) == {"id", "inner", "në", *COLUMNS, *added}
-    assert set(COLUMNS) <= set(there["inner"] or inferred.rows("bronze.sales")[1]["inner"])
+    (inner,) = [set(r["inner"]) for r in inferred.rows("bronze.sales") if r["id"] == "1"]
+    assert inner == {"a", *INNER} - {"key", "", "a b"}
 
 
 def test_what_cannot_be_read_of_a_sample_does_no_harm(inferred: Lake) -> None:
     names = ["sample.json", "keys.json", "all.json", "inside.json", "later.json"]
-    assert_account(inferred, ["cut.json.gz", "no gzip.json.gz", *names])
-    assert_fate(inferred, "cut.json.gz", aside(b"", "Unexpected end of input stream"))
+    assert_account(inferred, ["no gzip.json.gz", *names])
     assert_fate(inferred, "no gzip.json.gz", aside(b"", "not a gzip file"))
-    (bad,) = inferred.rows("quarantine/bronze/sales")
+    (bad,) = bad_records(inferred)
     assert (bad["reason"], bad["line"]) == ("not valid JSON", "not JSON")
 
 
@@ -103,11 +109,11 @@ def broken(content: bytes, start: int) -> bytes:
     return content[:start] + bytes(255 - byte for byte in content[start:end]) + content[end:]
 
 
-def with_a_broken_page(compression: str) -> bytes:
+def with_a_broken_page() -> bytes:
     """A file of four groups of rows; the footer is whole, a page of the third group is not."""
     ids = random.Random(1).sample(range(10**12), 8000)
     options = {"row_group_size": 2000, "data_page_size": 4096, "use_dictionary": False}
-    whole = parquet({"id": ids}, compression=compression, write_page_checksum=True, **options)
+    whole = parquet({"id": ids}, compression="none", write_page_checksum=True, **options)
     column = pq.read_metadata(io.BytesIO(whole)).row_group(2).column(0)
     return broken(whole, column.data_page_offset + column.total_compressed_size // 2)
 
@@ -127,8 +133,7 @@ PARQUET = {
     "json.parquet": aside(b'{"id": 1}\n', "arquet"),
     "only marks.parquet": aside(b"PAR1" + bytes(100) + b"PAR1", "arquet"),
     "case.parquet": aside(parquet({"id": [1], "ID": [2]}), "differ by case alone: ID, id"),
-    "broken page.parquet": aside(with_a_broken_page("none"), "CRC checksum"),
-    "broken packed page.parquet": aside(with_a_broken_page("snappy"), "CRC checksum"),
+    "broken page.parquet": aside(with_a_broken_page(), "CRC checksum"),
 }
 
 
@@ -166,11 +171,9 @@ def test_avro_files_that_are_cut_or_broken(
     lake.drop_bytes("good.avro", content)
     lake.run("bronze")
     lake.run("bronze")
-    for name, fate in fates.items():
-        if name != "zero.avro":
-            assert lake.files()[str(lake.folder / name)]["state"] == fate.state
     told = {Path(path).name: one for path, one in lake.files().items()}
-    assert {name: told[name]["state"] for name in fates} == {n: f.state for n, f in fates.items()}
-    assert all(fate.error in told[name]["error"] for name, fate in fates.items())
+    for name, fate in fates.items():
+        assert told[name]["state"] == fate.state, name
+        assert fate.error in told[name]["error"]
     assert (told["good.avro"]["state"], told["good.avro"]["rows"]) == ("COMMITTED", 20_000)
     assert {row["id"] for row in lake.rows("bronze.sales")} == set(range(20_000))

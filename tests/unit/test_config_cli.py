@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from medallion_jobs.cli.config import _print_table, app
 from medallion_jobs.config import ConfigError, Pipeline, json_schema, load
+from medallion_jobs.config import reader_options
 from medallion_jobs.config.reference import markdown_table
 from medallion_jobs.config.schema import JsonSchema, schema_at
 
@@ -86,6 +87,13 @@ def test_the_docs_table_is_in_step_with_the_model() -> None:
     """Mend with the output of: medallion config schema --markdown"""
     assert run("schema", "--markdown") == markdown_table()
     assert DOCS.read_text().endswith(markdown_table())
+
+
+def test_the_docs_tell_the_readers_options() -> None:
+    """Mend with the output of `medallion_jobs.config.reader_options.markdown_table()`."""
+    page = (REPOSITORY / "docs" / "autoloader.md").read_text()
+    told = page.partition("<!-- options -->\n")[2].partition("<!-- /options -->")[0]
+    assert told == reader_options.markdown_table()
 
 
 def test_the_docs_print_mistakes_as_they_are_printed(

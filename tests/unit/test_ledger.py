@@ -126,6 +126,15 @@ def test_what_waits_is_what_has_no_event(ledger: Ledger, anew: bool) -> None:
     assert sorted((Ledger(ledger.folder) if anew else ledger).waiting()) == [B, C]
 
 
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_newer_version_waits_whatever_is_told_of_the_older(ledger: Ledger, anew: bool) -> None:
+    second = replace(newer(A), version=2)
+    ledger.admit([A])
+    ledger.admit([second])
+    ledger.record([Outcome(A, State.SKIPPED)], batch(0), 1)
+    assert list((Ledger(ledger.folder) if anew else ledger).waiting()) == [second]
+
+
 def test_what_waits_to_be_read_again_is_not_settled(ledger: Ledger) -> None:
     later = datetime.now(timezone.utc) + timedelta(days=1)
     ledger.admit([A, B])

@@ -25,6 +25,11 @@ _OF_THE_MACHINE = {
 Told = TypeVar("Told")
 
 
+def is_of_the_machine(failure: Exception) -> bool:
+    """Whether a failure to read is the machine's fault, by what it says."""
+    return any(sign in str(failure) for sign in _OF_THE_MACHINE.values())
+
+
 class BrokenHeadError(Exception):
     """A head that is not of the format; the text says why."""
 
@@ -62,7 +67,7 @@ def as_broken(failure: Exception) -> BrokenHeadError:
     Raises:
         Exception: the failure as it is where it is the machine's, not the file's.
     """
-    if any(sign in str(failure) for sign in _OF_THE_MACHINE.values()):
+    if is_of_the_machine(failure):
         raise failure
     return BrokenHeadError(root_cause(failure))
 

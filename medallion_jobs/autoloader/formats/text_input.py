@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
+from medallion_jobs.autoloader.formats.heads import reader
 from medallion_jobs.autoloader.formats.records import FILE_COLUMNS, UnreadableError
 from medallion_jobs.autoloader.found import Found, to_path
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 ENCODING = "encoding"
 # By the names that users write, in lower case, those that Spark's readers take.
@@ -59,7 +60,7 @@ def lines(
     """
     charset = _charset(options or {})
     if charset == "UTF-8":
-        return _with_file(_reader(spark).text(_paths(files)), F.col(VALUE))
+        return _with_file(reader(spark).text(_paths(files)), F.col(VALUE))
     return _decoded(spark, files, charset, {})
 
 
@@ -69,7 +70,7 @@ def documents(
     """As `lines`, but each file is one text; a task holds it in memory, some times over."""
     charset = _charset(options or {})
     if charset == "UTF-8":
-        frame = _reader(spark).text(_paths(files), wholetext=True)
+        frame = reader(spark).text(_paths(files), wholetext=True)
         return _with_file(frame, F.regexp_replace(VALUE, f"^{_MARK}", ""))
     # Spark reads by lines there; no file has a line's end like this.
     return _decoded(spark, files, charset, {"lineSep": "\ufdd8"})
@@ -94,7 +95,7 @@ def _decoded(
     """
     is_windows = charset == "windows-1252"
     frame = (
-        _reader(spark)
+        reader(spark)
         .options(
             encoding="ISO-8859-1" if is_windows else charset,
             multiLine="true",  # otherwise lines are split before they are decoded
@@ -121,16 +122,6 @@ def _decoded(
 def _with_file(frame: DataFrame, value: Column) -> DataFrame:
     about = [F.col(source).alias(name) for name, source in FILE_COLUMNS.items()]
     return frame.select(value.alias(VALUE), *about)
-
-
-def _reader(spark: SparkSession) -> DataFrameReader:
-    """A reader that takes paths to the letter.
-
-    Spark takes `?`, `*`, `[` or `{` in a file's name for a pattern, and for each such name
-    reads every other file of the batch once more (SPARK-58518). Without `__globPaths__` it
-    resolves no pattern; with `recursiveFileLookup` it takes each file of its listing once.
-    """
-    return spark.read.options(__globPaths__="false", recursiveFileLookup="true")
 
 
 def _paths(files: Sequence[Found]) -> list[str]:
