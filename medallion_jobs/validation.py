@@ -16,8 +16,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import StructType
 
 from medallion_jobs import aggregate, places, tables
-from medallion_jobs.autoloader.columns import BronzeColumns
-from medallion_jobs.autoloader.registry import Registry
+from medallion_jobs.autoloader.schemas.columns import BronzeColumns
+from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.config import ConfigError, Loaded, Lookup, Origin, Problem, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.tables import schema as schemas

@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import places
-from medallion_jobs.autoloader.account import NOTHING_OLDER, Older
 from medallion_jobs.autoloader.admission import chunks
-from medallion_jobs.autoloader.bad_records import BadRecords
-from medallion_jobs.autoloader.cleanup import Cleaner
-from medallion_jobs.autoloader.cleanup import check as check_cleaning
-from medallion_jobs.autoloader.columns import BronzeColumns
-from medallion_jobs.autoloader.discovery import Discovery, Scan
+from medallion_jobs.autoloader.books.ledger import Chunk, Ledger
+from medallion_jobs.autoloader.books.tables import Outcome, State
+from medallion_jobs.autoloader.cleaning.cleanup import Cleaner
+from medallion_jobs.autoloader.cleaning.cleanup import check as check_cleaning
+from medallion_jobs.autoloader.cleaning.readers import Reader, register
+from medallion_jobs.autoloader.finding.discovery import Discovery, Scan
+from medallion_jobs.autoloader.finding.stores import store_for
 from medallion_jobs.autoloader.found import Found, is_local, to_path
-from medallion_jobs.autoloader.ledger import Chunk, Ledger
-from medallion_jobs.autoloader.ledger_tables import Outcome, State
-from medallion_jobs.autoloader.load import BatchLoad
-from medallion_jobs.autoloader.readers import Reader, register
-from medallion_jobs.autoloader.registry import Registry
-from medallion_jobs.autoloader.sight import Sight
-from medallion_jobs.autoloader.sinks import DeltaSink, EachBatch, FunctionSink, Sink
-from medallion_jobs.autoloader.stores import store_for
+from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Older
+from medallion_jobs.autoloader.loading.bad_records import BadRecords
+from medallion_jobs.autoloader.loading.load import BatchLoad
+from medallion_jobs.autoloader.loading.sight import Sight
+from medallion_jobs.autoloader.loading.sinks import DeltaSink, EachBatch, FunctionSink, Sink
+from medallion_jobs.autoloader.schemas.columns import BronzeColumns
+from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Pipeline, Source, TableRef
 from medallion_jobs.errors import DataError

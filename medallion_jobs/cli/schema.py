@@ -19,7 +19,7 @@ from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
-    from medallion_jobs.autoloader.registry import Version
+    from medallion_jobs.autoloader.schemas.registry import Version
     from medallion_jobs.config import Pipeline
 
 app = typer.Typer(no_args_is_help=True, help="The schemas of bronze tables: every version.")
@@ -57,7 +57,7 @@ def show(
     ] = SchemaFormat.DDL,
 ) -> None:
     """Print the columns that a table's files are read with."""
-    from medallion_jobs.autoloader import registry  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas import registry  # noqa: PLC0415
 
     name, versions = _versions(config, env, overrides, table)
     shown = _version(name, versions, len(versions) if version is None else version)
@@ -82,7 +82,7 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Print what changed between two versions; unless told, between the last two."""
-    from medallion_jobs.autoloader import registry  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas import registry  # noqa: PLC0415
 
     if table is not None and table.isdecimal():  # no name of a table begins with a digit
         if new is not None:
@@ -135,7 +135,7 @@ def _versions(
 ) -> tuple[str, list[Version]]:
     """The name of a table, `bronze.sales`, and all its versions, one at least."""
     from medallion_jobs import places  # noqa: PLC0415
-    from medallion_jobs.autoloader.registry import Registry  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas.registry import Registry  # noqa: PLC0415
     from medallion_jobs.config import load  # noqa: PLC0415
 
     pipeline = load(config, env, overrides or ()).pipeline

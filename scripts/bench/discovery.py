@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 
 import medallion_jobs
 from medallion_jobs import session
-from medallion_jobs.autoloader.discovery import Discovery, Scan
-from medallion_jobs.autoloader.ledger import Ledger
+from medallion_jobs.autoloader.books.ledger import Ledger
+from medallion_jobs.autoloader.finding.discovery import Discovery, Scan
 from medallion_jobs.config import load
 from medallion_jobs.config.source import Source
 

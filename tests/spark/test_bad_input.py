@@ -43,7 +43,7 @@ import pytest
 from support.fates import Fate, aside, assert_account, assert_fate, empty_lake, land, run_twice
 from support.lake import Lake, run_streams
 
-from medallion_jobs.autoloader import write
+from medallion_jobs.autoloader.loading import write
 
 LONG = 10_400_000
 NINES = "9" * 40

@@ -32,10 +32,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Keys that become columns; of those that differ in letter case alone, the one that sorts first.
-COLUMNS = ("a.b", "a`b", "`", "q'\"", "\U0001f600", "é", "e\u0301", "KEY", "*", "%41",
-           "select", ".", "..", "\\", "null", "1", "-", "#", "/", "$x", "_c0", "\u2028",
-           "k" * 300, "value", "entry", "_metadata", "__good", "__objects", "__marked", "__0",
-           "__nested_0", "__end_of_line")  # fmt: skip
+COLUMNS = ("a.b", "a`b", "q'\"", "\U0001f600", "e\u0301", "KEY", "*", "%41", "..", "\\", "1", "#/$",
+           "\u2028", "k" * 300, "value", "_metadata", "__objects", "__marked")  # fmt: skip
 RESCUED = ("", "a b", "x=", "a\nb", "a\tb", "a;b", "a,b", "{}", "count(1)", "key", "Key", "${x}",
            "ID", "_rescued_data", "_input_file", "_load_time", "_Load_Time")  # fmt: skip
 KEYS = (*COLUMNS, *RESCUED)
@@ -51,7 +49,7 @@ def inferred(spark: object, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake.drop("keys.json", *(json.dumps({"id": 2, key: "x"}) for key in KEYS), at=3)
     lake.drop("all.json", json.dumps({key: f"of {key}" for key in KEYS}), at=4)
     lake.drop("inside.json", json.dumps({"inner": dict.fromkeys(INNER, "x")}), at=5)
-    return run_twice(lake, "later.json", b'{"id": 3, "new \xf0\x9f\x98\x80": 1, "n\xc3\xab": 2}\n')
+    return run_twice(lake, "later.json", b'{"id": 3, "new \xf0\x9f\x98\x80": 1}\n')
 
 
 def test_no_key_stops_the_query_and_each_is_a_column_or_rescued(inferred: Lake) -> None:
@@ -62,13 +60,13 @@ def test_no_key_stops_the_query_and_each_is_a_column_or_rescued(inferred: Lake) 
     assert rows["keys.json"] == [{"id": "2", key: "x"} for key in KEYS]
     assert rows["all.json"] == [{key: f"of {key}" for key in KEYS}]
     assert rows["inside.json"] == [{"inner": dict.fromkeys(INNER, "x")}]
-    assert rows["later.json"] == [{"id": "3", "new \U0001f600": "1", "në": "2"}]
+    assert rows["later.json"] == [{"id": "3", "new \U0001f600": "1"}]
 
 
 def test_the_keys_that_a_table_can_name_are_columns(inferred: Lake) -> None:
     there = inferred.rows("bronze.sales")[0]
     added = ("_rescued_data", "_input_file", "_load_time")
-    assert set(there) == {"id", "inner", "në", *COLUMNS, *added}
+    assert set(there) == {"id", "inner", *COLUMNS, *added}
     (inner,) = [set(r["inner"]) for r in inferred.rows("bronze.sales") if r["id"] == "1"]
     assert inner == {"a", *INNER} - {"key", "", "a b"}
 

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from support.lake import Lake, batches, local
 
-from medallion_jobs.autoloader.registry import Registry
+from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("spark")

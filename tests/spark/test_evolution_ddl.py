@@ -40,7 +40,7 @@ def columns(ddl: str) -> StructType:
 
 def test_delta_takes_every_alteration(spark: SparkSession, tmp_path: Path) -> None:
     from medallion_jobs import tables  # noqa: PLC0415
-    from medallion_jobs.autoloader.evolution import alterations, merge, widened  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas.evolution import alterations, merge, widened  # noqa: PLC0415
 
     path = tmp_path / "grown"
     properties = {"delta.enableTypeWidening": "true"}
@@ -57,7 +57,7 @@ def test_delta_takes_every_alteration(spark: SparkSession, tmp_path: Path) -> No
 
 
 def test_the_types_of_hints(spark: SparkSession) -> None:
-    from medallion_jobs.autoloader.hints import split, types  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas.hints import split, types  # noqa: PLC0415
     from medallion_jobs.errors import UsageError  # noqa: PLC0415
 
     hinted = types(

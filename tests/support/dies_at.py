@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medallion_jobs.autoloader.ledger import Ledger
+from medallion_jobs.autoloader.books.ledger import Ledger
 from medallion_jobs.autoloader.loader import AutoLoader
-from medallion_jobs.autoloader.sinks import DeltaSink
+from medallion_jobs.autoloader.loading.sinks import DeltaSink
 from medallion_jobs.cli import main
 
 POINTS = (

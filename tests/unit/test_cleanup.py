@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from medallion_jobs.autoloader import cleanup, readers
-from medallion_jobs.autoloader.cleanup import Cleaned, Cleaner, check
+from medallion_jobs.autoloader.books.ledger import Ledger
+from medallion_jobs.autoloader.books.tables import Outcome, State
+from medallion_jobs.autoloader.cleaning import cleanup, readers
+from medallion_jobs.autoloader.cleaning.cleanup import Cleaned, Cleaner, check
 from medallion_jobs.autoloader.found import Found, to_path, to_uri
-from medallion_jobs.autoloader.ledger import Ledger
-from medallion_jobs.autoloader.ledger_tables import Outcome, State
 from medallion_jobs.config import Pipeline
 from medallion_jobs.errors import UsageError
 from medallion_jobs.tables import Txn

@@ -10,7 +10,7 @@ import pytest
 from lakes import Answer, Lake, Medallion
 
 from medallion_jobs import places
-from medallion_jobs.autoloader.registry import Registry
+from medallion_jobs.autoloader.schemas.registry import Registry
 
 
 def struct(**fields: Any) -> dict[str, Any]:

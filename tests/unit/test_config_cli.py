@@ -10,8 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from medallion_jobs.cli.config import _print_table, app
-from medallion_jobs.config import ConfigError, Pipeline, json_schema, load
-from medallion_jobs.config import reader_options
+from medallion_jobs.config import ConfigError, Pipeline, json_schema, load, reader_options
 from medallion_jobs.config.reference import markdown_table
 from medallion_jobs.config.schema import JsonSchema, schema_at
 

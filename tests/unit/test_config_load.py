@@ -45,7 +45,7 @@ def test_defaults_hold_where_nothing_is_set(conf: Path) -> None:
     assert pipeline.spark.shuffle_partitions == 2
     assert pipeline.trigger.interval == timedelta(seconds=10)
     source = pipeline.bronze["clicks"].source
-    assert (source.max_files_per_trigger, source.max_bytes_per_trigger) == (1000, 1 << 30)
+    assert (source.max_files_per_trigger, source.max_bytes_per_trigger) == (10_000, 1 << 30)
 
 
 def test_places_are_absolute(conf: Path, tmp_path: Path) -> None:

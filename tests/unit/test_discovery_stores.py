@@ -14,10 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medallion_jobs.autoloader.finding.patterns import (
+    alternatives,
+    compiled,
+    fixed_parent,
+    has_magic,
+)
+from medallion_jobs.autoloader.finding.statuses import parsed
+from medallion_jobs.autoloader.finding.stores import HadoopStore, LocalStore, store_for
 from medallion_jobs.autoloader.found import Found, to_path, to_uri
-from medallion_jobs.autoloader.patterns import alternatives, compiled, fixed_parent, has_magic
-from medallion_jobs.autoloader.statuses import parsed
-from medallion_jobs.autoloader.stores import HadoopStore, LocalStore, store_for
 
 ODD = (
     "with space.json",

@@ -29,8 +29,14 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
-from medallion_jobs.autoloader.evolution import alterations, is_wider, merge, namable, widened
-from medallion_jobs.autoloader.hints import apply, split
+from medallion_jobs.autoloader.schemas.evolution import (
+    alterations,
+    is_wider,
+    merge,
+    namable,
+    widened,
+)
+from medallion_jobs.autoloader.schemas.hints import apply, split
 from medallion_jobs.errors import UsageError
 
 INT, LONG, TEXT, DOUBLE = IntegerType(), LongType(), StringType(), DoubleType()

@@ -30,7 +30,7 @@ FLOORS = (
     {"errors", "__init__"},
 )
 # Bad records go to quarantine in the shape that quality gives all that goes there.
-ALLOWED = {("autoloader.bad_records", "quality.quarantine")}
+ALLOWED = {("autoloader.loading.bad_records", "quality.quarantine")}
 
 # These commands answer at once because they start no JVM and do not import Spark either.
 WITHOUT_SPARK = (

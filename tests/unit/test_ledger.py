@@ -10,7 +10,7 @@ from lakes import Lake
 
 from medallion_jobs import places
 from medallion_jobs.autoloader import Found, Ledger, Outcome, State
-from medallion_jobs.autoloader.ledger import Compared
+from medallion_jobs.autoloader.books.ledger import Compared
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS, Wanted, files, summary
 from medallion_jobs.tables import Txn, commits, snapshot
 

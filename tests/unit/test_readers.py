@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 
-from medallion_jobs.autoloader import readers
-from medallion_jobs.autoloader.discovery import Discovery
+from medallion_jobs.autoloader.books.ledger import Ledger
+from medallion_jobs.autoloader.books.tables import Outcome, State
+from medallion_jobs.autoloader.cleaning import readers
+from medallion_jobs.autoloader.cleaning.readers import (
+    LeftError,
+    Reader,
+    blocked,
+    fixed_part,
+    opened,
+    spot,
+)
+from medallion_jobs.autoloader.finding.discovery import Discovery
 from medallion_jobs.autoloader.found import Found, to_uri
-from medallion_jobs.autoloader.ledger import Ledger
-from medallion_jobs.autoloader.ledger_tables import Outcome, State
-from medallion_jobs.autoloader.readers import LeftError, Reader, blocked, fixed_part, opened, spot
 from medallion_jobs.config import Pipeline, Source
 from medallion_jobs.tables import Txn
 

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from medallion_jobs.autoloader.registry import Registry, changes, columns_text, leaves, type_text
+from medallion_jobs.autoloader.schemas.registry import (
+    Registry,
+    changes,
+    columns_text,
+    leaves,
+    type_text,
+)
 from medallion_jobs.errors import MedallionError, Refused, TransientError
 
 

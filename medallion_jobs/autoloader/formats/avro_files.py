@@ -15,11 +15,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from medallion_jobs.autoloader.finding.stores import store_for
 from medallion_jobs.autoloader.formats import heads, typed_columns
 from medallion_jobs.autoloader.formats.heads import BrokenHeadError
 from medallion_jobs.autoloader.formats.records import Records
 from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.stores import store_for
 
 AVRO = "org.apache.spark.sql.avro.AvroFileFormat"
 _MAGIC = b"Obj\x01"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
+from medallion_jobs.autoloader.finding.stores import store_for
 from medallion_jobs.autoloader.formats import heads
 from medallion_jobs.autoloader.formats.csv_dialect import NO_CHARACTER, Dialect
 from medallion_jobs.autoloader.formats.heads import BrokenHeadError
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.stores import store_for
 
 _HEAD = 64 * 1024  # bytes; headers are shorter, and one that is not is read once more
 _LONGEST_HEADER = 16 * 1024 * 1024

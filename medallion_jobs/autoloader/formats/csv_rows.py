@@ -11,12 +11,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StringType, StructField, StructType
 
+from medallion_jobs.autoloader.finding.stores import store_for
 from medallion_jobs.autoloader.formats import heads, values
 from medallion_jobs.autoloader.formats.csv_dialect import NO_CHARACTER, Dialect
 from medallion_jobs.autoloader.formats.csv_headers import Header
 from medallion_jobs.autoloader.formats.records import FILE_COLUMNS, INPUT_FILE
 from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.stores import store_for
 
 RAW, REASON = "__raw", "__reason"
 _JOINED = "__joined"

@@ -32,9 +32,9 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from medallion_jobs.autoloader.finding.stores import store_for
 from medallion_jobs.autoloader.formats import text_input, values
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.stores import store_for
 
 REGULAR = "__regular"
 _PIECES = "__pieces"

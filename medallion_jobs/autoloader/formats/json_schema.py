@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
 
-from medallion_jobs.autoloader.evolution import namable
 from medallion_jobs.autoloader.formats import json_marks
 from medallion_jobs.autoloader.formats.values import TIMESTAMP_FORMAT
+from medallion_jobs.autoloader.schemas.evolution import namable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from medallion_jobs.autoloader.finding.stores import Store
 from medallion_jobs.autoloader.found import Found, is_local
-from medallion_jobs.autoloader.stores import Store
 
 
 @dataclass(frozen=True)

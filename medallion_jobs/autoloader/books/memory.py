@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from medallion_jobs.autoloader.books.tables import NO_ROWS, State
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.ledger_tables import NO_ROWS, State
 
 
 class Memory:

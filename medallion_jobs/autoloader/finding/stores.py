@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from medallion_jobs.autoloader import mounts, statuses
+from medallion_jobs.autoloader.finding import mounts, statuses
 from medallion_jobs.autoloader.found import Found, is_local, to_path, to_uri
 from medallion_jobs.errors import UsageError
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from medallion_jobs.autoloader import notified
+from medallion_jobs.autoloader.finding import notified
+from medallion_jobs.autoloader.finding.notified import Named
+from medallion_jobs.autoloader.finding.patterns import is_hidden
+from medallion_jobs.autoloader.finding.remembered import Positions
+from medallion_jobs.autoloader.finding.stores import Store
 from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.notified import Named
-from medallion_jobs.autoloader.patterns import is_hidden
-from medallion_jobs.autoloader.remembered import Positions
-from medallion_jobs.autoloader.stores import Store
 from medallion_jobs.errors import UsageError
 
 _BLOCK = 8 << 20

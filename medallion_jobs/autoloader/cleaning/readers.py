@@ -26,9 +26,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from medallion_jobs import places
-from medallion_jobs.autoloader import ledger_tables
+from medallion_jobs.autoloader.books import tables as ledger_tables
+from medallion_jobs.autoloader.books.tables import State
 from medallion_jobs.autoloader.found import Found, is_local, to_path
-from medallion_jobs.autoloader.ledger_tables import State
 from medallion_jobs.checkpoint.home import write_atomically
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from medallion_jobs.autoloader.finding.patterns import Root
+from medallion_jobs.autoloader.finding.remembered import Tree
+from medallion_jobs.autoloader.finding.stores import Names, Stamp, Store
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.patterns import Root
-from medallion_jobs.autoloader.remembered import Tree
-from medallion_jobs.autoloader.stores import Names, Stamp, Store
 
 # File systems count the time of a folder's change in steps of up to 2 s (FAT; ext4: 4 ms). A
 # name that is added in the same step as a listing, and after it, leaves no trace.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.account import FILE_VERSION
-from medallion_jobs.autoloader.columns import BATCH_ID, LOAD_TIME, BronzeColumns
 from medallion_jobs.autoloader.formats import values
 from medallion_jobs.autoloader.formats.records import INPUT_FILE, Records
 from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.loading.account import FILE_VERSION
+from medallion_jobs.autoloader.schemas.columns import BATCH_ID, LOAD_TIME, BronzeColumns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from medallion_jobs.autoloader import ledger_tables
+from medallion_jobs.autoloader.books import tables as ledger_tables
+from medallion_jobs.autoloader.books.memory import Memory, fingerprint
+from medallion_jobs.autoloader.books.tables import Outcome, State
 from medallion_jobs.autoloader.found import FileKey, Found
-from medallion_jobs.autoloader.ledger_tables import Outcome, State
-from medallion_jobs.autoloader.memory import Memory, fingerprint
 from medallion_jobs.tables import Appender, Txn, snapshot
 
 if TYPE_CHECKING:

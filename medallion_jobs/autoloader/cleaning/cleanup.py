@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from medallion_jobs import places
-from medallion_jobs.autoloader import readers
+from medallion_jobs.autoloader.books.tables import State
+from medallion_jobs.autoloader.cleaning import readers
+from medallion_jobs.autoloader.cleaning.readers import LeftError, Spot, fixed_part, opened
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.ledger_tables import State
-from medallion_jobs.autoloader.readers import LeftError, Spot, fixed_part, opened
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:

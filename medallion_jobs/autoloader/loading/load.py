@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from medallion_jobs.autoloader import bronze_rows, unreadable, write
-from medallion_jobs.autoloader.account import NOTHING_OLDER, Counts, Older
-from medallion_jobs.autoloader.bad_records import BadRecords
-from medallion_jobs.autoloader.columns import BronzeColumns
+from medallion_jobs.autoloader.books.tables import Outcome, State
 from medallion_jobs.autoloader.formats.records import Records, UnreadableError
 from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.ledger_tables import Outcome, State
-from medallion_jobs.autoloader.sight import Sight
-from medallion_jobs.autoloader.sinks import Sink
-from medallion_jobs.autoloader.write import NewColumnsError, Read
+from medallion_jobs.autoloader.loading import bronze_rows, unreadable, write
+from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Counts, Older
+from medallion_jobs.autoloader.loading.bad_records import BadRecords
+from medallion_jobs.autoloader.loading.sight import Sight
+from medallion_jobs.autoloader.loading.sinks import Sink
+from medallion_jobs.autoloader.loading.write import NewColumnsError, Read
+from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.errors import DataError
 from medallion_jobs.tables import Txn
 

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medallion_jobs.autoloader import manifest, patterns
+from medallion_jobs.autoloader.finding import manifest, patterns
+from medallion_jobs.autoloader.finding.listing import Walk
+from medallion_jobs.autoloader.finding.patterns import Root
+from medallion_jobs.autoloader.finding.remembered import Folders, Memory, Positions, options_of
+from medallion_jobs.autoloader.finding.settling import Settling
+from medallion_jobs.autoloader.finding.stores import LocalStore, Store, is_local_path, store_for
 from medallion_jobs.autoloader.found import Found, is_local, to_path
-from medallion_jobs.autoloader.listing import Walk
-from medallion_jobs.autoloader.patterns import Root
-from medallion_jobs.autoloader.remembered import Folders, Memory, Positions, options_of
-from medallion_jobs.autoloader.settling import Settling
-from medallion_jobs.autoloader.stores import LocalStore, Store, is_local_path, store_for
 from medallion_jobs.config.source import Source
 from medallion_jobs.errors import UsageError
 

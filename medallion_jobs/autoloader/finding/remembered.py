@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medallion_jobs.autoloader.stores import Stamp
+from medallion_jobs.autoloader.finding.stores import Stamp
 from medallion_jobs.checkpoint.home import write_atomically
 from medallion_jobs.config.source import Source
 

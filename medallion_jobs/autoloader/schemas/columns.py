@@ -22,8 +22,6 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.autoloader import evolution, hints, unreadable, widening
-from medallion_jobs.autoloader.account import FILE_VERSION
 from medallion_jobs.autoloader.formats import reader_of
 from medallion_jobs.autoloader.formats.records import (
     FILE_MODIFIED,
@@ -33,7 +31,10 @@ from medallion_jobs.autoloader.formats.records import (
     FormatReader,
 )
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.registry import Registry, Why, changes
+from medallion_jobs.autoloader.loading import unreadable
+from medallion_jobs.autoloader.loading.account import FILE_VERSION
+from medallion_jobs.autoloader.schemas import evolution, hints, widening
+from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
 from medallion_jobs.config import Source
 from medallion_jobs.tables import schema as schemas
 

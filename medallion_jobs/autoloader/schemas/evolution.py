@@ -30,7 +30,7 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
-from medallion_jobs.autoloader.registry import quoted, type_text
+from medallion_jobs.autoloader.schemas.registry import quoted, type_text
 from medallion_jobs.errors import UsageError
 
 # Delta and Parquet name no column so, unless the table maps names to columns.

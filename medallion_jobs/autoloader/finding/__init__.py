@@ -1,0 +1,1 @@
+"""Which files there are: listings, manifests, and the file systems that they lie on."""

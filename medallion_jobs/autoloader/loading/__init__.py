@@ -1,0 +1,1 @@
+"""One batch: from files to rows, quarantined records, and the account of both."""

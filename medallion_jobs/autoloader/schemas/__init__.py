@@ -1,0 +1,1 @@
+"""The columns of bronze tables: declared, inferred, hinted, recorded, and how they grow."""
