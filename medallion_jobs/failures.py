@@ -66,7 +66,9 @@ def explain(table: str, failure: BaseException, where: Path) -> MedallionError:
 
 def root_cause(failure: BaseException) -> str:
     """The root of a failure in one line: Spark wraps it several times, the last is the cause."""
-    told = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    # Py4J begins with a line of its own, and puts a colon before the first of Java.
+    lines = (line.strip().removeprefix(": ") for line in str(failure).splitlines())
+    told = [x for x in lines if x and not x.startswith("An error occurred while calling")]
     roots = [line.removeprefix("Caused by: ") for line in told if line.startswith("Caused by: ")]
     return ((roots or told or [type(failure).__name__])[-1 if roots else 0])[:500]
 

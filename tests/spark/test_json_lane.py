@@ -127,7 +127,7 @@ def test_every_line_is_as_without_a_lane(
             F.when(records.good, new).alias("new"),
             *[F.when(records.good, c).alias(f"c{i}") for i, c in enumerate(records.columns)],
         ).collect()
-        return sorted(map(repr, rows)), records.frame.where(json_lane.REGULAR).count()
+        return sorted(map(repr, rows)), records.frame.where(F.col(json_lane.REGULAR)).count()
 
     fast, regular = read()
     monkeypatch.setattr(json_lane, "learnt", lambda *_: None)
@@ -145,4 +145,4 @@ def test_a_first_line_that_teaches_nothing_is_passed_over(
     path.write_text("\n".join(lines))
     files = [Found(1, to_uri(str(path)), path.stat().st_size)]
     records = JsonLines().records(spark, files, StructType.fromDDL("id string, n int"), {})
-    assert records.frame.where(json_lane.REGULAR).count() == 2
+    assert records.frame.where(F.col(json_lane.REGULAR)).count() == 2

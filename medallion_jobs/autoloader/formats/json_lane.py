@@ -36,8 +36,9 @@ from medallion_jobs.autoloader.finding.stores import store_for
 from medallion_jobs.autoloader.formats import text_input, values
 from medallion_jobs.autoloader.found import Found
 
-REGULAR = "__regular"
-_PIECES = "__pieces"
+# With a space, which no column of a table has in its name.
+REGULAR = "regular line"
+_PIECES = "regular pieces"
 # How much of a file is looked at for a line to learn from, in bytes and in lines.
 _HEAD, _LINES = 64 * 1024, 20
 
@@ -104,7 +105,7 @@ class Lane:
 
 def value_name(number: int) -> str:
     """The column that has a regular line's value of the schema's column `number`."""
-    return f"__regular_{number}"
+    return f"regular value {number}"
 
 
 def learnt(

@@ -17,6 +17,8 @@ from medallion_jobs.autoloader.loading.unreadable import SPARK_FAILURES
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+# With a space, which no column of a table has in its name.
+_GOOD = "is good"
 _STOP = "MEDALLION_NO_COLUMN_FOR_IT"
 
 
@@ -56,15 +58,15 @@ def good(
         raise NewColumnsError
     observed = Observation()
     rows = (
-        records.frame.withColumn("__good", records.good)
+        records.frame.withColumn(_GOOD, records.good)
         # This also keeps Spark from parsing each record twice, once for the filter and once
         # for the columns.
         .observe(
             observed,
             F.count(F.lit(1)).alias("records"),
-            F.count_if(~F.col("__good")).alias("bad"),
+            F.count_if(~F.col(_GOOD)).alias("bad"),
         )
-        .where("__good")
+        .where(F.col(_GOOD))
     )
     if stops_at_new and not isinstance(records.has_new, bool):
         rows = rows.where(_unless(records.has_new))
