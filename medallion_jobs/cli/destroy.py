@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,14 +59,31 @@ def _doomed(pipeline: Pipeline) -> list[Path]:
         paths += [
             pipeline.table_path(ref),
             places.quarantine(pipeline, ref),
+            places.metrics(pipeline.state_path, ref),
             Home.of(pipeline.state_path, ref).path,
         ]
-    paths += [places.ledger(pipeline, name) for name in pipeline.bronze]
+    for name in pipeline.bronze:
+        paths += [places.ledger(pipeline, name), places.schemas(pipeline, name)]
+        paths += _registrations(pipeline, name)
     paths += _generated(pipeline)
     warehouse = places.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):
         paths.append(warehouse)
     return [path for path in paths if path.exists()]
+
+
+def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Path]:
+    """Where a table has left its name as a reader of landing folders."""
+    from medallion_jobs.autoloader.cleaning.readers import Reader, fixed_part  # noqa: PLC0415
+
+    me = Reader.of(pipeline, bronze_table)
+    roots = [root for root in pipeline.landing_paths(bronze_table) if "://" not in root]
+    return [
+        file
+        for root in roots
+        for file in (fixed_part(root) / "_medallion" / "readers").glob(f"{me}*.json")
+        if json.loads(file.read_bytes()).get("ledger") == me.ledger
+    ]
 
 
 def _generated(pipeline: Pipeline) -> list[Path]:

@@ -129,7 +129,7 @@ PARQUET = {
     "cut.parquet": aside(LARGE[: len(LARGE) // 2], "arquet"),
     "no end.parquet": aside(GOOD[:-1], "arquet"),
     "json.parquet": aside(b'{"id": 1}\n', "arquet"),
-    "only marks.parquet": aside(b"PAR1" + bytes(100) + b"PAR1", "arquet"),
+    "only marks.parquet": aside(b"PAR1" + bytes(100) + b"PAR1", "corrupted file"),
     "case.parquet": aside(parquet({"id": [1], "ID": [2]}), "differ by case alone: ID, id"),
     "broken page.parquet": aside(with_a_broken_page(), "CRC checksum"),
 }

@@ -280,6 +280,7 @@ def test_a_mended_file(spark: object, tmp_path: Path) -> None:
         assert (listed["state"], listed["rows"]) == ("COMMITTED", 200)
 
 
+@pytest.mark.slow
 def test_old_rows_stay_until_the_new_content_can_be_read(spark: object, tmp_path: Path) -> None:
     lake = having(Lake.at(tmp_path / "lake"), on_changed_file="reprocess")
     lake.drop("good.json", order(order_id="good"))

@@ -11,6 +11,7 @@ from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, write_table
 from typer.testing import CliRunner
 
 from medallion_jobs import places
+from medallion_jobs.autoloader.cleaning import readers
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.cli import app
 from medallion_jobs.config import TableRef
@@ -68,6 +69,19 @@ def test_with_yes_all_of_it_goes_with_the_folders_that_it_empties(
     assert answer.code == 0
     assert f"removed {count} files and folders" in answer.err
     assert list(lake.root.iterdir()) == []
+
+
+def test_what_the_engine_keeps_besides_goes_too(lake: Lake, medallion: Medallion) -> None:
+    config = lake.config
+    for kept in (places.schemas(config, "sales"), places.metrics(config.state_path, GOLD)):
+        kept.mkdir(parents=True)
+    assert readers.register(str(landing(lake)), readers.Reader.of(config, "sales")) is None
+    other = readers.Reader("other", "sales", "/elsewhere/ledger", "/elsewhere")
+    assert readers.register(str(landing(lake)), other) is None
+    assert medallion("destroy", "--yes").exit_code == 0
+    folder = landing(lake) / "_medallion" / "readers"
+    assert [path.name for path in folder.iterdir()] == ["other.sales.json"]
+    assert not config.state_path.exists()
 
 
 def test_a_second_time_there_is_nothing(lake: Lake, medallion: Medallion) -> None:
