@@ -78,7 +78,7 @@ def test_what_the_engine_keeps_besides_goes_too(lake: Lake, medallion: Medallion
     assert readers.register(str(landing(lake)), readers.Reader.of(config, "sales")) is None
     other = readers.Reader("other", "sales", "/elsewhere/ledger", "/elsewhere")
     assert readers.register(str(landing(lake)), other) is None
-    assert medallion("destroy", "--yes").exit_code == 0
+    assert medallion("destroy", "--yes").code == 0
     folder = landing(lake) / "_medallion" / "readers"
     assert [path.name for path in folder.iterdir()] == ["other.sales.json"]
     assert not config.state_path.exists()
