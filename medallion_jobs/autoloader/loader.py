@@ -5,6 +5,7 @@ discovery -> ledger -> chunks -> records -> rows, rescued values, quarantined re
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs import places
 from medallion_jobs.autoloader.admission import chunks
 from medallion_jobs.autoloader.books.ledger import Chunk, Ledger
-from medallion_jobs.autoloader.books.tables import Outcome, State
+from medallion_jobs.autoloader.books.tables import State
 from medallion_jobs.autoloader.cleaning.cleanup import Cleaner
 from medallion_jobs.autoloader.cleaning.cleanup import check as check_cleaning
 from medallion_jobs.autoloader.cleaning.readers import Reader, register
@@ -27,15 +28,19 @@ from medallion_jobs.autoloader.loading.bad_records import BadRecords
 from medallion_jobs.autoloader.loading.load import BatchLoad
 from medallion_jobs.autoloader.loading.sight import Sight
 from medallion_jobs.autoloader.loading.sinks import DeltaSink, EachBatch, FunctionSink, Sink
+from medallion_jobs.autoloader.loading.summary import written_of
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Pipeline, Source, TableRef
 from medallion_jobs.errors import DataError
-from medallion_jobs.streams import Batch, Start, Waiting, Written
+from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+# To see what is due, the whole ledger is looked through: not at each trigger.
+_CLEANS_EACH_SECONDS = 600.0
 
 
 @dataclass
@@ -56,6 +61,7 @@ class AutoLoader:
     _older: Older = NOTHING_OLDER
     _listing_seconds: float | None = None
     _is_first_poll: bool = True
+    _cleans_at: float = 0.0  # by the monotonic clock
 
     @classmethod
     def to_table(cls, config: Pipeline, name: str) -> AutoLoader:
@@ -147,6 +153,7 @@ class AutoLoader:
 
     def poll(self) -> Sequence[str]:
         """Looks for files and admits what is new; gives what a person should know of it."""
+        unregistered = self._register() if self._is_first_poll else ()
         scan = self.discovery.scan(patience=self._is_first_poll)
         self._is_first_poll = False
         self._listing_seconds = scan.seconds
@@ -156,8 +163,16 @@ class AutoLoader:
         for chunk in self._chunks(again):
             self.ledger.admit(chunk, attempt=2)
         scan.remember()
+        return [*unregistered, *scan.complaints, *self._cleaned()]
+
+    def _cleaned(self) -> Sequence[str]:
+        """Cleans the source when that is due; gives what a person should know of it."""
+        if time.monotonic() < self._cleans_at:
+            return ()
         cleaned = self.cleaner.clean(datetime.now(timezone.utc))
-        return [*scan.complaints, *self._unregistered, *cleaned.remarks]
+        if not cleaned.waiting:
+            self._cleans_at = time.monotonic() + _CLEANS_EACH_SECONDS
+        return cleaned.remarks
 
     def read(self, spark: SparkSession) -> DataFrame:
         # One data file of the ledger is one chunk, and one chunk is one batch.
@@ -184,34 +199,7 @@ class AutoLoader:
         )
         outcomes = load.run(self._to_load(df, batch))
         self.ledger.record(outcomes, batch.txn, batch.generation)
-        return self._told(outcomes, load.remarks)
-
-    def _told(self, outcomes: Sequence[Outcome], remarks: Sequence[str]) -> Written:
-        new = [outcome for outcome in outcomes if outcome.is_new]
-        rows, bad = sum(o.rows for o in new), sum(o.bad for o in new)
-        waiting = self.ledger.waiting()
-        return Written(
-            rows_in=rows + bad,
-            rows_out=rows,
-            files=len(outcomes),
-            bytes=sum(o.file.size for o in new),
-            rescued=sum(o.rescued for o in new),
-            quarantined=bad,
-            listing_seconds=self._listing_seconds,
-            waiting=Waiting(
-                files=len(waiting),
-                bytes=sum(file.size for file in waiting),
-                oldest=_age(waiting),
-            ),
-            remarks=(
-                *remarks,
-                *(
-                    f"{to_path(o.file.path)}: {o.state.value}: {o.error}"
-                    for o in outcomes
-                    if o.error
-                ),
-            ),
-        )
+        return written_of(outcomes, load.remarks, self.ledger.waiting(), self._listing_seconds)
 
     def _to_read(self, scan: Scan) -> tuple[list[Found], list[Found]]:
         """What of a listing is to be read, by the source's policies: new files, and old ones."""
@@ -274,16 +262,7 @@ class AutoLoader:
     def _quarantine(self) -> BadRecords:
         return BadRecords(places.quarantine(self.config, self.ref), str(self.ref))
 
-    @cached_property
-    def _unregistered(self) -> Sequence[str]:
-        """Registers as a reader of the landing folders, once a run; where that cannot be."""
+    def _register(self) -> Sequence[str]:
+        """Registers as a reader of the landing folders; tells where that cannot be."""
         me = Reader.of(self.config, self.name)
         return [remark for root in self.roots if (remark := register(root, me))]
-
-
-def _age(files: Collection[Found]) -> float | None:
-    """Seconds since the last change of the oldest file."""
-    if not files:
-        return None
-    now = datetime.now(timezone.utc).timestamp()
-    return max(0.0, now - min(file.modified_us for file in files) / 1_000_000)

@@ -31,7 +31,7 @@ from medallion_jobs.tables import Appender, Txn, snapshot
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Files that one commit of `retry` or `set_aside` takes.
+# Files that one commit of `retry` takes.
 _CHUNK = 1000
 
 
@@ -108,7 +108,8 @@ class Ledger:
 
     def waiting(self) -> Collection[Found]:
         """Files that were admitted and not taken yet."""
-        return self._known.waiting.values()
+        # A copy: batches ask for it from a thread of Spark's, while discovery adds to it.
+        return list(self._known.waiting.values())
 
     def compare(self, found: Iterable[Found]) -> Compared:
         """Sorts a listing by path, and by size and time of the last change; never by age."""

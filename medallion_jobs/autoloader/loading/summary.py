@@ -1,0 +1,47 @@
+"""What a batch of files came to, for the run's progress and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timezone
+
+from medallion_jobs.autoloader.books.tables import Outcome
+from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.streams import Waiting, Written
+
+
+def written_of(
+    outcomes: Sequence[Outcome],
+    remarks: Sequence[str],
+    waiting: Collection[Found],
+    listing_seconds: float | None,
+) -> Written:
+    """The batch in numbers, and what a person should know of it.
+
+    Args:
+        waiting: files that were found and are not read yet.
+    """
+    new = [outcome for outcome in outcomes if outcome.is_new]
+    rows, bad = sum(o.rows for o in new), sum(o.bad for o in new)
+    about_files = (
+        f"{to_path(o.file.path)}: {o.state.value}: {o.error}" for o in outcomes if o.error
+    )
+    return Written(
+        rows_in=rows + bad,
+        rows_out=rows,
+        files=len(outcomes),
+        bytes=sum(o.file.size for o in new),
+        rescued=sum(o.rescued for o in new),
+        quarantined=bad,
+        listing_seconds=listing_seconds,
+        waiting=Waiting(len(waiting), sum(file.size for file in waiting), _age(waiting)),
+        remarks=(*remarks, *about_files),
+    )
+
+
+def _age(files: Collection[Found]) -> float | None:
+    """Seconds since the last change of the oldest file."""
+    if not files:
+        return None
+    now = datetime.now(timezone.utc).timestamp()
+    return max(0.0, now - min(file.modified_us for file in files) / 1_000_000)
