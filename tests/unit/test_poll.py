@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ def loader(tmp_path: Path) -> AutoLoader:
     made = AutoLoader.to_table(made_of(values, "a test"), "t")
     made.ledger.ensure()
     return made
+
+
+def land(path: Path) -> None:
+    """Lands a file that nobody is writing any more."""
+    path.write_text("{}")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
 def test_a_landing_folder_that_takes_no_registration_is_told_once(
@@ -45,13 +52,13 @@ def test_the_source_is_cleaned_now_and_then_and_on_until_nothing_is_due(
 def test_what_waits_can_be_looked_through_while_more_is_found(
     loader: AutoLoader, tmp_path: Path
 ) -> None:
-    for name in "ab":
-        (tmp_path / "in" / name).write_text("{}")
+    land(tmp_path / "in" / "a")
+    land(tmp_path / "in" / "b")
     loader.poll()
     seen = []
     for file in loader.ledger.waiting():
         seen.append(file)
-        (tmp_path / "in" / f"more-{len(seen)}").write_text("{}")
+        land(tmp_path / "in" / f"more-{len(seen)}")
         loader.poll()
     assert len(seen) == 2
     assert len(loader.ledger.waiting()) == 4
