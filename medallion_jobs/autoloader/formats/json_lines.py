@@ -33,7 +33,13 @@ from medallion_jobs.autoloader.formats import (
     values,
 )
 from medallion_jobs.autoloader.formats.json_lane import REGULAR, Lane
-from medallion_jobs.autoloader.formats.records import INPUT_FILE, RESCUED, RESCUED_FILE, Records
+from medallion_jobs.autoloader.formats.records import (
+    INPUT_FILE,
+    RESCUED,
+    RESCUED_FILE,
+    RESERVED,
+    Records,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -57,16 +63,6 @@ _COMPRESSED = {
     "xz": b"\xfd7zXZ",
     "zip": b"PK\x03\x04",
 }
-# Columns that the loader adds: no key becomes one.
-_RESERVED = (
-    RESCUED,
-    INPUT_FILE,
-    "_file_size",
-    "_file_modified",
-    "_file_version",
-    "_batch_id",
-    "_load_time",
-)
 
 
 class JsonLines:
@@ -117,7 +113,7 @@ def records_of(
         if values.is_nested(field.dataType):
             read = values.reading(marked[field.name], field.dataType, options)
             frame = frame.withColumn(_nested(number), read)
-    new = values.has_new_key(F.map_keys(_texts()), columns, _RESERVED)
+    new = values.has_new_key(F.map_keys(_texts()), columns, RESERVED)
     new = new | values.has_new_inside(marked, columns)
     return Records(
         frame=frame,

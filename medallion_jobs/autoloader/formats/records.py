@@ -20,6 +20,10 @@ FILE_COLUMNS = {
     FILE_MODIFIED: "_metadata.file_modification_time",
 }
 RESCUED = "_rescued_data"
+# What bronze tells besides: which content of the file a row is from, and its batch.
+FILE_VERSION, LOAD_TIME, BATCH_ID = "_file_version", "_load_time", "_batch_id"
+# No key of a file becomes a column by one of these names.
+RESERVED = (RESCUED, INPUT_FILE, FILE_SIZE, FILE_MODIFIED, FILE_VERSION, LOAD_TIME, BATCH_ID)
 # The key under which `_rescued_data` names the file, as Auto Loader has it.
 RESCUED_FILE = "_file_path"
 

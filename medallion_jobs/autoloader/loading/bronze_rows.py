@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.autoloader.formats import values
-from medallion_jobs.autoloader.formats.records import INPUT_FILE, Records
+from medallion_jobs.autoloader.formats.records import (
+    BATCH_ID,
+    FILE_VERSION,
+    INPUT_FILE,
+    LOAD_TIME,
+    Records,
+)
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.loading.account import FILE_VERSION
-from medallion_jobs.autoloader.schemas.columns import BATCH_ID, LOAD_TIME, BronzeColumns
+from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.books.tables import Outcome, State
+from medallion_jobs.autoloader.formats import unreadable
 from medallion_jobs.autoloader.formats.records import Records, UnreadableError
 from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.loading import bronze_rows, unreadable, write
+from medallion_jobs.autoloader.loading import bronze_rows, write
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Counts, Older
 from medallion_jobs.autoloader.loading.bad_records import BadRecords
 from medallion_jobs.autoloader.loading.sight import Sight

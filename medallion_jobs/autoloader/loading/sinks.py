@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs import tables
-from medallion_jobs.autoloader.formats.records import INPUT_FILE, RESCUED
+from medallion_jobs.autoloader.formats.records import FILE_VERSION, INPUT_FILE, RESCUED
+from medallion_jobs.autoloader.formats.unreadable import SPARK_FAILURES
 from medallion_jobs.autoloader.found import FileKey
 from medallion_jobs.autoloader.loading import account
 from medallion_jobs.autoloader.loading.account import Counts
-from medallion_jobs.autoloader.loading.unreadable import SPARK_FAILURES
 from medallion_jobs.autoloader.schemas.evolution import alterations
 from medallion_jobs.config import TableRef
 from medallion_jobs.errors import DataError, MedallionError
@@ -131,7 +131,7 @@ class FunctionSink:
         rows.persist()
         try:
             self._hand_over(rows, txn.batch)
-            version = F.col("_file_version") if self.tells_versions else F.lit(1)
+            version = F.col(FILE_VERSION) if self.tells_versions else F.lit(1)
             counted = rows.groupBy(INPUT_FILE, version).agg(F.count(F.lit(1)), F.count(RESCUED))
             self._counts = {
                 txn.batch: {(file, v): (n, rescued) for file, v, n, rescued in counted.collect()}

@@ -22,17 +22,18 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.autoloader.formats import reader_of
+from medallion_jobs.autoloader.formats import reader_of, unreadable
 from medallion_jobs.autoloader.formats.records import (
+    BATCH_ID,
     FILE_MODIFIED,
     FILE_SIZE,
+    FILE_VERSION,
     INPUT_FILE,
+    LOAD_TIME,
     RESCUED,
     FormatReader,
 )
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.loading import unreadable
-from medallion_jobs.autoloader.loading.account import FILE_VERSION
 from medallion_jobs.autoloader.schemas import evolution, hints, widening
 from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
 from medallion_jobs.config import Source
@@ -41,8 +42,6 @@ from medallion_jobs.tables import schema as schemas
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-LOAD_TIME = "_load_time"
-BATCH_ID = "_batch_id"
 _FILE_COLUMN_TYPES: dict[str, DataType] = {
     FILE_SIZE: LongType(),
     FILE_MODIFIED: TimestampType(),
