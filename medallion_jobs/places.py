@@ -5,7 +5,10 @@ _medallion/checkpoints/<layer>/<table>     a query's state (medallion_jobs.check
 _medallion/ledger/<bronze table>           the files of a bronze table
 _medallion/schemas/<bronze table>          the schemas that it has had
 _medallion/quarantine/<layer>/<table>      what could not go on to a table
+_medallion/held/silver/<table>             rows that wait for a dimension's key
 _medallion/metrics/<layer>/<table>         a row for each batch of a query
+_medallion/metrics/quality/<layer>/<table> a row for each batch and rule of a table
+_medallion/tombstones/silver/<table>       keys that were deleted from a table
 _medallion/warehouse                       Spark's own, empty: every table has its place
 """
 
@@ -41,9 +44,32 @@ def quarantine(config: Pipeline, table: TableRef) -> Path:
     return config.state_path / "quarantine" / table.layer / table.name
 
 
+def held(config: Pipeline, table: TableRef) -> Path:
+    """The rows of a silver table that wait for a dimension's key."""
+    return config.state_path / "held" / table.layer / table.name
+
+
+def tombstones(config: Pipeline, table: TableRef) -> Path:
+    """Keys that were deleted from a silver table, lest an older change bring them back."""
+    return config.state_path / "tombstones" / table.layer / table.name
+
+
+def claims(siding: Path) -> Path:
+    """Which rows of a quarantine, or of held ones, have left it.
+
+    Delta takes a name with a `_` for no data of the table around it.
+    """
+    return siding / "_claims"
+
+
 def metrics(state: Path, table: TableRef) -> Path:
     """The metrics of the query that writes a table, in the engine's state folder."""
     return state / "metrics" / table.layer / table.name
+
+
+def quality_metrics(state: Path, table: TableRef) -> Path:
+    """What the rules of a table said of each batch, in the engine's state folder."""
+    return state / "metrics" / "quality" / table.layer / table.name
 
 
 def warehouse(config: Pipeline) -> Path:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from pyspark.errors import StreamingQueryException
 
-from medallion_jobs.checkpoint import Home, Lock, Passage
+from medallion_jobs.checkpoint import Home, Lock, Passage, position
 from medallion_jobs.errors import DataError, MedallionError, Refused
 from medallion_jobs.failures import explain
+from medallion_jobs.metrics.progress import BatchDone
 from medallion_jobs.metrics.table import BatchLog
-from medallion_jobs.streams import Start, Stream
+from medallion_jobs.streams import Batch, Start, Stream, Written
 from medallion_jobs.tables.schema_change import SchemaChange
 
 if TYPE_CHECKING:
@@ -126,6 +127,33 @@ class Running:
         """Notes that a batch was done: whatever was followed was not followed in vain."""
         self._followed = None
 
+    def told(self, batch: Batch, written: Written, seconds: float) -> BatchDone:
+        """What a batch came to, with what is left in its source."""
+        source = self.stream.claim.source_path
+        taken, left = position.progress(self.passage.checkpoint, source, batch.number)
+        waiting = written.waiting
+        return BatchDone(
+            table=str(self.ref),
+            batch=batch.number,
+            rows_in=_rows(taken) if written.rows_in is None else written.rows_in,
+            rows_out=written.rows_out,
+            files=written.files,
+            bytes=written.bytes,
+            rescued=written.rescued,
+            quarantined=written.quarantined,
+            filtered=written.filtered,
+            dropped=written.dropped,
+            held=written.held,
+            repeated=written.repeated,
+            seconds=seconds,
+            listing_seconds=written.listing_seconds,
+            files_left=waiting.files if waiting else None,
+            bytes_left=waiting.bytes if waiting else None,
+            oldest_waiting_seconds=waiting.oldest if waiting else None,
+            backlog=_rows(left),
+            remarks=written.remarks,
+        )
+
     def end(self, deadline: float) -> None:
         """Stops it between two batches, or in the midst of one that lasts beyond `deadline`."""
         while self.is_active and self.query is not None:
@@ -155,3 +183,7 @@ class Running:
                 next_step=anew,
             )
         return explain(str(self.ref), failure, claim.target_path)
+
+
+def _rows(amount: position.Amount | None) -> int | None:
+    return amount.rows if amount else None

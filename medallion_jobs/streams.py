@@ -70,6 +70,11 @@ class Written:
         rows_in: rows or records that were read; None where the source's own log tells.
         files, bytes: landing files that were read, and their size.
         rescued: rows that carry rescued data.
+        quarantined, held: rows that were put aside: for a person, or until a dimension has
+            their key.
+        filtered: rows that the table does not take.
+        dropped: rows that a rule, or a lookup that demands a match, left out.
+        repeated: rows that were there already, or are older than what is there.
         listing_seconds: how long it took to look for files; None where none are looked for.
         remarks: what a person should know of it, such as rows without a match.
     """
@@ -80,6 +85,10 @@ class Written:
     bytes: int = 0
     rescued: int = 0
     quarantined: int = 0
+    filtered: int = 0
+    dropped: int = 0
+    held: int = 0
+    repeated: int = 0
     listing_seconds: float | None = None
     waiting: Waiting | None = None
     remarks: tuple[str, ...] = ()

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import checkpoint, places
-from medallion_jobs.checkpoint import Binding, Claim, Home, Lock, manifest, position
+from medallion_jobs.checkpoint import Binding, Claim, Home, Lock, manifest
 from medallion_jobs.errors import Refused
-from medallion_jobs.metrics.progress import BatchDone, Emit, Note
+from medallion_jobs.metrics.progress import Emit, Note
 from medallion_jobs.metrics.table import BatchLog
 from medallion_jobs.running import Running, StoppedBetweenBatchesError, StopSwitch
-from medallion_jobs.streams import Batch, Stream, Written
+from medallion_jobs.streams import Batch, Stream
 from medallion_jobs.tables import Txn, snapshot
 
 if TYPE_CHECKING:
@@ -234,35 +234,13 @@ class Supervisor:
             written = one.stream.write(df, batch)
             if not batch.replayed:
                 one.has_written()
-            done = self._told(one, batch, written, time.monotonic() - started)
+            done = one.told(batch, written, time.monotonic() - started)
             # Before Spark notes the batch: its row is then written, once, however it ends.
             one.log.append(done, batch.generation, self._run_id)
         except BaseException as failure:
             one.raised = failure
             raise
         self._emit(done)
-
-    def _told(self, one: Running, batch: Batch, written: Written, seconds: float) -> BatchDone:
-        source = one.stream.claim.source_path
-        taken, left = position.progress(one.passage.checkpoint, source, batch.number)
-        waiting = written.waiting
-        return BatchDone(
-            table=str(one.ref),
-            batch=batch.number,
-            rows_in=_rows(taken) if written.rows_in is None else written.rows_in,
-            rows_out=written.rows_out,
-            files=written.files,
-            bytes=written.bytes,
-            rescued=written.rescued,
-            quarantined=written.quarantined,
-            seconds=seconds,
-            listing_seconds=written.listing_seconds,
-            files_left=waiting.files if waiting else None,
-            bytes_left=waiting.bytes if waiting else None,
-            oldest_waiting_seconds=waiting.oldest if waiting else None,
-            backlog=_rows(left),
-            remarks=written.remarks,
-        )
 
     def _watch(self, running: Sequence[Running]) -> None:
         """One glance: has somebody asked for a stop, and is its time over?"""
@@ -292,7 +270,3 @@ class Supervisor:
 
 def _all_there_is(writer: DataStreamWriter) -> DataStreamWriter:
     return writer.trigger(availableNow=True)
-
-
-def _rows(amount: position.Amount | None) -> int | None:
-    return amount.rows if amount else None

@@ -7,8 +7,9 @@ columns that the lookup names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
@@ -18,8 +19,20 @@ from pyspark.sql.types import StructType
 from medallion_jobs import aggregate, places, tables
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
-from medallion_jobs.config import ConfigError, Loaded, Lookup, Origin, Problem, TableRef
+from medallion_jobs.config import (
+    ConfigError,
+    Expectation,
+    Loaded,
+    Origin,
+    Problem,
+    SilverTable,
+    TableRef,
+)
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lookup import Dimension, join_all
+from medallion_jobs.quality import expectations, rules
+from medallion_jobs.refinery.recipe import Recipe
+from medallion_jobs.refinery.step import Step
 from medallion_jobs.tables import schema as schemas
 
 if TYPE_CHECKING:
@@ -52,15 +65,10 @@ class _Checker:
     def check_all(self) -> None:
         for name in self._config.bronze:
             self._bronze(name)
-        waiting = list(self._config.silver)
-        while waiting:
+        for name in self._config.silver_in_order():
             # A table whose source could not be built is not judged: one mistake, one problem.
-            ready = [n for n in waiting if self._config.silver[n].from_ in self.frames]
-            if not ready:
-                break
-            for name in ready:
+            if self._config.silver[name].from_ in self.frames:
                 self._silver(name)
-                waiting.remove(name)
         for name, table in self._config.gold.items():
             if table.from_ in self.frames:
                 self._gold(name)
@@ -78,24 +86,75 @@ class _Checker:
 
     def _silver(self, name: str) -> None:
         table, here = self._config.silver[name], f"silver.{name}"
+        recipe = Recipe(table, self._config.python_packages)
         known = len(self.problems)
-        declared = None
-        with self._blamed_on(f"{here}.schema", table.schema_):
-            declared = schemas.parse_ddl(table.schema_)
-        rows = self.frames[table.from_]
-        for place, one in enumerate(table.lookups):
-            with self._blamed_on(f"{here}.lookups[{place}].on", ", ".join(one.on)):
-                rows = rows.join(self._dimension(one, rows, declared), list(one.on), one.how)
-        computed = {}
-        for column, sql in table.columns.items():
-            with self._blamed_on(f"{here}.columns.{column}", sql):
-                rows.select(F.expr(sql))
-                computed[column] = F.expr(sql)
-        if declared is None or len(self.problems) > known:
+        shaped = self._after(recipe.shape_steps, self.frames[table.from_], here)
+        if len(self.problems) > known:
             return
-        with self._blamed_on(f"{here}.schema", table.schema_):
-            schemas.conform(rows.withColumns(computed), declared)
-            self._build(TableRef("silver", name), declared)
+        rows = self._after(recipe.cast_steps, recipe.kept(shaped), here)
+        rows, dimensions = self._looked_up(table, rows, here)
+        rows = self._after(recipe.column_steps, rows, here)
+        for rule, one in table.expect.items():
+            with self._blamed_on(f"{here}.expect.{rule}", rules.said(one)):
+                self._judged(rows, rule, one)
+        for key, columns in _columns_named(table):
+            with self._blamed_on(f"{here}.{key}", ", ".join(columns)):
+                rows.select(*[F.col(f"`{column}`") for column in columns])
+        if table.deletes:
+            with self._blamed_on(f"{here}.deletes.when", table.deletes.when):
+                rows.where(table.deletes.when)
+        if len(self.problems) > known:
+            return
+        key, said = ("schema", table.schema_) if table.schema_ else ("select", table.select or ())
+        with self._blamed_on(f"{here}.{key}", said if isinstance(said, str) else ", ".join(said)):
+            finished = recipe.finished(rows, dimensions)
+            self._build(TableRef("silver", name), recipe.written(finished))
+
+    def _after(self, steps: Sequence[Step], rows: DataFrame, here: str) -> DataFrame:
+        """The rows after those steps that can be taken; each other one is a problem."""
+        for step in steps:
+            with self._blamed_on(f"{here}.{step.key}", step.said):
+                rows = step.apply(rows)
+        return rows
+
+    def _looked_up(
+        self, table: SilverTable, rows: DataFrame, here: str
+    ) -> tuple[DataFrame, list[Dimension]]:
+        types = {}
+        if table.schema_:
+            with self._blamed_on(f"{here}.schema", table.schema_):
+                types = {f.name: f.dataType for f in schemas.parse_ddl(table.schema_)}
+        joined, dimensions = rows, list[Dimension]()
+        for place, one in enumerate(table.lookups):
+            with self._blamed_on(f"{here}.lookups[{place}]", str(one.table)):
+                frame = self._table(one.table)
+                found = (
+                    Dimension.imagined(self._spark, one, joined, types)
+                    if frame is None
+                    else Dimension.of(one, frame)
+                )
+                joined = join_all(rows, [*dimensions, found])
+                dimensions.append(found)
+        return joined, dimensions
+
+    def _judged(self, rows: DataFrame, name: str, rule: Expectation) -> None:
+        references = {}
+        if rule.references:
+            keys = self._table(rule.references.table)
+            if keys is None:
+                return
+            references = {name: keys.select(*[F.col(f"`{key}`") for key in rule.references.on])}
+        now = datetime.now(timezone.utc)
+        expectations.judged(rows, {name: rule}, moment=now, references=references, existing=None)
+
+    def _table(self, ref: TableRef) -> DataFrame | None:
+        """A table of the pipeline as it will be, or one that is there; None where there is none."""
+        if ref in self.frames:
+            return self.frames[ref]
+        path = self._config.table_path(ref)
+        if tables.snapshot(path) is None:
+            return None
+        return self._spark.read.format("delta").load(str(path))
 
     def _gold(self, name: str) -> None:
         table, here = self._config.gold[name], f"gold.{name}"
@@ -111,18 +170,6 @@ class _Checker:
         if len(self.problems) == known:
             gold = aggregate.by_group(rows, table.group_by, table.measures)
             self._build(TableRef("gold", name), gold.schema)
-
-    def _dimension(self, lookup: Lookup, rows: DataFrame, declared: StructType | None) -> DataFrame:
-        """The dimension's columns, from itself or, where it is not there yet, from its use."""
-        path = self._config.table_path(lookup.table)
-        wanted = [*lookup.on, *(name for name in lookup.take if name not in lookup.on)]
-        if tables.snapshot(path) is not None:
-            return self._spark.read.format("delta").load(str(path)).select(*wanted)
-        kinds: Mapping[str, str] = {
-            field.name: field.dataType.simpleString() for field in [*rows.schema, *(declared or [])]
-        }
-        ddl = ", ".join(f"`{name}` {kinds.get(name, 'string')}" for name in wanted)
-        return self._spark.createDataFrame([], schemas.parse_ddl(ddl))
 
     def _build(self, ref: TableRef, schema: StructType) -> None:
         self.frames[ref] = self._spark.createDataFrame([], schema)
@@ -147,3 +194,17 @@ class _Checker:
         """A list's own items have no origin of their own; the list's first one tells the line."""
         found: Callable[[str], bool] = lambda key: key.startswith(path)  # noqa: E731
         return next((self._origins[key] for key in self._origins if found(key)), Origin("config"))
+
+
+def _columns_named(table: SilverTable) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The keys of a table's config that name its columns."""
+    if table.watermark:
+        yield "watermark.column", (table.watermark.column,)
+    if table.dedupe and table.dedupe.keys:
+        yield "dedupe.keys", table.dedupe.keys
+    if table.dedupe and table.dedupe.order_by:
+        yield "dedupe.order_by", (table.dedupe.order_by,)
+    if table.keys:
+        yield "keys", table.keys
+    if table.sequence:
+        yield "sequence", (table.sequence,)

@@ -12,10 +12,11 @@ import traceback
 import typer
 
 from medallion_jobs import __version__
-from medallion_jobs.cli import checkpoint, config, files, schema
+from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, schema
 from medallion_jobs.cli.destroy import destroy
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.maintain import maintain
+from medallion_jobs.cli.quality import quality
 from medallion_jobs.cli.query import query
 from medallion_jobs.cli.run import run
 from medallion_jobs.cli.status import status
@@ -31,11 +32,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, run, validate, status, query, stop, maintain, destroy):
+for command in (
+    generate,
+    run,
+    validate,
+    status,
+    query,
+    quality,
+    replay.replay,
+    stop,
+    maintain,
+    destroy,
+):
     app.command()(command)
+quarantine.app.command("replay")(replay.quarantined)
 app.add_typer(files.app, name="files")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(config.app, name="config")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(schema.app, name="schema")
 
 

@@ -59,6 +59,9 @@ def _doomed(pipeline: Pipeline) -> list[Path]:
         paths += [
             pipeline.table_path(ref),
             places.quarantine(pipeline, ref),
+            places.held(pipeline, ref),
+            places.tombstones(pipeline, ref),
+            places.quality_metrics(pipeline.state_path, ref),
             places.metrics(pipeline.state_path, ref),
             Home.of(pipeline.state_path, ref).path,
         ]
@@ -93,13 +96,18 @@ def _generated(pipeline: Pipeline) -> list[Path]:
     from medallion_jobs.generator import FEEDS, is_made, made_files  # noqa: PLC0415
 
     feed = FEEDS.get(pipeline.pipeline)
-    if feed is None or feed.name not in pipeline.bronze:
+    if feed is None or not pipeline.bronze.keys() >= set(feed.tables):
         return []
     dimensions = [pipeline.table_path(TableRef("silver", one.name)) for one in feed.dimensions(15)]
     summaries = local_folder(pipeline.landing.root) / "_generated"
+    made = [
+        file
+        for table in feed.tables
+        for file in made_files(feed.name, pipeline.landing_path(table), summaries)
+    ]
     return [
         *(table for table in dimensions if is_made(table)),
-        *made_files(feed.name, pipeline.landing_path(feed.name), summaries),
+        *dict.fromkeys(made),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -38,18 +38,20 @@ def generate(
             f"Default: {DEFAULT_FILES}, or no limit with --duration.",
         ),
     ] = None,
-    rows: Annotated[int, typer.Option(help="Lines a file.")] = 1000,
+    rows: Annotated[int, typer.Option(help="Events a file.")] = 1000,
     seed: Annotated[
         int | None, typer.Option(help="With the same --now: the same files. Default: drawn.")
     ] = None,
     now: Annotated[
         str | None,
         typer.Option(
-            help="Orders lie in the hour before it, UTC. Default: the clock.",
+            help="When the files are made, UTC; events lie before it. Default: the clock.",
             metavar="YYYY-MM-DDTHH:MM:SSZ",
         ),
     ] = None,
-    customers: Annotated[int, typer.Option(help="Known customers, 15 or more.")] = 15,
+    customers: Annotated[
+        int, typer.Option(help="Known customers or users; for sales, 15 or more.")
+    ] = 15,
     dirty: Annotated[float, typer.Option(help="Share of spoiled lines, 0 to 1.")] = 0.0,
     new_column_from: Annotated[
         int | None, typer.Option(help="The first file that has a new column.", metavar="N")
@@ -77,11 +79,12 @@ def generate(
 
     pipeline = load(config, env, overrides or ()).pipeline
     feed = feed_for(pipeline.pipeline)
-    if feed.name not in pipeline.bronze:
+    missing = [table for table in feed.tables if table not in pipeline.bronze]
+    if missing:
         raise UsageError(
-            f"{config} has no bronze.{feed.name}, the table that reads the generated files",
+            f"{config} has no bronze.{missing[0]}, a table that reads generated files",
             untouched="nothing was written",
-            next_step=f"add bronze.{feed.name} to {config}",
+            next_step=f"add bronze.{missing[0]} to {config}",
         )
     seconds = _seconds(duration)
     plan = Plan(
@@ -95,7 +98,7 @@ def generate(
         rate=rate,
         duration=seconds,
     )
-    landing = pipeline.landing_path(feed.name)
+    landing = {table: pipeline.landing_path(table) for table in feed.tables}
 
     tables = {
         TableRef("silver", dimension.name): dimension
@@ -105,7 +108,9 @@ def generate(
         str(table): seed_dimension(pipeline.table_path(table), dimension)
         for table, dimension in tables.items()
     }
-    _say("dimensions: " + ", ".join(f"{count} rows added to {at}" for at, count in added.items()))
+    if added:
+        told = ", ".join(f"{count} rows added to {at}" for at, count in added.items())
+        _say(f"dimensions: {told}")
 
     with stopping_on_signals() as wait, _progress(plan) as advance:
         summary = write_files(
@@ -119,10 +124,10 @@ def generate(
     if as_json:
         typer.echo(summary.to_json(), nl=False)
     again = "" if config == DEFAULT_CONFIG else f" --config {config}"
-    _report(summary, landing, again)
+    _report(summary, landing.values(), again)
 
 
-def _report(summary: Summary, landing: Path, config: str) -> None:
+def _report(summary: Summary, landing: Iterable[Path], config: str) -> None:
     totals, plan = summary.totals, summary.plan
     if plan.files == 0:
         _say(f"wrote no files, as asked; next: medallion generate{config}")
@@ -132,16 +137,17 @@ def _report(summary: Summary, landing: Path, config: str) -> None:
         f"seed {plan.seed}, now {plan.now:%Y-%m-%dT%H:%M:%SZ}: "
         f"{summary.rows_per_second:,} rows/s{late}"
     )
-    if totals["files"] < plan.file_count:
+    if summary.numbers < plan.file_count:
         why = "stopped as asked" if summary.stopped else "could not keep up with --rate"
-        _say(f"{why} after {totals['files']} of {plan.file_count} files")
+        _say(f"{why} after {summary.numbers} of {plan.file_count} files")
     if totals["already_there"]:
         _say(f"{totals['already_there']} files were there already, and were left alone")
     written = [file for file in summary.files if not file.already_there]
     lines = sum(file.lines for file in written)
     spoiled = lines - sum(file.counts["clean"] for file in written)
+    folders = ", ".join(str(_short(folder)) for folder in landing)
     _say(
-        f"wrote {len(written)} files, {lines:,} lines ({spoiled:,} dirty) to {_short(landing)}; "
+        f"wrote {len(written)} files, {lines:,} lines ({spoiled:,} dirty) to {folders}; "
         f"next: medallion run{config}"
     )
 
@@ -155,7 +161,8 @@ def _progress(plan: Plan) -> Iterator[Callable[[FileCounts], None]]:
     bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with bar:
         task = bar.add_task("generating", total=plan.file_count)
-        yield lambda _: bar.advance(task)
+        # With a file of events may come files of dimensions.
+        yield lambda file: bar.update(task, completed=file.number)
 
 
 def _say(line: str) -> None:

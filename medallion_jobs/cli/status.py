@@ -24,7 +24,7 @@ def status(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show each table's rows, last batch, generation, backlog, waiting files and lock."""
+    """Show each table's rows, last batch, broken rules, backlog, waiting files and lock."""
     from medallion_jobs.config import load  # noqa: PLC0415
     from medallion_jobs.metrics.progress import format_age, format_bytes  # noqa: PLC0415
     from medallion_jobs.report.status import status as statuses  # noqa: PLC0415
@@ -42,6 +42,7 @@ def status(
         "batch",
         "written",
         "took",
+        "broken",
         "backlog",
         "waiting",
         "oldest",
@@ -58,6 +59,7 @@ def status(
                 one.batch,
                 one.batch_at,
                 None if one.batch_seconds is None else f"{one.batch_seconds:.1f} s",
+                one.broken,
                 one.behind,
                 None
                 if one.files_waiting is None

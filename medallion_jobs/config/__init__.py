@@ -4,14 +4,14 @@ No module here imports pyspark, so the commands that need no JVM start at once.
 """
 
 from medallion_jobs.config.effective import Setting
+from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.loader import Loaded, load, made_of
+from medallion_jobs.config.lookups import Lookup, Reference
 from medallion_jobs.config.model import (
     BronzeTable,
     GoldTable,
     Landing,
-    Lookup,
     Pipeline,
-    SilverTable,
     SparkSettings,
     Storage,
     Trigger,
@@ -19,15 +19,20 @@ from medallion_jobs.config.model import (
 from medallion_jobs.config.names import LAYERS, Layer, TableRef
 from medallion_jobs.config.problems import ConfigError, Problem
 from medallion_jobs.config.schema import json_schema
+from medallion_jobs.config.silver import Cast, Dedupe, Deletes, SilverTable, Watermark
 from medallion_jobs.config.source import CleanSource, Evolution, Format, Source
 from medallion_jobs.config.tree import Origin
 
 __all__ = [
     "LAYERS",
     "BronzeTable",
+    "Cast",
     "CleanSource",
     "ConfigError",
+    "Dedupe",
+    "Deletes",
     "Evolution",
+    "Expectation",
     "Format",
     "GoldTable",
     "Landing",
@@ -37,6 +42,7 @@ __all__ = [
     "Origin",
     "Pipeline",
     "Problem",
+    "Reference",
     "Setting",
     "SilverTable",
     "Source",
@@ -44,6 +50,7 @@ __all__ = [
     "Storage",
     "TableRef",
     "Trigger",
+    "Watermark",
     "json_schema",
     "load",
     "made_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     """Every mistake between keys; whatever a single key's own check refuses is passed over."""
     yield from _unknown_tables(data)
     yield from _circles(data)
+    yield from _changing_sources(data)
     yield from _names_alike(data)
     yield from _folders_inside_others(data)
     yield from _unknown_reader_options(data)
@@ -40,8 +42,8 @@ def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _inputs(data: Mapping[str, Any], layer: str) -> Iterator[tuple[str, str]]:
-    for name, table in _mapping(data, layer).items():
-        source = table.get("from") if isinstance(table, Mapping) else None
+    for name, table in _tables(data, layer):
+        source = table.get("from")
         if isinstance(source, str):
             yield name, source
 
@@ -59,16 +61,59 @@ def _unknown_tables(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
 
 
 def _circles(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    reads = {f"silver.{name}": source for name, source in _inputs(data, "silver")}
-    for start in reads:
-        way = [start]
-        while way[-1] in reads and reads[way[-1]] not in way:
-            way.append(reads[way[-1]])
-        # Told once, at the first table of the circle.
-        if reads.get(way[-1]) == start and start == min(way):
-            circle = " <- ".join([*way, start])
-            reason = f"the tables read each other in a circle: {circle}"
-            yield _error(refused(reason), *start.split("."), "from")
+    """Tables of silver that read or look into each other in a circle."""
+    reads = {f"silver.{name}": set(_used(table)) for name, table in _tables(data, "silver")}
+    try:
+        tuple(TopologicalSorter(reads).static_order())
+    except CycleError as error:
+        # From the table that comes first by name, each with what it reads.
+        way = error.args[1][:0:-1]
+        start = way.index(min(way))
+        circle = [*way[start:], *way[: start + 1]]
+        reason = f"the tables read each other in a circle: {' <- '.join(circle)}"
+        yield _error(refused(reason), *circle[0].split("."), "from")
+
+
+def _used(table: Mapping[str, Any]) -> Iterator[str]:
+    rules = _mapping(table, "expect").values()
+    lookups = table.get("lookups")
+    into = [
+        *(lookups if isinstance(lookups, list | tuple) else ()),
+        *(_mapping(rule, "references") for rule in rules if isinstance(rule, Mapping)),
+    ]
+    for used in (
+        table.get("from"),
+        *(one.get("table") for one in into if isinstance(one, Mapping)),
+    ):
+        if isinstance(used, str):
+            yield used
+
+
+def _changing_sources(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Tables whose rows change cannot be read as a stream of rows."""
+    changing = {f"silver.{n}": why for n, t in _tables(data, "silver") if (why := _changes(t))}
+    for layer in _READS_FROM:
+        for name, source in _inputs(data, layer):
+            if source in changing:
+                reason = (
+                    f"rows of {source} change ({changing[source]}), and a stream reads only rows "
+                    "that are added; look it up, or read the table that it is made from"
+                )
+                yield _error(refused(reason), layer, name, "from")
+
+
+def _changes(table: Mapping[str, Any]) -> str | None:
+    keep = _mapping(table, "dedupe").get("keep")
+    if keep in ("lowest", "highest"):
+        return f"dedupe: keep: {keep}"
+    write = table.get("write")
+    return f"write: {write}" if write in ("upsert", "scd2") else None
+
+
+def _tables(data: Mapping[str, Any], layer: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, table in _mapping(data, layer).items():
+        if isinstance(table, Mapping):
+            yield name, table
 
 
 def _names_alike(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:

@@ -91,6 +91,7 @@ def _as_text(value: object) -> object:
 
 _HIDES = WrapValidator(_kept_hidden)
 
+Scalar = str | int | float | bool
 Identifier = Annotated[
     str,
     Field(
@@ -114,6 +115,19 @@ Ddl = Annotated[
     Field(
         pattern=r"\S",
         title="columns as Spark DDL, such as `id bigint not null, name string`",
+    ),
+    _HIDES,
+]
+DdlType = Annotated[
+    str,
+    Field(pattern=r"\S", title="a type as in Spark DDL, such as `decimal(12,2)`"),
+    _HIDES,
+]
+Function = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        title="a Python function as package.module:function",
     ),
     _HIDES,
 ]
@@ -165,6 +179,20 @@ Size = Annotated[
             "anyOf": [
                 {"type": "integer", "minimum": 1},
                 {"type": "string", "pattern": units.SIZE_PATTERN},
+            ],
+        }
+    ),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(units.parse_share),
+    PlainSerializer(units.format_share, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "title": "a share such as `1%`, or a number from 0 to 1",
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "string", "pattern": units.SHARE_PATTERN},
             ],
         }
     ),

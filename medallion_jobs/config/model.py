@@ -7,6 +7,7 @@ A key that Python or pydantic keeps for itself bears a trailing underscore here
 from __future__ import annotations
 
 from collections.abc import Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,23 +17,20 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from medallion_jobs.config import spark_conf
 from medallion_jobs.config.checks import findings
 from medallion_jobs.config.fields import (
-    AnyTable,
     Count,
-    Ddl,
     Folder,
     GoldInput,
     Identifier,
     Master,
     Memory,
     Names,
-    OneOrMoreNames,
-    SilverInput,
     SparkValue,
     Sql,
     Time,
 )
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.names import TableRef, local_folder
+from medallion_jobs.config.silver import SilverTable
 from medallion_jobs.config.source import Source
 from medallion_jobs.config.units import parse_time
 
@@ -90,32 +88,6 @@ class BronzeTable(Frozen):
     source: Source = Field(description="The files to read.")
 
 
-class Lookup(Frozen):
-    """Columns fetched from a dimension."""
-
-    table: AnyTable = Field(description="The dimension; it may belong to another pipeline.")
-    on: OneOrMoreNames = Field(description="Columns that are equal in both tables.")
-    take: Names = Field(description="Columns to fetch.")
-    how: Literal["left", "inner"] = Field(
-        default="left", description="What becomes of a row with no match: left keeps it."
-    )
-
-
-class SilverTable(Frozen):
-    """Rows cleaned and enriched."""
-
-    from_: SilverInput = Field(alias="from", description="Table to read, as a stream.")
-    lookups: tuple[Lookup, ...] = Field(
-        default=(), description="Dimensions to join, in this order.", title="a list of lookups"
-    )
-    columns: dict[Identifier, Sql] = Field(
-        default={},
-        description="Columns to compute, by name; lookups come first.",
-        title="a mapping of names to SQL",
-    )
-    schema_: Ddl = Field(alias="schema", description="The table's columns, in their order.")
-
-
 class GoldTable(Frozen):
     """Rows aggregated."""
 
@@ -145,6 +117,11 @@ class Pipeline(Frozen):
     )
     spark: SparkSettings = Field(default_factory=SparkSettings, description="How Spark is started.")
     trigger: Trigger = Field(default_factory=Trigger, description="When batches start.")
+    python_packages: tuple[Identifier, ...] = Field(
+        default=(),
+        description="Packages whose functions a `transform` may name; of no other, code is run.",
+        title="a list of names of packages",
+    )
     bronze: dict[Identifier, BronzeTable] = Field(
         default={}, description="Tables of files as they came, by name."
     )
@@ -154,6 +131,18 @@ class Pipeline(Frozen):
     gold: dict[Identifier, GoldTable] = Field(
         default={}, description="Tables of aggregates, by name."
     )
+
+    def silver_in_order(self) -> tuple[str, ...]:
+        """The silver tables, each after those of them that it reads or looks into."""
+        reads = {
+            name: [
+                used.name
+                for used in (table.from_, *table.dimensions)
+                if used.layer == "silver" and used.name in self.silver
+            ]
+            for name, table in self.silver.items()
+        }
+        return tuple(TopologicalSorter(reads).static_order())
 
     def table_path(self, table: TableRef) -> Path:
         """The absolute folder of a table: `<storage.root>/<layer>/<name>`."""

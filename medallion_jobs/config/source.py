@@ -96,6 +96,9 @@ class Source(Frozen):
         description="Further columns about the file: _file_size, _file_modified, _batch_id.",
         title="a list of _file_size, _file_modified, _batch_id",
     )
+    load_time_column: Literal["_load_time", "_ingestion_time"] = Field(
+        default="_load_time", description="Name of the column that tells when a row was loaded."
+    )
     discovery: Literal["listing", "manifest"] = Field(
         default="listing",
         description="How files are found: by listing the folders, or from a manifest.",

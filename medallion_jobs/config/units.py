@@ -7,6 +7,7 @@ from datetime import timedelta
 
 SIZE_PATTERN = r"^[1-9][0-9]*[bkmgtBKMGT]?$"
 TIME_PATTERN = r"^[1-9][0-9]*(ms|s|m|h|d)$"
+SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?%?$"
 
 _BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _TIMES = {
@@ -69,3 +70,25 @@ def format_time(time: timedelta) -> str:
         if time % _TIMES[unit] == timedelta(0):
             return f"{time // _TIMES[unit]}{unit}"
     return f"{time // _TIMES['ms']}ms"
+
+
+def parse_share(share: object) -> float:
+    """A share of a whole, 0 to 1, from `1%`, `0.5 %` or `0.01`.
+
+    Raises:
+        ValueError: it is no share, or not between nothing and all.
+    """
+    if isinstance(share, str):
+        text = share.strip()
+        number = text.removesuffix("%").strip() if re.fullmatch(SHARE_PATTERN, text) else ""
+        if not number:
+            raise ValueError("not a share")
+        share = float(number) / (100 if text.endswith("%") else 1)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ValueError("not a share")
+    return float(share)
+
+
+def format_share(share: float) -> str:
+    """A text that `parse_share` reads as `share`: `1%`, `0.25%`."""
+    return f"{share * 100:.10g}%"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from medallion_jobs.generator.feed import FileOrder
+from medallion_jobs.generator.plan import FileOrder
 
 Spoil = Callable[[str, Random, FileOrder], str]
 """A clean line (no newline), random numbers, the file's order → the spoiled line."""

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from random import Random
 
     import pyarrow as pa
 
-
-@dataclass(frozen=True, kw_only=True)
-class FileOrder:
-    """What is wanted of one file.
-
-    Args:
-        number: which file of the run this is, from 1.
-        lines: how many lines it holds.
-        now: the moment the file is written, UTC; its events lie in the hour before.
-        customers: ids of known customers go from 1 to this number.
-        dirty: the share of spoiled lines, 0 to 1.
-        new_column: whether each line carries the feed's new column.
-    """
-
-    number: int
-    lines: int
-    now: datetime
-    customers: int
-    dirty: float = 0.0
-    new_column: bool = False
+    from medallion_jobs.generator.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +18,21 @@ class MadeFile:
     """One file, not yet written.
 
     Args:
-        name: its name in the landing folder.
+        table: the bronze table in whose landing folder it belongs.
+        name: its name there.
         content: its bytes; each line ends in a newline.
         counts: lines of each kind; `clean` and the feed's kinds add up to all lines.
         new_column: lines that are JSON objects and carry the new column.
+        repeats: lines that say again what another one said, because that is how the feed
+            delivers; counted before any were spoiled.
     """
 
+    table: str
     name: str
     content: bytes
     counts: Mapping[str, int]
-    new_column: int
+    new_column: int = 0
+    repeats: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,17 +55,24 @@ class Feed(Protocol):
 
     @property
     def name(self) -> str:
-        """The pipeline it feeds and the bronze table whose folder it fills."""
+        """The pipeline it feeds."""
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The bronze tables whose folders it fills, the one of the events first."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of dirt it knows."""
 
-    def make(self, order: FileOrder, rng: Random) -> MadeFile:
-        """Makes one file from an order and its random numbers."""
+    def make(self, plan: Plan, number: int) -> Sequence[MadeFile]:
+        """Makes what file `number` of a plan brings, from 1: one file of events, the last.
+
+        Files of dimensions that the events refer to come before it.
+        """
 
     def dimensions(self, customers: int) -> Sequence[Dimension]:
-        """The dimensions with that many customers.
+        """The dimensions that are seeded as tables, with that many customers.
 
         Raises:
             UsageError: too few customers.

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from medallion_jobs.errors import UsageError
+from medallion_jobs.generator.app_events import AppEventsFeed
 from medallion_jobs.generator.feed import Feed
+from medallion_jobs.generator.iot_sales import IotSalesFeed
 from medallion_jobs.generator.sales import SalesFeed
+from medallion_jobs.generator.transactions import TransactionsFeed
 
-FEEDS: dict[str, Feed] = {feed.name: feed for feed in (SalesFeed(),)}
+FEEDS: dict[str, Feed] = {
+    feed.name: feed for feed in (SalesFeed(), AppEventsFeed(), IotSalesFeed(), TransactionsFeed())
+}
 
 
 def feed_for(pipeline: str) -> Feed:

@@ -9,7 +9,6 @@ from math import inf
 from random import Random
 
 from medallion_jobs.errors import UsageError
-from medallion_jobs.generator.feed import FileOrder
 
 # A file is made in memory, at about half a kilobyte a row.
 MAX_ROWS_A_FILE = 1_000_000
@@ -23,6 +22,27 @@ _LONGEST_RUN = 366 * 24 * 3600
 def draw_seed() -> int:
     """A seed for those who gave none."""
     return secrets.randbits(32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOrder:
+    """What is wanted of one file.
+
+    Args:
+        number: which file of the run this is, from 1.
+        lines: how many lines it holds.
+        now: the moment the file is written, UTC; its events lie in the hour before.
+        customers: ids of known customers go from 1 to this number.
+        dirty: the share of spoiled lines, 0 to 1.
+        new_column: whether each line carries the feed's new column.
+    """
+
+    number: int
+    lines: int
+    now: datetime
+    customers: int
+    dirty: float = 0.0
+    new_column: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +87,8 @@ class Plan:
                 "ask for more files",
             ),
             (
-                self.customers > MAX_CUSTOMERS,
-                f"--customers {self.customers} is more than {MAX_CUSTOMERS:,}",
+                not 1 <= self.customers <= MAX_CUSTOMERS,
+                f"--customers {self.customers} is not between 1 and {MAX_CUSTOMERS:,}",
             ),
             (not 0 <= self.dirty <= 1, f"--dirty {self.dirty} is not between 0 and 1"),
             (
@@ -137,7 +157,7 @@ class Plan:
         )
 
     def rng(self, feed: str, number: int) -> Random:
-        """The random numbers of file `number`, the same on every machine.
+        """The random numbers of file `number`, the same on every machine; 0: of all files.
 
         All that shapes the files is part of the key (how many there are does not), so a name
         drawn from these numbers stands for one content: another `--rows` gives other names,

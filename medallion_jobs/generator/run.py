@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from medallion_jobs.errors import MedallionError, TransientError, UsageError
-from medallion_jobs.generator.feed import Feed
+from medallion_jobs.generator.feed import Feed, MadeFile
 from medallion_jobs.generator.files import publish
 from medallion_jobs.generator.pace import Pace, Wait, wait_all
 from medallion_jobs.generator.plan import Plan
@@ -21,7 +21,7 @@ def generate(
     feed: Feed,
     plan: Plan,
     *,
-    landing: Path,
+    landing: Mapping[str, Path],
     summaries: Path,
     on_file: Callable[[FileCounts], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -32,8 +32,8 @@ def generate(
     Args:
         feed: what to make.
         plan: how much of it.
-        landing: the folder the pipeline reads; made when it is missing.
-        summaries: the folder for the summary; outside `landing`, so that nobody reads it as data.
+        landing: by bronze table, the folder it reads; made when it is missing.
+        summaries: the folder for the summary; outside of those, so that nobody reads it as data.
         on_file: told of each file once it is there.
         clock: seconds that never go back.
         wait: passes the time between files when the plan has a rate; may ask to stop.
@@ -47,22 +47,14 @@ def generate(
     pace = Pace(plan, clock=clock, wait=wait)
     try:
         if plan.file_count:
-            landing.mkdir(parents=True, exist_ok=True)
+            for table in feed.tables:
+                landing[table].mkdir(parents=True, exist_ok=True)
         for number in pace.numbers():
-            order = plan.order(number)
-            made = feed.make(order, plan.rng(feed.name, number))
-            written = publish(landing, made.name, made.content)
-            files.append(
-                FileCounts(
-                    name=made.name,
-                    lines=order.lines,
-                    counts=made.counts,
-                    new_column=made.new_column,
-                    already_there=not written,
-                )
-            )
-            if on_file:
-                on_file(files[-1])
+            for made in feed.make(plan, number):
+                written = publish(landing[made.table], made.name, made.content)
+                files.append(_counts(number, made, written))
+                if on_file:
+                    on_file(files[-1])
         summary = Summary(
             feed=feed.name,
             plan=plan,
@@ -74,8 +66,21 @@ def generate(
         )
         summary.save(summaries)
     except OSError as error:
-        raise _cannot_write(error, plan, files, landing) from error
+        raise _cannot_write(error, plan, files, landing[feed.tables[0]]) from error
     return summary
+
+
+def _counts(number: int, made: MadeFile, written: bool) -> FileCounts:
+    return FileCounts(
+        number=number,
+        table=made.table,
+        name=made.name,
+        lines=sum(made.counts.values()),
+        counts=made.counts,
+        new_column=made.new_column,
+        repeats=made.repeats,
+        already_there=not written,
+    )
 
 
 def _cannot_write(

@@ -15,17 +15,23 @@ class FileCounts:
     """One file.
 
     Args:
-        name: its name in the landing folder.
+        number: which file of the run it is, or came with, from 1.
+        table: the bronze table in whose landing folder it is.
+        name: its name there.
         lines: all its lines.
         counts: lines of each kind; they add up to `lines`.
         new_column: lines that are JSON objects and carry the new column.
+        repeats: lines that repeat another by the feed's own way, not as dirt.
         already_there: it was in the folder, byte for byte, and was left alone.
     """
 
+    number: int
+    table: str
     name: str
     lines: int
     counts: Mapping[str, int]
     new_column: int
+    repeats: int
     already_there: bool
 
 
@@ -60,10 +66,16 @@ class Summary:
             "lines": sum(file.lines for file in self.files),
             "dirty": sum(file.lines - file.counts["clean"] for file in self.files),
             "new_column": sum(file.new_column for file in self.files),
+            "repeats": sum(file.repeats for file in self.files),
         }
         for kind in ("clean", *self.kinds):
-            totals[kind] = sum(file.counts[kind] for file in self.files)
+            totals[kind] = sum(file.counts.get(kind, 0) for file in self.files)
         return totals
+
+    @property
+    def numbers(self) -> int:
+        """How many of the plan's files were made, not counting those of dimensions."""
+        return len({file.number for file in self.files})
 
     @property
     def rows_per_second(self) -> int:
@@ -115,4 +127,5 @@ class Summary:
 def _flat(file: FileCounts) -> dict[str, object]:
     row = asdict(file)
     counts = row.pop("counts")
-    return {"name": row.pop("name"), "lines": row.pop("lines"), **counts, **row}
+    first = {key: row.pop(key) for key in ("number", "table", "name", "lines")}
+    return {**first, **counts, **row}

@@ -1,6 +1,52 @@
-"""Lookups: columns fetched from dimensions."""
+"""Lookups: columns fetched from dimensions, and what becomes of rows that find nothing.
 
-from medallion_jobs.lookup.dimension import Dimension, check_dimension
-from medallion_jobs.lookup.join import join_all, misses, remarks, without_misses
+rows -> join_all -> marks of misses -> held | quarantined | left_out | fails, or go on
+"""
 
-__all__ = ["Dimension", "check_dimension", "join_all", "misses", "remarks", "without_misses"]
+from medallion_jobs.lookup.changes import ChangedFiles, changed_files
+from medallion_jobs.lookup.dimension import (
+    Dimension,
+    check_dimension,
+    keys_of,
+    versions,
+    versions_column,
+)
+from medallion_jobs.lookup.freshness import stale
+from medallion_jobs.lookup.join import join_all
+from medallion_jobs.lookup.late import changed_keys, waits_for
+from medallion_jobs.lookup.misses import (
+    explain_failure,
+    fails,
+    held,
+    left_out,
+    names,
+    observed,
+    quarantined,
+    reasons,
+    remarks,
+)
+from medallion_jobs.lookup.repeats import Checked
+
+__all__ = [
+    "ChangedFiles",
+    "Checked",
+    "Dimension",
+    "changed_files",
+    "changed_keys",
+    "check_dimension",
+    "explain_failure",
+    "fails",
+    "held",
+    "join_all",
+    "keys_of",
+    "left_out",
+    "names",
+    "observed",
+    "quarantined",
+    "reasons",
+    "remarks",
+    "stale",
+    "versions",
+    "versions_column",
+    "waits_for",
+]

@@ -1,61 +1,105 @@
-"""The lookup join: rows keep their number, and a miss is counted."""
+"""The lookup join: each row stays, once, and a miss is marked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.config import Lookup
+from medallion_jobs.errors import UsageError
+from medallion_jobs.lookup import keys, marks
 from medallion_jobs.lookup.dimension import Dimension
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+_PICKED = "dimension picked"
+
 
 def join_all(rows: DataFrame, dimensions: Sequence[Dimension]) -> DataFrame:
     """Fetches the columns of each dimension, in order.
 
-    Beside them comes a column for each lookup that tells whether a key was found; `misses`
-    reads it and the declared schema leaves it out.
+    Every row stays, once, with all its columns; `how` and `on_miss` are for later. Beside
+    the columns that are taken come two hidden ones for each lookup (`marks.miss`,
+    `marks.missed`).
+
+    Raises:
+        UsageError: a column that is taken would stand in the row twice.
     """
     for place, dimension in enumerate(dimensions):
-        lookup = dimension.lookup
-        found = dimension.rows.withColumn(_found(place), F.lit(True))
-        # Inner lookups too: a row is left out only after it was counted, by `without_misses`.
-        rows = rows.join(found, on=list(lookup.on), how="left")
+        rows = _joined(rows, dimension, place)
     return rows
 
 
-def misses(lookups: Sequence[Lookup]) -> list[Column]:
-    """Counts of rows whose key was not in the dimension, to be observed on the joined rows."""
-    # An observation needs one measure at least.
-    always = F.count(F.lit(1)).alias("rows")
-    counts = [
-        F.count_if(F.col(_found(place)).isNull()).alias(_found(place))
-        for place, _ in enumerate(lookups)
-    ]
-    return [always, *counts]
-
-
-def without_misses(rows: DataFrame, lookups: Sequence[Lookup]) -> DataFrame:
-    """The rows that have a match in every lookup that demands one (`how: inner`)."""
-    for place, lookup in enumerate(lookups):
-        if lookup.how == "inner":
-            rows = rows.where(F.col(_found(place)).isNotNull())
-    return rows
-
-
-def remarks(lookups: Sequence[Lookup], observed: Mapping[str, int]) -> tuple[str, ...]:
-    """The misses in words; what was found needs none."""
-    return tuple(
-        f"{observed[_found(place)]:,} rows without a match in {lookup.table}"
-        + (", left out" if lookup.how == "inner" else "")
-        for place, lookup in enumerate(lookups)
-        if observed[_found(place)]
+def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
+    lookup, side = dimension.lookup, dimension.rows
+    new = _new_columns(rows, lookup)
+    row_keys = keys.of_row(rows, lookup, side)
+    matches = marks.all_of(
+        value == marks.column(marks.key(number)) for number, value in enumerate(row_keys.values())
+    )
+    if lookup.as_of is None:
+        found = rows.join(side, matches, "left")
+    else:
+        moment = keys.moment_of_row(rows, lookup.as_of, side)
+        found = _joined_as_of(rows, side, matches, moment)
+    picked = marks.column(_PICKED) if _PICKED in found.columns else None
+    # No key of a dimension is null, so this one is only where the row has found none.
+    is_missed = (marks.column(marks.key(0)) if picked is None else picked).isNull()
+    what = F.struct(
+        keys.canonical(row_keys).alias("key"),
+        keys.said(rows, lookup).alias("said"),
+    )
+    return found.select(
+        *[marks.column(name) for name in rows.columns],
+        *[
+            (
+                marks.column(marks.taken(name)) if picked is None else picked[marks.taken(name)]
+            ).alias(here)
+            for here, name in new.items()
+        ],
+        is_missed.alias(marks.miss(place)),
+        F.when(is_missed, what).alias(marks.missed(place)),
     )
 
 
-def _found(place: int) -> str:
-    return f"__found_{place}"
+def _joined_as_of(rows: DataFrame, side: DataFrame, matches: Column, moment: Column) -> DataFrame:
+    """Rows beside the dimension's row of their moment."""
+    if marks.VERSIONS not in side.columns:
+        begin, end = marks.column(marks.VALID_FROM), marks.column(marks.VALID_TO)
+        return rows.join(side, matches & _valid(begin, end, moment), "left")
+    valid = F.filter(
+        marks.column(marks.VERSIONS),
+        lambda one: _valid(one[marks.VALID_FROM], one[marks.VALID_TO], moment),
+    )
+    return rows.join(side, matches, "left").withColumn(_PICKED, F.get(valid, F.lit(0)))
+
+
+def _valid(begin: Column, end: Column, moment: Column) -> Column:
+    """From the begin on and before the end; a null edge is open, a null moment is nowhere."""
+    return (
+        moment.isNotNull() & (begin.isNull() | (begin <= moment)) & (end.isNull() | (moment < end))
+    )
+
+
+def _new_columns(rows: DataFrame, lookup: Lookup) -> dict[str, str]:
+    """What is added to the row: the name here to the name in the dimension.
+
+    A key that is taken under the name that it has in the row is there already.
+    """
+    new = {here: name for here, name in lookup.take.items() if lookup.on.get(name) != here}
+    # Spark does not tell letter cases apart.
+    there = {name.casefold(): name for name in rows.columns}
+    taken = [
+        f"{here} (it has {there[here.casefold()]})" for here in new if here.casefold() in there
+    ]
+    if taken:
+        raise UsageError(
+            f"the row has a column already that the lookup in {lookup.table} takes: "
+            + ", ".join(taken),
+            untouched="nothing of the batch is written",
+            next_step="take it under another name: `take: {name_here: name_in_the_dimension}`",
+        )
+    return new

@@ -70,9 +70,20 @@ def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Path]:
         f"ledger/{ref.name}/discovered": ledger / "discovered",
         f"ledger/{ref.name}/events": ledger / "events",
     }
+    parked = {
+        f"quarantine/silver/{ref.name}": places.quarantine(config, ref),
+        f"held/silver/{ref.name}": places.held(config, ref),
+    }
+    of_rows = {
+        **parked,
+        **{f"{name}/_claims": places.claims(path) for name, path in parked.items()},
+        f"tombstones/silver/{ref.name}": places.tombstones(config, ref),
+    }
     return {
         **(of_files if ref.layer == "bronze" else {}),
+        **(of_rows if ref.layer == "silver" else {}),
         f"metrics/{ref.layer}/{ref.name}": places.metrics(config.state_path, ref),
+        f"metrics/quality/{ref.layer}/{ref.name}": places.quality_metrics(config.state_path, ref),
     }
 
 

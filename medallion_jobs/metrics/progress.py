@@ -35,6 +35,10 @@ class BatchDone:
         remarks: what a person should know of it.
         bytes: of the files that were read.
         rescued: rows that carry rescued data.
+        filtered: rows that the table does not take.
+        dropped: rows that a rule, or a lookup that demands a match, left out.
+        held: rows that wait for a dimension.
+        repeated: rows that were there already, or are older than what is there.
         files_left, bytes_left: files that are found and wait for a batch; None for a query
             that reads a table.
         oldest_waiting_seconds: since the last change of the oldest of these files; None when
@@ -54,6 +58,10 @@ class BatchDone:
     at: str = field(default_factory=_now)
     bytes: int = 0
     rescued: int = 0
+    filtered: int = 0
+    dropped: int = 0
+    held: int = 0
+    repeated: int = 0
     files_left: int | None = None
     bytes_left: int | None = None
     oldest_waiting_seconds: float | None = None
@@ -106,8 +114,9 @@ def as_line(event: Event) -> str:
         parts.append(f"{rate:,.{0 if rate >= _FAST else 1}f} files/s")
     if event.rescued:
         parts.append(f"{event.rescued:,} rescued")
-    if event.quarantined:
-        parts.append(f"{event.quarantined:,} quarantined")
+    for what in ("quarantined", "held", "repeated", "dropped", "filtered"):
+        if count := getattr(event, what):
+            parts.append(f"{count:,} {what}")
     parts.append(f"{event.seconds:.1f} s")
     parts += [waiting(event), *event.remarks]
     return f"{event.table:<{NAME_WIDTH}} " + SEPARATOR.join(part for part in parts if part)

@@ -29,6 +29,7 @@ COLUMNS = pa.schema(
         pa.field("rows_out", pa.int64(), nullable=False),
         pa.field("rescued", pa.int64(), nullable=False),
         pa.field("quarantined", pa.int64(), nullable=False),
+        *(pa.field(what, pa.int64()) for what in ("filtered", "dropped", "held", "repeated")),
         pa.field("seconds", pa.float64(), nullable=False),
         pa.field("listing_seconds", pa.float64()),
         pa.field("files_left", pa.int64()),
@@ -78,6 +79,8 @@ class BatchLog:
             table,
             pa.Table.from_pylist([_row(event, generation, run_id)], schema=COLUMNS),
             mode="append",
+            # A table of an earlier version lacks columns.
+            schema_mode="merge",
             commit_properties=CommitProperties(
                 app_transactions=[Transaction(owner, event.batch)],
                 custom_metadata={SECONDS: f"{event.seconds:.3f}"},

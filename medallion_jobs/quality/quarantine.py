@@ -1,7 +1,8 @@
-"""Quarantine: what could not go on, kept as it was, with the reason.
+"""Bronze's quarantine: lines that are no records, kept as they were, with the reason.
 
-One append-only Delta table for each table that sends rows there, at
-`<storage.root>/_medallion/quarantine/<layer>/<table>`; one table, one writer.
+One append-only Delta table for each bronze table, at
+`<storage.root>/_medallion/quarantine/bronze/<table>`; one table, one writer. What silver puts
+aside are rows, which can go on later: medallion_jobs.quality.parked.
 """
 
 from __future__ import annotations

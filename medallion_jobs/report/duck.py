@@ -3,7 +3,9 @@
 bronze.x, silver.x, gold.x    the tables
 ledger.x                      every file of bronze.x, and what became of it
 quarantine.bronze             what could not go on, of all tables of a layer
+held.silver                   rows that wait for a dimension's key
 metrics.batches               a row for each batch of every query
+metrics.quality               a row for each batch and rule of every table
 """
 
 from __future__ import annotations
@@ -75,34 +77,34 @@ def views(config: Pipeline) -> dict[tuple[str, str], str]:
     """The names of all tables, as schema and view, with the SQL that reads them."""
     state = config.state_path
     tables: dict[tuple[str, str], str] = {
-        (layer, table.name): f"SELECT * FROM {_scan(table)}"  # noqa: S608
+        (layer, table.name): f"SELECT * FROM {scan(table)}"  # noqa: S608
         for layer in LAYERS
         for table in _tables_in(places.lake(config) / layer)
     }
     ledgers = {
         ("ledger", ledger.name): _LEDGER.format(
-            discovered=_scan(ledger / "discovered"),
-            events=_scan(ledger / "events"),
+            discovered=scan(ledger / "discovered"),
+            events=scan(ledger / "events"),
             outcomes=_OUTCOMES,
         )
         for ledger in _folders_in(state / "ledger")
     }
-    quarantines = {
-        ("quarantine", layer.name): " UNION ALL BY NAME ".join(
-            f"SELECT {_text(f'{layer.name}.{table.name}')} AS table_name, * "  # noqa: S608
-            f"FROM {_scan(table)}"
+    parked = {
+        (kind, layer.name): " UNION ALL BY NAME ".join(
+            f"SELECT {text(f'{layer.name}.{table.name}')} AS table_name, * "  # noqa: S608
+            f"FROM {scan(table)}"
             for table in _tables_in(layer)
         )
-        for layer in _folders_in(state / "quarantine")
+        for kind in ("quarantine", "held")
+        for layer in _folders_in(state / kind)
         if any(_tables_in(layer))
     }
-    batches = [
-        f"SELECT * FROM {_scan(table)}"  # noqa: S608
-        for layer in _folders_in(state / "metrics")
-        for table in _tables_in(layer)
-    ]
-    metrics = {("metrics", "batches"): " UNION ALL BY NAME ".join(batches)} if batches else {}
-    return {**tables, **ledgers, **quarantines, **metrics}
+    metrics = {
+        ("metrics", name): query
+        for name, folder in (("batches", state / "metrics"), ("quality", state / "metrics/quality"))
+        if (query := _together(folder))
+    }
+    return {**tables, **ledgers, **parked, **metrics}
 
 
 def rows_of(answer: duckdb.DuckDBPyConnection | duckdb.DuckDBPyRelation) -> list[Row]:
@@ -118,11 +120,22 @@ def create(duck: duckdb.DuckDBPyConnection, found: Mapping[tuple[str, str], str]
         duck.execute(f'CREATE VIEW "{schema}"."{view}" AS {query}')
 
 
-def _scan(table: Path) -> str:
-    return f"delta_scan({_text(str(table))})"
+def _together(folder: Path) -> str:
+    """All tables of all layers below a folder as one; empty where there is none."""
+    return " UNION ALL BY NAME ".join(
+        f"SELECT * FROM {scan(table)}"  # noqa: S608
+        for layer in LAYERS
+        for table in _tables_in(folder / layer)
+    )
 
 
-def _text(value: str) -> str:
+def scan(table: Path) -> str:
+    """The SQL that stands for a Delta table."""
+    return f"delta_scan({text(str(table))})"
+
+
+def text(value: str) -> str:
+    """A text as SQL has it."""
     return "'" + value.replace("'", "''") + "'"
 
 

@@ -10,6 +10,7 @@ from medallion_jobs import places
 from medallion_jobs.checkpoint import Checkpoint, Home, lock, manifest
 from medallion_jobs.checkpoint.position import backlog
 from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.metrics import quality
 from medallion_jobs.metrics import table as metrics
 from medallion_jobs.report.waiting import Waiting, waiting
 from medallion_jobs.tables import commit_of, snapshot
@@ -29,6 +30,8 @@ class Status:
         files_waiting, bytes_waiting: files that are found and not yet in a finished batch;
             None for a table that is not read from files, and where the log no longer tells.
         oldest_waiting_seconds: since the last change of the oldest of them.
+        broken: rows of that batch that broke a rule of the table; None where it has no rules,
+            or what they said of the batch is not noted.
         holder: who runs the query; `alive` in it tells whether that run still lives.
     """
 
@@ -43,6 +46,7 @@ class Status:
     files_waiting: int | None = None
     bytes_waiting: int | None = None
     oldest_waiting_seconds: float | None = None
+    broken: int | None = None
 
     @property
     def state(self) -> str:
@@ -62,7 +66,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
     path = config.table_path(ref)
     table, recorded = snapshot(path), manifest.read(home)
     checkpoint = home.checkpoint(recorded.current.number) if recorded else None
-    batch = at = seconds = behind = None
+    batch = at = seconds = behind = broken = None
     if checkpoint and recorded:
         left = backlog(checkpoint, source)
         behind = left.rows if left else None
@@ -72,6 +76,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
             commit = commit_of(path, checkpoint.app_id, written)
             at = datetime.fromtimestamp(commit.at_ms / 1000, timezone.utc) if commit else None
             seconds = _seconds_of(config, ref, recorded.current.number, written)
+            broken = _broken_of(config, ref, recorded.current.number, written)
     waits = _waiting(source, checkpoint) if ref.layer == "bronze" else None
     return Status(
         table=str(ref),
@@ -85,6 +90,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
         files_waiting=waits.files if waits else None,
         bytes_waiting=waits.bytes if waits else None,
         oldest_waiting_seconds=waits.oldest_seconds if waits else None,
+        broken=broken,
     )
 
 
@@ -98,3 +104,11 @@ def _seconds_of(config: Pipeline, ref: TableRef, generation: int, batch: int) ->
     owner = metrics.app_id(str(ref), generation)
     commit = commit_of(places.metrics(config.state_path, ref), owner, batch)
     return float(commit.info[metrics.SECONDS]) if commit else None
+
+
+def _broken_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> int | None:
+    if ref.layer != "silver" or not config.silver[ref.name].expect:
+        return None
+    owner = quality.app_id(str(ref), generation)
+    commit = commit_of(places.quality_metrics(config.state_path, ref), owner, batch)
+    return int(commit.info[quality.BROKEN_ROWS]) if commit else None

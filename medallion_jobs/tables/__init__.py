@@ -13,6 +13,7 @@ from medallion_jobs.tables.log import (
     has_log_since,
     snapshot,
 )
+from medallion_jobs.tables.merge import SOURCE, TARGET, Changes, changes, merge, with_conf
 from medallion_jobs.tables.write import (
     Txn,
     append,
@@ -29,19 +30,24 @@ from medallion_jobs.tables.write import (
 )
 
 __all__ = [
+    "SOURCE",
+    "TARGET",
     "Added",
     "Appender",
+    "Changes",
     "Commit",
     "Snapshot",
     "Txn",
     "append",
     "begin_anew",
+    "changes",
     "check_schema",
     "commit_of",
     "commits",
     "create",
     "ensure",
     "has_log_since",
+    "merge",
     "register",
     "replace",
     "replace_where",
@@ -49,4 +55,5 @@ __all__ = [
     "rows_written",
     "set_properties",
     "snapshot",
+    "with_conf",
 ]

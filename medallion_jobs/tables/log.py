@@ -101,6 +101,12 @@ class Commit:
     txns: Mapping[str, int]
 
     @property
+    def said(self) -> Mapping[str, Any]:
+        """What the writer noted of itself (`userMetadata`); nothing where it noted nothing."""
+        noted = json.loads(self.info.get("userMetadata") or "{}")
+        return noted if isinstance(noted, dict) else {}
+
+    @property
     def rows(self) -> int:
         """Rows that the commit wrote, by the writer's own count."""
         return int(self.info.get("operationMetrics", {}).get("numOutputRows", 0))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,16 +31,18 @@ class Txn:
         app_id: query and generation, such as `silver.sales/v1`.
         batch: the micro-batch; a later one has a larger number.
         run_id: the run of the program, for whoever reads the table's history.
+        notes: what else the commit is to tell of itself; values that JSON knows.
     """
 
     app_id: str
     batch: int
     run_id: str
+    notes: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, str]:
         """The options of Spark's Delta writer that put this into the log."""
-        said = {"query": self.app_id, "batch": self.batch, "run": self.run_id}
+        said = {**self.notes, "query": self.app_id, "batch": self.batch, "run": self.run_id}
         return {
             "txnAppId": self.app_id,
             "txnVersion": str(self.batch),
@@ -56,7 +58,7 @@ def append(df: DataFrame, path: Path, txn: Txn) -> bool:
         waits for what was observed of them waits for ever.
     """
     df.write.format("delta").mode("append").options(**txn.options).save(str(path))
-    return _is_ours(path, txn)
+    return is_ours(path, txn)
 
 
 def replace(df: DataFrame, path: Path, txn: Txn, *, new_schema: bool = False) -> bool:
@@ -70,7 +72,7 @@ def replace(df: DataFrame, path: Path, txn: Txn, *, new_schema: bool = False) ->
     """
     writer = df.write.format("delta").mode("overwrite").options(**txn.options)
     writer.option("overwriteSchema", new_schema).save(str(path))
-    return _is_ours(path, txn)
+    return is_ours(path, txn)
 
 
 def replace_where(df: DataFrame, path: Path, txn: Txn, condition: str) -> bool:
@@ -86,10 +88,11 @@ def replace_where(df: DataFrame, path: Path, txn: Txn, condition: str) -> bool:
     spark.conf.set("spark.databricks.delta.replaceWhere.constraintCheck.enabled", False)
     writer = df.write.format("delta").mode("overwrite").options(**txn.options)
     writer.option("replaceWhere", condition).save(str(path))
-    return _is_ours(path, txn)
+    return is_ours(path, txn)
 
 
-def _is_ours(path: Path, txn: Txn) -> bool:
+def is_ours(path: Path, txn: Txn) -> bool:
+    """Whether the run that `txn` names committed it, not an earlier one."""
     commit = commit_of(path, txn.app_id, txn.batch)
     said = json.loads(commit.info.get("userMetadata", "{}")) if commit else {}
     return bool(said.get("run") == txn.run_id)

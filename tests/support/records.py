@@ -11,8 +11,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.formats.records import RESCUED, FormatReader
+from medallion_jobs.autoloader.formats.records import FormatReader
 from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.names import RESCUED
 
 
 class Read(NamedTuple):

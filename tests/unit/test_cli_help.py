@@ -11,9 +11,10 @@ from medallion_jobs import __version__
 from medallion_jobs.cli import app, main
 from medallion_jobs.errors import DataError, LockHeld, UsageError
 
-GROUPS = "files checkpoint config schema".split()  # noqa: SIM905
+GROUPS = "files checkpoint config quarantine schema".split()  # noqa: SIM905
 COMMANDS = (
-    "generate run validate status query stop maintain destroy".split() + GROUPS  # noqa: SIM905
+    "generate run validate status query quality replay stop maintain destroy".split()  # noqa: SIM905
+    + GROUPS
 )
 
 
@@ -34,7 +35,15 @@ def test_help_lists_every_command(
 
 
 @pytest.mark.parametrize(
-    "command", [*COMMANDS, "checkpoint reset", "files retry", "config show", "schema diff"]
+    "command",
+    [
+        *COMMANDS,
+        "checkpoint reset",
+        "files retry",
+        "config show",
+        "schema diff",
+        "quarantine replay",
+    ],
 )
 def test_every_command_has_help(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

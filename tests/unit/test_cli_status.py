@@ -29,6 +29,7 @@ KEYS = {
     "files_waiting",
     "bytes_waiting",
     "oldest_waiting_seconds",
+    "broken",
     "holder",
 }
 

@@ -54,7 +54,7 @@ def test_show_tells_who_set_each_value() -> None:
 def test_show_prints_json_for_programs() -> None:
     plain = json.loads(run("show", "--json"))
     with_origin = json.loads(run("show", "--json", "--origin"))
-    assert plain["silver.sales.lookups.0.take"] == ["region"]
+    assert plain["silver.sales.lookups.0.take.region"] == "region"
     assert {path: cell["value"] for path, cell in with_origin.items()} == plain
     assert with_origin["landing.root"]["origin"] == "conf/base.yaml:6"
 

@@ -199,7 +199,7 @@ def test_a_lookup_may_be_a_table_of_another_pipeline(tmp_path: Path) -> None:
     file.write_text(GOOD)
     lookups = "silver.clicks.lookups=[{table: silver.elsewhere, on: [a, b], take: [c]}]"
     (lookup,) = load(file, overrides=[lookups], environ={}).pipeline.silver["clicks"].lookups
-    assert (str(lookup.table), lookup.on) == ("silver.elsewhere", ("a", "b"))
+    assert (str(lookup.table), list(lookup.on)) == ("silver.elsewhere", ["a", "b"])
 
 
 def test_tables_that_read_each_other_are_told_once(tmp_path: Path) -> None:

@@ -58,6 +58,56 @@ def test_it_writes_where_the_pipeline_reads(tmp_path: Path) -> None:
     assert DeltaTable(tmp_path / "lake" / "silver" / "customers").version() == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [
+        ("app_events", ["app_logs"]),
+        ("transactions", ["transactions"]),
+        ("iot_sales", ["iot_customers", "iot_products", "iot_sales_raw", "iot_stores"]),
+    ],
+)
+def test_every_table_of_a_pipeline_gets_its_files(
+    tmp_path: Path, name: str, tables: list[str]
+) -> None:
+    options = ("--files", "4", "--rows", "20", "--json")
+    result = invoke(tmp_path, *options, config=CONF / f"{name}.yaml")
+    assert result.exit_code == 0, result.output
+    assert names(tmp_path / "landing") == ["_generated", *tables]
+    # Nothing is seeded: what their events refer to lands as files.
+    assert names(tmp_path) == ["landing"]
+    assert "dimensions" not in result.stderr
+    told = json.loads(result.stdout)
+    for table in tables:
+        listed = [file["name"] for file in told["files"] if file["table"] == table]
+        assert listed == names(tmp_path / "landing" / table)
+        assert str(tmp_path / "landing" / table) in result.stderr
+    assert told["totals"]["files"] == len(told["files"])
+    assert f"next: medallion run --config {CONF / name}.yaml" in result.stderr
+
+
+def test_files_go_where_a_source_says(tmp_path: Path) -> None:
+    elsewhere = f"bronze.iot_stores.source.path={tmp_path / 'elsewhere'}"
+    options = ("--files", "1", "--rows", "5", "--set", elsewhere)
+    invoke(tmp_path, *options, config=CONF / "iot_sales.yaml")
+    assert len(names(tmp_path / "elsewhere")) == 1
+    assert names(tmp_path / "landing") == [
+        "_generated",
+        "iot_customers",
+        "iot_products",
+        "iot_sales_raw",
+    ]
+
+
+def test_a_pipeline_that_lacks_one_of_the_tables_is_refused(tmp_path: Path) -> None:
+    text = (CONF / "iot_sales.yaml").read_text()
+    config = tmp_path / "iot_sales.yaml"
+    config.write_text(text.replace("iot_stores", "shops"))
+    with pytest.raises(UsageError) as refused:
+        invoke(tmp_path / "out", config=config)
+    assert "bronze.iot_stores" in refused.value.what
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_docs_show_what_it_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = DOCS.read_text()

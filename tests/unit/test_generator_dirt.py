@@ -3,13 +3,12 @@
 import json
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medallion_jobs.generator import FEEDS, FileOrder, MadeFile
+from medallion_jobs.generator import FEEDS, MadeFile, Plan
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 SALES = FEEDS["sales"]
@@ -18,10 +17,12 @@ FIELDS = {"order_id", "customer_id", "product_id", "quantity", "order_timestamp"
 
 
 def make(seed: int, lines: int, dirty: float, new_column: bool) -> MadeFile:
-    order = FileOrder(
-        number=1, lines=lines, now=NOW, customers=CUSTOMERS, dirty=dirty, new_column=new_column
+    new_from = 1 if new_column else None
+    plan = Plan(
+        seed=seed, now=NOW, rows=lines, customers=CUSTOMERS, dirty=dirty, new_column_from=new_from
     )
-    return SALES.make(order, Random(seed))
+    [made] = SALES.make(plan, 1)
+    return made
 
 
 def kind_of(line: bytes, clean_before: set[bytes]) -> str:  # noqa: PLR0911

@@ -43,7 +43,7 @@ def run(root: Path, wanted: Plan, time: FakeTime | None = None) -> Summary:
     return generate(
         SALES,
         wanted,
-        landing=root / "sales",
+        landing={"sales": root / "sales"},
         summaries=root / "_generated",
         on_file=time.spend,
         clock=time.clock,
@@ -191,7 +191,7 @@ def test_after_a_delay_files_catch_up_with_the_schedule(tmp_path: Path) -> None:
     summary = generate(
         SALES,
         plan(files=6, rate=20),
-        landing=tmp_path / "sales",
+        landing={"sales": tmp_path / "sales"},
         summaries=tmp_path / "_generated",
         on_file=stall_once,
         clock=time.clock,
@@ -228,6 +228,7 @@ def test_when_asked_to_stop_it_accounts_for_what_is_there(tmp_path: Path) -> Non
         {"rows": 0},
         {"rows": 1_000_001},
         {"customers": 1_000_001},
+        {"customers": 0},
         {"dirty": 1.1},
         {"dirty": float("nan")},
         {"new_column_from": 0},

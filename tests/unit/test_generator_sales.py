@@ -21,7 +21,8 @@ UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 def make(seed: int = 7, number: int = 1, **changes: object) -> MadeFile:
     plan = Plan(**{"seed": seed, "now": NOW, "rows": 100, **changes})  # type: ignore[arg-type]
-    return SALES.make(plan.order(number), plan.rng(SALES.name, number))
+    [made] = SALES.make(plan, number)
+    return made
 
 
 def test_a_clean_line_is_the_json_object_of_an_order() -> None:
@@ -101,6 +102,8 @@ def test_it_is_fast(dirty: float) -> None:
 def test_another_pipeline_is_told_which_have_a_generator() -> None:
     assert feed_for("sales") is SALES
     with pytest.raises(UsageError) as refused:
-        feed_for("app_events")
-    assert "app_events" in refused.value.what
-    assert "sales" in refused.value.what
+        feed_for("orders_cdc")
+    assert "orders_cdc" in refused.value.what
+    for pipeline in ("sales", "app_events", "iot_sales", "transactions"):
+        assert feed_for(pipeline) is FEEDS[pipeline]
+        assert pipeline in refused.value.what

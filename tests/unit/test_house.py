@@ -17,9 +17,10 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 # From the top. A room imports from lower floors only: not from its own, not from above.
 FLOORS = (
     {"__main__"},
-    {"cli"},
+    {"cli", "testing"},
     {"bronze", "silver", "gold", "validation"},
     {"run"},
+    {"refinery"},
     {"autoloader", "lookup", "quality", "aggregate", "report", "generator", "maintenance"},
     {"supervisor"},
     {"running"},
@@ -44,6 +45,8 @@ WITHOUT_SPARK = (
     "checkpoint",
     "schema",
     "maintain",
+    "quality",
+    "quarantine",
 )
 MOST_LINES = 300
 

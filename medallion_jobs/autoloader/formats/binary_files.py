@@ -16,8 +16,9 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.autoloader.formats import heads
-from medallion_jobs.autoloader.formats.records import RESCUED, Records
+from medallion_jobs.autoloader.formats.records import Records
 from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.names import RESCUED
 from medallion_jobs.errors import UsageError
 
 _COLUMNS = StructType(

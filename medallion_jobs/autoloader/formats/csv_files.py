@@ -18,14 +18,9 @@ from medallion_jobs.autoloader.formats.csv_dialect import Dialect
 from medallion_jobs.autoloader.formats.csv_headers import Header, by_header
 from medallion_jobs.autoloader.formats.csv_rows import RAW, REASON, Group, at
 from medallion_jobs.autoloader.formats.csv_types import common_types
-from medallion_jobs.autoloader.formats.records import (
-    FILE_COLUMNS,
-    INPUT_FILE,
-    RESCUED,
-    RESCUED_FILE,
-    Records,
-)
+from medallion_jobs.autoloader.formats.records import FILE_COLUMNS, RESCUED_FILE, Records
 from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.names import INPUT_FILE, RESCUED
 
 
 class CsvFiles:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,13 +12,13 @@ from medallion_jobs.autoloader.formats import heads
 from medallion_jobs.autoloader.formats.csv_dialect import NO_CHARACTER, Dialect
 from medallion_jobs.autoloader.formats.heads import BrokenHeadError
 from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.names import is_free
 
 _HEAD = 64 * 1024  # bytes; headers are shorter, and one that is not is read once more
 _LONGEST_HEADER = 16 * 1024 * 1024
 # Of these, Spark reads Hadoop's own framing alone. What the tools of these names write it takes
 # for nothing (lz4), or for a block of a size that no memory holds (snappy).
 _OTHER_FRAMING = (".snappy", ".lz4")
-_UNNAMABLE = re.compile(r"[ ,;{}()\n\t=]")
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,7 @@ class Header:
     @property
     def namable(self) -> list[str]:
         """The names that a table's columns can have."""
-        return [
-            name for name in self.names if name not in self.nameless and not _UNNAMABLE.search(name)
-        ]
+        return [name for name in self.names if name not in self.nameless and is_free(name)]
 
 
 def by_header(

@@ -15,8 +15,9 @@ from medallion_jobs.autoloader.finding.stores import store_for
 from medallion_jobs.autoloader.formats import heads, values
 from medallion_jobs.autoloader.formats.csv_dialect import NO_CHARACTER, Dialect
 from medallion_jobs.autoloader.formats.csv_headers import Header
-from medallion_jobs.autoloader.formats.records import FILE_COLUMNS, INPUT_FILE
+from medallion_jobs.autoloader.formats.records import FILE_COLUMNS
 from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.names import INPUT_FILE
 
 RAW, REASON = "__raw", "__reason"
 _JOINED = "__joined"

@@ -33,13 +33,8 @@ from medallion_jobs.autoloader.formats import (
     values,
 )
 from medallion_jobs.autoloader.formats.json_lane import REGULAR, Lane
-from medallion_jobs.autoloader.formats.records import (
-    INPUT_FILE,
-    RESCUED,
-    RESCUED_FILE,
-    RESERVED,
-    Records,
-)
+from medallion_jobs.autoloader.formats.records import RESCUED_FILE, Records
+from medallion_jobs.autoloader.names import INPUT_FILE, RESCUED, RESERVED
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

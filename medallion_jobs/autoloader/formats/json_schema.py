@@ -10,7 +10,7 @@ from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructF
 
 from medallion_jobs.autoloader.formats import json_marks
 from medallion_jobs.autoloader.formats.values import TIMESTAMP_FORMAT
-from medallion_jobs.autoloader.schemas.evolution import namable
+from medallion_jobs.autoloader.names import namable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

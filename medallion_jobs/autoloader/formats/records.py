@@ -7,23 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.names import FILE_MODIFIED, FILE_SIZE, INPUT_FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
 # Columns about the file that every format's frame has, beside its own.
-INPUT_FILE, FILE_SIZE, FILE_MODIFIED = "_input_file", "_file_size", "_file_modified"
 FILE_COLUMNS = {
     INPUT_FILE: "_metadata.file_path",
     FILE_SIZE: "_metadata.file_size",
     FILE_MODIFIED: "_metadata.file_modification_time",
 }
-RESCUED = "_rescued_data"
-# What bronze tells besides: which content of the file a row is from, and its batch.
-FILE_VERSION, LOAD_TIME, BATCH_ID = "_file_version", "_load_time", "_batch_id"
-# No key of a file becomes a column by one of these names.
-RESERVED = (RESCUED, INPUT_FILE, FILE_SIZE, FILE_MODIFIED, FILE_VERSION, LOAD_TIME, BATCH_ID)
 # The key under which `_rescued_data` names the file, as Auto Loader has it.
 RESCUED_FILE = "_file_path"
 

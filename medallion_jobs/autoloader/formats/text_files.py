@@ -9,8 +9,9 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import StringType, StructField, StructType
 
 from medallion_jobs.autoloader.formats import text_input
-from medallion_jobs.autoloader.formats.records import RESCUED, Records
+from medallion_jobs.autoloader.formats.records import Records
 from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.names import RESCUED
 from medallion_jobs.errors import UsageError
 
 _COLUMNS = StructType([StructField("value", StringType())])

@@ -8,7 +8,6 @@ whole value is rescued as well.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,17 +29,11 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.autoloader.formats import heads
-from medallion_jobs.autoloader.formats.records import (
-    FILE_COLUMNS,
-    INPUT_FILE,
-    RESCUED,
-    RESCUED_FILE,
-    Records,
-)
+from medallion_jobs.autoloader.formats.records import FILE_COLUMNS, RESCUED_FILE, Records
 from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.names import INPUT_FILE, RESCUED, is_free, namable
 
 Read = Callable[[StructType, Sequence[Found]], DataFrame]
-_UNNAMABLE = re.compile(r"[ ,;{}()\n\t=]")
 # Decimal digits that each whole type needs, and the bits of its numbers.
 _DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
 _ORDER = (ByteType, ShortType, IntegerType, LongType)
@@ -97,7 +90,7 @@ def merged(schemas: Sequence[StructType]) -> StructType:
     """The columns that files have together: by name, the first type of each."""
     fields: dict[str, StructField] = {}
     for field in (field for schema in schemas for field in schema):
-        if not is_namable(field.name):
+        if not namable(field.name):
             continue
         known = fields.get(field.name.lower())
         kind = field.dataType if known is None else _both(known.dataType, field.dataType)
@@ -116,11 +109,6 @@ def check_names(schema: StructType) -> None:
     repeated = sorted({name for name in schema.names if lower.count(name.lower()) > 1})
     if repeated:
         raise heads.BrokenHeadError(f"columns that differ by case alone: {', '.join(repeated)}")
-
-
-def is_namable(name: str) -> bool:
-    """Whether a table can have a column of this name."""
-    return bool(name) and not _UNNAMABLE.search(name)
 
 
 def _both(one: DataType, other: DataType) -> DataType:
@@ -184,7 +172,7 @@ def _struct(column: Column, has: StructType, wanted: StructType) -> Typed:
         F.when(column.isNotNull(), F.struct(*parts)),
         not extra and all(one.fits for one in inner.values()),
         any(one.is_new for one in inner.values())
-        or any(is_namable(name) and name.lower() not in names for name in extra),
+        or any(namable(name) and name.lower() not in names for name in extra),
     )
 
 
@@ -215,7 +203,7 @@ def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tupl
     ]
     names = {name.lower() for name in columns.names}
     is_new = any(one.is_new for one in taken.values()) or any(
-        is_namable(name) and name.lower() not in names for name in own
+        is_free(name) and name.lower() not in names for name in own
     )
     about = heads.file_columns(frame)
     path = about[list(FILE_COLUMNS).index(INPUT_FILE)].alias(RESCUED_FILE)

@@ -28,6 +28,8 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from medallion_jobs.autoloader.names import NOT_IN_NAMES
+
 if TYPE_CHECKING:
     from pyspark.sql import Column
     from pyspark.sql.types import DataType
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
 TIMESTAMP_FORMAT, DATE_FORMAT = "timestampFormat", "dateFormat"
 _A_DAY = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|\s*$)"
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
-# What Delta and Parquet cannot name without column mapping.
-_UNNAMABLE = r"[ ,;{}()\n\t=]"
 _OBJECT, _ARRAY = "map<string,string>", "array<string>"
 # Marks in JSON texts that a reader sets where Spark's parser would lose a difference: round
 # a number (kept as a text between two marks), or a text that looks like an object or an
@@ -117,7 +117,7 @@ def unknown_keys(keys: Column, schema: StructType) -> Column:
 
 def is_namable(name: Column) -> Column:
     """Whether a table can have a column of this name."""
-    return (name != "") & ~name.rlike(_UNNAMABLE)
+    return (name != "") & ~name.rlike(NOT_IN_NAMES)
 
 
 def is_nested(kind: DataType) -> bool:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import duckdb
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.formats.records import FILE_VERSION
 from medallion_jobs.autoloader.found import FileKey, Found
+from medallion_jobs.autoloader.names import FILE_VERSION
 from medallion_jobs.tables import Txn, commit_of, snapshot
 
 if TYPE_CHECKING:

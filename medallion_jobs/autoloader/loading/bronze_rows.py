@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.autoloader.formats import values
-from medallion_jobs.autoloader.formats.records import (
-    BATCH_ID,
-    FILE_VERSION,
-    INPUT_FILE,
-    LOAD_TIME,
-    Records,
-)
+from medallion_jobs.autoloader.formats.records import Records
 from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.names import BATCH_ID, FILE_VERSION, INPUT_FILE
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 
 if TYPE_CHECKING:
@@ -32,10 +27,10 @@ def of(
 ) -> list[Column]:
     """The columns of bronze, from good records of files."""
     about_batch = {
-        LOAD_TIME: F.lit(datetime.now(timezone.utc)),
+        columns.source.load_time_column: F.lit(datetime.now(timezone.utc)),
         BATCH_ID: F.lit(batch).cast("bigint"),
     }
-    added = [LOAD_TIME, *columns.source.add_columns]
+    added = [columns.source.load_time_column, *columns.source.add_columns]
     return [
         *records.columns,
         *(_from_folder(field) for field in columns.from_folders),

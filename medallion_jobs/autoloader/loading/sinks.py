@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs import tables
-from medallion_jobs.autoloader.formats.records import FILE_VERSION, INPUT_FILE, RESCUED
 from medallion_jobs.autoloader.formats.unreadable import SPARK_FAILURES
 from medallion_jobs.autoloader.found import FileKey
 from medallion_jobs.autoloader.loading import account
 from medallion_jobs.autoloader.loading.account import Counts
+from medallion_jobs.autoloader.names import FILE_VERSION, INPUT_FILE, RESCUED
 from medallion_jobs.autoloader.schemas.evolution import alterations
 from medallion_jobs.config import TableRef
 from medallion_jobs.errors import DataError, MedallionError

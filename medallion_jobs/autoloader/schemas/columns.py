@@ -23,17 +23,16 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.autoloader.formats import reader_of, unreadable
-from medallion_jobs.autoloader.formats.records import (
+from medallion_jobs.autoloader.formats.records import FormatReader
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.names import (
     BATCH_ID,
     FILE_MODIFIED,
     FILE_SIZE,
     FILE_VERSION,
     INPUT_FILE,
-    LOAD_TIME,
     RESCUED,
-    FormatReader,
 )
-from medallion_jobs.autoloader.found import Found
 from medallion_jobs.autoloader.schemas import evolution, hints, widening
 from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
 from medallion_jobs.config import Source
@@ -114,7 +113,7 @@ class BronzeColumns:
                 *(f for f in self.from_folders if f.name not in own),
                 StructField(RESCUED, StringType()),
                 StructField(INPUT_FILE, StringType(), nullable=False),
-                StructField(LOAD_TIME, TimestampType(), nullable=False),
+                StructField(self.source.load_time_column, TimestampType(), nullable=False),
                 *(StructField(name, _FILE_COLUMN_TYPES[name]) for name in self.source.add_columns),
                 *([StructField(FILE_VERSION, IntegerType())] * self.tells_versions),
             ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -30,11 +29,10 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
+from medallion_jobs.autoloader.names import namable
 from medallion_jobs.autoloader.schemas.registry import quoted, type_text
 from medallion_jobs.errors import UsageError
 
-# Delta and Parquet name no column so, unless the table maps names to columns.
-_NOT_IN_NAMES = re.compile(r"[ ,;{}()\n\t=]")
 _INTEGERS = (ByteType, ShortType, IntegerType, LongType)
 # Digits before the point that a decimal must have to hold any value of an integer type.
 _DIGITS: dict[type[DataType], int] = {ByteType: 10, ShortType: 10, IntegerType: 10, LongType: 20}
@@ -51,11 +49,6 @@ _NOT_STORED = (
 )
 # Delta asks for it by hand where a table comes to have its first such column.
 _SUPPORTS_NTZ = "SET TBLPROPERTIES ('delta.feature.timestampNtz' = 'supported')"
-
-
-def namable(name: str) -> bool:
-    """Whether a column of a Delta table can have this name."""
-    return bool(name) and not _NOT_IN_NAMES.search(name)
 
 
 def merge(current: StructType, seen: StructType, *, reserved: Collection[str] = ()) -> StructType:

@@ -6,7 +6,7 @@ from datetime import timedelta, timezone
 from random import Random
 
 from medallion_jobs.generator.dirt import Spoil, broken_line, with_fields, without_one_of
-from medallion_jobs.generator.feed import FileOrder
+from medallion_jobs.generator.plan import FileOrder
 from medallion_jobs.generator.sales.lines import FIELDS, HOUR_IN_SECONDS, timestamp
 
 DAY_IN_SECONDS = 24 * HOUR_IN_SECONDS

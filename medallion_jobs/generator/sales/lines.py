@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from random import Random
 
-from medallion_jobs.generator.feed import FileOrder
+from medallion_jobs.generator.plan import FileOrder
 from medallion_jobs.generator.sales.dimensions import PRODUCTS
 
 FIELDS = ("order_id", "customer_id", "product_id", "quantity", "order_timestamp")

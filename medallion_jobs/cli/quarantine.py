@@ -1,0 +1,231 @@
+"""`medallion quarantine`: see, export and dismiss what could not go on, without a JVM."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.export import Form
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline, TableRef
+    from medallion_jobs.report.quarantine import Wanted
+
+app = typer.Typer(no_args_is_help=True, help="Rows and lines that could not go on, and why.")
+
+TableArgument = Annotated[str, typer.Argument(help="The table, such as silver.sales.")]
+RuleOption = Annotated[
+    str | None, typer.Option(help="Only rows that broke this rule; of bronze, with this reason.")
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(help="Only rows put there since.", metavar="2h|2026-01-31|2026-01-31T12:00"),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without, only show it.")]
+
+_NOTHING = "nothing is quarantined"
+
+
+@app.command("list")
+def list_rules(
+    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count rows by table and rule: open, replayed, dismissed, superseded by a reset."""
+    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+
+    pipeline = _load(config, env, overrides)
+    wanted = [table_of(pipeline, table)] if table is not None else report.tables(pipeline)
+    rows = report.summary(pipeline, wanted)
+    if not rows:
+        typer.echo(_NOTHING, err=True)
+    if rows or as_json:
+        print_rows(report.SUMMARY_COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+
+
+@app.command()
+def show(
+    table: TableArgument,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    rule: RuleOption = None,
+    since: SinceOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Show open rows: why, from which file, batch and run, and the row as it was."""
+    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+
+    pipeline = _load(config, env, overrides)
+    ref = table_of(pipeline, table)
+    wanted = wanted_of(pipeline, ref, rule, since)
+    rows = report.rows(pipeline, ref, wanted, limit)
+    if not rows:
+        typer.echo(_NOTHING, err=True)
+    if rows or as_json:
+        print_rows(report.COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+
+
+@app.command()
+def export(
+    table: TableArgument,
+    *,
+    to: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    rule: RuleOption = None,
+    since: SinceOption = None,
+    form: Annotated[
+        Form, typer.Option("--format", "-f", help="json: the rows as they were, one a line.")
+    ] = Form.JSON,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+) -> None:
+    """Write open rows to a file, to be mended there and landed again."""
+    from medallion_jobs.cli.export import write  # noqa: PLC0415
+    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+
+    pipeline = _load(config, env, overrides)
+    ref = table_of(pipeline, table)
+    wanted = wanted_of(pipeline, ref, rule, since)
+    if to.exists() and not force:
+        raise UsageError(
+            f"{to} is there already", untouched="the file", next_step="add --force to replace it"
+        )
+    with report.reader(pipeline, ref, wanted) as rows:
+        written = write(rows, to, form)
+    typer.echo(f"{written:,} rows written to {to}; they stay in quarantine", err=True)
+
+
+@app.command()
+def dismiss(
+    table: TableArgument,
+    *,
+    reason: Annotated[str, typer.Option(help="Why they will not come back; it is kept.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    rule: RuleOption = None,
+    since: SinceOption = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", help="Only this row; repeatable.")
+    ] = None,
+    yes: YesOption = False,
+) -> None:
+    """Mark open rows as not coming back. They stay in the table; nothing is deleted."""
+    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
+    from medallion_jobs.quality import claims  # noqa: PLC0415
+
+    if not reason.strip():
+        raise UsageError("--reason is empty: say why, for whoever reads it later")
+    pipeline = _load(config, env, overrides)
+    ref = table_of(pipeline, table)
+    wanted = wanted_of(pipeline, ref, rule, since, ids)
+    if not yes:
+        doomed = _ids(pipeline, ref, wanted)
+        typer.echo(f"{len(doomed):,} rows; nothing was changed; add --yes to do it", err=True)
+        return
+    with Lock(Home.of(pipeline.state_path, ref).lock, str(ref)):
+        doomed = _ids(pipeline, ref, wanted)
+        if doomed:
+            path = places.quarantine(pipeline, ref)
+            claims.dismiss(path, doomed, reason, uuid.uuid4().hex[:12])
+    typer.echo(f"{len(doomed):,} rows are dismissed", err=True)
+
+
+def _ids(pipeline: Pipeline, ref: TableRef, wanted: Wanted) -> list[str]:
+    """The ids of open rows, each of those asked for among them."""
+    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+
+    found = report.ids(pipeline, ref, wanted)
+    if lost := sorted(set(wanted.ids or ()) - set(found)):
+        raise UsageError(
+            f"the quarantine of {ref} has no open row with the id {', '.join(lost)}",
+            untouched="the quarantine",
+            next_step=f"see the ids with `medallion quarantine show {ref}`",
+        )
+    return found
+
+
+def table_of(pipeline: Pipeline, name: str) -> TableRef:
+    """The table of that name.
+
+    Raises:
+        UsageError: there is none, or it is one that has no quarantine.
+    """
+    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+
+    known = {str(ref): ref for ref in report.tables(pipeline)}
+    if name not in known:
+        raise UsageError(
+            f"pipeline {pipeline.pipeline} has no quarantine of {name}",
+            next_step="one of: " + ", ".join(known),
+        )
+    return known[name]
+
+
+def wanted_of(
+    pipeline: Pipeline,
+    table: TableRef,
+    rule: str | None,
+    since: str | None,
+    ids: list[str] | None = None,
+) -> Wanted:
+    """What the options ask for.
+
+    Raises:
+        UsageError: a rule that no row in the quarantine broke, or no moment.
+    """
+    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+
+    if rule is not None and rule not in (known := report.rules(pipeline, table)):
+        raise UsageError(
+            f"no row in the quarantine of {table} broke a rule {rule}",
+            next_step=f"one of: {', '.join(known)}" if known else _NOTHING,
+        )
+    return report.Wanted(rule, moment(since) if since else None, ids or None)
+
+
+def moment(text: str) -> datetime:
+    """The moment that `--since` names: itself, or how long ago it was.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
+
+    try:
+        return datetime.now(timezone.utc) - parse_time(text)
+    except ValueError:
+        pass
+    try:
+        told = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise UsageError(f"--since {text} is neither a time such as 2h nor a moment") from error
+    return told if told.tzinfo else told.replace(tzinfo=timezone.utc)
+
+
+def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:
+    from medallion_jobs.config import load  # noqa: PLC0415
+
+    return load(config, env, overrides or ()).pipeline

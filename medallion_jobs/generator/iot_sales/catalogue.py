@@ -1,0 +1,113 @@
+"""Products and stores, as the files that land of them say.
+
+What sales take from them (a product's name and category) never changes, so that it does not
+matter when a sale is looked up. What does change is a product's list price and who manages a
+store: an old row is of no use any more (SCD1).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from medallion_jobs.generator.lines import hours_of
+from medallion_jobs.generator.plan import Plan
+
+# Of this many files, one brings changes, and one a row that was sent before.
+_CHANGED_EVERY, _SENT_AGAIN_EVERY = 3, 5
+# Of this many products or stores, one changes in such a file.
+_ONE_OF = 4
+
+
+class Product(NamedTuple):
+    """A product and its first list price."""
+
+    id: int
+    name: str
+    category: str
+    list_price: Decimal
+
+
+class Store(NamedTuple):
+    """A store and its first manager."""
+
+    id: int
+    name: str
+    manager: str
+
+
+PRODUCTS = (
+    Product(1, "Thermostat", "Climate", Decimal("129.90")),
+    Product(2, "Air Sensor", "Climate", Decimal("79.50")),
+    Product(3, "Smart Bulb", "Light", Decimal("14.99")),
+    Product(4, "Light Strip", "Light", Decimal("39.00")),
+    Product(5, "Dimmer", "Light", Decimal("24.25")),
+    Product(6, "Door Lock", "Security", Decimal("189.00")),
+    Product(7, "Camera", "Security", Decimal("99.95")),
+    Product(8, "Smoke Alarm", "Security", Decimal("34.40")),
+)
+STORES = (
+    Store(1, "Harbour", "Ada"),
+    Store(2, "Station", "Ben"),
+    Store(3, "Market", "Cleo"),
+    Store(4, "Airport", "Dan"),
+    Store(5, "Campus", "Elif"),
+)
+
+
+def products(plan: Plan, number: int) -> list[str]:
+    """The lines of the products file that comes with file `number`; none when nothing changed."""
+    return [
+        json.dumps(
+            {
+                "product_id": product.id,
+                "product_name": product.name,
+                "category": product.category,
+                "list_price": float(product.list_price + changed_by),
+                "updated_at": _told(plan, changed_by),
+            }
+        )
+        for product, changed_by in _changes(PRODUCTS, number)
+    ]
+
+
+def stores(plan: Plan, number: int) -> list[str]:
+    """The lines of the stores file that comes with file `number`; none when nothing changed."""
+    return [
+        json.dumps(
+            {
+                "store_id": store.id,
+                "store_name": store.name,
+                "manager": f"{store.manager} {changed_by}" if changed_by else store.manager,
+                "updated_at": _told(plan, changed_by),
+            }
+        )
+        for store, changed_by in _changes(STORES, number)
+    ]
+
+
+def moment(at: datetime) -> str:
+    """`YYYY-MM-DDTHH:MM:SSZ`, as readings and dimensions carry it."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _told(plan: Plan, changed_by: int) -> str:
+    """When the state that file `changed_by` brought began; 0: the first state."""
+    return moment(hours_of(plan, max(changed_by, 1)) - timedelta(minutes=1 if changed_by else 60))
+
+
+def _changes(rows: Iterable[Any], number: int) -> list[tuple[Any, int]]:
+    """The rows that come with file `number`, each with the file that brought its state."""
+    if number == 1:
+        return [(row, 0) for row in rows]
+    # Delivered once more although it is out of date: it must not go back.
+    again = number % _SENT_AGAIN_EVERY == 0
+    changed = number % _CHANGED_EVERY == 0
+    return [(row, 0) for row in rows if again and row.id == 1] + [
+        (row, number)
+        for row in rows
+        if changed and (row.id + number // _CHANGED_EVERY) % _ONE_OF == 0
+    ]

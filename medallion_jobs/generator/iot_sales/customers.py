@@ -1,0 +1,102 @@
+"""Customers, as the files that land of them say: each change a row (SCD2).
+
+A change lands in the file of its hour or before, so that a sale finds the customer as she was
+then. Except for some who are late: their first sales come some files before they do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from medallion_jobs.generator.iot_sales.catalogue import moment
+from medallion_jobs.generator.lines import hours_of
+from medallion_jobs.generator.plan import Plan
+
+REGIONS = ("North", "South", "East", "West")
+
+_FIRST = ("Alice", "Bob", "Charlie", "Diana", "Eve", "Frank", "Grace", "Hank", "Ivy", "Jack")
+_LAST = ("Abel", "Brook", "Cole", "Dorn", "Egge", "Falk", "Gray", "Hart", "Iden", "Joss")
+_ONE_LATE_OF = 5
+_LATE_FROM, _LATE_BY = (1, 2, 3, 4), (1, 2, 3)
+_CHANGES_EVERY = (4, 5, 6, 7, 8, 9)
+_SENT_AGAIN_EVERY = 7
+
+
+class Customer(NamedTuple):
+    """What is fixed of a customer.
+
+    Attributes:
+        id: from 1.
+        buys_from: the file with her first sales.
+        lands_in: the file that brings her; the same, but for the late.
+        every: she changes in each file whose number is a multiple of this, after `buys_from`.
+        second: of the hour, when her changes happen.
+    """
+
+    id: int
+    buys_from: int
+    lands_in: int
+    every: int
+    second: int
+
+
+@lru_cache(maxsize=2)
+def customers(plan: Plan) -> tuple[Customer, ...]:
+    """All of a plan's customers, by id."""
+    rng = plan.rng("iot_customers", 0)
+    ids = range(1, plan.customers + 1)
+    late = set(rng.sample(ids, -(-plan.customers // _ONE_LATE_OF) if plan.customers > 1 else 0))
+    found = []
+    for customer in ids:
+        buys_from = rng.choice(_LATE_FROM) if customer in late else 1
+        lands_in = buys_from + rng.choice(_LATE_BY) if customer in late else buys_from
+        every, second = rng.choice(_CHANGES_EVERY), rng.randrange(3600)
+        found.append(Customer(customer, buys_from, lands_in, every, second))
+    return tuple(found)
+
+
+def changes(plan: Plan, number: int) -> list[str]:
+    """The lines of the customers file that comes with file `number`; none when nothing changed."""
+    return [
+        _row(plan, customer, changed_in)
+        for customer in customers(plan)
+        for changed_in in _changes(customer, number)
+    ]
+
+
+def _changes(customer: Customer, number: int) -> Iterator[int]:
+    """The files in whose hours those changes happened that land in file `number`; 0: her first row.
+
+    In order of time for each customer.
+    """
+    if number < customer.lands_in:
+        return
+    if number == customer.lands_in or number % _SENT_AGAIN_EVERY == customer.id % _SENT_AGAIN_EVERY:
+        yield 0
+    since = customer.buys_from + 1 if number == customer.lands_in else number
+    for file in range(since, number + 1):
+        if file > customer.buys_from and file % customer.every == 0:
+            yield file
+
+
+def _row(plan: Plan, customer: Customer, changed_in: int) -> str:
+    """Each change moves her to another region; each second one gives her another name as well."""
+    if changed_in:
+        at = hours_of(plan, changed_in) + timedelta(seconds=customer.second)
+        before = changed_in // customer.every - customer.buys_from // customer.every
+    else:
+        at, before = hours_of(plan, customer.buys_from) - timedelta(minutes=30), 0
+    first = _FIRST[(customer.id - 1) % len(_FIRST)]
+    last = _LAST[(customer.id + before // 2) % len(_LAST)]
+    return json.dumps(
+        {
+            "customer_id": customer.id,
+            "customer_name": f"{first} {last}",
+            "region": REGIONS[(customer.id + before) % len(REGIONS)],
+            "updated_at": moment(at),
+        }
+    )

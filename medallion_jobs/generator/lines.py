@@ -1,0 +1,32 @@
+"""What files of JSON lines have in common: their names, their bytes, and their hours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from medallion_jobs.generator.plan import Plan
+
+# Before `now`, so that 720 files of an hour each lie in the past.
+_BEFORE_NOW = timedelta(days=30)
+
+
+def file_name(table: str, number: int, rng: Random) -> str:
+    """`TABLE_NUMBER_UUID.json`: by name, files stand in the order in which they were made."""
+    return f"{table}_{number:06}_{UUID(bytes=rng.randbytes(16), version=4)}.json"
+
+
+def content(lines: Sequence[str]) -> bytes:
+    """The lines as a file's bytes, each with its newline."""
+    return "".join(f"{line}\n" for line in lines).encode("ascii")
+
+
+def hours_of(plan: Plan, number: int, hours: int = 1) -> datetime:
+    """When the hours of file `number` begin, where no two files may share a moment.
+
+    File after file they follow one another, from 30 days before `now`; with a rate, `now` moves
+    on as well, and they lie apart.
+    """
+    return plan.order(number).now - _BEFORE_NOW + (number - 1) * timedelta(hours=hours)

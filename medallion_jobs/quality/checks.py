@@ -1,0 +1,123 @@
+"""Each kind of check as an expression: true of a row that is good, never null.
+
+Text in a config is compared as the column's own type, so that neither a column is cast row by
+row nor a text that is no number stops the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    DataType,
+    DecimalType,
+    FloatType,
+    NumericType,
+    StringType,
+)
+
+from medallion_jobs.config import Expectation
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+
+Types = Mapping[str, DataType]
+
+
+def column(name: str) -> Column:
+    """The column of exactly this name, whatever stands in it."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def types_of(rows: DataFrame) -> Types:
+    """The types of columns by their names in small letters, for Spark tells no case apart."""
+    return {field.name.casefold(): field.dataType for field in rows.schema.fields}
+
+
+def good(rule: Expectation, types: Types, moment: datetime) -> Column:
+    """True of a row that keeps a rule which looks at nothing but the row; never null.
+
+    Args:
+        moment: the batch's, with a time zone; `recent` counts from it.
+
+    Raises:
+        UsageError: a text stands in the rule where a column of numbers is to be compared.
+    """
+    kept = reduce(and_, _parts(rule, types, moment))
+    return F.coalesce(kept, F.lit(False))
+
+
+def _parts(rule: Expectation, types: Types, moment: datetime) -> list[Column]:
+    if rule.check is not None:
+        return [F.expr(rule.check)]
+    if rule.not_null is not None:
+        return [column(name).isNotNull() for name in rule.not_null]
+    if rule.in_set is not None:
+        return [
+            column(name).isin([_literal(one, name, types) for one in values])
+            for name, values in rule.in_set.items()
+        ]
+    if rule.matches is not None:
+        return [_fits(name, pattern, types) for name, pattern in rule.matches.items()]
+    if rule.between is not None:
+        return [
+            column(name).between(_literal(least, name, types), _literal(most, name, types))
+            for name, (least, most) in rule.between.items()
+        ]
+    spans = rule.recent or {}
+    return [_is_recent(name, span, types, moment) for name, span in spans.items()]
+
+
+def _fits(name: str, pattern: str, types: Types) -> Column:
+    text = column(name)
+    if not isinstance(types.get(name.casefold()), StringType):
+        text = text.cast("string")
+    # `$` would let a line break pass behind the text.
+    return text.rlike(rf"\A(?:{pattern})\z")
+
+
+def _is_recent(name: str, span: timedelta, types: Types, moment: datetime) -> Column:
+    at = column(name)
+    if isinstance(types.get(name.casefold()), StringType):
+        at = at.try_cast("timestamp")
+    return at.between(_timestamp(moment - span), _timestamp(moment))
+
+
+def _timestamp(moment: datetime) -> Column:
+    return F.timestamp_micros(F.lit((moment - _EPOCH) // _MICROSECOND))
+
+
+def _literal(value: object, name: str, types: Types) -> Column:
+    """A value of the config, such that the column is compared without a cast of its own."""
+    of = types.get(name.casefold())
+    if isinstance(of, StringType):
+        return F.lit(value).cast("string")
+    if isinstance(of, NumericType) and isinstance(value, str):
+        value = _number(value, name, of)
+    if isinstance(of, DecimalType) and isinstance(value, int | float):
+        value = Decimal(str(value))
+    if isinstance(value, str) and of is not None:
+        return F.lit(value).cast(of)
+    # 0.1 is another number as a double than as a float.
+    return F.lit(value).cast(of) if isinstance(of, FloatType) else F.lit(value)
+
+
+def _number(text: str, name: str, of: DataType) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise UsageError(
+            f"{name} is {of.simpleString()}, and a rule compares it with the text {text!r}",
+            untouched="nothing of the batch is written",
+            next_step="mend the rule in the config: a number without quotes",
+        ) from None

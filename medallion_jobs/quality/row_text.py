@@ -1,0 +1,174 @@
+"""A row as JSON text, and back to exactly what it was.
+
+Spark's own JSON cuts timestamps to milliseconds, loses the era of a year, writes the keys of
+a map as Scala prints them, and gives null for what it cannot read. So values that JSON has no
+form for are written as their SQL text, which a cast reads back; a map whose keys are no text
+as a list of keys and values; and what cannot be read back fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    DayTimeIntervalType,
+    FractionalType,
+    IntegralType,
+    MapType,
+    NullType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+    YearMonthIntervalType,
+)
+
+# JSON has them, or Spark's JSON takes them there and back.
+_AS_JSON = (IntegralType, FractionalType, StringType, BooleanType, BinaryType)
+# Their SQL text is exact.
+_AS_SQL = (
+    DateType,
+    TimestampType,
+    TimestampNTZType,
+    DayTimeIntervalType,
+    YearMonthIntervalType,
+    NullType,
+)
+_WRITE = {"ignoreNullFields": "false"}
+_READ = {
+    # Otherwise what cannot be read is null.
+    "mode": "FAILFAST",
+    # A column of the default's name is one like any other; none can have a space.
+    "columnNameOfCorruptRecord": "corrupt record",
+    "maxStringLen": str(2**31 - 1),
+}
+
+_Convert = Callable[[Column, DataType], Column]
+
+
+def to_text(row: Column, schema: StructType) -> Column:
+    """A struct as JSON text; null as null.
+
+    Args:
+        schema: the struct's type, without those columns that `unkeepable` names.
+    """
+    return F.to_json(_written(row, schema), _WRITE)
+
+
+def from_text(text: Column, schema: StructType) -> Column:
+    """The struct that `to_text` wrote.
+
+    Args:
+        schema: the type to give; a column that the row did not have is null, one that it had
+            and that is not here is left out.
+
+    Text that is none of `to_text`'s, or that does not fit the type, fails the query.
+    """
+    parsed = F.from_json(text, _struct_of(schema), _READ)
+    # Bound to a name, lest the text be parsed once for each column.
+    return F.element_at(F.transform(F.array(parsed), lambda row: _read(row, schema)), 1)
+
+
+def unkeepable(schema: StructType) -> list[str]:
+    """The columns, with their types, that would not come back as they were."""
+    return [
+        f"{field.name} {field.dataType.simpleString()}"
+        for field in schema
+        if not all(map(_is_kept, _leaves(field.dataType)))
+    ]
+
+
+def _is_kept(kind: DataType) -> bool:
+    return isinstance(kind, (*_AS_JSON, *_AS_SQL))
+
+
+def _leaves(kind: DataType) -> Iterator[DataType]:
+    match kind:
+        case StructType():
+            for field in kind:
+                yield from _leaves(field.dataType)
+        case ArrayType():
+            yield from _leaves(kind.elementType)
+        case MapType():
+            yield from _leaves(kind.keyType)
+            yield from _leaves(kind.valueType)
+        case _:
+            yield kind
+
+
+def _is_plain(kind: DataType) -> bool:
+    """Whether the JSON has the type as it is."""
+    match kind:
+        case StructType():
+            return all(_is_plain(field.dataType) for field in kind)
+        case ArrayType():
+            return _is_plain(kind.elementType)
+        case MapType():
+            return kind.keyType == StringType() and _is_plain(kind.valueType)
+        case _:
+            return not isinstance(kind, _AS_SQL)
+
+
+def _type_of(kind: DataType) -> DataType:
+    """The type of what stands in the JSON."""
+    match kind:
+        case StructType():
+            return _struct_of(kind)
+        case ArrayType():
+            return ArrayType(_type_of(kind.elementType))
+        case MapType() if kind.keyType == StringType():
+            return MapType(StringType(), _type_of(kind.valueType))
+        case MapType():
+            return ArrayType(_type_of(_entry(kind)))
+        case _:
+            return StringType() if isinstance(kind, _AS_SQL) else kind
+
+
+def _struct_of(kind: StructType) -> StructType:
+    return StructType([StructField(field.name, _type_of(field.dataType)) for field in kind])
+
+
+def _entry(kind: MapType) -> StructType:
+    return StructType([StructField("key", kind.keyType), StructField("value", kind.valueType)])
+
+
+def _written(value: Column, kind: DataType) -> Column:
+    if isinstance(kind, MapType) and kind.keyType != StringType():
+        return _each(F.map_entries(value), ArrayType(_entry(kind)), _written)
+    if isinstance(kind, TimestampType):
+        return F.concat(F.replace(value.cast("string"), F.lit(" "), F.lit("T")), F.lit("Z"))
+    if isinstance(kind, _AS_SQL):
+        return value.cast("string")
+    return _each(value, kind, _written)
+
+
+def _read(value: Column, kind: DataType) -> Column:
+    if isinstance(kind, MapType) and kind.keyType != StringType():
+        return F.map_from_entries(_each(value, ArrayType(_entry(kind)), _read))
+    if isinstance(kind, _AS_SQL):
+        return F.lit(None) if isinstance(kind, NullType) else value.cast(kind)
+    return _each(value, kind, _read)
+
+
+def _each(value: Column, kind: DataType, convert: _Convert) -> Column:
+    """The value with what is inside it converted."""
+    if _is_plain(kind):
+        return value
+    match kind:
+        case StructType():
+            fields = [convert(value.getField(f.name), f.dataType).alias(f.name) for f in kind]
+            return F.when(value.isNotNull(), F.struct(*fields))
+        case ArrayType():
+            return F.transform(value, lambda one: convert(one, kind.elementType))
+        case MapType():
+            return F.transform_values(value, lambda _, one: convert(one, kind.valueType))
+        case _:
+            return value

@@ -1,0 +1,1 @@
+"""The refinery: what one micro-batch of a silver table goes through."""

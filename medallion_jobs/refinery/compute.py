@@ -1,0 +1,184 @@
+"""The second part of a row's way, one row in and one row out: its casts and computed columns.
+
+cast -> (lookups) -> columns
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    BooleanType,
+    ByteType,
+    DataType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    IntegralType,
+    LongType,
+    ShortType,
+    StringType,
+    TimestampNTZType,
+    TimestampType,
+)
+
+from medallion_jobs.config import Cast, SilverTable
+from medallion_jobs.refinery import casts, shape
+from medallion_jobs.refinery.step import Step
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_BITS: Mapping[type[IntegralType], int] = {
+    ByteType: 8,
+    ShortType: 16,
+    IntegerType: 32,
+    LongType: 64,
+}
+_TRUTHS = {"true": True, "false": False}
+_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`"
+_WINDOW = re.compile(r"\bover\s*\(", re.IGNORECASE)
+
+
+def cast_steps(table: SilverTable) -> list[Step]:
+    """The table's casts; behind them, where one rescues, what was unreadable is put away."""
+    made = [
+        Step(f"cast.{name}", cast.to, partial(_cast, name=name, cast=cast))
+        for name, cast in table.cast.items()
+    ]
+    rescuing = [name for name, cast in table.cast.items() if cast.rescue]
+    if rescuing:
+        rescue = partial(_put_away, names=rescuing)
+        made.append(Step("cast", f"rescue of {', '.join(rescuing)}", rescue))
+    return made
+
+
+def column_steps(table: SilverTable) -> list[Step]:
+    """The table's computed columns, each from those before it."""
+    return [
+        Step(f"columns.{name}", sql, partial(_computed, name=name, sql=sql))
+        for name, sql in table.columns.items()
+    ]
+
+
+def marks(table: SilverTable) -> dict[str, str]:
+    """The columns, true or false, of what could not be read; and how each is told in a count.
+
+    They have a space in their name, as no column of a table has.
+    """
+    parsed = {shape.parse_mark(name): f"parse {name}" for name in table.parse}
+    return {**parsed, **{cast_mark(name): f"cast {name}" for name in table.cast}}
+
+
+def cast_mark(name: str) -> str:
+    """The column that tells whether a value was there that could not be read as the type."""
+    return f"cast {name}"
+
+
+def _read(name: str) -> str:
+    """The column that has a value as the type, while it is judged."""
+    return f"read {name}"
+
+
+def _text(name: str) -> str:
+    """The column that keeps an unreadable value's text until it is put away."""
+    return f"text {name}"
+
+
+def _cast(rows: DataFrame, name: str, cast: Cast) -> DataFrame:
+    field, to = casts.named(rows, name), DataType.fromDDL(cast.to)
+    casts.check_formats(rows.sparkSession, cast.formats, to)
+    has, column, read = field.dataType, casts.quoted(field.name), casts.quoted(_read(name))
+    value, mark = column, F.lit(False)
+    if has != to:
+        # A column of its own: written out, each use below would compute it once more.
+        rows = rows.withColumn(_read(name), casts.value(column, has, to, cast.formats))
+        value = casts.in_calendar(read, to)
+        mark = value.isNull() & column.isNotNull()
+    filled = value
+    if cast.default is not None:
+        filled = F.coalesce(value, _literal(cast.default, to))
+    beside = [mark.alias(cast_mark(name))]
+    if cast.rescue:
+        beside.append(F.when(mark, column.cast("string")).alias(_text(name)))
+    return casts.replaced(rows, field.name, filled.alias(field.name), beside=beside).drop(read)
+
+
+def _put_away(rows: DataFrame, names: list[str]) -> DataFrame:
+    texts = {name: casts.quoted(_text(name)) for name in names}
+    return casts.rescue(rows, texts, done="cast").drop(*texts.values())
+
+
+def _computed(rows: DataFrame, name: str, sql: str) -> DataFrame:
+    if _WINDOW.search(re.sub(_QUOTED, "''", sql)):
+        raise casts.wrong(
+            f"{name} is computed from its own row; `over (…)` looks at the other rows of its "
+            "batch, and which these are is chance"
+        )
+    # Within another expression Spark refuses what would make several rows or columns of one.
+    return rows.withColumn(name, F.when(F.lit(True), F.expr(sql)))
+
+
+def _literal(default: object, to: DataType) -> Column:
+    """A default as a constant of the type.
+
+    Raises:
+        UsageError: it is none, as it stands.
+    """
+    made: object
+    if isinstance(to, BooleanType):
+        made = _TRUTHS.get(str(default).lower())
+    elif isinstance(to, StringType):
+        made = str(default).lower() if isinstance(default, bool) else str(default)
+    else:
+        made = None if isinstance(default, bool) else _scalar(default, to)
+    if made is None:
+        raise casts.wrong(f"the default {default!r} is no {to.simpleString()}")
+    return F.lit(made).cast(to)
+
+
+def _scalar(default: object, to: DataType) -> object:
+    """A default as a Python value of the type; None where it is none."""
+    try:
+        if isinstance(to, TimestampType | TimestampNTZType | DateType):
+            return _moment(str(default), to)
+        if isinstance(to, IntegralType):
+            return _whole(Decimal(str(default)), 2 ** (_BITS[type(to)] - 1))
+        if isinstance(to, DecimalType):
+            return _decimal(Decimal(str(default)), to)
+        if isinstance(to, DoubleType | FloatType):
+            number = float(str(default))
+            return number if isfinite(number) else None
+    except (ValueError, InvalidOperation):
+        return None
+    raise casts.wrong(f"a default cannot be given for {to.simpleString()}")
+
+
+def _whole(number: Decimal, bound: int) -> int | None:
+    is_one = number == number.to_integral_value() and -bound <= number < bound
+    return int(number) if is_one else None
+
+
+def _decimal(number: Decimal, to: DecimalType) -> Decimal | None:
+    scaled = number.quantize(Decimal(1).scaleb(-to.scale))
+    fits = scaled == number and abs(number) < Decimal(10) ** (to.precision - to.scale)
+    return scaled if fits else None
+
+
+def _moment(text: str, to: DataType) -> date | str:
+    if isinstance(to, DateType):
+        return date.fromisoformat(text)
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if moment.tzinfo:
+        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    # As text, for a moment without a zone would be taken for one of this machine's.
+    return moment.isoformat(sep=" ")

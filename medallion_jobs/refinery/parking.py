@@ -1,0 +1,83 @@
+"""Rows that do not go on: into the table's quarantine, or where they wait for a dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import StructType
+
+from medallion_jobs import lookup
+from medallion_jobs.autoloader.names import INPUT_FILE
+from medallion_jobs.config import SilverTable
+from medallion_jobs.errors import UsageError
+from medallion_jobs.quality import row_text
+from medallion_jobs.refinery import fate
+from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, is_mark, mark
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def as_parked(
+    rows: DataFrame,
+    table: SilverTable,
+    dimensions: Sequence[lookup.Dimension],
+    moment: datetime,
+) -> DataFrame:
+    """Judged rows in the form in which they are parked."""
+    return rows.select(
+        row_text.to_text(mark(ROW), _kept(rows)).alias("row"),
+        fate.rules_broken(table, moment).alias("rules"),
+        fate.reasons(table).alias("reasons"),
+        lookup.waits_for(dimensions).alias("waits_for"),
+        _file(rows).alias("file"),
+        F.coalesce(mark(SINCE), F.lit(moment)).alias("since"),
+        mark(PARKED).alias("id"),
+    )
+
+
+def called(parked: DataFrame, shape: StructType) -> DataFrame:
+    """Parked rows as they were, with the marks of rows that were parked."""
+    back = row_text.from_text(F.col("row"), shape)
+    return parked.select(
+        back.alias(ROW), F.col("since").alias(SINCE), F.col("id").alias(PARKED)
+    ).select(
+        *[F.col(f"`{ROW}`.`{name}`") for name in shape.names],
+        mark(ROW),
+        mark(SINCE),
+        mark(PARKED),
+    )
+
+
+def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
+    """Parked rows as they were, but for columns that are set to SQL over the row.
+
+    Raises:
+        UsageError: the row has no such column.
+    """
+    if not changes:
+        return rows
+    own = {name: F.col(f"`{name}`") for name in rows.columns if not is_mark(name)}
+    if missing := [name for name in changes if name not in own]:
+        raise UsageError(
+            f"the rows have no column {', '.join(missing)}; they have {', '.join(own)}",
+            untouched="nothing was written",
+        )
+    kinds = {name: rows.schema[name].dataType for name in changes}
+    values = {name: F.expr(sql).cast(kinds[name]) for name, sql in changes.items()}
+    rows = rows.withColumns(values)
+    return rows.withColumn(ROW, F.struct(*own.values()))
+
+
+def _file(rows: DataFrame) -> Column:
+    has = INPUT_FILE in _kept(rows).names
+    return F.col(f"`{ROW}`.`{INPUT_FILE}`") if has else F.lit(None).cast("string")
+
+
+def _kept(rows: DataFrame) -> StructType:
+    kept = rows.schema[ROW].dataType
+    assert isinstance(kept, StructType)  # noqa: S101 (a recipe made it)
+    return kept

@@ -1,0 +1,113 @@
+"""How rows of one silver table are made: its declared steps, in the order in which rows go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import StructType
+
+from medallion_jobs import lookup
+from medallion_jobs.autoloader.names import RESERVED
+from medallion_jobs.config import SilverTable
+from medallion_jobs.errors import UsageError
+from medallion_jobs.refinery import compute, dedupe, shape, writes
+from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, is_mark, mark
+from medallion_jobs.refinery.step import Step, applied
+from medallion_jobs.tables import schema as schemas
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+LOOKUP_VERSIONS = "_lookup_versions"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The way of a row from its source to the table's columns.
+
+    Attributes:
+        packages: Python packages whose functions may be called.
+    """
+
+    table: SilverTable
+    packages: Sequence[str] = ()
+
+    @property
+    def shape_steps(self) -> list[Step]:
+        return shape.steps(self.table, self.packages)
+
+    @property
+    def cast_steps(self) -> list[Step]:
+        return compute.cast_steps(self.table)
+
+    @property
+    def column_steps(self) -> list[Step]:
+        return compute.column_steps(self.table)
+
+    def shaped(self, rows: DataFrame) -> DataFrame:
+        """Rows of the source, as many as there are to be, each keeping itself as it is now."""
+        return self.kept(applied(rows, self.shape_steps))
+
+    def kept(self, rows: DataFrame) -> DataFrame:
+        """Shaped rows that keep themselves as they are, and were never parked."""
+        own = [F.col(f"`{name}`") for name in rows.columns if not is_mark(name)]
+        return rows.withColumns(
+            {
+                ROW: F.struct(*own),
+                SINCE: F.lit(None).cast("timestamp"),
+                PARKED: F.lit(None).cast("string"),
+            }
+        )
+
+    def computed(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
+        """Shaped rows with all columns that the table, or a rule, may ask for."""
+        rows = applied(rows, self.cast_steps)
+        rows = lookup.join_all(rows, dimensions)
+        return self.finished(applied(rows, self.column_steps), dimensions)
+
+    def finished(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
+        """Computed rows with what the engine itself tells of them."""
+        if self._tells_versions:
+            rows = rows.withColumn(LOOKUP_VERSIONS, lookup.versions_column(dimensions))
+        if self.table.dedupe and not self.table.dedupe.keys:
+            kept = rows.schema[ROW].dataType
+            assert isinstance(kept, StructType)  # noqa: S101 (`kept` made it)
+            key = dedupe.row_key(mark(ROW), kept, technical=RESERVED)
+            rows = rows.withColumn(dedupe.ROW_KEY, key)
+        return rows
+
+    def columns(self, rows: DataFrame) -> StructType:
+        """The table's own columns, in their order, with the types that computed rows have.
+
+        Raises:
+            UsageError: the rows lack a column, or have one of another type than declared.
+        """
+        if self.table.schema_:
+            declared = schemas.parse_ddl(self.table.schema_)
+            schemas.conform(rows, declared)
+            return declared
+        has = {field.name: field for field in rows.schema if not is_mark(field.name)}
+        has.pop(dedupe.ROW_KEY, None)
+        wanted = self.table.select or tuple(has)
+        missing = [name for name in wanted if name not in has]
+        if missing:
+            raise UsageError(
+                f"there is no column {', '.join(missing)} to select; there are {', '.join(has)}",
+                untouched="nothing was written",
+                next_step="mend `select` or `columns` of the table in the config",
+            )
+        return StructType([has[name] for name in wanted])
+
+    def written(self, rows: DataFrame) -> StructType:
+        """All columns of the table that computed rows make, those of its way of writing too."""
+        own = self.columns(rows)
+        return StructType([*own.fields, *writes.extra_fields(self.table, own)])
+
+    @property
+    def _tells_versions(self) -> bool:
+        named = self.table.select or ()
+        declared = schemas.parse_ddl(self.table.schema_).names if self.table.schema_ else ()
+        return LOOKUP_VERSIONS in (*named, *declared)

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Measures what ten expectations cost: the same Delta append with them and without, in turns.
+
+The rows lie in a table before anything is timed. Without: they are read and appended to an empty
+Delta table. With: they are judged by ten rules of all kinds that look at one row, the broken rows
+are counted in the same pass, those of `drop`, `quarantine` and `fail` are left out. Twice: once
+where no row breaks a rule, once where 1 % do. Each round runs all, each time first with another;
+the first rounds warm up and are not counted. The exit code is 1 when a median is over the target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from deltalake import DeltaTable
+from pyspark.sql import Observation
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+import medallion_jobs
+from medallion_jobs import session
+from medallion_jobs.config import Expectation, load
+from medallion_jobs.quality.expectations import judged, observed, with_action
+from medallion_jobs.quality.rules import counts_of
+from medallion_jobs.quality.stop import stops
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+CONFIG = Path(medallion_jobs.__file__).resolve().parents[1] / "conf" / "sales.yaml"
+TARGET = 1.3  # times as long as without
+MOMENT = datetime(2026, 1, 31, tzinfo=timezone.utc)
+
+_RULES: dict[str, dict[str, object]] = {
+    "id_there": {"not_null": ["order_id", "customer_id"], "otherwise": "quarantine"},
+    "positive_quantity": {"check": "quantity > 0", "otherwise": "quarantine"},
+    "amount_fits": {"check": "abs(amount - quantity * price) < 0.01"},
+    "known_status": {
+        "in_set": {"status": ["new", "paid", "sent", "back"]},
+        "otherwise": "quarantine",
+    },
+    "known_country": {"in_set": {"country": ["DE", "FR", "IT", "PL", "SE"]}},
+    "fair_price": {"between": {"price": [0.01, 10_000]}, "otherwise": "drop"},
+    "few_pieces": {"between": {"quantity": [-1, 1_000]}, "otherwise": "fail"},
+    "address": {"matches": {"email": r"[a-z0-9.]+@[a-z0-9]+\.[a-z]{2,}"}},
+    "order_number": {"matches": {"order_id": r"o-\d{10}"}, "otherwise": "drop"},
+    "of_this_month": {"recent": {"ordered_at": "32d"}},
+}
+RULES = {name: Expectation.model_validate(rule) for name, rule in _RULES.items()}
+# Of these, 1 % of the rows break one, each another row of ten; fair_price is broken by none.
+_BREAK = 100
+
+
+@dataclass
+class Side:
+    """One way to write, and the seconds that its rounds took."""
+
+    name: str
+    source: Path
+    rules: dict[str, Expectation]
+    seconds: list[float] = field(default_factory=list)
+    told: str = ""
+
+    def round(self, spark: SparkSession, folder: Path, *, counts: bool) -> None:
+        """Writes once, into a fresh table."""
+        table = folder / "written"
+        started = time.monotonic()
+        rows = spark.read.format("delta").load(str(self.source))
+        seen = Observation()
+        if self.rules:
+            rows = kept(rows, self.rules, seen)
+        rows.write.format("delta").mode("append").save(str(table))
+        broken = counts_of(self.rules, seen.get) if self.rules else {}
+        took = time.monotonic() - started
+        written = DeltaTable(table).to_pyarrow_dataset().count_rows()
+        shutil.rmtree(table)
+        if counts:
+            self.seconds.append(took)
+        self.told = f"{written:,} rows written, {sum(broken.values()):,} times a rule is broken"
+        print(f"  {self.name:20} {took:7.2f} s{'' if counts else '  (warm-up)'}", flush=True)
+
+
+def kept(rows: DataFrame, rules: dict[str, Expectation], seen: Observation) -> DataFrame:
+    """The rows that go on to the table, with all counted on the way."""
+    columns = rows.columns
+    marked = judged(rows, rules, moment=MOMENT, references={}, existing=None)
+    marked = marked.observe(seen, F.count(F.lit(1)).alias("rows"), *observed(rules))
+    stop = stops(rules)
+    if stop is not None:
+        marked = marked.where(stop)
+    leaves = with_action(rules, "drop") | with_action(rules, "quarantine")
+    return marked.where(~leaves).select(*columns)
+
+
+def main() -> int:
+    """Runs the bench; returns the exit code."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="bench-expectations-", dir=options.folder) as made:
+        folder = Path(made)
+        roots = [f"storage.root={folder / 'lake'}", f"landing.root={folder / 'landing'}"]
+        spark = session.build(load(CONFIG, None, roots, environ={}).pipeline, log_level="error")
+        print(f"Spark {spark.version}, {spark.sparkContext.master}, {os.cpu_count()} cores")
+        try:
+            return 0 if _compare(spark, folder, options) else 1
+        finally:
+            spark.stop()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows a write (1,000,000)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count (5)")
+    parser.add_argument("--warm-up", type=int, default=2, help="rounds before them (2)")
+    parser.add_argument("--folder", type=Path, help="where all is made (a temp folder)")
+    return parser.parse_args()
+
+
+def _compare(spark: SparkSession, folder: Path, options: argparse.Namespace) -> bool:
+    """Runs the rounds; returns whether the target is met."""
+    clean, dirty = folder / "clean", folder / "dirty"
+    for table, is_dirty in ((clean, False), (dirty, True)):
+        orders(spark, options.rows, dirty=is_dirty).write.format("delta").save(str(table))
+    ten = f"{len(RULES)} rules"
+    sides = [
+        Side("no rules", clean, {}),
+        Side(f"{ten}, none broken", clean, RULES),
+        Side(f"{ten}, 1 % broken", dirty, RULES),
+    ]
+    for number in range(options.warm_up + options.rounds):
+        first = number % len(sides)
+        for side in sides[first:] + sides[:first]:
+            side.round(spark, folder, counts=number >= options.warm_up)
+    without = median(sides[0].seconds)
+    for side in sides:
+        took = median(side.seconds)
+        print(f"  {side.name}: median {took:.2f} s, {took / without:.2f} x ({side.told})")
+    worst = max(median(side.seconds) for side in sides) / without
+    is_met = worst <= TARGET
+    print(f"  at most {worst:.2f} x, target {TARGET:g} x: {'met' if is_met else 'MISSED'}")
+    return is_met
+
+
+def orders(spark: SparkSession, count: int, *, dirty: bool) -> DataFrame:
+    """Orders of thirteen columns; of dirty ones 1 % break one rule or another."""
+    number = F.col("id")
+    is_broken = (number % _BREAK == 0) if dirty else F.lit(False)
+
+    def breaks(which: int, wrong: Column, right: Column) -> Column:
+        return F.when(is_broken & (number / _BREAK % 10 == which), wrong).otherwise(right)
+
+    quantity = (1 + number % 9).cast("int")
+    price = (F.lit(1) + F.pmod(F.xxhash64(number), F.lit(1000)) / 1000.0 + number % 50).cast(
+        "decimal(12,2)"
+    )
+    at = F.timestamp_seconds(F.lit(MOMENT.timestamp()) - F.pmod(F.xxhash64(number), F.lit(2e6)))
+    return spark.range(0, count, 1, 2).select(
+        breaks(0, F.lit("?"), F.format_string("o-%010d", number)).alias("order_id"),
+        breaks(1, F.lit(None).cast("long"), number % 100_000).alias("customer_id"),
+        (number % 997).alias("product_id"),
+        breaks(2, F.lit(0), quantity).alias("quantity"),
+        breaks(3, price + 1, price).alias("price"),
+        (quantity * price).cast("decimal(14,2)").alias("amount"),
+        breaks(4, F.lit("gone"), _one_of(["new", "paid", "sent", "back"])).alias("status"),
+        breaks(5, F.lit("XX"), _one_of(["DE", "FR", "IT", "PL", "SE"])).alias("country"),
+        breaks(6, F.lit("no address"), F.format_string("p%d@mail.org", number)).alias("email"),
+        breaks(7, F.lit(MOMENT + timedelta(days=1)), at).alias("ordered_at"),
+        F.sha1(number.cast("string")).alias("session"),
+        F.format_string("shop %d", number % 400).alias("shop"),
+        (number % 3 == 0).alias("is_first"),
+    )
+
+
+def _one_of(values: list[str]) -> Column:
+    listed = F.array(*(F.lit(value) for value in values))
+    return F.element_at(listed, (1 + F.pmod(F.xxhash64("id"), F.lit(len(values)))).cast("int"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

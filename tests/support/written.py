@@ -1,0 +1,91 @@
+"""A silver table outside any pipeline: batches go in by `writes.write`, rows come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medallion_jobs import tables
+from medallion_jobs.config import SilverTable
+from medallion_jobs.tables import Txn
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from medallion_jobs.refinery.writes import Outcome
+
+
+@dataclass
+class Written:
+    """A table at `path` whose declared columns are `ddl`.
+
+    Attributes:
+        settings: of the table, as in a config; `from` is there.
+        hidden: DDL of what rows have besides, and the table has not.
+    """
+
+    spark: SparkSession
+    path: Path
+    ddl: str
+    settings: dict[str, Any]
+    hidden: str = ""
+    batch: int = -1
+    app_id: str = "silver.made/v1"
+    columns: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        from medallion_jobs.refinery import writes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.tables import schema as schemas  # noqa: PLC0415
+
+        declared = schemas.parse_ddl(self.ddl)
+        self.columns = tuple(declared.names)
+        for extra in writes.extra_fields(self.table, declared):
+            declared = declared.add(extra)
+        tables.create(self.spark, self.path, declared, comment="made for a test")
+
+    @property
+    def table(self) -> SilverTable:
+        return SilverTable.model_validate({"from": "bronze.made", **self.settings})
+
+    @property
+    def graves(self) -> Path:
+        return self.path.with_name(f"{self.path.name} graves")
+
+    def frame(self, *rows: tuple[Any, ...]) -> DataFrame:
+        ddl = ", ".join(filter(None, (self.ddl, self.hidden)))
+        return self.spark.createDataFrame(list(rows), ddl)
+
+    def write(self, *rows: tuple[Any, ...], **options: Any) -> Outcome:
+        """Writes a new batch."""
+        self.batch += 1
+        return self.write_frame(self.frame(*rows), **options)
+
+    def write_frame(
+        self, rows: DataFrame, *, run: str = "run 1", watermark: datetime | None = None
+    ) -> Outcome:
+        """Writes rows as the newest batch, again if it was written before."""
+        from medallion_jobs.refinery import writes  # noqa: PLC0415 (imports pyspark)
+
+        return writes.write(
+            rows,
+            self.table,
+            self.path,
+            self.columns,
+            Txn(self.app_id, self.batch, run, {"moment": "now"}),
+            tombstones=self.graves,
+            watermark=watermark,
+        )
+
+    def rows(self, *columns: str) -> list[tuple[Any, ...]]:
+        """The table's rows, sorted; of all its columns or of these."""
+        rows = self.spark.read.format("delta").load(str(self.path))
+        rows = rows.select(*columns) if columns else rows
+        return sorted((tuple(row) for row in rows.collect()), key=repr)
+
+    def commit(self) -> tables.Commit:
+        """The newest batch's commit."""
+        found = tables.commit_of(self.path, self.app_id, self.batch)
+        assert found, f"no commit of batch {self.batch}"
+        return found
