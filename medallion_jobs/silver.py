@@ -10,7 +10,7 @@ spark-submit (`spark-submit … medallion_jobs/silver.py --config conf/sales.yam
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +89,9 @@ class SilverStream:
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
         with self._waiting.apart:
-            return self._refinery.write(df, batch)
+            written = self._refinery.write(df, batch)
+            went_on = self._waiting.called()
+        return replace(written, remarks=(*written.remarks, *went_on))
 
 
 def streams(config: Pipeline) -> list[SilverStream]:

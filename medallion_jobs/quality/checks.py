@@ -20,6 +20,7 @@ from pyspark.sql.types import (
     FloatType,
     NumericType,
     StringType,
+    TimestampType,
 )
 
 from medallion_jobs.config import Expectation
@@ -87,21 +88,23 @@ def _fits(name: str, pattern: str, types: Types) -> Column:
 
 
 def _is_recent(name: str, span: timedelta, types: Types, moment: datetime) -> Column:
-    at = column(name)
-    if isinstance(types.get(name.casefold()), StringType):
+    of, at = types.get(name.casefold()), column(name)
+    if isinstance(of, StringType):
         at = at.try_cast("timestamp")
-    return at.between(_timestamp(moment - span), _timestamp(moment))
-
-
-def _timestamp(moment: datetime) -> Column:
-    return F.timestamp_micros(F.lit((moment - _EPOCH) // _MICROSECOND))
+    elif not isinstance(of, TimestampType):
+        at = at.cast("timestamp")
+    # As decimals: a whole number or a timestamp becomes part of the generated code, which
+    # would then be compiled anew for each batch, for its moment is another.
+    now = F.lit(Decimal((moment - _EPOCH) // _MICROSECOND))
+    age = now - F.unix_micros(at).cast("decimal(20,0)")
+    return age.between(F.lit(Decimal(0)), F.lit(Decimal(span // _MICROSECOND)))
 
 
 def _literal(value: object, name: str, types: Types) -> Column:
     """A value of the config, such that the column is compared without a cast of its own."""
     of = types.get(name.casefold())
     if isinstance(of, StringType):
-        return F.lit(value).cast("string")
+        return F.lit(value) if isinstance(value, str) else F.lit(value).cast("string")
     if isinstance(of, NumericType) and isinstance(value, str):
         value = _number(value, name, of)
     if isinstance(of, DecimalType) and isinstance(value, int | float):

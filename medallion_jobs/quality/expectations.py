@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -58,7 +56,7 @@ def judged(
 
 def observed(rules: Rules) -> list[Column]:
     """Counts to observe on judged rows: of each rule, and of rows that break any; none of none."""
-    each = [F.count_if(column(mark(name))).alias(measure(name)) for name in rules]
+    each = [F.expr(f"count_if(`{mark(name)}`)").alias(measure(name)) for name in rules]
     return [*each, F.count_if(_any(rules)).alias(ANY)] if rules else []
 
 
@@ -68,8 +66,8 @@ def with_action(rules: Rules, action: str) -> Column:
 
 
 def _any(names: Iterable[str]) -> Column:
-    marks = [column(mark(name)) for name in names]
-    return reduce(or_, marks) if marks else F.lit(False)
+    # As text: a call to the JVM for each operator would be felt in small batches.
+    return F.expr(" OR ".join(f"`{mark(name)}`" for name in names) or "false")
 
 
 def names(rules: Rules) -> Column:

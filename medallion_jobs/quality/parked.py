@@ -16,30 +16,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    ArrayType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 from medallion_jobs import places, tables
 from medallion_jobs.quality import claims
 from medallion_jobs.tables import Txn
-from medallion_jobs.tables.schema import parse_ddl
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from medallion_jobs.config import Pipeline, TableRef
 
-ROWS = parse_ddl("""
-    id string not null,
-    row string not null,
-    rules array<string> not null,
-    reasons array<string> not null,
-    waits_for array<struct<lookup: string, key: string>>,
-    file string,
-    generation int not null,
-    batch bigint not null,
-    run_id string not null,
-    parked_at timestamp not null,
-    since timestamp not null
-""")
+_WAIT = StructType([StructField("lookup", StringType()), StructField("key", StringType())])
+ROWS = StructType(
+    [
+        StructField("id", StringType(), nullable=False),
+        StructField("row", StringType(), nullable=False),
+        StructField("rules", ArrayType(StringType()), nullable=False),
+        StructField("reasons", ArrayType(StringType()), nullable=False),
+        StructField("waits_for", ArrayType(_WAIT)),
+        StructField("file", StringType()),
+        StructField("generation", IntegerType(), nullable=False),
+        StructField("batch", LongType(), nullable=False),
+        StructField("run_id", StringType(), nullable=False),
+        StructField("parked_at", TimestampType(), nullable=False),
+        StructField("since", TimestampType(), nullable=False),
+    ]
+)
 # What a caller may leave out: a row that waits for nothing, is of no file.
 _OPTIONAL = ("waits_for", "file")
 # Data files, of rows or of claims, and claims that may gather before `tidy` does its work: to

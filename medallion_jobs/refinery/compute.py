@@ -32,7 +32,7 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.config import Cast, SilverTable
-from medallion_jobs.refinery import casts, shape
+from medallion_jobs.refinery import casts
 from medallion_jobs.refinery.step import Step
 
 if TYPE_CHECKING:
@@ -68,15 +68,6 @@ def column_steps(table: SilverTable) -> list[Step]:
         Step(f"columns.{name}", sql, partial(_computed, name=name, sql=sql))
         for name, sql in table.columns.items()
     ]
-
-
-def marks(table: SilverTable) -> dict[str, str]:
-    """The columns, true or false, of what could not be read; and how each is told in a count.
-
-    They have a space in their name, as no column of a table has.
-    """
-    parsed = {shape.parse_mark(name): f"parse {name}" for name in table.parse}
-    return {**parsed, **{cast_mark(name): f"cast {name}" for name in table.cast}}
 
 
 def cast_mark(name: str) -> str:

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +18,36 @@ from medallion_jobs import lookup
 from medallion_jobs.checkpoint import Home
 from medallion_jobs.checkpoint.home import write_atomically
 from medallion_jobs.config import Lookup
-from medallion_jobs.refinery import fate
+from medallion_jobs.refinery import fate, tally
 from medallion_jobs.refinery.batch import Refinery
 from medallion_jobs.refinery.redrive import Redrive
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+_AT_MOST_EACH = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The last look at the waiting rows.
+
+    Attributes:
+        versions: of each dimension; the keys of all waiting rows were looked for up to it.
+        at: when.
+        oldest: since when the first of them waits.
+    """
+
+    versions: Mapping[str, int]
+    at: datetime
+    oldest: datetime
+
+    def next_due(self, patience: timedelta) -> datetime:
+        """When a row will have waited long enough; rows to come wait from then on at least.
+
+        Rows of a lookup with more patience must not have all of them looked at all the time.
+        """
+        return max(self.oldest + patience, self.at + min(patience, _AT_MOST_EACH))
 
 
 @dataclass
@@ -38,13 +62,11 @@ class WaitingRows:
     apart: threading.Lock = field(default_factory=threading.Lock)
     _redrive: Redrive | None = None
     _spark: SparkSession | None = None
-    _next_due: datetime | None = None
 
     def begin(self, spark: SparkSession, generation: int) -> None:
         """To be called when the query starts."""
         home = Home.of(self.refinery.config.state_path, self.refinery.ref)
         self._spark = spark
-        self._next_due = None
         self._redrive = Redrive(
             refinery=self.refinery,
             siding=self.refinery.held,
@@ -76,17 +98,15 @@ class WaitingRows:
         versions = self.refinery.facts(self._spark).versions
         moment = datetime.now(timezone.utc)
         seen = self._seen()
-        is_due = self._next_due is None or moment >= self._next_due
-        if seen == versions and not is_due:
+        if seen and seen.versions == versions and moment < seen.next_due(self._patience):
             return ()
         waiting = self._redrive.open(self._spark)
-        if waiting is None or waiting.isEmpty():
+        if waiting is None:
             return ()
-        candidates = self._candidates(waiting, seen, versions, moment)
+        candidates = self._candidates(waiting, seen.versions if seen else {}, versions, moment)
         counts = self._redrive.send(self._spark, candidates)
-        self._note(versions)
+        self._note(_Seen(versions, moment, _oldest(waiting) or moment))
         self._redrive.tidy(self._spark)
-        self._next_due = self._expiry(waiting, moment)
         sent = counts.get(fate.GOOD, 0)
         return (f"{sent:,} rows that waited for a dimension went on",) if sent else ()
 
@@ -116,32 +136,37 @@ class WaitingRows:
             if keys is None:
                 return waiting
             changed.append(keys.select(F.lit(name).alias("lookup"), "key"))
-        patience = min(one.hold_for for one in self._holding)
-        over = waiting.where(F.col("since") <= F.lit(moment - patience)).select("id")
+        over = waiting.where(F.col("since") <= F.lit(moment - self._patience)).select("id")
         keys = reduce(lambda one, other: one.unionByName(other), changed)
         waits = waiting.select("id", F.explode("waits_for").alias("for")).select("id", "for.*")
         came = waits.join(keys, ["lookup", "key"], "left_semi").select("id")
         return waiting.join(came.unionByName(over).distinct(), "id", "left_semi")
 
-    def _expiry(self, waiting: DataFrame, moment: datetime) -> datetime:
-        """When the next row will have waited long enough."""
-        patience = min(one.hold_for for one in self._holding)
-        (found,) = waiting.agg(F.unix_micros(F.min("since")).alias("oldest")).collect()
-        oldest = datetime.fromtimestamp(found["oldest"] / 1_000_000, timezone.utc)
-        return max(oldest + patience, moment)
-
-    # Up to which version of each dimension the keys of all waiting rows were looked for. Lost,
-    # they are all tried once more.
+    @property
+    def _patience(self) -> timedelta:
+        return min(one.hold_for for one in self._holding)
 
     @property
     def _file(self) -> Path:
         return self.refinery.held.path / "_seen.json"
 
-    def _seen(self) -> Mapping[str, int]:
+    def _seen(self) -> _Seen | None:
+        """What was noted when the rows were looked at last; lost, all are tried once more."""
         if not self._file.exists():
-            return {}
-        told: dict[str, int] = json.loads(self._file.read_text(encoding="utf-8"))
-        return told
+            return None
+        told = json.loads(self._file.read_text(encoding="utf-8"))
+        at, oldest = (datetime.fromisoformat(told[key]) for key in ("at", "oldest"))
+        return _Seen(told["versions"], at, oldest)
 
-    def _note(self, versions: Mapping[str, int]) -> None:
-        write_atomically(self._file, json.dumps(dict(versions)))
+    def _note(self, seen: _Seen) -> None:
+        told = {
+            "versions": dict(seen.versions),
+            "at": seen.at.isoformat(),
+            "oldest": seen.oldest.isoformat(),
+        }
+        write_atomically(self._file, json.dumps(told))
+
+
+def _oldest(waiting: DataFrame) -> datetime | None:
+    (found,) = waiting.agg(F.unix_micros(F.min("since")).alias("oldest")).collect()
+    return tally.moment(found["oldest"])
