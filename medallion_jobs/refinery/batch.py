@@ -18,6 +18,7 @@ from medallion_jobs.quality.parked import Siding
 from medallion_jobs.refinery import fate, parking, stopping, tally, writes
 from medallion_jobs.refinery.facts import Facts, logic_of
 from medallion_jobs.refinery.marks import FATE, mark
+from medallion_jobs.refinery.observing import observing
 from medallion_jobs.refinery.recipe import Recipe
 from medallion_jobs.streams import Batch, Written
 from medallion_jobs.tables import Txn
@@ -81,10 +82,10 @@ class Refinery:
         unseen = self.judged(self.recipe.shaped(source), facts, dimensions)
         stopping.refuse_too_many(unseen, self.table, str(self.ref))
         txn = Txn(batch.txn.app_id, batch.number, batch.txn.run_id, notes=facts.notes)
+        observed = judged.observe(seen, *tally.of_judged(judged, self.table))
         try:
-            outcome = self.commit(
-                judged.observe(seen, *tally.of_judged(judged, self.table)), txn, facts
-            )
+            with observing(source.sparkSession):
+                outcome = self.commit(observed, txn, facts)
         except stopping.FAILURES as failure:
             raise stopping.explained(failure, unseen, self.table, str(self.ref)) from failure
         if not outcome.written:
@@ -192,7 +193,8 @@ class Refinery:
         judged = self.judged(self.recipe.shaped(source), facts, dimensions)
         (found,) = judged.agg(*tally.of_judged(judged, self.table)).collect()
         self._park(judged, dimensions, found.asDict(), batch, facts)
-        return Written.before(tables.rows_written(self.path, batch.txn))
+        done = tables.changes(self.path, batch.txn)
+        return Written.before(done.inserted + done.updated)
 
     def _version(self, name: TableRef) -> int:
         there = tables.snapshot(self.config.table_path(name))

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 # key and order as the row before it.
 PLACE, AGAIN = "place in batch", "same as before"
 _BOUNDED = (IntegralType, DecimalType, DateType, TimestampType, TimestampNTZType, StringType)
-# This rule replaces a plan of which a stage came out empty, and with it what was observed in
-# that stage: `Observation.get` then fails.
-_EXCLUDED = "spark.sql.adaptive.optimizer.excludedRules"
-_EMPTY_RULE = "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation"
 
 
 @dataclass(frozen=True)
@@ -119,9 +115,7 @@ def ranked(
     if same:
         again = again & F.lag(col(same)).over(window).eqNullSafe(col(same))
     frame = rows.withColumns({PLACE: F.row_number().over(window), AGAIN: again})
-    excluded = str(rows.sparkSession.conf.get(_EXCLUDED, ""))
-    rules = ",".join(filter(None, (excluded, _EMPTY_RULE)))
-    with tables.with_conf(rows.sparkSession, {_EXCLUDED: rules}), kept(frame) as computed:
+    with observing(rows.sparkSession), kept(frame) as computed:
         facts = computed.agg(
             F.count(F.lit(1)).alias("rows"),
             F.count_if(col(AGAIN)).alias("again"),

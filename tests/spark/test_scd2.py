@@ -111,11 +111,11 @@ def check(spark: Any, folder: Path, write: str, how: str | None, seed: int, *siz
 WAYS = [(write, how) for write in ("upsert", "scd2") for how in (None, "soft", "hard")]
 
 
-@pytest.mark.parametrize(("write", "how"), WAYS)
+@pytest.mark.parametrize(("write", "how"), [way for way in WAYS if way[1]])
 def test_order_slices_and_repeats_do_not_matter(
-    spark: Any, tmp_path: Path, write: str, how: str | None
+    spark: Any, tmp_path: Path, write: str, how: str
 ) -> None:
-    check(spark, tmp_path, write, how, 1, 80, 3)
+    check(spark, tmp_path, write, how, 1, 120, 2)
 
 
 @pytest.mark.slow

@@ -20,11 +20,7 @@ def test_each_batch_leaves_one_commit_with_its_transaction_even_when_nothing_cha
 ) -> None:
     from medallion_jobs.tables import Txn  # noqa: PLC0415
 
-    ways: dict[str, dict[str, Any]] = {
-        "append": {},
-        "first": {"dedupe": {"keys": "id"}},
-        "upsert": KEYED,
-    }
+    ways: dict[str, dict[str, Any]] = {"first": {"dedupe": {"keys": "id"}}, "upsert": KEYED}
     for name, settings in ways.items():
         table = Written(spark, tmp_path / name, "id int, at int, v string", settings)
         table.write((1, 1, "a"))
@@ -79,25 +75,27 @@ def test_within_the_watermark_older_rows_of_the_table_are_not_searched(
     assert table.rows("id") == [(1,), (1,), (2,)]
 
 
+@pytest.mark.parametrize(
+    ("keep", "best"), [("highest", 9), pytest.param("lowest", 1, marks=pytest.mark.slow)]
+)
 def test_keep_highest_and_lowest_replace_only_what_is_strictly_worse(
-    spark: Any, tmp_path: Path
+    spark: Any, tmp_path: Path, keep: str, best: int
 ) -> None:
-    for keep, best in (("highest", 9), ("lowest", 1)):
-        dedupe = {"keys": "id", "keep": keep, "order_by": "score"}
-        table = Written(spark, tmp_path / keep, "id int, score int, v string", {"dedupe": dedupe})
-        table.write((1, 5, "old"), (2, 5, "old"), (3, None, "old"), (3, None, "also"))
-        outcome = table.write(
-            (1, 1, "new"),
-            (1, 9, "new"),
-            (2, 5, "new"),
-            (3, 4, "new"),
-            (None, 1, "new"),
-            (2, None, "x"),
-        )
-        assert (outcome.rows_out, outcome.updated, outcome.repeated) == (1, 2, 3)
-        assert table.rows() == sorted(
-            [(1, best, "new"), (2, 5, "old"), (3, 4, "new"), (None, 1, "new")], key=repr
-        )
+    dedupe = {"keys": "id", "keep": keep, "order_by": "score"}
+    table = Written(spark, tmp_path / keep, "id int, score int, v string", {"dedupe": dedupe})
+    table.write((1, 5, "old"), (2, 5, "old"), (3, None, "old"), (3, None, "also"))
+    outcome = table.write(
+        (1, 1, "new"),
+        (1, 9, "new"),
+        (2, 5, "new"),
+        (3, 4, "new"),
+        (None, 1, "new"),
+        (2, None, "x"),
+    )
+    assert (outcome.rows_out, outcome.updated, outcome.repeated) == (1, 2, 3)
+    assert table.rows() == sorted(
+        [(1, best, "new"), (2, 5, "old"), (3, 4, "new"), (None, 1, "new")], key=repr
+    )
 
 
 def test_a_row_is_known_by_all_that_was_read_of_it(spark: Any) -> None:
@@ -157,7 +155,9 @@ def test_a_whole_row_is_told_apart_by_what_was_read_not_by_what_is_kept(
     assert table.write((1, "y"), (1, "z")).rows_out == 1
 
 
-@pytest.mark.parametrize("settings", [{"dedupe": {"keys": "id"}}, KEYED])
+@pytest.mark.parametrize(
+    "settings", [{"dedupe": {"keys": "id"}}, pytest.param(KEYED, marks=pytest.mark.slow)]
+)
 def test_rows_are_computed_once_and_counted_even_when_none_is_good(
     spark: Any, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
@@ -224,6 +224,7 @@ def test_a_delete_for_good_outlives_a_crash_before_its_commit_and_other_writers_
     assert table.rows() == [(1, 4), (2, 1), (9, 2)]
 
 
+@pytest.mark.slow
 def test_a_soft_deleted_row_keeps_its_values_and_comes_back(spark: Any, tmp_path: Path) -> None:
     settings = {**KEYED, "deletes": {"when": "op = 'D'"}}
     ddl = "id int, at int, v string"
