@@ -25,6 +25,7 @@ from pyspark.sql.types import (
 from medallion_jobs import tables
 from medallion_jobs.errors import DataError
 from medallion_jobs.refinery.canonical import canonical
+from medallion_jobs.refinery.observing import observing
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
