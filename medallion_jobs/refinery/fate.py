@@ -59,8 +59,9 @@ def decided(
     fate = (
         F.when(waits, HELD)
         .when(gone, LEFT_OUT)
-        .when(drops, DROPPED)
+        # What breaks rules of both kinds is kept.
         .when(quarantines, QUARANTINED)
+        .when(drops, DROPPED)
         .otherwise(GOOD)
     )
     return rows.withColumn(FATE, fate)
