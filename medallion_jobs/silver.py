@@ -25,6 +25,9 @@ from medallion_jobs.streams import Batch, Start, Written
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# What says how the rows that are there were written.
+_KEPT_AS = ("write", "keys", "sequence")
+
 
 @dataclass(frozen=True)
 class SilverStream:
@@ -64,7 +67,9 @@ class SilverStream:
             # What the rows that are there were written by: a table of one row a key cannot
             # go on as a table of changes. All else is computed from each batch's own rows.
             logic=Logic(
-                state={key: str(said.pop(key)) for key in ("write", "keys") if key in said},
+                state={
+                    key: str(said.pop(key)) for key in ("write", "keys", "sequence") if key in said
+                },
                 free={key: str(value) for key, value in said.items()},
             ),
         )
@@ -90,7 +95,7 @@ class SilverStream:
     def write(self, df: DataFrame, batch: Batch) -> Written:
         with self._waiting.apart:
             written = self._refinery.write(df, batch)
-            went_on = self._waiting.called()
+            went_on = self._waiting.called(df.sparkSession)
         return replace(written, remarks=(*written.remarks, *went_on))
 
 

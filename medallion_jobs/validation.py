@@ -97,9 +97,6 @@ class _Checker:
         for rule, one in table.expect.items():
             with self._blamed_on(f"{here}.expect.{rule}", rules.said(one)):
                 self._judged(rows, rule, one)
-        for key, columns in _columns_named(table):
-            with self._blamed_on(f"{here}.{key}", ", ".join(columns)):
-                rows.select(*[F.col(f"`{column}`") for column in columns])
         if table.deletes:
             with self._blamed_on(f"{here}.deletes.when", table.deletes.when):
                 rows.where(table.deletes.when)
@@ -108,6 +105,13 @@ class _Checker:
         key, said = ("schema", table.schema_) if table.schema_ else ("select", table.select or ())
         with self._blamed_on(f"{here}.{key}", said if isinstance(said, str) else ", ".join(said)):
             finished = recipe.finished(rows, dimensions)
+            own = recipe.columns(finished)
+        if len(self.problems) > known:
+            return
+        for path, columns in recipe.columns_named():
+            with self._blamed_on(f"{here}.{path}", ", ".join(columns)):
+                recipe.check_named(columns, own)
+        if len(self.problems) == known:
             self._build(TableRef("silver", name), recipe.written(finished))
 
     def _after(self, steps: Sequence[Step], rows: DataFrame, here: str) -> DataFrame:
@@ -194,17 +198,3 @@ class _Checker:
         """A list's own items have no origin of their own; the list's first one tells the line."""
         found: Callable[[str], bool] = lambda key: key.startswith(path)  # noqa: E731
         return next((self._origins[key] for key in self._origins if found(key)), Origin("config"))
-
-
-def _columns_named(table: SilverTable) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The keys of a table's config that name its columns."""
-    if table.watermark:
-        yield "watermark.column", (table.watermark.column,)
-    if table.dedupe and table.dedupe.keys:
-        yield "dedupe.keys", table.dedupe.keys
-    if table.dedupe and table.dedupe.order_by:
-        yield "dedupe.order_by", (table.dedupe.order_by,)
-    if table.keys:
-        yield "keys", table.keys
-    if table.sequence:
-        yield "sequence", (table.sequence,)

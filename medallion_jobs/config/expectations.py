@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from medallion_jobs.config.fields import (
     Identifier,
     OneOrMoreNames,
+    RowSql,
     Scalar,
     Share,
-    Sql,
     Time,
     refused,
 )
@@ -25,7 +25,7 @@ CHECKS = ("check", "not_null", "unique", "in_set", "references", "matches", "bet
 class Expectation(Frozen):
     """A rule that rows keep; each has one kind of check."""
 
-    check: Sql | None = Field(
+    check: RowSql | None = Field(
         default=None, description="SQL that is true of a good row; null is not true."
     )
     not_null: OneOrMoreNames | None = Field(default=None, description="Columns that are not null.")

@@ -6,6 +6,7 @@ all take it from here. Validators never put the value into their message: it may
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
@@ -31,6 +32,14 @@ from medallion_jobs.config.names import (
 from medallion_jobs.config.secrecy import Hidden
 
 REFUSED = "refused"
+_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`"
+_CHANGING = re.compile(
+    r"\b(current_timestamp|current_date|localtimestamp|current_time)\b"
+    r"|\b(now|curdate|rand|randn|random|randstr|uuid|uuidv7|shuffle|monotonically_increasing_id"
+    r"|spark_partition_id|input_file_name)\s*\("
+    r"|\bunix_timestamp\s*\(\s*\)",
+    re.IGNORECASE,
+)
 IDENTIFIER_ALLOWED = "letters, digits and _, no digit first, 64 at most"
 
 
@@ -51,6 +60,18 @@ def _folder(text: str) -> str:
     except ValueError as error:
         raise refused(str(error)) from None
     return text
+
+
+def _of_the_row_alone(sql: str) -> str:
+    """Refuses what gives another value when a batch is computed a second time."""
+    found = _CHANGING.search(re.sub(_QUOTED, "''", sql))
+    if found:
+        raise refused(
+            f"{found[0].rstrip('( ')} gives another value each time that a row is computed, and "
+            "a row might then be in two places or in none; take a column such as _load_time, or "
+            "a rule with `recent`"
+        )
+    return sql
 
 
 def _landing_folder(text: str) -> str:
@@ -110,6 +131,12 @@ OneOrMoreNames = Annotated[
     BeforeValidator(_as_list, json_schema_input_type=Identifier | tuple[Identifier, ...]),
 ]
 Sql = Annotated[str, Field(pattern=r"\S", title="a Spark SQL expression, as text"), _HIDES]
+RowSql = Annotated[
+    str,
+    Field(pattern=r"\S", title="a Spark SQL expression over the row, as text"),
+    AfterValidator(_of_the_row_alone),
+    _HIDES,
+]
 Ddl = Annotated[
     str,
     Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from medallion_jobs.config.fields import AnyTable, Identifier, Sql, Time
+from medallion_jobs.config.fields import AnyTable, Identifier, RowSql, Sql, Time
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.units import parse_time
 
@@ -23,9 +23,9 @@ def _names_as_mapping(value: object) -> object:
 
 
 NameMapping = Annotated[
-    dict[Identifier, Sql],
+    dict[Identifier, RowSql],
     BeforeValidator(
-        _names_as_mapping, json_schema_input_type=str | list[str] | dict[Identifier, Sql]
+        _names_as_mapping, json_schema_input_type=str | list[str] | dict[Identifier, RowSql]
     ),
     Field(min_length=1, title="a name, a list of names, or a mapping"),
 ]
@@ -44,7 +44,7 @@ class Lookup(Frozen):
     how: Literal["left", "inner"] = Field(
         default="left", description="inner leaves out a row with no match; left keeps it."
     )
-    as_of: Sql | None = Field(
+    as_of: RowSql | None = Field(
         default=None,
         description="The row's moment: the dimension's row that was valid then is taken.",
     )

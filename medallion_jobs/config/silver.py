@@ -15,9 +15,9 @@ from medallion_jobs.config.fields import (
     Identifier,
     Names,
     OneOrMoreNames,
+    RowSql,
     Scalar,
     SilverInput,
-    Sql,
     Time,
     refused,
 )
@@ -81,7 +81,7 @@ class Dedupe(Frozen):
 class Deletes(Frozen):
     """Rows that say that their key is gone."""
 
-    when: Sql = Field(description="SQL that is true of such a row.")
+    when: RowSql = Field(description="SQL that is true of such a row.")
     how: Literal["soft", "hard"] = Field(
         default="soft",
         description="soft: the row stays, marked _deleted; hard: it is removed.",
@@ -92,7 +92,7 @@ class SilverTable(Frozen):
     """Rows cleaned and enriched."""
 
     from_: SilverInput = Field(alias="from", description="Table to read, as a stream.")
-    where: Sql | None = Field(
+    where: RowSql | None = Field(
         default=None, description="Rows to take; the others are counted and left out."
     )
     parse: dict[Identifier, DdlText] = Field(
@@ -127,7 +127,7 @@ class SilverTable(Frozen):
     lookups: tuple[Lookup, ...] = Field(
         default=(), description="Dimensions to join, in this order.", title="a list of lookups"
     )
-    columns: dict[Identifier, Sql] = Field(
+    columns: dict[Identifier, RowSql] = Field(
         default={},
         description="Columns to compute, by name, each from those before it; lookups come first.",
         title="a mapping of names to SQL",

@@ -40,6 +40,11 @@ _RULES: tuple[tuple[str, str | None, str], ...] = (
         None,
         "a table that forgets its batches would take one twice",
     ),
+    (
+        r"spark\.databricks\.delta\.stats\.collect",
+        "true",
+        "the counts in a table's log tell what it holds",
+    ),
     (r"spark\.sql\.extensions", None, f"{_LOADS_CODE}; Delta's is set already"),
     (r"spark\.sql\.catalog\..*", None, f"{_LOADS_CODE}; Delta's is set already"),
     (r"spark\..*[lL]isteners?", None, _LOADS_CODE),

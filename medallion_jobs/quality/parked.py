@@ -40,6 +40,7 @@ ROWS = StructType(
     [
         StructField("id", StringType(), nullable=False),
         StructField("row", StringType(), nullable=False),
+        StructField("shape", StringType()),
         StructField("rules", ArrayType(StringType()), nullable=False),
         StructField("reasons", ArrayType(StringType()), nullable=False),
         StructField("waits_for", ArrayType(_WAIT)),
@@ -51,8 +52,8 @@ ROWS = StructType(
         StructField("since", TimestampType(), nullable=False),
     ]
 )
-# What a caller may leave out: a row that waits for nothing, is of no file.
-_OPTIONAL = ("waits_for", "file")
+# What a caller may leave out: the type of the row, what it waits for, its file.
+_OPTIONAL = ("shape", "waits_for", "file")
 # Data files, of rows or of claims, and claims that may gather before `tidy` does its work: to
 # read so many is little beside a batch.
 _MOST_FILES = 100

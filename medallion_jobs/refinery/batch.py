@@ -100,10 +100,15 @@ class Refinery:
         """What a batch that begins now knows."""
         return Facts(
             moment=datetime.now(timezone.utc),
-            versions={str(name): self._version(name) for name in self.table.dimensions},
+            versions=self.versions(),
             newest=self._newest_moment(spark),
             logic=logic_of(self.table),
+            before=self._version(self.ref),
         )
+
+    def versions(self) -> dict[str, int]:
+        """The newest version of each dimension, by its name."""
+        return {str(name): self._version(name) for name in self.table.dimensions}
 
     def dimensions(
         self, spark: SparkSession, versions: Mapping[str, int]
@@ -136,7 +141,9 @@ class Refinery:
             if rule.references
         }
         needs_table = any(rule.unique for rule in self.table.expect.values())
-        existing = spark.read.format("delta").load(str(self.path)) if needs_table else None
+        # As it was before the batch: once that is written, each of its rows would repeat.
+        pinned = spark.read.format("delta").option("versionAsOf", facts.before)
+        existing = pinned.load(str(self.path)) if needs_table else None
         computed = self.recipe.computed(shaped, dimensions)
         return fate.decided(computed, self.table, facts, references, existing)
 
@@ -193,6 +200,8 @@ class Refinery:
         judged = self.judged(self.recipe.shaped(source), facts, dimensions)
         (found,) = judged.agg(*tally.of_judged(judged, self.table)).collect()
         self._park(judged, dimensions, found.asDict(), batch, facts)
+        # They were judged by older versions than the other waiting rows were looked at with.
+        (self.held.path / parking.SEEN).unlink(missing_ok=True)
         done = tables.changes(self.path, batch.txn)
         return Written.before(done.inserted + done.updated)
 

@@ -89,7 +89,8 @@ def write(
     """
     keys = dedupe.keys or (ROW_KEY,)
     others = [c for c in columns if c not in keys]
-    order = stable_order(rows, others)
+    # Where the keys are all there is, repeats are alike.
+    order = stable_order(rows, others or keys)
     if dedupe.keep != "first":
         best = col(dedupe.order_by or "")
         highest = dedupe.keep == "highest"

@@ -26,12 +26,14 @@ class Facts:
         newest: the newest moment that the table held before the batch, where the table has a
             watermark and a row.
         logic: a digest of what the table's config says.
+        before: the table's version that the batch finds.
     """
 
     moment: datetime
     versions: Mapping[str, int]
     newest: datetime | None
     logic: str
+    before: int
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class Facts:
             versions=notes["lookups"],
             newest=datetime.fromisoformat(newest) if newest else None,
             logic=notes["logic"],
+            before=commit.version - 1,
         )
 
     def too_late(self, delay: timedelta) -> datetime | None:

@@ -156,7 +156,7 @@ def in_table(batch: Ranked, path: Path, columns: Sequence[str], where: Column) -
     stored = batch.frame.sparkSession.read.format("delta").load(str(path))
     stored = stored.alias(tables.TARGET).where(batch.range).where(where)
     table = tables.snapshot(path)
-    if table is None or table.rows == 0:
+    if table is None or table.files == 0:
         # What Spark knows to be empty, it joins at no cost.
         stored = stored.where(F.lit(False))
     stored = stored.select(*(col(c).alias(there(c)) for c in columns))

@@ -65,8 +65,7 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
             next_step="give the column another type in bronze (`schema_hints`), or leave it out "
             "by a `transform`",
         )
-    facts = refinery.facts(spark)
-    dimensions = refinery.dimensions(spark, facts.versions)
+    dimensions = refinery.dimensions(spark, refinery.versions())
     return refinery.recipe.written(refinery.recipe.computed(shaped, dimensions))
 
 

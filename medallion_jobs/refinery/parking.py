@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, NumericType, StructType
 
 from medallion_jobs import lookup
 from medallion_jobs.autoloader.names import INPUT_FILE
@@ -20,6 +21,9 @@ from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, is_mark, mark
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+# Beside held rows: how far they were looked at.
+SEEN = "_seen.json"
+
 
 def as_parked(
     rows: DataFrame,
@@ -30,6 +34,7 @@ def as_parked(
     """Judged rows in the form in which they are parked."""
     return rows.select(
         row_text.to_text(mark(ROW), _kept(rows)).alias("row"),
+        F.lit(_kept(rows).json()).alias("shape"),
         fate.rules_broken(table, moment).alias("rules"),
         fate.reasons(table).alias("reasons"),
         lookup.waits_for(dimensions).alias("waits_for"),
@@ -37,6 +42,31 @@ def as_parked(
         F.coalesce(mark(SINCE), F.lit(moment)).alias("since"),
         mark(PARKED).alias("id"),
     )
+
+
+def of_shape(parked: DataFrame, shape: StructType) -> DataFrame:
+    """Those parked rows that can be read as they were; the config has shaped others otherwise.
+
+    These stay where they are: under other names and types, what they hold would be lost.
+    """
+    shapes = [row["shape"] for row in parked.select("shape").distinct().collect()]
+    fit = [text for text in shapes if _fits(StructType.fromJson(json.loads(text)), shape)]
+    return parked if len(fit) == len(shapes) else parked.where(F.col("shape").isin(fit))
+
+
+def _fits(was: DataType, now: DataType) -> bool:
+    """Whether all of a value of a type that was is in one of the type that is now."""
+    if isinstance(was, StructType) and isinstance(now, StructType):
+        return all(
+            field.name in now.names and _fits(field.dataType, now[field.name].dataType)
+            for field in was
+        )
+    if isinstance(was, ArrayType) and isinstance(now, ArrayType):
+        return _fits(was.elementType, now.elementType)
+    if isinstance(was, MapType) and isinstance(now, MapType):
+        return was.keyType == now.keyType and _fits(was.valueType, now.valueType)
+    # A column grows wider, never narrower.
+    return was == now or (isinstance(was, NumericType) and isinstance(now, NumericType))
 
 
 def called(parked: DataFrame, shape: StructType) -> DataFrame:

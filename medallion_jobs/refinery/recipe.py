@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,36 @@ class Recipe:
     def written(self, rows: DataFrame) -> StructType:
         """All columns of the table that computed rows make, those of its way of writing too."""
         own = self.columns(rows)
+        for _, columns in self.columns_named():
+            self.check_named(columns, own)
         return StructType([*own.fields, *writes.extra_fields(self.table, own)])
+
+    def columns_named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The keys of the config that name columns of the table itself, and these columns."""
+        table = self.table
+        if table.watermark:
+            yield "watermark.column", (table.watermark.column,)
+        if table.dedupe and table.dedupe.keys:
+            yield "dedupe.keys", table.dedupe.keys
+        if table.dedupe and table.dedupe.order_by:
+            yield "dedupe.order_by", (table.dedupe.order_by,)
+        if table.keys:
+            yield "keys", table.keys
+        if table.sequence:
+            yield "sequence", (table.sequence,)
+        for name, rule in table.expect.items():
+            if rule.unique:
+                yield f"expect.{name}.unique", rule.unique
+
+    def check_named(self, columns: Sequence[str], own: StructType) -> None:
+        """Raises UsageError where the table has no such column to be compared with."""
+        if missing := [name for name in columns if name not in own.names]:
+            raise UsageError(
+                f"the table has no column {', '.join(missing)} to look at; it has "
+                f"{', '.join(own.names)}",
+                untouched="nothing was written",
+                next_step="add it to `select` or `schema` of the table in the config",
+            )
 
     @property
     def _tells_versions(self) -> bool:

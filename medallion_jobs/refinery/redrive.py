@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
@@ -55,7 +55,7 @@ class Redrive:
 
     def try_out(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
         """What would become of parked rows: rows by fate. Nothing is written."""
-        return _by_fate(self._judged(spark, parked, self.refinery.facts(spark)))
+        return _by_fate(self._judged(spark, parked, self._facts(spark)))
 
     def send(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
         """Writes those parked rows that are good now.
@@ -69,24 +69,28 @@ class Redrive:
         Raises:
             DataError: a row breaks a rule that stops a batch; nothing was written.
         """
-        facts = self.refinery.facts(spark)
+        facts = self._facts(spark)
         if self.siding.name == "held":
             parked = self.siding.without(spark, parked, self.refinery.quarantine)
         judged = self._judged(spark, parked, facts).persist(StorageLevel.MEMORY_AND_DISK)
         try:
             counts = _by_fate(judged)
             if counts.get(fate.GOOD):
-                self._commit(spark, judged, facts)
+                self._commit(spark, judged, facts, counts[fate.GOOD])
             if self.siding.name == "held":
                 self._let_go(spark, judged, facts, counts)
             return counts
         finally:
             judged.unpersist()
 
-    def _commit(self, spark: SparkSession, judged: DataFrame, facts: Facts) -> None:
+    def _facts(self, spark: SparkSession) -> Facts:
+        # The watermark lets them pass, so that repeats of them may be older than it.
+        return replace(self.refinery.facts(spark), newest=None)
+
+    def _commit(self, spark: SparkSession, judged: DataFrame, facts: Facts, expected: int) -> None:
         number = self.committed(self.app_id) + 1
         good = judged.where(mark(FATE) == fate.GOOD)
-        self.siding.claim(
+        claimed = self.siding.claim(
             spark,
             good.select(mark(PARKED).alias("id")),
             app_id=self.app_id,
@@ -94,6 +98,8 @@ class Redrive:
             how=self.how,
             run_id=self.run_id,
         )
+        if claimed != expected:
+            raise AssertionError(f"{claimed} rows are claimed, not {expected}")
         txn = Txn(self.app_id, number, self.run_id, notes=facts.notes)
         try:
             self.refinery.commit(judged, txn, facts)
@@ -122,7 +128,8 @@ class Redrive:
     def _judged(self, spark: SparkSession, parked: DataFrame, facts: Facts) -> DataFrame:
         shape = shaped_source(self.refinery, spark).schema[ROW].dataType
         assert isinstance(shape, StructType)  # noqa: S101 (a recipe made it)
-        rows = parking.changed(parking.called(parked, shape), self.changes)
+        fitting = parking.of_shape(parked, shape)
+        rows = parking.changed(parking.called(fitting, shape), self.changes)
         return self.refinery.judged(rows, facts, self.refinery.dimensions(spark, facts.versions))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs import lookup
+from medallion_jobs import lookup, tables
 from medallion_jobs.checkpoint import Home
 from medallion_jobs.checkpoint.home import write_atomically
 from medallion_jobs.config import Lookup
-from medallion_jobs.refinery import fate, tally
+from medallion_jobs.refinery import fate, parking, tally
 from medallion_jobs.refinery.batch import Refinery
+from medallion_jobs.refinery.facts import logic_of
 from medallion_jobs.refinery.redrive import Redrive
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class WaitingRows:
     apart: threading.Lock = field(default_factory=threading.Lock)
     _redrive: Redrive | None = None
     _spark: SparkSession | None = None
+    _is_first: bool = True
 
     def begin(self, spark: SparkSession, generation: int) -> None:
         """To be called when the query starts."""
@@ -84,29 +87,32 @@ class WaitingRows:
         Returns:
             What a person should know of it.
         """
-        if not self._holding or not self.apart.acquire(blocking=False):
+        if self._spark is None or not self.apart.acquire(blocking=False):
             return ()
         try:
-            return self.called()
+            return self.called(self._spark)
         finally:
             self.apart.release()
 
-    def called(self) -> Sequence[str]:
-        """As `call`, for one who holds `apart`."""
-        if not self._holding or self._redrive is None or self._spark is None:
+    def called(self, spark: SparkSession) -> Sequence[str]:
+        """As `call`, for one who holds `apart`, on the session of that one's own thread."""
+        if self._redrive is None or not (self._holding or self._is_first):
             return ()
-        versions = self.refinery.facts(self._spark).versions
+        # Where the config lets no row wait any more, those that do are sent once.
+        self._is_first = False
+        versions = self.refinery.versions()
         moment = datetime.now(timezone.utc)
         seen = self._seen()
         if seen and seen.versions == versions and moment < seen.next_due(self._patience):
             return ()
-        waiting = self._redrive.open(self._spark)
+        waiting = self._redrive.open(spark)
         if waiting is None:
             return ()
-        candidates = self._candidates(waiting, seen.versions if seen else {}, versions, moment)
-        counts = self._redrive.send(self._spark, candidates)
+        known = seen.versions if seen else {}
+        candidates = self._candidates(spark, waiting, known, versions, moment)
+        counts = self._redrive.send(spark, candidates)
         self._note(_Seen(versions, moment, _oldest(waiting) or moment))
-        self._redrive.tidy(self._spark)
+        self._redrive.tidy(spark)
         sent = counts.get(fate.GOOD, 0)
         return (f"{sent:,} rows that waited for a dimension went on",) if sent else ()
 
@@ -116,18 +122,20 @@ class WaitingRows:
 
     def _candidates(
         self,
+        spark: SparkSession,
         waiting: DataFrame,
         seen: Mapping[str, int],
         versions: Mapping[str, int],
         moment: datetime,
     ) -> DataFrame:
         """Waiting rows with a changed key, or whose time is over."""
-        assert self._spark is not None  # noqa: S101 (`begin` was called)
+        if self._is_chained or not self._holding:
+            return waiting
         changed: list[DataFrame] = []
         for one in self._holding:
             name = str(one.table)
             keys = lookup.changed_keys(
-                self._spark,
+                spark,
                 one,
                 self.refinery.config.table_path(one.table),
                 since=seen.get(name),
@@ -143,23 +151,46 @@ class WaitingRows:
         return waiting.join(came.unionByName(over).distinct(), "id", "left_semi")
 
     @property
+    def _is_chained(self) -> bool:
+        """Whether a lookup's key is made of what another one takes: it is not known before."""
+        taken: set[str] = set()
+        for one in self.refinery.table.lookups:
+            words = re.findall(r"\w+", " ".join([*one.on.values(), one.as_of or ""]))
+            if one.on_miss == "hold" and taken.intersection(words):
+                return True
+            taken.update(one.take)
+        return False
+
+    @property
     def _patience(self) -> timedelta:
-        return min(one.hold_for for one in self._holding)
+        return min((one.hold_for for one in self._holding), default=timedelta(0))
 
     @property
     def _file(self) -> Path:
-        return self.refinery.held.path / "_seen.json"
+        return self.refinery.held.path / parking.SEEN
 
     def _seen(self) -> _Seen | None:
         """What was noted when the rows were looked at last; lost, all are tried once more."""
         if not self._file.exists():
             return None
         told = json.loads(self._file.read_text(encoding="utf-8"))
+        if told["of"] != self._of:
+            return None
         at, oldest = (datetime.fromisoformat(told[key]) for key in ("at", "oldest"))
         return _Seen(told["versions"], at, oldest)
 
+    @property
+    def _of(self) -> str:
+        """What the note is about: under another config, or of another table, it tells nothing."""
+        ids = [
+            there.id if (there := tables.snapshot(self.refinery.config.table_path(name))) else ""
+            for name in self.refinery.table.dimensions
+        ]
+        return " ".join([logic_of(self.refinery.table), *ids])
+
     def _note(self, seen: _Seen) -> None:
         told = {
+            "of": self._of,
             "versions": dict(seen.versions),
             "at": seen.at.isoformat(),
             "oldest": seen.oldest.isoformat(),

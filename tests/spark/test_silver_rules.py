@@ -168,3 +168,54 @@ def test_mistakes_are_told_at_their_line(tmp_path: Path, spark: object) -> None:
         number = next(n for n, line in enumerate(lines, 1) if key in line and ":" in line)
         assert f"own.yaml:{number}" in text
         assert said in text
+
+
+LATE = """
+pipeline: shop
+bronze:
+  events:
+    source: {format: json, schema: "id string, at timestamp"}
+silver:
+  events:
+    from: bronze.events
+    expect:
+      once: {unique: id, otherwise: quarantine}
+    watermark: {column: at, delay: 1h}
+    dedupe: {keys: [id, at], within: watermark}
+    select: [id, at]
+"""
+
+
+def event(name: str, hour: int) -> dict[str, Any]:
+    return {"id": name, "at": f"2026-01-31 {hour:02}:00:00"}
+
+
+def test_late_rows_and_a_rule_about_the_table(tmp_path: Path, spark: object) -> None:
+    lake = OwnLake.of(tmp_path, LATE)
+    lake.land("events", "1.json", event("a", 10), event("b", 12), event("twin", 12))
+    lake.land("events", "2.json", event("twin", 12))
+    lake.run()
+    lake.land("events", "3.json", event("b", 13), event("c", 9), event("d", 11), at=1)
+    (batch,) = batches(lake.run(), "silver.events")
+    assert (batch.rows_out, batch.quarantined) == (1, 2)
+
+    parked = [
+        (json.loads(r["row"])["id"], r["rules"]) for r in lake.rows("quarantine/silver/events")
+    ]
+    assert sorted(parked) == [
+        ("b", ["once"]),
+        ("c", ["watermark"]),
+        ("twin", ["once"]),
+        ("twin", ["once"]),
+    ]
+    # Late rows may be let in by hand, and what they repeat is still known.
+    lake.cli("quarantine", "replay", "silver.events", "--rule", "watermark", "--yes")
+    lake.reset("silver.events")
+    lake.run()
+    assert sorted(r["id"] for r in lake.rows("silver.events")) == ["a", "c", "d"]
+
+
+def test_what_differs_each_time_is_refused(tmp_path: Path) -> None:
+    wrong = LATE.replace("{unique: id, otherwise: quarantine}", "{check: at < now()}")
+    with pytest.raises(ConfigError, match="now gives another value each time"):
+        OwnLake.of(tmp_path, wrong).cli("status")
