@@ -16,6 +16,7 @@ from medallion_jobs.cli.options import (
     EnvOption,
     JsonOption,
     SetOption,
+    moment,
 )
 from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
@@ -70,28 +71,12 @@ def files(
     if state and state.upper() not in STATES:
         raise UsageError(f"--state {state}: there is {', '.join(STATES)}")
     pipeline = load(config, env, overrides or ()).pipeline
-    wanted = report.Wanted(state, _moment(since) if since else None, path)
+    wanted = report.Wanted(state, moment(since) if since else None, path)
     form = Format.JSON if as_json else Format.TABLE
     if summary:
         print_rows(report.SUMMARY_COLUMNS, report.summary(pipeline, wanted), form)
     else:
         print_rows(report.COLUMNS, report.files(pipeline, wanted), form)
-
-
-def _moment(text: str) -> datetime:
-    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
-
-    try:
-        span: timedelta | None = parse_time(text)
-    except ValueError:
-        span = None
-    if span is not None:
-        return datetime.now(timezone.utc) - span
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise UsageError(f"--since {text} is neither a time such as 2h nor a moment") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 @app.command()

@@ -1,11 +1,14 @@
-"""The options that every command shares."""
+"""The options that commands share, and what they say."""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from medallion_jobs.errors import UsageError
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The pipeline's YAML file.", metavar="FILE")
@@ -23,3 +26,22 @@ SetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 DEFAULT_CONFIG = Path("conf/sales.yaml")
+
+
+def moment(text: str) -> datetime:
+    """The moment that `--since` names: itself, or how long ago it was.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
+
+    try:
+        return datetime.now(timezone.utc) - parse_time(text)
+    except ValueError:
+        pass
+    try:
+        told = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise UsageError(f"--since {text} is neither a time such as 2h nor a moment") from error
+    return told if told.tzinfo else told.replace(tzinfo=timezone.utc)

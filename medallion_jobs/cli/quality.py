@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
 import typer
@@ -13,9 +12,9 @@ from medallion_jobs.cli.options import (
     EnvOption,
     JsonOption,
     SetOption,
+    moment,
 )
 from medallion_jobs.cli.output import Format, print_rows
-from medallion_jobs.errors import UsageError
 
 
 def quality(
@@ -36,8 +35,8 @@ def quality(
     from medallion_jobs.config import load  # noqa: PLC0415
     from medallion_jobs.report import quality as report  # noqa: PLC0415
 
-    moment = _moment(since) if since else None
-    rows = report.quality(load(config, env, overrides or ()).pipeline, table, moment)
+    begin = moment(since) if since else None
+    rows = report.quality(load(config, env, overrides or ()).pipeline, table, begin)
     if as_json:
         print_rows(report.COLUMNS, rows, Format.JSON)
         return
@@ -50,19 +49,3 @@ def quality(
 
 def _percent(share: object) -> str | None:
     return f"{share:.2%}" if isinstance(share, float) else None
-
-
-def _moment(text: str) -> datetime:
-    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
-
-    try:
-        span: timedelta | None = parse_time(text)
-    except ValueError:
-        span = None
-    if span is not None:
-        return datetime.now(timezone.utc) - span
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise UsageError(f"--since {text} is neither a time such as 2h nor a moment") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ from medallion_jobs.cli.options import (
     EnvOption,
     JsonOption,
     SetOption,
+    moment,
 )
 from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
@@ -204,25 +204,6 @@ def wanted_of(
             next_step=f"one of: {', '.join(known)}" if known else _NOTHING,
         )
     return report.Wanted(rule, moment(since) if since else None, ids or None)
-
-
-def moment(text: str) -> datetime:
-    """The moment that `--since` names: itself, or how long ago it was.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
-
-    try:
-        return datetime.now(timezone.utc) - parse_time(text)
-    except ValueError:
-        pass
-    try:
-        told = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise UsageError(f"--since {text} is neither a time such as 2h nor a moment") from error
-    return told if told.tzinfo else told.replace(tzinfo=timezone.utc)
 
 
 def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:

@@ -12,9 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from medallion_jobs.metrics.table import MOST_FILES
+from medallion_jobs.metrics.log import Log
 
 COLUMNS = pa.schema(
     [
@@ -79,15 +78,10 @@ def app_id(table: str, generation: int) -> str:
 
 
 class RuleLog:
-    """The table of one query's rules. Its caller holds the query's lock.
-
-    Kept open and compacted as `metrics.BatchLog` is.
-    """
+    """The table of one query's rules. Its caller holds the query's lock."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._table: DeltaTable | None = None
-        self._files = 0
+        self._log = Log(folder, COLUMNS)
 
     def append(self, said: Judged) -> bool:
         """Writes a batch's rows, once however often the batch is run.
@@ -97,34 +91,8 @@ class RuleLog:
         """
         if not said.rules:
             return False
-        table = self._table or self._opened()
-        owner = app_id(said.table, said.generation)
-        written = table.transaction_version(owner)
-        if written is not None and written >= said.batch:
-            return False
-        write_deltalake(
-            table,
-            pa.Table.from_pylist(_rows(said), schema=COLUMNS),
-            mode="append",
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(owner, said.batch)],
-                custom_metadata={BROKEN_ROWS: str(said.broken_rows)},
-            ),
-        )
-        self._files += 1
-        if self._files >= MOST_FILES:
-            table.optimize.compact()
-            table.create_checkpoint()
-            # One that stays open also holds every version that it has ever been at.
-            self._opened()
-        return True
-
-    def _opened(self) -> DeltaTable:
-        self._table = DeltaTable.create(
-            self._folder, COLUMNS, mode="ignore", configuration={"delta.appendOnly": "true"}
-        )
-        self._files = self._table.get_add_actions().num_rows
-        return self._table
+        owner, told = app_id(said.table, said.generation), {BROKEN_ROWS: str(said.broken_rows)}
+        return self._log.append(_rows(said), owner, said.batch, told)
 
 
 def _rows(said: Judged) -> list[dict[str, object]]:

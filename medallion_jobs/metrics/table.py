@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+from medallion_jobs.metrics.log import Log
 from medallion_jobs.metrics.progress import BatchDone
 
 COLUMNS = pa.schema(
@@ -44,8 +44,6 @@ COLUMNS = pa.schema(
 # a data file: `medallion status` tells them.
 SECONDS = "batchSeconds"
 
-MOST_FILES = 100
-
 
 def app_id(table: str, generation: int) -> str:
     """The transaction id under which a generation of a query writes its metrics."""
@@ -53,16 +51,10 @@ def app_id(table: str, generation: int) -> str:
 
 
 class BatchLog:
-    """The metrics table of one query. Its caller holds the query's lock.
-
-    The table is kept open from one append to the next. An append costs more the more data
-    files there are, so that each time there are `MOST_FILES` of them they become one.
-    """
+    """The metrics table of one query. Its caller holds the query's lock."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._table: DeltaTable | None = None
-        self._files = 0
+        self._log = Log(folder, COLUMNS)
 
     def append(self, event: BatchDone, generation: int, run_id: str) -> bool:
         """Writes a batch's row, once however often the batch is run.
@@ -70,36 +62,9 @@ class BatchLog:
         Returns:
             Whether there was a row to write.
         """
-        table = self._table or self._opened()
-        owner = app_id(event.table, generation)
-        written = table.transaction_version(owner)
-        if written is not None and written >= event.batch:
-            return False
-        write_deltalake(
-            table,
-            pa.Table.from_pylist([_row(event, generation, run_id)], schema=COLUMNS),
-            mode="append",
-            # A table of an earlier version lacks columns.
-            schema_mode="merge",
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(owner, event.batch)],
-                custom_metadata={SECONDS: f"{event.seconds:.3f}"},
-            ),
-        )
-        self._files += 1
-        if self._files >= MOST_FILES:
-            table.optimize.compact()
-            table.create_checkpoint()
-            # One that stays open also holds every version that it has ever been at.
-            self._opened()
-        return True
-
-    def _opened(self) -> DeltaTable:
-        self._table = DeltaTable.create(
-            self._folder, COLUMNS, mode="ignore", configuration={"delta.appendOnly": "true"}
-        )
-        self._files = self._table.get_add_actions().num_rows
-        return self._table
+        row = _row(event, generation, run_id)
+        told = {SECONDS: f"{event.seconds:.3f}"}
+        return self._log.append([row], app_id(event.table, generation), event.batch, told)
 
 
 def _row(event: BatchDone, generation: int, run_id: str) -> dict[str, object]:

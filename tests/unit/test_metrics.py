@@ -12,8 +12,9 @@ from deltalake import DeltaTable
 from lakes import BRONZE, GOLD, Lake
 
 from medallion_jobs import metrics, places
+from medallion_jobs.metrics.log import MOST_FILES
 from medallion_jobs.metrics.progress import BatchDone
-from medallion_jobs.metrics.table import COLUMNS, MOST_FILES, SECONDS, app_id
+from medallion_jobs.metrics.table import COLUMNS, SECONDS, app_id
 from medallion_jobs.report.query import run
 from medallion_jobs.tables import commit_of
 

@@ -1,0 +1,70 @@
+"""A small Delta table that gets rows with each batch, once, whatever happens in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+MOST_FILES = 100
+
+
+class Log:
+    """Appends rows by transactions. Its caller holds the lock of the query that it is about.
+
+    The table is kept open from one append to the next. An append costs more the more data
+    files there are, so that each time there are `MOST_FILES` of them they become one.
+    """
+
+    def __init__(self, folder: Path, columns: pa.Schema) -> None:
+        self._folder = folder
+        self._columns = columns
+        self._table: DeltaTable | None = None
+        self._files = 0
+
+    def append(
+        self,
+        rows: Sequence[Mapping[str, object]],
+        app_id: str,
+        batch: int,
+        told: Mapping[str, str],
+    ) -> bool:
+        """Writes a batch's rows, once however often the batch is run.
+
+        Args:
+            told: what the commit itself says, to be read without opening a data file.
+
+        Returns:
+            Whether there was something to write.
+        """
+        table = self._table or self._opened()
+        written = table.transaction_version(app_id)
+        if written is not None and written >= batch:
+            return False
+        write_deltalake(
+            table,
+            pa.Table.from_pylist([dict(row) for row in rows], schema=self._columns),
+            mode="append",
+            # A table of an earlier version may lack columns.
+            schema_mode="merge",
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(app_id, batch)],
+                custom_metadata=dict(told),
+            ),
+        )
+        self._files += 1
+        if self._files >= MOST_FILES:
+            table.optimize.compact()
+            table.create_checkpoint()
+            # One that stays open also holds every version that it has ever been at.
+            self._opened()
+        return True
+
+    def _opened(self) -> DeltaTable:
+        self._table = DeltaTable.create(
+            self._folder, self._columns, mode="ignore", configuration={"delta.appendOnly": "true"}
+        )
+        self._files = self._table.get_add_actions().num_rows
+        return self._table
