@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Measures what ten expectations cost: the same Delta append with them and without, in turns.
+"""Measures what ten expectations cost: silver writes a batch with them and without, in turns.
 
-The rows lie in a table before anything is timed. Without: they are read and appended to an empty
-Delta table. With: they are judged by ten rules of all kinds that look at one row, the broken rows
-are counted in the same pass, those of `drop`, `quarantine` and `fail` are left out. Twice: once
-where no row breaks a rule, once where 1 % do. Each round runs all, each time first with another;
-the first rounds warm up and are not counted. The exit code is 1 when a median is over the target.
+The rows lie in a table before anything is timed. Each write is a batch as a run does it: read,
+judge, count, commit, and put aside what has to be. Twice with rules: once where no row breaks
+one, once where 1 % do. Each round runs all, each time first with another; the first rounds warm
+up and are not counted. The exit code is 1 when a median is over the target.
 """
 
 from __future__ import annotations
@@ -22,25 +21,22 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from deltalake import DeltaTable
-from pyspark.sql import Observation
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-import medallion_jobs
 from medallion_jobs import session
-from medallion_jobs.config import Expectation, load
-from medallion_jobs.quality.expectations import judged, observed, with_action
-from medallion_jobs.quality.rules import counts_of
-from medallion_jobs.quality.stop import stops
+from medallion_jobs.config import Pipeline, TableRef, made_of
+from medallion_jobs.refinery.batch import Refinery
+from medallion_jobs.refinery.making import make
+from medallion_jobs.streams import Batch
+from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-CONFIG = Path(medallion_jobs.__file__).resolve().parents[1] / "conf" / "sales.yaml"
 TARGET = 1.3  # times as long as without
 MOMENT = datetime(2026, 1, 31, tzinfo=timezone.utc)
 
-_RULES: dict[str, dict[str, object]] = {
+RULES: dict[str, dict[str, object]] = {
     "id_there": {"not_null": ["order_id", "customer_id"], "otherwise": "quarantine"},
     "positive_quantity": {"check": "quantity > 0", "otherwise": "quarantine"},
     "amount_fits": {"check": "amount >= price"},
@@ -55,7 +51,6 @@ _RULES: dict[str, dict[str, object]] = {
     "order_number": {"check": "order_id like 'o-%'", "otherwise": "drop"},
     "of_this_month": {"recent": {"ordered_at": "32d"}},
 }
-RULES = {name: Expectation.model_validate(rule) for name, rule in _RULES.items()}
 # Of these, 1 % of the rows break one, each another row of ten; fair_price is broken by none.
 _BREAK = 100
 
@@ -65,42 +60,47 @@ class Side:
     """One way to write, and the seconds that its rounds took."""
 
     name: str
-    source: Path
-    rules: dict[str, Expectation]
+    table: str
     seconds: list[float] = field(default_factory=list)
     told: str = ""
 
-    def round(self, spark: SparkSession, folder: Path, *, counts: bool) -> None:
+    def round(self, spark: SparkSession, config: Pipeline, *, counts: bool) -> None:
         """Writes once, into a fresh table."""
-        table = folder / "written"
+        ref = TableRef("silver", self.table)
+        refinery = Refinery(config, ref)
+        make(refinery, spark, is_anew=False)
+        rows = spark.read.format("delta").load(str(config.table_path(refinery.table.from_)))
+        batch = Batch(Txn(f"{ref}/v1", 0, "bench"), generation=1, replayed=False)
         started = time.monotonic()
-        rows = spark.read.format("delta").load(str(self.source))
-        seen = Observation()
-        if self.rules:
-            rows = kept(rows, self.rules, seen)
-        rows.write.format("delta").mode("append").save(str(table))
-        broken = counts_of(self.rules, seen.get) if self.rules else {}
+        written = refinery.write(rows, batch)
         took = time.monotonic() - started
-        written = DeltaTable(table).to_pyarrow_dataset().count_rows()
-        shutil.rmtree(table)
+        shutil.rmtree(config.table_path(ref))
+        shutil.rmtree(config.state_path, ignore_errors=True)
+        spark.sql(f"DROP TABLE {ref}")
         if counts:
             self.seconds.append(took)
-        self.told = f"{written:,} rows written, {sum(broken.values()):,} times a rule is broken"
+        gone = written.quarantined + written.dropped
+        self.told = f"{written.rows_out:,} rows written, {gone:,} not"
         print(f"  {self.name:20} {took:7.2f} s{'' if counts else '  (warm-up)'}", flush=True)
 
 
-def kept(rows: DataFrame, rules: dict[str, Expectation], seen: Observation) -> DataFrame:
-    """The rows that go on to the table, with all counted on the way."""
-    columns = rows.columns
-    # No two batches have the same moment; a plan that has it in its code is compiled anew.
-    moment = MOMENT + timedelta(microseconds=time.monotonic_ns() % 1000)
-    marked = judged(rows, rules, moment=moment, references={}, existing=None)
-    marked = marked.observe(seen, F.count(F.lit(1)).alias("rows"), *observed(rules))
-    stop = stops(rules)
-    if stop is not None:
-        marked = marked.where(stop)
-    leaves = with_action(rules, "drop") | with_action(rules, "quarantine")
-    return marked.where(~leaves).select(*columns)
+def pipeline(folder: Path) -> Pipeline:
+    """Three silver tables of the same columns."""
+    tables = {
+        "plain": {"from": "bronze.clean"},
+        "clean": {"from": "bronze.clean", "expect": RULES},
+        "dirty": {"from": "bronze.dirty", "expect": RULES},
+    }
+    return made_of(
+        {
+            "pipeline": "bench",
+            "storage": {"root": str(folder / "lake")},
+            "landing": {"root": str(folder / "landing")},
+            "bronze": {name: {"source": {"format": "json"}} for name in ("clean", "dirty")},
+            "silver": tables,
+        },
+        "the bench",
+    )
 
 
 def main() -> int:
@@ -108,11 +108,11 @@ def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="bench-expectations-", dir=options.folder) as made:
         folder = Path(made)
-        roots = [f"storage.root={folder / 'lake'}", f"landing.root={folder / 'landing'}"]
-        spark = session.build(load(CONFIG, None, roots, environ={}).pipeline, log_level="error")
+        config = pipeline(folder)
+        spark = session.build(config, log_level="error")
         print(f"Spark {spark.version}, {spark.sparkContext.master}, {os.cpu_count()} cores")
         try:
-            return 0 if _compare(spark, folder, options) else 1
+            return 0 if _compare(spark, config, options) else 1
         finally:
             spark.stop()
 
@@ -128,21 +128,21 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(spark: SparkSession, folder: Path, options: argparse.Namespace) -> bool:
+def _compare(spark: SparkSession, config: Pipeline, options: argparse.Namespace) -> bool:
     """Runs the rounds; returns whether the target is met."""
-    clean, dirty = folder / "clean", folder / "dirty"
-    for table, is_dirty in ((clean, False), (dirty, True)):
-        orders(spark, options.rows, dirty=is_dirty).write.format("delta").save(str(table))
+    for name in config.bronze:
+        rows = orders(spark, options.rows, dirty=name == "dirty")
+        rows.write.format("delta").save(str(config.table_path(TableRef("bronze", name))))
     ten = f"{len(RULES)} rules"
     sides = [
-        Side("no rules", clean, {}),
-        Side(f"{ten}, none broken", clean, RULES),
-        Side(f"{ten}, 1 % broken", dirty, RULES),
+        Side("no rules", "plain"),
+        Side(f"{ten}, none broken", "clean"),
+        Side(f"{ten}, 1 % broken", "dirty"),
     ]
     for number in range(options.warm_up + options.rounds):
         first = number % len(sides)
         for side in sides[first:] + sides[:first]:
-            side.round(spark, folder, counts=number >= options.warm_up)
+            side.round(spark, config, counts=number >= options.warm_up)
     without = median(sides[0].seconds)
     for side in sides:
         took = median(side.seconds)

@@ -16,6 +16,9 @@ ELSEWHERE = {
     "medallion run --continuous",
     "medallion stop",
     "medallion validate --config conf/sales.yaml",
+    # Of another pipeline: tests/spark/test_pipelines.py runs these.
+    "medallion generate --config conf/transactions.yaml",
+    "medallion run --config conf/transactions.yaml",
 }
 
 

@@ -103,6 +103,7 @@ def test_hold_ends_in_quarantine(tmp_path: Path, spark: object) -> None:
         CONFIG,
         "silver.orders.lookups.0.on_miss=hold",
         "silver.orders.lookups.0.after_hold=quarantine",
+        "silver.orders.select=[order_id, region, _lookup_versions]",
     )
     lake.land("people", "p.json", person(0, "North"))
     lake.land("orders", "o.json", *ORDERS)
@@ -110,7 +111,10 @@ def test_hold_ends_in_quarantine(tmp_path: Path, spark: object) -> None:
     late = lake.having("silver.orders.lookups.0.hold_for=1ms")
     late.run()
     late.run()
-    assert len(lake.rows("silver.orders")) == 2
+    found = lake.rows("silver.orders")
+    assert len(found) == 2
+    people = lake.versions()["silver/people"]
+    assert [row["_lookup_versions"] for row in found] == [[("silver.people", people)]] * 2
     parked = lake.rows("quarantine/silver/orders")
     assert sorted(row["rules"] for row in parked) == [["silver.people"]] * 4
     assert "no match in silver.people for customer_id=1" in str(parked)
