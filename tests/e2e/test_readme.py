@@ -16,6 +16,9 @@ ELSEWHERE = {
     "medallion run --continuous",
     "medallion stop",
     "medallion validate --config conf/sales.yaml",
+    # tests/spark/test_silver_rules.py and test_late_dimensions.py run these.
+    'medallion quarantine replay silver.sales --set-column "quantity=1" --yes',
+    "medallion replay silver --missed-lookup customers --yes",
     # Of another pipeline: tests/spark/test_pipelines.py runs these.
     "medallion generate --config conf/transactions.yaml",
     "medallion run --config conf/transactions.yaml",

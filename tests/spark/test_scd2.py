@@ -111,7 +111,7 @@ def check(spark: Any, folder: Path, write: str, how: str | None, seed: int, *siz
 WAYS = [(write, how) for write in ("upsert", "scd2") for how in (None, "soft", "hard")]
 
 
-@pytest.mark.parametrize(("write", "how"), [way for way in WAYS if way[1]])
+@pytest.mark.parametrize(("write", "how"), [("upsert", "hard"), ("scd2", "soft")])
 def test_order_slices_and_repeats_do_not_matter(
     spark: Any, tmp_path: Path, write: str, how: str
 ) -> None:
@@ -120,7 +120,7 @@ def test_order_slices_and_repeats_do_not_matter(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("write", "how"), WAYS)
-@pytest.mark.parametrize("seed", range(2, 10))
+@pytest.mark.parametrize("seed", range(1, 10))
 def test_order_slices_and_repeats_do_not_matter_in_many_seeds(
     spark: Any, tmp_path: Path, write: str, how: str | None, seed: int
 ) -> None:
