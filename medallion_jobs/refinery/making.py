@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.errors import AnalysisException
 from pyspark.sql.types import StructType
 
-from medallion_jobs import tables
+from medallion_jobs import lookup, tables
 from medallion_jobs.config import TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.failures import root_cause
@@ -65,7 +65,13 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
             next_step="give the column another type in bronze (`schema_hints`), or leave it out "
             "by a `transform`",
         )
-    dimensions = refinery.dimensions(spark, refinery.versions())
+    # By their columns alone: what is wrong with their rows is for a batch to find.
+    dimensions = [
+        lookup.Dimension.of(
+            one, spark.read.format("delta").load(str(refinery.config.table_path(one.table)))
+        )
+        for one in refinery.table.lookups
+    ]
     return refinery.recipe.written(refinery.recipe.computed(shaped, dimensions))
 
 
