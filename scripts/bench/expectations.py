@@ -63,6 +63,7 @@ class Side:
     table: str
     seconds: list[float] = field(default_factory=list)
     told: str = ""
+    rounds: int = 0
 
     def round(self, spark: SparkSession, config: Pipeline, *, counts: bool) -> None:
         """Writes once, into a fresh table."""
@@ -70,12 +71,13 @@ class Side:
         refinery = Refinery(config, ref)
         make(refinery, spark, is_anew=False)
         rows = spark.read.format("delta").load(str(config.table_path(refinery.table.from_)))
-        batch = Batch(Txn(f"{ref}/v1", 0, "bench"), generation=1, replayed=False)
+        # One of many: what is put aside goes to tables that are there already.
+        self.rounds += 1
+        batch = Batch(Txn(f"{ref}/v1", self.rounds, "bench"), generation=1, replayed=False)
         started = time.monotonic()
         written = refinery.write(rows, batch)
         took = time.monotonic() - started
         shutil.rmtree(config.table_path(ref))
-        shutil.rmtree(config.state_path, ignore_errors=True)
         spark.sql(f"DROP TABLE {ref}")
         if counts:
             self.seconds.append(took)
