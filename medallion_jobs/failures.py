@@ -17,6 +17,12 @@ _STORAGE = {
     "Permission denied": "make it writable for the user who runs the job",
     "Input/output error": "look at the disk",
 }
+_LONGEST = 500
+# As Delta tells it: the name, the expression, and each column that it names on a line.
+_BROKEN_CHECK = re.compile(
+    r"\[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\] CHECK constraint (\S+) (.+?) violated by row with "
+    r"values:\s*(\{[^\n]*\}|(?:\s*- [^\n]*)+)"
+)
 # Not in the midst of a word, as in `java.base/java.io`.
 _PATH = re.compile(r"(?<![^\s'\"(\[=:])(/[^\s:'\"]+)")
 
@@ -46,12 +52,8 @@ def explain(table: str, failure: BaseException, where: Path) -> MedallionError:
             untouched="nothing of the batch is visible; it is done again at the next start",
             next_step="mend what it names, then run again",
         )
-    if "DELTA_SOURCE_TABLE_IGNORE_CHANGES" in text or "DELTA_SOURCE_IGNORE_DELETE" in text:
-        return DataError(
-            f"{table}: the table that it reads was replaced or changed, not only added to",
-            untouched="nothing of the batch is visible",
-            next_step=f'make it anew: `medallion checkpoint reset {table} --reason "…" --yes`',
-        )
+    if refused := _refused_by_delta(table, text):
+        return refused
     if isinstance(failure, PySparkException | Py4JJavaError):
         return DataError(
             f"{table}: the batch failed: {root_cause(failure)}",
@@ -62,6 +64,26 @@ def explain(table: str, failure: BaseException, where: Path) -> MedallionError:
         f"{table}: a bug, not your data: {type(failure).__name__}: {failure}",
         untouched="nothing of the batch is visible; it is done again at the next start",
     )
+
+
+def _refused_by_delta(table: str, text: str) -> DataError | None:
+    """The error for what Delta itself would not read or write; None where it was something else."""
+    if "DELTA_SOURCE_TABLE_IGNORE_CHANGES" in text or "DELTA_SOURCE_IGNORE_DELETE" in text:
+        return DataError(
+            f"{table}: the table that it reads was replaced or changed, not only added to",
+            untouched="nothing of the batch is visible",
+            next_step=f'make it anew: `medallion checkpoint reset {table} --reason "…" --yes`',
+        )
+    if broken := _BROKEN_CHECK.search(text):
+        name, sql, values = broken.groups()
+        told = ", ".join(line.strip(" -") for line in values.strip().splitlines())
+        return DataError(
+            f"{table}: a row breaks the check {name} {sql.strip()}: {told[:_LONGEST]}",
+            untouched="nothing of the batch is visible; it is done again at the next start",
+            next_step="let an expectation quarantine such rows, or mend `layout.checks` of the "
+            "table in the config; then run again",
+        )
+    return None
 
 
 def root_cause(failure: BaseException) -> str:

@@ -1,25 +1,34 @@
-"""Gold: silver rows aggregated, the whole result written at each batch (complete mode).
+"""Gold: silver rows aggregated into tables for people.
 
-    silver -> group by -> measures -> one atomic replacement
+    silver -> where, period -> group by -> measures -> columns -> complete or incremental write
 
-Run by spark-submit (`spark-submit … medallion_jobs/gold.py --config conf/sales.yaml`) or by
-`medallion run gold`: one way through the code.
+Complete mode keeps a running value of every group and writes the table anew; incremental mode
+follows the changes of its source and writes the groups that they touch. Run by spark-submit
+(`spark-submit … medallion_jobs/gold.py --config conf/sales.yaml`) or by `medallion run gold`:
+one way through the code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medallion_jobs import aggregate, run, tables
-from medallion_jobs.checkpoint import Claim, Logic
+from medallion_jobs import run, tables, warehouse
+from medallion_jobs.aggregate import Aggregation, complete, incremental
+from medallion_jobs.checkpoint import Claim, Home, Logic
+from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
+from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+_CHANGE_FEED = "delta.enableChangeDataFeed"
+# Few rows of a large table change at a time: they are marked, their files are not rewritten.
+_FOR_MERGES = {"delta.enableDeletionVectors": "true"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,15 @@ class GoldStream:
 
     config: Pipeline
     name: str
-    output_mode = "complete"
+    _told: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def output_mode(self) -> str:
+        return "append" if self.is_incremental else "complete"
+
+    @property
+    def is_incremental(self) -> bool:
+        return self.table.mode == "incremental"
 
     @property
     def ref(self) -> TableRef:
@@ -39,7 +56,14 @@ class GoldStream:
         return self.config.gold[self.name]
 
     @property
+    def aggregation(self) -> Aggregation:
+        return Aggregation(self.table)
+
+    @property
     def claim(self) -> Claim:
+        # The state, and the rows that are there, hold one value a group and measure: other
+        # groups or other measures cannot go on from them.
+        derived = {f"columns.{name}": sql for name, sql in self.table.columns.items()}
         return Claim(
             pipeline=self.config.pipeline,
             reads=self.table.from_,
@@ -47,55 +71,118 @@ class GoldStream:
             target_path=self.config.table_path(self.ref),
             source=str(self.table.from_),
             source_path=self.config.table_path(self.table.from_),
-            # The state holds one running value a group and measure: other groups or other
-            # measures cannot go on from it.
-            logic=Logic(
-                state={
-                    "mode": self.table.mode,
-                    "group_by": ", ".join(self.table.group_by),
-                    **{
-                        f"measures.{name}": aggregate.normalised(sql)
-                        for name, sql in self.table.measures.items()
-                    },
-                }
-            ),
+            logic=Logic(state={**self.aggregation.said, **derived}),
         )
 
     def preflight(self, made: Collection[Path]) -> None:
-        tables.require(self.claim.source, self.claim.source_path, made)
+        claim = self.claim
+        tables.require(claim.source, claim.source_path, made)
+        there = None if claim.source_path in made else tables.snapshot(claim.source_path)
+        if self.is_incremental and there and there.properties.get(_CHANGE_FEED) != "true":
+            raise UsageError(
+                f"{self.ref} follows the changes of {claim.source}, which does not record them",
+                untouched="nothing was started",
+                next_step="run that layer once with this config, and it will: `medallion run "
+                f"{self.table.from_.layer}`",
+            )
 
-    def prepare(self, spark: SparkSession, start: Start) -> None:  # noqa: ARG002 (see `write`)
+    def prepare(self, spark: SparkSession, start: Start) -> None:
         source = spark.read.format("delta").load(str(self.claim.source_path))
+        keys = ", ".join(self.aggregation.keys)
+        path, layout = self.claim.target_path, self.table.layout
         tables.create(
             spark,
-            self.claim.target_path,
-            self._aggregated(source).schema,
-            comment=f"{self.table.from_} by {', '.join(self.table.group_by)}",
+            path,
+            self.aggregation.of(source).schema,
+            comment=f"{self.table.from_} by {keys}",
+            properties=self._properties,
+            layout=layout,
         )
-        tables.register(spark, self.ref, self.claim.target_path)
+        tables.set_properties(spark, path, self._properties)
+        if not start.is_anew:  # else the first batch makes all of it anew
+            tables.ensure_layout(spark, self.ref, path, layout)
+        tables.register(spark, self.ref, path)
+        self._reach_sinks(spark)
+
+    def _reach_sinks(self, spark: SparkSession) -> None:
+        """Loads what an earlier run could not; a database that is away now stops no table."""
+        loader = warehouse.Loader(self.config, self.ref)
+        try:
+            loader.check(spark)
+            loaded = loader.catch_up(spark)
+        except TransientError as error:
+            loaded = f"{error.what}; goes on, and loads after the next batch"
+        self._told.extend([loaded] if loaded else ())
+
+    @property
+    def _properties(self) -> dict[str, str]:
+        if not self.is_incremental:
+            return {}
+        return {**_FOR_MERGES, **({_CHANGE_FEED: "true"} if self.table.sinks else {})}
 
     def poll(self) -> Sequence[str]:
-        """Nothing to look for: Spark's Delta source finds new versions itself."""
-        return ()
+        """What there is to tell; Spark's Delta source finds new versions itself."""
+        told = tuple(self._told)
+        self._told.clear()
+        return told
 
     def read(self, spark: SparkSession) -> DataFrame:
-        return self._aggregated(spark.readStream.format("delta").load(str(self.claim.source_path)))
+        rows = spark.readStream.format("delta")
+        source = str(self.claim.source_path)
+        if self.is_incremental:
+            return rows.option("readChangeFeed", True).load(source)
+        return self.aggregation.of(rows.load(source), streaming=True)
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
-        # The first batch of a generation may have other measures than the table has columns.
-        written = not batch.replayed and tables.replace(
-            df, self.claim.target_path, batch.txn, new_schema=batch.number == 0
-        )
-        groups = tables.rows_written(self.claim.target_path, batch.txn)
-        if not written:
-            # The groups are in the table, but not yet in the state, and Spark lets no batch
-            # pass whose state was not computed: for ever, it would fail at this one.
-            df.write.format("noop").mode("overwrite").save()
-            return Written.before(groups)
-        return Written(groups)
+        spark, path, layout = df.sparkSession, self.claim.target_path, self.table.layout
+        written = self._follow(df, batch) if self.is_incremental else self._replace(df, batch)
+        if batch.number == 0:
+            # Its rows brought the table's columns, and with new columns Delta forgets the rest.
+            tables.ensure_layout(spark, self.ref, path, layout)
+        optimized = tables.optimize_if_due(spark, path, layout)
+        loaded = warehouse.Loader(self.config, self.ref).catch_up(spark)
+        done = [one for one in (optimized, loaded) if one]
+        return replace(written, remarks=(*written.remarks, *done))
 
-    def _aggregated(self, rows: DataFrame) -> DataFrame:
-        return aggregate.by_group(rows, self.table.group_by, self.table.measures)
+    def _replace(self, df: DataFrame, batch: Batch) -> Written:
+        # The first batch of a generation may have other measures than the table has columns.
+        done = complete.write(
+            df,
+            self.claim.target_path,
+            batch.txn,
+            new_schema=batch.number == 0,
+            layout=self.table.layout,
+        )
+        if done.how == "before":
+            return Written.before(done.groups)
+        if done.how == "same":
+            return Written(0, remarks=("no group changed",))
+        return Written(done.groups)
+
+    def _follow(self, df: DataFrame, batch: Batch) -> Written:
+        claim, path = self.claim, self.claim.target_path
+        if batch.replayed:
+            return Written.before(tables.rows_written(path, batch.txn))
+        version = self._source_version(batch)
+        step = incremental.Step(
+            aggregation=self.aggregation,
+            source=claim.source_path,
+            target=path,
+            version=version,
+            txn=batch.txn,
+        )
+        done = step.follow(df) if batch.number else step.build(df.sparkSession)
+        remarks = (f"{done.anew} groups computed anew",) if batch.number and done.anew else ()
+        return Written(done.written, rows_in=done.rows_in, remarks=remarks)
+
+    def _source_version(self, batch: Batch) -> int:
+        """The version of the source at which a batch ends."""
+        home = Home.of(self.config.state_path, self.ref)
+        reached = Position.after(home.checkpoint(batch.generation), batch.number)
+        assert reached is not None  # noqa: S101 (Spark notes it before the batch begins)
+        # The snapshot that a query begins with may take several batches; the first of them
+        # takes it as a whole.
+        return reached.version if reached.whole is None else reached.whole
 
 
 def streams(config: Pipeline) -> list[GoldStream]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
 
 # For every master.
 _COMMON = {
@@ -41,6 +42,10 @@ _COMMON = {
     "spark.sql.streaming.stopTimeout": "60s",
     # One pool a query, so that a large batch of one does not hold up the others.
     "spark.scheduler.mode": "FAIR",
+    # The state of gold's complete mode lies on disk, not on the heap, and each batch writes what
+    # it changed, not all of it. A checkpoint goes on with the store that it began with.
+    "spark.sql.streaming.stateStore.providerClass": ROCKSDB,
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
     # Paths come from the ledger: a Spark job that only lists them again costs more than it
     # saves (12 to 30 s for 1,000 local files).
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",

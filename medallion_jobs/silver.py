@@ -19,6 +19,7 @@ from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.refinery.batch import Refinery
 from medallion_jobs.refinery.making import make
+from medallion_jobs.refinery.unknown import ensure_member
 from medallion_jobs.refinery.waiting import WaitingRows
 from medallion_jobs.streams import Batch, Start, Written
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # What says how the rows that are there were written.
-_KEPT_AS = ("write", "keys", "sequence")
+_KEPT_AS = ("write", "keys", "sequence", "surrogate_key", "unknown_member")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class SilverStream:
     def claim(self) -> Claim:
         table = self.table
         said = table.model_dump(
-            mode="json", by_alias=True, exclude={"from_"}, exclude_defaults=True
+            mode="json", by_alias=True, exclude={"from_", "layout"}, exclude_defaults=True
         )
         return Claim(
             pipeline=self.config.pipeline,
@@ -67,9 +68,7 @@ class SilverStream:
             # What the rows that are there were written by: a table of one row a key cannot
             # go on as a table of changes. All else is computed from each batch's own rows.
             logic=Logic(
-                state={
-                    key: str(said.pop(key)) for key in ("write", "keys", "sequence") if key in said
-                },
+                state={key: _as_text(said.pop(key)) for key in _KEPT_AS if key in said},
                 free={key: str(value) for key, value in said.items()},
             ),
         )
@@ -90,13 +89,25 @@ class SilverStream:
         return self._waiting.call()
 
     def read(self, spark: SparkSession) -> DataFrame:
+        # Not in `prepare`: for a table with rows and no manifest the fence takes the checkpoint
+        # for lost, and the manifest is not written before the table is made.
+        ensure_member(self._refinery, spark)
         return spark.readStream.format("delta").load(str(self.claim.source_path))
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
         with self._waiting.apart:
             written = self._refinery.write(df, batch)
             went_on = self._waiting.called(df.sparkSession)
-        return replace(written, remarks=(*written.remarks, *went_on))
+            optimized = tables.optimize_if_due(
+                df.sparkSession, self.claim.target_path, self.table.layout
+            )
+        remarks = (*written.remarks, *went_on, *([optimized] if optimized else ()))
+        return replace(written, remarks=remarks)
+
+
+def _as_text(value: object) -> str:
+    """The value in words, in whatever order a mapping was written."""
+    return str(dict(sorted(value.items())) if isinstance(value, dict) else value)
 
 
 def streams(config: Pipeline) -> list[SilverStream]:

@@ -16,12 +16,14 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StructType
 
-from medallion_jobs import aggregate, places, tables
+from medallion_jobs import places, tables
+from medallion_jobs.aggregate import Aggregation
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.config import (
     ConfigError,
     Expectation,
+    GoldTable,
     Loaded,
     Origin,
     Problem,
@@ -162,18 +164,39 @@ class _Checker:
 
     def _gold(self, name: str) -> None:
         table, here = self._config.gold[name], f"gold.{name}"
-        known = len(self.problems)
-        rows = self.frames[table.from_]
-        with self._blamed_on(f"{here}.group_by", ", ".join(table.group_by)):
-            rows.groupBy(*table.group_by).count()
+        rows, known = self.frames[table.from_], len(self.problems)
+        self._check_groups(table, rows, here)
         if len(self.problems) > known:
             return
-        for measure, sql in table.measures.items():
-            with self._blamed_on(f"{here}.measures.{measure}", sql):
-                aggregate.by_group(rows, table.group_by, {measure: sql})
+        aggregation = Aggregation(table)
+        placed = aggregation.placed(rows)
+        for measure, one in table.measures.items():
+            with self._blamed_on(f"{here}.measures.{measure}", one.of):
+                alone = Aggregation(table.model_copy(update={"measures": {measure: one}}))
+                alone.aggregated(placed, streaming=table.mode == "complete")
+        if len(self.problems) > known:
+            return
+        groups = aggregation.aggregated(placed)
+        for column, sql in table.columns.items():
+            with self._blamed_on(f"{here}.columns.{column}", sql):
+                groups = aggregation.computed(groups, column)
         if len(self.problems) == known:
-            gold = aggregate.by_group(rows, table.group_by, table.measures)
-            self._build(TableRef("gold", name), gold.schema)
+            self._build(TableRef("gold", name), aggregation.finished(groups).schema)
+
+    def _check_groups(self, table: GoldTable, rows: DataFrame, here: str) -> None:
+        if table.where:
+            with self._blamed_on(f"{here}.where", table.where):
+                Aggregation(table.model_copy(update={"period": None})).placed(rows)
+        if table.group_by:
+            with self._blamed_on(f"{here}.group_by", ", ".join(table.group_by)):
+                rows.groupBy(*table.group_by).count()
+        if table.period:
+            with self._blamed_on(f"{here}.period.of", table.period.of):
+                Aggregation(table.model_copy(update={"where": None})).placed(rows)
+            with self._blamed_on(f"{here}.time_zone", table.time_zone):
+                # Java has fewer zones than Python, which the config was checked with.
+                now = F.from_utc_timestamp(F.current_timestamp(), table.time_zone)
+                self._spark.sql("SELECT 1").select(now).collect()
 
     def _build(self, ref: TableRef, schema: StructType) -> None:
         self.frames[ref] = self._spark.createDataFrame([], schema)

@@ -1,5 +1,6 @@
-"""Aggregation: measures by group."""
+"""Aggregation: what a gold table is made of, and how it is written."""
 
-from medallion_jobs.aggregate.measures import by_group, normalised
+from medallion_jobs.aggregate.aggregation import Aggregation
+from medallion_jobs.aggregate.text import normalised
 
-__all__ = ["by_group", "normalised"]
+__all__ = ["Aggregation", "normalised"]

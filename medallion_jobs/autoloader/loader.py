@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medallion_jobs import places
+from medallion_jobs import places, tables
 from medallion_jobs.autoloader.admission import chunks
 from medallion_jobs.autoloader.books.ledger import Chunk, Ledger
 from medallion_jobs.autoloader.books.tables import State
@@ -32,7 +32,7 @@ from medallion_jobs.autoloader.loading.summary import written_of
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
-from medallion_jobs.config import Pipeline, Source, TableRef
+from medallion_jobs.config import Layout, Pipeline, Source, TableRef
 from medallion_jobs.errors import DataError
 from medallion_jobs.streams import Batch, Start, Written
 
@@ -49,6 +49,7 @@ class AutoLoader:
 
     Attributes:
         written_to: the Delta table by which the start fence tells what was written.
+        layout: of that table; None where it is not ours to keep.
     """
 
     config: Pipeline
@@ -56,6 +57,7 @@ class AutoLoader:
     sink: Sink
     written_to: Path
     output_mode = "append"
+    layout: Layout | None = None
     _spark: SparkSession | None = None
     _columns: BronzeColumns | None = None
     _older: Older = NOTHING_OLDER
@@ -67,6 +69,7 @@ class AutoLoader:
     def to_table(cls, config: Pipeline, name: str) -> AutoLoader:
         """The query that fills a bronze table."""
         ref, source = TableRef("bronze", name), config.bronze[name].source
+        layout = config.layout_of(ref)
         path = config.table_path(ref)
         sink = DeltaSink(
             name=str(ref),
@@ -76,8 +79,9 @@ class AutoLoader:
             keeps_versions=source.keeps_versions,
             replaces=source.on_changed_file == "reprocess",
             widens=source.widens,
+            layout=layout,
         )
-        return cls(config, name, sink, path)
+        return cls(config, name, sink, path, layout=layout)
 
     @classmethod
     def to_function(cls, config: Pipeline, name: str, call: EachBatch) -> AutoLoader:
@@ -199,7 +203,12 @@ class AutoLoader:
         )
         outcomes = load.run(self._to_load(df, batch))
         self.ledger.record(outcomes, batch.txn, batch.generation)
-        return written_of(outcomes, load.remarks, self.ledger.waiting(), self._listing_seconds)
+        remarks = [*load.remarks, *self._optimized(df.sparkSession)]
+        return written_of(outcomes, remarks, self.ledger.waiting(), self._listing_seconds)
+
+    def _optimized(self, spark: SparkSession) -> Sequence[str]:
+        told = self.layout and tables.optimize_if_due(spark, self.written_to, self.layout)
+        return (told,) if told else ()
 
     def _to_read(self, scan: Scan) -> tuple[list[Found], list[Found]]:
         """What of a listing is to be read, by the source's policies: new files, and old ones."""

@@ -26,6 +26,11 @@ class Position:
     index: int
     in_snapshot: bool
 
+    @property
+    def whole(self) -> int | None:
+        """The last version of which all is read; None in the midst of one."""
+        return None if self.in_snapshot or self.index >= 0 else self.version - 1
+
     @classmethod
     def after(cls, checkpoint: Checkpoint, batch: int) -> Position | None:
         """The position that `batch` was planned to reach; None before the first one."""

@@ -15,6 +15,8 @@ from medallion_jobs import __version__
 from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, schema
 from medallion_jobs.cli.destroy import destroy
 from medallion_jobs.cli.generate import generate
+from medallion_jobs.cli.graph import graph
+from medallion_jobs.cli.load import load
 from medallion_jobs.cli.maintain import maintain
 from medallion_jobs.cli.quality import quality
 from medallion_jobs.cli.query import query
@@ -22,6 +24,7 @@ from medallion_jobs.cli.run import run
 from medallion_jobs.cli.status import status
 from medallion_jobs.cli.stop import stop
 from medallion_jobs.cli.validate import validate
+from medallion_jobs.cli.verify import verify
 from medallion_jobs.errors import MedallionError
 
 app = typer.Typer(
@@ -38,9 +41,12 @@ for command in (
     validate,
     status,
     query,
+    graph,
     quality,
+    verify,
     replay.replay,
     stop,
+    load,
     maintain,
     destroy,
 ):

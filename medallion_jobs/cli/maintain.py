@@ -1,4 +1,4 @@
-"""`medallion maintain`: upkeep of the engine's own tables, without a JVM."""
+"""`medallion maintain`: upkeep of the engine's own tables, without a JVM, or of the lake's."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline, TableRef
     from medallion_jobs.maintenance.upkeep import Upkeep
 
 # A writer of another process may be between its data file and its commit.
@@ -26,10 +27,20 @@ _LEAST = timedelta(hours=1)
 
 
 def maintain(
+    tables: Annotated[
+        list[str] | None,
+        typer.Argument(help="With --optimize: only these, due or not.", metavar="[TABLE]..."),
+    ] = None,
     *,
     config: ConfigOption = DEFAULT_CONFIG,
     env: EnvOption = None,
     overrides: SetOption = None,
+    optimize: Annotated[
+        bool,
+        typer.Option(
+            "--optimize", help="Instead, OPTIMIZE and VACUUM the lake's tables, by Spark."
+        ),
+    ] = False,
     older_than: Annotated[
         str, typer.Option(help="Keep data files and log entries younger than this.", metavar="7d")
     ] = "7d",
@@ -38,14 +49,26 @@ def maintain(
 ) -> None:
     """Compact the ledgers and metrics tables, shorten their logs, remove unused files.
 
-    A table whose query runs is left alone, and so is the part of the ledger that a query
-    has not read to its end.
+    With --optimize: put small files of bronze, silver and gold together where that is due, and
+    remove those that nobody needs. A table whose query runs is left alone, and so is what a
+    query has yet to read.
     """
     from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.maintenance import lake  # noqa: PLC0415
+    from medallion_jobs.maintenance import lake, optimizing  # noqa: PLC0415
 
     age = _age(older_than)
-    done = lake.maintain(load(config, env, overrides or ()).pipeline, age, dry_run=dry_run)
+    if tables and not optimize:
+        raise UsageError(
+            "tables are named for --optimize only",
+            untouched="nothing was changed",
+            next_step=f"medallion maintain --optimize {' '.join(tables)}",
+        )
+    pipeline = load(config, env, overrides or ()).pipeline
+    if optimize:
+        named = [_named(pipeline, one) for one in tables or ()]
+        done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
+    else:
+        done = lake.maintain(pipeline, age, dry_run=dry_run)
     rows = [asdict(one) for one in done]
     if as_json:
         print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], Format.JSON)
@@ -54,6 +77,19 @@ def maintain(
     print_rows(columns, [_cells(one) for one in done])
     if dry_run:
         typer.echo("nothing was changed; without --dry-run it also compacts", err=True)
+
+
+def _named(pipeline: Pipeline, name: str) -> TableRef:
+    from medallion_jobs import places  # noqa: PLC0415
+
+    known = {str(ref): ref for ref in places.sources(pipeline)}
+    if name not in known:
+        raise UsageError(
+            f"there is no table {name}",
+            untouched="nothing was changed",
+            next_step=f"name one of {', '.join(known)}",
+        )
+    return known[name]
 
 
 def _cells(one: Upkeep) -> tuple[object, ...]:
@@ -65,7 +101,7 @@ def _cells(one: Upkeep) -> tuple[object, ...]:
     if one.files_after is not None and one.bytes_after is not None:
         files += f" -> {one.files_after:,}"
         size += f" -> {format_bytes(one.bytes_after)}"
-    return (one.table, files, size, one.log_entries, one.removed, None)
+    return (one.table, files, size, one.log_entries, one.removed, one.kept or None)
 
 
 def _age(text: str) -> timedelta:

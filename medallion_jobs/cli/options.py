@@ -28,8 +28,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a progr
 DEFAULT_CONFIG = Path("conf/sales.yaml")
 
 
-def moment(text: str) -> datetime:
-    """The moment that `--since` names: itself, or how long ago it was.
+def moment(text: str, option: str = "--since") -> datetime:
+    """The moment that an option names: itself, or how long ago it was.
 
     Raises:
         UsageError: it is neither.
@@ -43,5 +43,5 @@ def moment(text: str) -> datetime:
     try:
         told = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError as error:
-        raise UsageError(f"--since {text} is neither a time such as 2h nor a moment") from error
+        raise UsageError(f"{option} {text} is neither a time such as 2h nor a moment") from error
     return told if told.tzinfo else told.replace(tzinfo=timezone.utc)

@@ -2,26 +2,189 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from enum import Enum
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    SetOption,
+    moment,
+)
+from medallion_jobs.cli.output import print_rows
+from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline
+    from medallion_jobs.report.past import Past
+    from medallion_jobs.report.query import Answer
+
+_ROWS_OF_TABLE = 1_000
+
+
+class Form(str, Enum):
+    """How rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+    ARROW = "arrow"
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="Such as: SELECT * FROM gold.sales_by_region_day")],
+    sql: Annotated[
+        str | None, typer.Argument(help="Such as: SELECT * FROM gold.sales_by_region_day")
+    ] = None,
     *,
     config: ConfigOption = DEFAULT_CONFIG,
     env: EnvOption = None,
     overrides: SetOption = None,
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
+    saved: Annotated[
+        str | None, typer.Option("--saved", "-s", help="Run a query of the config.", metavar="NAME")
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the config's queries.")] = False,
+    form: Annotated[
+        Form | None,
+        typer.Option("--format", "-f", help="How to write rows; unset, by --out's name, or table."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write to this file, whole or not.", metavar="FILE"),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help=f"Rows at most; unset, all, but {_ROWS_OF_TABLE:,} in a table.",
+        ),
+    ] = None,
+    version: Annotated[
+        list[str] | None,
+        typer.Option(help="Read an older version; repeatable.", metavar="[TABLE=]N"),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Read all tables as they were then, or so long ago.", metavar="TIME"),
+    ] = None,
 ) -> None:
     """Run SQL over bronze.*, silver.*, gold.*, ledger.* and quarantine.*."""
+    if [sql is not None, saved is not None, listed].count(True) != 1:
+        raise typer.BadParameter("give one of: SQL, --saved NAME, --list")
     from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.report.query import run  # noqa: PLC0415
 
-    columns, rows = run(load(config, env, overrides or ()).pipeline, sql)
-    print_rows(columns, rows, Format.JSON if as_json else form)
+    form = Form.JSON if as_json else form or _form_of(out)
+    pipeline = load(config, env, overrides or ()).pipeline
+    if listed:
+        _list(pipeline, form)
+        return
+    from medallion_jobs.report import query as report  # noqa: PLC0415
+
+    text = report.saved(pipeline, saved).sql if saved is not None else sql or ""
+    past = _past(version or (), as_of)
+    if out is None and form in (Form.PARQUET, Form.ARROW) and sys.stdout.isatty():
+        raise UsageError(
+            f"{form.value} is not for a terminal",
+            untouched="nothing was read",
+            next_step="give --out FILE, or send the output on with > or |",
+        )
+    with report.asked(pipeline, text, past) as answer:
+        for table, number in answer.versions.items():
+            typer.echo(f"{table} at version {number}", err=True)
+        _write(answer, form, out, limit)
+
+
+def _form_of(out: Path | None) -> Form:
+    ending = out.suffix.lower().removeprefix(".") if out else ""
+    return next((form for form in Form if form.value == ending), Form.TABLE)
+
+
+def _past(versions: list[str] | tuple[()], as_of: str | None) -> Past:
+    from medallion_jobs.config import TableRef  # noqa: PLC0415
+    from medallion_jobs.report.past import Past  # noqa: PLC0415
+
+    of, only = {}, None
+    for told in versions:
+        table, _, number = told.rpartition("=")
+        try:
+            if table:
+                of[TableRef.parse(table)] = int(number)
+            else:
+                only = int(number)
+        except ValueError as error:
+            raise UsageError(
+                f"--version {told} is neither N nor TABLE=N, such as gold.user_summary=12"
+            ) from error
+    return Past(of, only, moment(as_of, "--as-of") if as_of is not None else None)
+
+
+def _list(pipeline: Pipeline, form: Form) -> None:
+    from medallion_jobs.cli.output import Format  # noqa: PLC0415
+
+    if form not in (Form.TABLE, Form.CSV, Form.JSON):
+        raise UsageError(f"--list gives no {form.value}; take table, csv or json")
+    rows = [(name, one.description, one.sql) for name, one in pipeline.queries.items()]
+    if form is not Form.TABLE:
+        print_rows(("name", "description", "sql"), rows, Format(form.value))
+    elif rows:
+        print_rows(("name", "description"), [row[:2] for row in rows])
+    else:
+        typer.echo("there are none; the config's `queries` holds them", err=True)
+
+
+def _write(answer: Answer, form: Form, out: Path | None, limit: int | None) -> None:
+    with _opened(out) as sink:
+        if form is Form.TABLE:
+            _print_table(answer, sink, limit or _ROWS_OF_TABLE)
+            return
+        from medallion_jobs.report.arrow import first  # noqa: PLC0415
+        from medallion_jobs.report.formats import WRITERS  # noqa: PLC0415
+
+        batches = first(answer.batches, limit) if limit else answer.batches
+        WRITERS[form.value](answer.batches.schema, batches, sink)
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[BinaryIO]:
+    if out is None:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    from medallion_jobs.report.whole import whole  # noqa: PLC0415
+
+    with whole(out) as sink:
+        yield sink
+
+
+def _print_table(answer: Answer, sink: BinaryIO, limit: int) -> None:
+    import json  # noqa: PLC0415
+    from itertools import islice  # noqa: PLC0415
+
+    from medallion_jobs.report.formats import as_json  # noqa: PLC0415
+
+    def cell(value: object) -> object:
+        nested = isinstance(value, dict | list)
+        return json.dumps(as_json(value), ensure_ascii=False) if nested else value
+
+    rows = [tuple(map(cell, row)) for row in islice(answer.rows(), limit + 1)]
+    if sink is sys.stdout.buffer:
+        print_rows(answer.columns, rows[:limit])
+    else:
+        text = TextIOWrapper(sink, encoding="utf-8")
+        with redirect_stdout(text):
+            print_rows(answer.columns, rows[:limit])
+        text.detach()
+    if len(rows) > limit:
+        more = "--limit N shows more of them, --format csv all"
+        typer.echo(f"the first {limit:,} rows; {more}", err=True)

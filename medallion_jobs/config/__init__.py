@@ -5,13 +5,15 @@ No module here imports pyspark, so the commands that need no JVM start at once.
 
 from medallion_jobs.config.effective import Setting
 from medallion_jobs.config.expectations import Expectation
+from medallion_jobs.config.gold import GoldTable, Measure, Period
+from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.loader import Loaded, load, made_of
 from medallion_jobs.config.lookups import Lookup, Reference
 from medallion_jobs.config.model import (
     BronzeTable,
-    GoldTable,
     Landing,
     Pipeline,
+    SavedQuery,
     SparkSettings,
     Storage,
     Trigger,
@@ -20,6 +22,7 @@ from medallion_jobs.config.names import LAYERS, Layer, TableRef
 from medallion_jobs.config.problems import ConfigError, Problem
 from medallion_jobs.config.schema import json_schema
 from medallion_jobs.config.silver import Cast, Dedupe, Deletes, SilverTable, Watermark
+from medallion_jobs.config.sinks import Jdbc, Sink
 from medallion_jobs.config.source import CleanSource, Evolution, Format, Source
 from medallion_jobs.config.tree import Origin
 
@@ -35,16 +38,22 @@ __all__ = [
     "Expectation",
     "Format",
     "GoldTable",
+    "Jdbc",
     "Landing",
     "Layer",
+    "Layout",
     "Loaded",
     "Lookup",
+    "Measure",
     "Origin",
+    "Period",
     "Pipeline",
     "Problem",
     "Reference",
+    "SavedQuery",
     "Setting",
     "SilverTable",
+    "Sink",
     "Source",
     "SparkSettings",
     "Storage",

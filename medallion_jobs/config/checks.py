@@ -22,6 +22,8 @@ def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     yield from _unknown_tables(data)
     yield from _circles(data)
     yield from _changing_sources(data)
+    yield from _without_unknown_member(data)
+    yield from _named_surrogates(data)
     yield from _names_alike(data)
     yield from _folders_inside_others(data)
     yield from _unknown_reader_options(data)
@@ -32,7 +34,7 @@ def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
             yield _error(refused(reason), "spark", "conf", key)
 
 
-def _error(error: PydanticCustomError, *loc: str) -> InitErrorDetails:
+def _error(error: PydanticCustomError, *loc: str | int) -> InitErrorDetails:
     return InitErrorDetails(type=error, loc=loc, input=None)
 
 
@@ -93,13 +95,48 @@ def _changing_sources(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     """Tables whose rows change cannot be read as a stream of rows."""
     changing = {f"silver.{n}": why for n, t in _tables(data, "silver") if (why := _changes(t))}
     for layer in _READS_FROM:
+        incremental = [n for n, t in _tables(data, layer) if t.get("mode") == "incremental"]
         for name, source in _inputs(data, layer):
-            if source in changing:
+            if source in changing and name not in incremental:
+                instead = (
+                    "take `mode: incremental`, which follows changes"
+                    if layer == "gold"
+                    else "look it up, or read the table that it is made from"
+                )
                 reason = (
                     f"rows of {source} change ({changing[source]}), and a stream reads only rows "
-                    "that are added; look it up, or read the table that it is made from"
+                    f"that are added; {instead}"
                 )
                 yield _error(refused(reason), layer, name, "from")
+
+
+def _without_unknown_member(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Lookups that take what their dimension does not have."""
+    having = {f"silver.{name}" for name, t in _tables(data, "silver") if t.get("unknown_member")}
+    for name, table in _tables(data, "silver"):
+        lookups = table.get("lookups")
+        for place, one in enumerate(lookups if isinstance(lookups, list | tuple) else ()):
+            if not isinstance(one, Mapping) or one.get("table") in having:
+                continue
+            for key in ("on_miss", "after_hold"):
+                if one.get(key) == "unknown":
+                    reason = (
+                        f"{one.get('table')} has no `unknown_member` in this pipeline; give it "
+                        "one, or let the lookup do something else"
+                    )
+                    yield _error(refused(reason), "silver", name, "lookups", place, key)
+
+
+def _named_surrogates(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Surrogate keys that are also said to come from the rows."""
+    for name, table in _tables(data, "silver"):
+        surrogate = table.get("surrogate_key")
+        for key in ("select", "columns", "keys"):
+            said = table.get(key)
+            names = [said] if isinstance(said, str) else said
+            if isinstance(names, list | tuple | Mapping) and surrogate and surrogate in names:
+                reason = f"{surrogate} is the surrogate key, first in the table by itself"
+                yield _error(refused(reason), "silver", name, key)
 
 
 def _changes(table: Mapping[str, Any]) -> str | None:

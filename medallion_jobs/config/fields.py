@@ -110,7 +110,7 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-_HIDES = WrapValidator(_kept_hidden)
+HIDES = WrapValidator(_kept_hidden)
 
 Scalar = str | int | float | bool
 Identifier = Annotated[
@@ -119,7 +119,7 @@ Identifier = Annotated[
         pattern=IDENTIFIER_PATTERN,
         title=IDENTIFIER_ALLOWED,
     ),
-    _HIDES,
+    HIDES,
 ]
 Names = Annotated[
     tuple[Identifier, ...],
@@ -130,12 +130,13 @@ OneOrMoreNames = Annotated[
     Field(min_length=1, title="a name, or a list of names"),
     BeforeValidator(_as_list, json_schema_input_type=Identifier | tuple[Identifier, ...]),
 ]
-Sql = Annotated[str, Field(pattern=r"\S", title="a Spark SQL expression, as text"), _HIDES]
+Sql = Annotated[str, Field(pattern=r"\S", title="a Spark SQL expression, as text"), HIDES]
+SavedSql = Annotated[str, Field(pattern=r"\S", title="an SQL query, as text"), HIDES]
 RowSql = Annotated[
     str,
     Field(pattern=r"\S", title="a Spark SQL expression over the row, as text"),
     AfterValidator(_of_the_row_alone),
-    _HIDES,
+    HIDES,
 ]
 Ddl = Annotated[
     str,
@@ -143,12 +144,12 @@ Ddl = Annotated[
         pattern=r"\S",
         title="columns as Spark DDL, such as `id bigint not null, name string`",
     ),
-    _HIDES,
+    HIDES,
 ]
 DdlType = Annotated[
     str,
     Field(pattern=r"\S", title="a type as in Spark DDL, such as `decimal(12,2)`"),
-    _HIDES,
+    HIDES,
 ]
 Function = Annotated[
     str,
@@ -156,19 +157,19 @@ Function = Annotated[
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
         title="a Python function as package.module:function",
     ),
-    _HIDES,
+    HIDES,
 ]
 Folder = Annotated[
     str,
     Field(title="a local folder, as a path or a file:// URI"),
     AfterValidator(_folder),
-    _HIDES,
+    HIDES,
 ]
 LandingFolder = Annotated[
     str,
     Field(title="a folder, or a pattern of folders, as a path or a URI"),
     AfterValidator(_landing_folder),
-    _HIDES,
+    HIDES,
 ]
 Folders = Annotated[
     tuple[LandingFolder, ...],
@@ -186,12 +187,12 @@ Master = Annotated[
         pattern=r"^(local(\[([1-9][0-9]*|\*)(,[0-9]+)?\])?|yarn|(spark|k8s)://\S+)$",
         title="local[N], spark://HOST:PORT, k8s://URL or yarn",
     ),
-    _HIDES,
+    HIDES,
 ]
 Memory = Annotated[
     str,
     Field(pattern=r"^[1-9][0-9]*[kmgtKMGT]$", title="a size with its unit, such as `800m` or `2g`"),
-    _HIDES,
+    HIDES,
 ]
 Count = Annotated[
     int, Field(ge=1, le=2**31 - 1, title="a whole number, 1 or more"), BeforeValidator(_count)
@@ -240,7 +241,7 @@ SparkValue = Annotated[
     str,
     BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool),
     Field(title="text, a number, true or false"),
-    _HIDES,
+    HIDES,
 ]
 AnyTable = Annotated[TableRef, In(("bronze", "silver", "gold"))]
 SilverInput = Annotated[TableRef, In(("bronze", "silver"))]

@@ -61,19 +61,20 @@ class Lookup(Frozen):
         title="a Spark SQL order, such as `updated_at desc`",
     )
     on_miss: Annotated[
-        Literal["null", "hold", "quarantine", "fail"], BeforeValidator(_null_as_word)
+        Literal["null", "unknown", "hold", "quarantine", "fail"], BeforeValidator(_null_as_word)
     ] = Field(
         default="null",
-        description="What becomes of a row whose key is not there.",
+        description="What becomes of a row whose key is not there; unknown: it takes the "
+        "dimension's `unknown_member`.",
     )
     hold_for: Time = Field(
         default=parse_time("7d"),
         json_schema_extra={"default": "7d"},
         description="With hold: how long a row waits for its key.",
     )
-    after_hold: Annotated[Literal["null", "quarantine"], BeforeValidator(_null_as_word)] = Field(
-        default="null", description="With hold: what becomes of a row that waited in vain."
-    )
+    after_hold: Annotated[
+        Literal["null", "unknown", "quarantine"], BeforeValidator(_null_as_word)
+    ] = Field(default="null", description="With hold: what becomes of a row that waited in vain.")
     max_age: Time | None = Field(
         default=None, description="How long ago the dimension may have been written last."
     )

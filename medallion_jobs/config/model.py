@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from medallion_jobs.config import spark_conf
@@ -19,16 +19,16 @@ from medallion_jobs.config.checks import findings
 from medallion_jobs.config.fields import (
     Count,
     Folder,
-    GoldInput,
     Identifier,
     Master,
     Memory,
-    Names,
+    SavedSql,
     SparkValue,
-    Sql,
     Time,
 )
 from medallion_jobs.config.frozen import Frozen
+from medallion_jobs.config.gold import GoldTable
+from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.names import TableRef, local_folder
 from medallion_jobs.config.silver import SilverTable
 from medallion_jobs.config.source import Source
@@ -86,21 +86,18 @@ class BronzeTable(Frozen):
     """Files as they came, appended to a table."""
 
     source: Source = Field(description="The files to read.")
+    layout: Layout = Field(default_factory=Layout, description="How the table lies on disk.")
 
 
-class GoldTable(Frozen):
-    """Rows aggregated."""
+class SavedQuery(Frozen):
+    """A query that has a name."""
 
-    from_: GoldInput = Field(alias="from", description="Table to read, as a stream.")
-    group_by: Names = Field(description="Columns to group by.")
-    measures: dict[Identifier, Sql] = Field(
-        min_length=1,
-        description="Aggregates, by the name of their column.",
-        title="a mapping of names to SQL, one or more",
-    )
-    mode: Literal["complete"] = Field(
-        default="complete", description="complete: each batch writes the table anew."
-    )
+    sql: SavedSql = Field(description="DuckDB's SQL over the lake's tables.")
+    description: str | None = Field(default=None, description="What it tells.")
+
+
+def _query_alone(value: object) -> object:
+    return {"sql": value} if isinstance(value, str) else value
 
 
 class Pipeline(Frozen):
@@ -131,6 +128,30 @@ class Pipeline(Frozen):
     gold: dict[Identifier, GoldTable] = Field(
         default={}, description="Tables of aggregates, by name."
     )
+    queries: dict[
+        Identifier,
+        Annotated[
+            SavedQuery, BeforeValidator(_query_alone, json_schema_input_type=str | SavedQuery)
+        ],
+    ] = Field(
+        default={},
+        description="Queries for `medallion query --saved`, by name.",
+        title="a mapping of names to SQL",
+    )
+
+    def layout_of(self, table: TableRef) -> Layout:
+        """How a table of this pipeline lies on disk.
+
+        Raises:
+            KeyError: the pipeline has no such table.
+        """
+        tables: Mapping[str, BronzeTable | SilverTable | GoldTable] = getattr(self, table.layer)
+        return tables[table.name].layout
+
+    @property
+    def changes_read(self) -> frozenset[str]:
+        """The silver tables whose changes a gold table follows, by name."""
+        return frozenset(t.from_.name for t in self.gold.values() if t.mode == "incremental")
 
     def silver_in_order(self) -> tuple[str, ...]:
         """The silver tables, each after those of them that it reads or looks into."""

@@ -22,7 +22,7 @@ _PLACE_OF_A_SECRET = re.compile(
     re.IGNORECASE,
 )
 # Their keys are names of the user's own tables and columns, which hold no secret.
-_MAPS_OF_NAMES = ("bronze", "silver", "gold", "columns", "measures")
+_MAPS_OF_NAMES = ("bronze", "silver", "gold", "columns", "measures", "queries")
 _SHOWN_AT_MOST = 160
 
 

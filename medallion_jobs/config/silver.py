@@ -22,8 +22,11 @@ from medallion_jobs.config.fields import (
     refused,
 )
 from medallion_jobs.config.frozen import Frozen
+from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.lookups import Lookup
 from medallion_jobs.config.names import TableRef
+
+_OF_KEYED = frozenset({"keys", "sequence", "deletes", "surrogate_key", "unknown_member"})
 
 
 def _type_alone(value: object) -> object:
@@ -160,6 +163,20 @@ class SilverTable(Frozen):
         description="In place of select: the table's columns, with their types.",
     )
 
+    surrogate_key: Identifier | None = Field(
+        default=None,
+        description="With upsert and scd2: a bigint column, first in the table, that tells each "
+        "row apart; the same for the same key (and validity) however often the table is made.",
+    )
+    unknown_member: dict[Identifier, Scalar] | None = Field(
+        default=None,
+        min_length=1,
+        description="With upsert and scd2: a row that stands for what is not known, with these "
+        "values; `on_miss: unknown` takes it.",
+        title="a mapping of names to values",
+    )
+    layout: Layout = Field(default_factory=Layout, description="How the table lies on disk.")
+
     @property
     def dimensions(self) -> tuple[TableRef, ...]:
         """Tables that it looks into, each once."""
@@ -186,8 +203,9 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
         ({"select", "schema"} <= has, "`select` and `schema` both say the columns: give one"),
         (keyed and not {"keys", "sequence"} <= has, "upsert and scd2 need `keys` and `sequence`"),
         (
-            not keyed and bool({"keys", "sequence", "deletes"} & has),
-            "`keys`, `sequence` and `deletes` belong to `write: upsert` or `scd2`",
+            not keyed and bool(_OF_KEYED & has),
+            f"{', '.join(f'`{key}`' for key in sorted(_OF_KEYED))} belong to `write: upsert` or "
+            "`scd2`",
         ),
         (keyed and "dedupe" in has, "upsert and scd2 keep one row a key; leave `dedupe` out"),
         (by_order and "order_by" not in dedupe, "dedupe: lowest and highest need `order_by`"),

@@ -26,6 +26,7 @@ from medallion_jobs.lookup.misses import (
     remarks,
 )
 from medallion_jobs.lookup.repeats import Checked
+from medallion_jobs.lookup.unknown import is_member, member, taken_for_missed
 
 __all__ = [
     "ChangedFiles",
@@ -37,15 +38,18 @@ __all__ = [
     "explain_failure",
     "fails",
     "held",
+    "is_member",
     "join_all",
     "keys_of",
     "left_out",
+    "member",
     "names",
     "observed",
     "quarantined",
     "reasons",
     "remarks",
     "stale",
+    "taken_for_missed",
     "versions",
     "versions_column",
     "waits_for",

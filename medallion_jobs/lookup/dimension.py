@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.config import Lookup, Reference, TableRef
+from medallion_jobs.config import Lookup, Reference, SilverTable, TableRef
 from medallion_jobs.errors import DataError, UsageError
-from medallion_jobs.lookup import age, keys, marks, repeats
+from medallion_jobs.lookup import age, keys, marks, repeats, unknown
 from medallion_jobs.lookup.repeats import Checked
 from medallion_jobs.tables import snapshot
 
@@ -53,12 +53,14 @@ class Dimension:
         rows: one row a key and moment, under hidden names (`marks`): the keys, none of them
             null, and either what is taken, with as_of beside its dates, or, with as_of and
             one_by, all of a key's rows as an array in their order.
+        unknown: by column, the constants that a row without a match takes; without them, nulls.
     """
 
     lookup: Lookup
     version: int
     written_at: datetime
     rows: DataFrame
+    unknown: Mapping[str, Column] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -69,11 +71,13 @@ class Dimension:
         *,
         version: int | None = None,
         checked: Checked | None = None,
+        table: SilverTable | None = None,
     ) -> Dimension:
         """One version of the table, the newest unless told; its columns as they are there.
 
         Args:
             checked: what was checked before; without it, repeated keys are looked for each time.
+            table: its config, where it has an unknown member.
 
         Raises:
             UsageError: it lacks a column that the lookup names.
@@ -91,7 +95,7 @@ class Dimension:
         # One version for the check of its keys and for the join: it may change in between.
         reader = spark.read.format("delta").option("versionAsOf", version)
         written_at = age.written_at(lookup.table, path, version)
-        made = cls.of(lookup, reader.load(str(path)), version, written_at)
+        made = cls.of(lookup, reader.load(str(path)), version, written_at, config=table)
         if lookup.one_by is None and not (checked and checked.has(lookup, newest.id, version)):
             repeats.refuse(lookup, made.rows)
             if checked:
@@ -105,15 +109,22 @@ class Dimension:
         table: DataFrame,
         version: int = 0,
         written_at: datetime = NEVER_WRITTEN,
+        *,
+        config: SilverTable | None = None,
     ) -> Dimension:
         """A frame as a dimension; whether its keys repeat is not looked at.
+
+        Args:
+            config: its own, where it has an unknown member.
 
         Raises:
             UsageError: it lacks a column that the lookup names, or its dates are text.
         """
         _check(lookup, table)
         whole = table.where(marks.all_of(marks.column(name).isNotNull() for name in lookup.on))
-        return cls(lookup, version, written_at, _side(lookup, whole))
+        takes = config is not None and unknown.taken_for_missed(lookup)
+        constants = unknown.member(config, table.schema) if config and takes else {}
+        return cls(lookup, version, written_at, _side(lookup, whole), constants)
 
     @classmethod
     def imagined(

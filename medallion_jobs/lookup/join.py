@@ -52,14 +52,16 @@ def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
         keys.canonical(row_keys).alias("key"),
         keys.said(rows, lookup).alias("said"),
     )
+
+    def taken(name: str) -> Column:
+        value = marks.column(marks.taken(name)) if picked is None else picked[marks.taken(name)]
+        unknown = dimension.unknown.get(name)
+        # A row that waits takes it too; it goes on as it was read, and looks again.
+        return value if unknown is None else F.when(is_missed, unknown).otherwise(value)
+
     return found.select(
         *[marks.column(name) for name in rows.columns],
-        *[
-            (
-                marks.column(marks.taken(name)) if picked is None else picked[marks.taken(name)]
-            ).alias(here)
-            for here, name in new.items()
-        ],
+        *[taken(name).alias(here) for here, name in new.items()],
         is_missed.alias(marks.miss(place)),
         F.when(is_missed, what).alias(marks.missed(place)),
     )

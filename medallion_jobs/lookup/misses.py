@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 _SAMPLES = 3
+# With nulls, or with the dimension's unknown member.
+_GO_ON = ("null", "unknown")
 
 
 def observed(lookups: Sequence[Lookup]) -> list[Column]:
@@ -96,12 +98,12 @@ def names(lookups: Sequence[Lookup], moment: datetime) -> Column:
 def reasons(lookups: Sequence[Lookup]) -> Column:
     """Why a row did not go on, as array<string>: `no match in silver.customers for id=7`.
 
-    Misses that change nothing of a row's way (`on_miss: null`) are none.
+    Misses that change nothing of a row's way (`on_miss: null` or `unknown`) are none.
     """
     words = [
         F.when(marks.column(marks.miss(place)), F.concat(F.lit(_no_match(lookup)), _said(place)))
         for place, lookup in enumerate(lookups)
-        if lookup.on_miss != "null"
+        if lookup.on_miss not in _GO_ON
     ]
     return _those_that_are(words)
 
@@ -156,7 +158,7 @@ def _those_that_are(words: Sequence[Column]) -> Column:
 
 
 def _parks(place: int, lookup: Lookup, moment: datetime) -> Column:
-    if lookup.on_miss == "hold" and lookup.after_hold == "null":
+    if lookup.on_miss == "hold" and lookup.after_hold in _GO_ON:
         return ~_in_vain(place, lookup, moment)
     return F.lit(lookup.on_miss in ("hold", "quarantine"))
 
@@ -183,4 +185,6 @@ def _fate(lookup: Lookup) -> str:
         return ", held"
     if lookup.on_miss == "quarantine":
         return ", quarantined"
+    if lookup.on_miss == "unknown":
+        return ", taken for unknown"
     return ", left out" if lookup.how == "inner" and lookup.on_miss == "null" else ""

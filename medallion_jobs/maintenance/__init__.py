@@ -1,1 +1,1 @@
-"""Upkeep of the engine's own tables, the ledgers and the metrics, with no JVM."""
+"""Upkeep: of the engine's own tables with no JVM, and of the lake's by Spark."""

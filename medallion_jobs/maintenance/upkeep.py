@@ -29,6 +29,7 @@ class Upkeep:
         log_entries: files of the log that were removed.
         removed: data files that were removed, which no version kept refers to.
         skipped: why the table was left alone; empty where it was not.
+        kept: why no data file was removed, though the rest was done.
     """
 
     table: str
@@ -39,6 +40,7 @@ class Upkeep:
     log_entries: int = 0
     removed: int = 0
     skipped: str = ""
+    kept: str = ""
 
 
 @dataclass(frozen=True)

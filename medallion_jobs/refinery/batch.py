@@ -11,7 +11,7 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs import lookup, places, tables
-from medallion_jobs.config import Pipeline, SilverTable, TableRef
+from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.errors import DataError, Refused
 from medallion_jobs.metrics.quality import RuleLog
 from medallion_jobs.quality.parked import Siding
@@ -114,16 +114,22 @@ class Refinery:
         self, spark: SparkSession, versions: Mapping[str, int]
     ) -> list[lookup.Dimension]:
         """The dimensions of the lookups, each at its version."""
-        return [
-            lookup.Dimension.read(
-                spark,
-                one,
-                self.config.table_path(one.table),
-                version=versions[str(one.table)],
-                checked=self.checked,
-            )
-            for one in self.table.lookups
-        ]
+        return [self.dimension(spark, one, versions[str(one.table)]) for one in self.table.lookups]
+
+    def dimension(
+        self, spark: SparkSession, one: Lookup, version: int | None = None
+    ) -> lookup.Dimension:
+        """The dimension of a lookup, at a version or the newest."""
+        ours = self.config.silver if one.table.layer == "silver" else {}
+        table = ours.get(one.table.name)
+        return lookup.Dimension.read(
+            spark,
+            one,
+            self.config.table_path(one.table),
+            version=version,
+            checked=self.checked,
+            table=table if table and table.unknown_member else None,
+        )
 
     def judged(
         self, shaped: DataFrame, facts: Facts, dimensions: Sequence[lookup.Dimension]

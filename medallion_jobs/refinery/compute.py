@@ -6,45 +6,20 @@ cast -> (lookups) -> columns
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import date, datetime, timezone
-from decimal import Decimal, InvalidOperation
 from functools import partial
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
-from pyspark.sql.types import (
-    BooleanType,
-    ByteType,
-    DataType,
-    DateType,
-    DecimalType,
-    DoubleType,
-    FloatType,
-    IntegerType,
-    IntegralType,
-    LongType,
-    ShortType,
-    StringType,
-    TimestampNTZType,
-    TimestampType,
-)
+from pyspark.sql.types import DataType
 
 from medallion_jobs.config import Cast, SilverTable
 from medallion_jobs.refinery import casts
 from medallion_jobs.refinery.step import Step
+from medallion_jobs.tables import literal
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-_BITS: Mapping[type[IntegralType], int] = {
-    ByteType: 8,
-    ShortType: 16,
-    IntegerType: 32,
-    LongType: 64,
-}
-_TRUTHS = {"true": True, "false": False}
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`"
 _WINDOW = re.compile(r"\bover\s*\(", re.IGNORECASE)
 
@@ -97,7 +72,7 @@ def _cast(rows: DataFrame, name: str, cast: Cast) -> DataFrame:
         mark = value.isNull() & column.isNotNull()
     filled = value
     if cast.default is not None:
-        filled = F.coalesce(value, _literal(cast.default, to))
+        filled = F.coalesce(value, _default(cast.default, to))
     beside = [mark.alias(cast_mark(name))]
     if cast.rescue:
         beside.append(F.when(mark, column.cast("string")).alias(_text(name)))
@@ -119,57 +94,13 @@ def _computed(rows: DataFrame, name: str, sql: str) -> DataFrame:
     return rows.withColumn(name, F.when(F.lit(True), F.expr(sql)))
 
 
-def _literal(default: object, to: DataType) -> Column:
+def _default(default: object, to: DataType) -> Column:
     """A default as a constant of the type.
 
     Raises:
         UsageError: it is none, as it stands.
     """
-    made: object
-    if isinstance(to, BooleanType):
-        made = _TRUTHS.get(str(default).lower())
-    elif isinstance(to, StringType):
-        made = str(default).lower() if isinstance(default, bool) else str(default)
-    else:
-        made = None if isinstance(default, bool) else _scalar(default, to)
-    if made is None:
-        raise casts.wrong(f"the default {default!r} is no {to.simpleString()}")
-    return F.lit(made).cast(to)
-
-
-def _scalar(default: object, to: DataType) -> object:
-    """A default as a Python value of the type; None where it is none."""
     try:
-        if isinstance(to, TimestampType | TimestampNTZType | DateType):
-            return _moment(str(default), to)
-        if isinstance(to, IntegralType):
-            return _whole(Decimal(str(default)), 2 ** (_BITS[type(to)] - 1))
-        if isinstance(to, DecimalType):
-            return _decimal(Decimal(str(default)), to)
-        if isinstance(to, DoubleType | FloatType):
-            number = float(str(default))
-            return number if isfinite(number) else None
-    except (ValueError, InvalidOperation):
-        return None
-    raise casts.wrong(f"a default cannot be given for {to.simpleString()}")
-
-
-def _whole(number: Decimal, bound: int) -> int | None:
-    is_one = number == number.to_integral_value() and -bound <= number < bound
-    return int(number) if is_one else None
-
-
-def _decimal(number: Decimal, to: DecimalType) -> Decimal | None:
-    scaled = number.quantize(Decimal(1).scaleb(-to.scale))
-    fits = scaled == number and abs(number) < Decimal(10) ** (to.precision - to.scale)
-    return scaled if fits else None
-
-
-def _moment(text: str, to: DataType) -> date | str:
-    if isinstance(to, DateType):
-        return date.fromisoformat(text)
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    if moment.tzinfo:
-        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
-    # As text, for a moment without a zone would be taken for one of this machine's.
-    return moment.isoformat(sep=" ")
+        return literal.of(default, to)
+    except ValueError as none:
+        raise casts.wrong(f"the default {none}") from none

@@ -64,5 +64,6 @@ class Facts:
 
 
 def logic_of(table: SilverTable) -> str:
-    """A digest that changes with what the config says of a table."""
-    return hashlib.sha256(table.model_dump_json().encode()).hexdigest()[:16]
+    """A digest that changes with what the config says of a table's rows."""
+    said = table.model_dump_json(exclude={"layout"})
+    return hashlib.sha256(said.encode()).hexdigest()[:16]

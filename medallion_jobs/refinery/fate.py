@@ -12,14 +12,14 @@ from medallion_jobs import lookup
 from medallion_jobs.config import SilverTable
 from medallion_jobs.quality import expectations, rules
 from medallion_jobs.refinery.facts import Facts
-from medallion_jobs.refinery.marks import FATE, LATE, SINCE, mark
+from medallion_jobs.refinery.marks import FATE, LATE, SINCE, UNKNOWN, mark
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 GOOD, HELD, QUARANTINED, DROPPED, LEFT_OUT = "good", "held", "quarantined", "dropped", "left out"
-# The name of a watermark among the rules that a parked row broke.
-WATERMARK = "watermark"
+# Names among the rules that a parked row broke.
+WATERMARK, UNKNOWN_MEMBER = "watermark", "unknown_member"
 
 
 def decided(
@@ -46,7 +46,10 @@ def decided(
     out = waits | gone
     rows = rows.withColumns(
         {name: mark(name) & ~out for name in map(rules.mark, table.expect)}
-        | {LATE: late(table, facts) & ~waits}
+        | {
+            LATE: late(table, facts) & ~waits,
+            UNKNOWN: lookup.is_member(rows, table) & ~out,
+        }
     )
     drops = expectations.with_action(table.expect, "drop") | (
         mark(LATE) if _late_is(table, "drop") else F.lit(False)
@@ -54,6 +57,7 @@ def decided(
     quarantines = (
         expectations.with_action(table.expect, "quarantine")
         | lookup.quarantined(table.lookups, facts.moment)
+        | mark(UNKNOWN)
         | (mark(LATE) if _late_is(table, "quarantine") else F.lit(False))
     )
     fate = (
@@ -81,7 +85,8 @@ def rules_broken(table: SilverTable, moment: datetime) -> Column:
     return F.concat(
         expectations.names(table.expect),
         lookup.names(table.lookups, moment),
-        _if_late(F.lit(WATERMARK)),
+        _if(LATE, F.lit(WATERMARK)),
+        _if(UNKNOWN, F.lit(UNKNOWN_MEMBER)),
     )
 
 
@@ -98,12 +103,13 @@ def reasons(table: SilverTable) -> Column:
     return F.concat(
         expectations.reasons(table.expect),
         lookup.reasons(table.lookups),
-        _if_late(words),
+        _if(LATE, words),
+        _if(UNKNOWN, F.lit("its key is that of the unknown member, which no row may change")),
     )
 
 
-def _if_late(word: Column) -> Column:
-    return F.when(mark(LATE), F.array(word)).otherwise(F.array().cast("array<string>"))
+def _if(name: str, word: Column) -> Column:
+    return F.when(mark(name), F.array(word)).otherwise(F.array().cast("array<string>"))
 
 
 def _late_is(table: SilverTable, what: str) -> bool:

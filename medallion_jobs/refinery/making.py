@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+_FOLLOWED = {"delta.enableChangeDataFeed": "true"}
+
+
 def make(refinery: Refinery, spark: SparkSession, *, is_anew: bool) -> None:
     """Makes the table, or brings it up to its columns, and registers it.
 
@@ -29,16 +32,20 @@ def make(refinery: Refinery, spark: SparkSession, *, is_anew: bool) -> None:
             there has others.
     """
     schema = written_schema(refinery, spark)
-    path, ref = refinery.path, refinery.ref
+    path, ref, layout = refinery.path, refinery.ref, refinery.table.layout
     if is_anew and tables.snapshot(path):
-        tables.begin_anew(spark, path, schema)
+        tables.begin_anew(spark, path, schema, layout=layout)
     about = f"Clean and enriched rows of {refinery.table.from_}"
-    tables.create(spark, path, schema, comment=about)
+    # There before gold reads it: what was changed earlier, no feed tells.
+    properties = _FOLLOWED if ref.name in refinery.config.changes_read else {}
+    tables.create(spark, path, schema, comment=about, properties=properties, layout=layout)
+    tables.set_properties(spark, path, properties)
     if refinery.table.schema_:
         tables.ensure(spark, ref, path, schema, comment=about)
     else:
         _grow(spark, ref, path, schema)
         tables.register(spark, ref, path)
+    tables.ensure_layout(spark, ref, path, layout)
 
 
 def shaped_source(refinery: Refinery, spark: SparkSession) -> DataFrame:
@@ -52,7 +59,8 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
     """All columns that the table is to have, from those that its source and dimensions have.
 
     Raises:
-        UsageError: a column that cannot be computed, or a row that cannot be kept.
+        UsageError: a column that cannot be computed, a row that cannot be kept, or an unknown
+            member that the columns do not fit.
     """
     shaped = shaped_source(refinery, spark)
     kept = shaped.schema[ROW].dataType
@@ -72,7 +80,10 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
         )
         for one in refinery.table.lookups
     ]
-    return refinery.recipe.written(refinery.recipe.computed(shaped, dimensions))
+    schema = refinery.recipe.written(refinery.recipe.computed(shaped, dimensions))
+    if refinery.table.unknown_member:
+        lookup.member(refinery.table, schema)
+    return schema
 
 
 def _grow(spark: SparkSession, ref: TableRef, path: Path, schema: StructType) -> None:

@@ -14,6 +14,8 @@ ROW = "the row"
 # When a row was parked first, and its id there; null for a row that comes from the source.
 SINCE, PARKED = "held since", "parked id"
 LATE = "is late"
+# The row has the key of the table's unknown member.
+UNKNOWN = "is the unknown member"
 FATE = "fate of the row"
 
 

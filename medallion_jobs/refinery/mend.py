@@ -1,7 +1,8 @@
 """Rows that were written before a dimension had their key, put right in the table itself.
 
 Nothing of such a row says that it missed. It is told by looking the way a miss leaves it: with
-the lookup's columns null, and with what is computed from them as it is computed from nulls.
+the lookup's columns null, or those of the unknown member, and with what is computed from them
+as it is computed from these.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from medallion_jobs import lookup, tables
 from medallion_jobs.config import Lookup, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.failures import root_cause
+from medallion_jobs.lookup import Dimension
 from medallion_jobs.refinery.batch import Refinery
 from medallion_jobs.refinery.step import Step, applied
 from medallion_jobs.tables import Txn
@@ -110,14 +112,15 @@ class Mend:
     def _mended(self) -> DataFrame:
         """Rows that look as a miss leaves them and have a match now, as they should be."""
         kept = {f"{_WAS} {name}": F.col(f"`{name}`") for name in self._table.columns}
-        rows = self._table.withColumns(kept)
-        path = self.refinery.config.table_path(self.lookup.table)
-        dimension = lookup.Dimension.read(self.spark, self.lookup, path)
+        stays = lookup.is_member(self._table, self.refinery.table)
+        rows = self._table.where(~stays).withColumns(kept)
+        dimension = self.refinery.dimension(self.spark, self.lookup)
         taken = [name for name in self.lookup.take if name not in self.lookup.on.values()]
         bare = rows.drop(*taken)
         try:
             found = lookup.join_all(bare, [dimension])
-            missed = applied(self._as_missed(bare, found.schema, taken), self._dependent)
+            as_missed = self._as_missed(bare, found.schema, taken, dimension)
+            missed = applied(as_missed, self._dependent)
             same = [F.col(f"`{n}`").eqNullSafe(F.col(f"`{_WAS} {n}`")) for n in self._affected]
             # The marks and taken columns come anew with the join.
             candidates = missed.where(_all(same)).select(
@@ -140,18 +143,36 @@ class Mend:
                 "with `on_miss: hold` rows wait and need no mending",
             ) from error
 
-    def _as_missed(self, bare: DataFrame, found: StructType, taken: Sequence[str]) -> DataFrame:
-        nulls = {name: F.lit(None).cast(found[name].dataType) for name in taken}
-        return bare.withColumns(nulls) if nulls else bare
+    def _as_missed(
+        self,
+        bare: DataFrame,
+        found: StructType,
+        taken: Sequence[str],
+        dimension: Dimension,
+    ) -> DataFrame:
+        """The rows with nulls, or with the unknown member, in place of what is taken."""
+        missed = {
+            name: dimension.unknown.get(self.lookup.take[name], F.lit(None)).cast(
+                found[name].dataType
+            )
+            for name in taken
+        }
+        return bare.withColumns(missed) if missed else bare
 
 
 def lookups_of(refinery: Refinery, dimension: TableRef) -> list[int]:
-    """The places of a table's lookups into a dimension that leave a row with nulls."""
+    """The places of a table's lookups into a dimension that let a row go on without a match."""
     return [
         place
         for place, one in enumerate(refinery.table.lookups)
-        if one.table == dimension and "null" in (one.on_miss, one.after_hold) and one.how == "left"
+        if one.table == dimension and _lets_go_on(one)
     ]
+
+
+def _lets_go_on(one: Lookup) -> bool:
+    if lookup.taken_for_missed(one):
+        return True
+    return "null" in (one.on_miss, one.after_hold) and one.how == "left"
 
 
 def _all(conditions: Sequence[Column]) -> Column:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
-from pyspark.sql.types import StructType
+from pyspark.sql.types import LongType, StructField, StructType
 
 from medallion_jobs import lookup
 from medallion_jobs.autoloader.names import RESERVED
@@ -106,7 +106,17 @@ class Recipe:
         own = self.columns(rows)
         for _, columns in self.columns_named():
             self.check_named(columns, own)
-        return StructType([*own.fields, *writes.extra_fields(self.table, own)])
+        extra = writes.extra_fields(self.table, own)
+        surrogate = self.table.surrogate_key
+        if surrogate is None:
+            return StructType([*own.fields, *extra])
+        if surrogate.lower() in (one.name.lower() for one in (*own, *extra)):
+            raise UsageError(
+                f"the table has a column {surrogate} already, which is to be its surrogate key",
+                untouched="nothing was written",
+                next_step="give `surrogate_key` of the table another name in the config",
+            )
+        return StructType([StructField(surrogate, LongType()), *own.fields, *extra])
 
     def columns_named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The keys of the config that name columns of the table itself, and these columns."""

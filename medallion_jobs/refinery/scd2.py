@@ -29,12 +29,12 @@ from medallion_jobs.refinery.keyed import (
     stable_order,
     there,
 )
-from medallion_jobs.refinery.upsert import DELETED, GONE, with_gone
+from medallion_jobs.refinery.upsert import GONE, with_gone
+from medallion_jobs.tables.history import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-VALID_FROM, VALID_TO, IS_CURRENT = "valid_from", "valid_to", "is_current"
 # Hidden columns: whether a row of a history is in the table, with which end, and as a delete;
 # whether the table has it already.
 _OLD, _WAS_TO, _WAS_GONE, _KNOWN = "is old", "was valid to", "was a delete", "is known"
@@ -78,6 +78,7 @@ def write(
             within=batch.range,
             columns=(*columns, *marks),
             update={c: verdict.source(c) for c in marks if c != VALID_FROM},
+            surrogate=table.surrogate_key,
         )
         history = _history(changes, keys, sequence, hard=how == "hard")
         done = verdict.carry_out(history, path, txn, plan)

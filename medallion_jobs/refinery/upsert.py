@@ -24,11 +24,12 @@ from medallion_jobs.refinery.keyed import (
     stable_order,
     there,
 )
+from medallion_jobs.tables.history import DELETED
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-DELETED, VALUES_SEQUENCE = "_deleted", "_values_sequence"
+VALUES_SEQUENCE = "_values_sequence"
 # Hidden columns: whether a change deletes its key; a key's newest change that does not, and
 # that does; whether that change's values are newer than the table's.
 GONE = "deletes its key"
@@ -62,7 +63,7 @@ def write(
     rows = with_gone(rows, table)
     with ranked(rows, keys, order, by=[col(GONE)], same=sequence) as batch:
         refuse_null(batch, sequence, path)
-        one = _Upsert(batch, path, tuple(columns), sequence, txn)
+        one = _Upsert(batch, path, tuple(columns), table, txn)
         if table.deletes is None:
             return one.plain()
         return one.soft() if table.deletes.how == "soft" else one.hard(graves)
@@ -72,11 +73,17 @@ class _Upsert:
     """One batch on its way into the table."""
 
     def __init__(
-        self, batch: Ranked, path: Path, columns: tuple[str, ...], sequence: str, txn: tables.Txn
+        self,
+        batch: Ranked,
+        path: Path,
+        columns: tuple[str, ...],
+        table: SilverTable,
+        txn: tables.Txn,
     ) -> None:
         self._batch, self._path, self._columns = batch, path, columns
-        self._sequence, self._txn = sequence, txn
-        self._others = [c for c in columns if c not in (*batch.keys, sequence)]
+        self._sequence, self._surrogate = table.sequence or "", table.surrogate_key
+        self._txn = txn
+        self._others = [c for c in columns if c not in (*batch.keys, self._sequence)]
 
     def plain(self) -> Outcome:
         newest = self._batch.frame.where(col(PLACE) == 1)
@@ -170,7 +177,9 @@ class _Upsert:
         self, judged: DataFrame, columns: Sequence[str], update: dict[str, str], deletes: int = 0
     ) -> Outcome:
         batch = self._batch
-        plan = verdict.Plan(batch.keys, batch.range, columns, update)
+        # Facts hold a row's surrogate key: it is given once.
+        update = {c: sql for c, sql in update.items() if c != self._surrogate}
+        plan = verdict.Plan(batch.keys, batch.range, columns, update, self._surrogate)
         done = verdict.carry_out(judged, self._path, self._txn, plan)
         effective = done.rows_out + done.updated + deletes
         return replace(done, repeated=batch.again, ignored=batch.count - batch.again - effective)

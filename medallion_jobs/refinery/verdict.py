@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs import tables
+from medallion_jobs.refinery import surrogate
 from medallion_jobs.refinery.keyed import Outcome, Ranked, col, kept, name, same_key
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ class Plan:
         within: SQL of the rows among which it is looked for.
         columns: the columns of a row that is inserted.
         update: the columns that an update sets, each with its SQL.
+        surrogate: the column of the surrogate key, which no two rows may share.
     """
 
     match: Sequence[str]
     within: str
     columns: Sequence[str]
     update: Mapping[str, str]
+    surrogate: str | None = None
 
 
 def source(column: str) -> str:
@@ -72,6 +75,9 @@ def carry_out(judged: DataFrame, path: Path, txn: tables.Txn, plan: Plan) -> Out
     with kept(judged) as verdicts:
         counted = verdicts.groupBy(col(ACTION)).count().collect()
         counts = {row[ACTION]: row["count"] for row in counted}
+        if plan.surrogate and counts.get(INSERT):
+            new = verdicts.where(col(ACTION) == INSERT)
+            surrogate.refuse_shared(new, path, plan.surrogate, plan.match)
         if counts.get(UPDATE) or counts.get(REMOVE):
             effective = verdicts.where(col(ACTION).isin(INSERT, UPDATE, REMOVE))
             changes = tables.merge(effective, path, txn, _on(plan), _clauses(plan))

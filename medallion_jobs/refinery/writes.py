@@ -11,8 +11,9 @@ from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
 from medallion_jobs import tables
 from medallion_jobs.config import SilverTable
-from medallion_jobs.refinery import dedupe, scd2, upsert
+from medallion_jobs.refinery import dedupe, scd2, surrogate, upsert
 from medallion_jobs.refinery.keyed import Outcome, col
+from medallion_jobs.tables.history import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,11 +36,11 @@ def extra_fields(table: SilverTable, columns: StructType) -> list[StructField]:
         return extra
     moment = columns[table.sequence or ""].dataType
     if table.write == "scd2":
-        extra.append(StructField(scd2.VALID_FROM, moment))
-        extra.append(StructField(scd2.VALID_TO, moment))
-        extra.append(StructField(scd2.IS_CURRENT, BooleanType()))
+        extra.append(StructField(VALID_FROM, moment))
+        extra.append(StructField(VALID_TO, moment))
+        extra.append(StructField(IS_CURRENT, BooleanType()))
     if table.deletes and table.deletes.how == "soft":
-        extra.append(StructField(upsert.DELETED, BooleanType()))
+        extra.append(StructField(DELETED, BooleanType()))
         if table.write == "upsert":
             extra.append(StructField(upsert.VALUES_SEQUENCE, moment))
     return extra
@@ -71,6 +72,9 @@ def write(
     Raises:
         DataError: a change without a sequence; nothing was written.
     """
+    if table.surrogate_key:
+        rows = surrogate.with_key(rows, table)
+        columns = (table.surrogate_key, *columns)
     if table.write == "upsert":
         return upsert.write(rows, table, path, columns, txn, graves=tombstones)
     if table.write == "scd2":

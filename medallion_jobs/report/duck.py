@@ -11,8 +11,9 @@ metrics.quality               a row for each batch and rule of every table
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -21,11 +22,13 @@ from duckdb_extensions import import_extension
 from medallion_jobs import places
 from medallion_jobs.config import LAYERS, Pipeline
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
+from medallion_jobs.tables import Snapshot
 
 # A folder of any other name is none of ours, and cannot break out of its quotes.
 _NAME = re.compile(IDENTIFIER_PATTERN)
 
 Row = tuple[object, ...]
+Scan = Callable[[Path], str]
 
 # Events by which a batch says what it made of a file; the others tell of its archiving.
 _OUTCOMES = "('COMMITTED', 'QUARANTINED', 'MISSING', 'SKIPPED')"
@@ -73,38 +76,58 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         yield duck
 
 
-def views(config: Pipeline) -> dict[tuple[str, str], str]:
-    """The names of all tables, as schema and view, with the SQL that reads them."""
+@dataclass(frozen=True)
+class View:
+    """A name that people know, and the Delta tables behind it.
+
+    Attributes:
+        tables: their folders.
+        query: SQL, given for each of them the SQL that stands for it.
+    """
+
+    tables: tuple[Path, ...]
+    query: Callable[..., str]
+
+    def sql(self, how: Scan | None = None) -> str:
+        """The SQL that reads it; `how` says what stands for a table, unset its newest version."""
+        return self.query(*map(how or scan, self.tables))
+
+
+def catalog(config: Pipeline) -> dict[tuple[str, str], View]:
+    """Every name that there is, as schema and view."""
     state = config.state_path
-    tables: dict[tuple[str, str], str] = {
-        (layer, table.name): f"SELECT * FROM {scan(table)}"  # noqa: S608
+    tables: dict[tuple[str, str], View] = {
+        (layer, table.name): View((table,), _all_of)
         for layer in LAYERS
         for table in _tables_in(places.lake(config) / layer)
     }
     ledgers = {
-        ("ledger", ledger.name): _LEDGER.format(
-            discovered=scan(ledger / "discovered"),
-            events=scan(ledger / "events"),
-            outcomes=_OUTCOMES,
-        )
+        ("ledger", ledger.name): View((ledger / "discovered", ledger / "events"), _ledger)
         for ledger in _folders_in(state / "ledger")
     }
     parked = {
-        (kind, layer.name): " UNION ALL BY NAME ".join(
-            f"SELECT {text(f'{layer.name}.{table.name}')} AS table_name, * "  # noqa: S608
-            f"FROM {scan(table)}"
-            for table in _tables_in(layer)
+        (kind, layer.name): _together(
+            [
+                (table, f"{text(f'{layer.name}.{table.name}')} AS table_name, ")
+                for table in _tables_in(layer)
+            ]
         )
         for kind in ("quarantine", "held")
         for layer in _folders_in(state / kind)
-        if any(_tables_in(layer))
     }
     metrics = {
-        ("metrics", name): query
+        ("metrics", name): _together(
+            [(table, "") for layer in LAYERS for table in _tables_in(folder / layer)]
+        )
         for name, folder in (("batches", state / "metrics"), ("quality", state / "metrics/quality"))
-        if (query := _together(folder))
     }
-    return {**tables, **ledgers, **parked, **metrics}
+    found = {**tables, **ledgers, **parked, **metrics}
+    return {key: view for key, view in found.items() if view.tables}
+
+
+def views(config: Pipeline) -> dict[tuple[str, str], str]:
+    """The names of all tables, as schema and view, with the SQL that reads them as they are."""
+    return {key: view.sql() for key, view in catalog(config).items()}
 
 
 def rows_of(answer: duckdb.DuckDBPyConnection | duckdb.DuckDBPyRelation) -> list[Row]:
@@ -120,18 +143,42 @@ def create(duck: duckdb.DuckDBPyConnection, found: Mapping[tuple[str, str], str]
         duck.execute(f'CREATE VIEW "{schema}"."{view}" AS {query}')
 
 
-def _together(folder: Path) -> str:
-    """All tables of all layers below a folder as one; empty where there is none."""
-    return " UNION ALL BY NAME ".join(
-        f"SELECT * FROM {scan(table)}"  # noqa: S608
-        for layer in LAYERS
-        for table in _tables_in(folder / layer)
-    )
+def _all_of(table: str) -> str:
+    return f"SELECT * FROM {table}"  # noqa: S608
 
 
-def scan(table: Path) -> str:
-    """The SQL that stands for a Delta table."""
-    return f"delta_scan({text(str(table))})"
+def _ledger(discovered: str, events: str) -> str:
+    return _LEDGER.format(discovered=discovered, events=events, outcomes=_OUTCOMES)
+
+
+def _together(tables: list[tuple[Path, str]]) -> View:
+    """Tables as one, each with what comes before its own columns."""
+
+    def union(*scans: str) -> str:
+        return " UNION ALL BY NAME ".join(
+            f"SELECT {before}* FROM {one}"  # noqa: S608
+            for (_, before), one in zip(tables, scans, strict=True)
+        )
+
+    return View(tuple(table for table, _ in tables), union)
+
+
+def scan(table: Path, version: int | None = None) -> str:
+    """The SQL that stands for a Delta table, at its newest or the named version.
+
+    DuckDB reads tables with deletion vectors, which delta-rs refuses.
+    """
+    at = "" if version is None else f", version={version}"
+    return f"delta_scan({text(str(table))}{at})"
+
+
+def rows_in(table: Snapshot, duck: duckdb.DuckDBPyConnection) -> int:
+    """Rows that are there; what deletion vectors take away, the log's statistics still count."""
+    if not table.has_deletion_vectors:
+        return table.rows
+    sql = f"SELECT count(*) FROM {scan(table.path, table.version)}"  # noqa: S608 (quoted)
+    found = duck.execute(sql).fetchone()
+    return int(found[0]) if found else 0
 
 
 def text(value: str) -> str:

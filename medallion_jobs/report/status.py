@@ -12,8 +12,9 @@ from medallion_jobs.checkpoint.position import backlog
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.metrics import quality
 from medallion_jobs.metrics import table as metrics
+from medallion_jobs.report.duck import connect, rows_in
 from medallion_jobs.report.waiting import Waiting, waiting
-from medallion_jobs.tables import commit_of, snapshot
+from medallion_jobs.tables import Snapshot, commit_of, snapshot
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
     waits = _waiting(source, checkpoint) if ref.layer == "bronze" else None
     return Status(
         table=str(ref),
-        rows=table.rows if table else None,
+        rows=_rows(table) if table else None,
         generation=recorded.current.number if recorded else None,
         batch=batch,
         batch_at=at,
@@ -92,6 +93,14 @@ def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
         oldest_waiting_seconds=waits.oldest_seconds if waits else None,
         broken=broken,
     )
+
+
+def _rows(table: Snapshot) -> int:
+    # DuckDB is started for no other table: most need only their log.
+    if not table.has_deletion_vectors:
+        return table.rows
+    with connect() as duck:
+        return rows_in(table, duck)
 
 
 def _waiting(discovered: Path, checkpoint: Checkpoint | None) -> Waiting | None:

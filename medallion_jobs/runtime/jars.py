@@ -1,4 +1,4 @@
-"""Delta's two jars: fetched once, checked against their sums at each use."""
+"""The jars that Spark itself lacks: fetched once, checked against their sums at each use."""
 
 from __future__ import annotations
 
@@ -47,6 +47,13 @@ DELTA = (
         version="4.4.0",
         sha256="c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
     ),
+)
+# PostgreSQL's JDBC driver; fetched when a table is loaded into such a database.
+POSTGRESQL = Jar(
+    group="org.postgresql",
+    artifact="postgresql",
+    version="42.7.14",
+    sha256="73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c",
 )
 
 

@@ -4,6 +4,7 @@
 """
 
 from medallion_jobs.tables.appender import Appender
+from medallion_jobs.tables.layout import ensure_layout
 from medallion_jobs.tables.log import (
     Added,
     Commit,
@@ -14,6 +15,7 @@ from medallion_jobs.tables.log import (
     snapshot,
 )
 from medallion_jobs.tables.merge import SOURCE, TARGET, Changes, changes, merge, with_conf
+from medallion_jobs.tables.optimize import Optimized, files_since, optimize, optimize_if_due
 from medallion_jobs.tables.write import (
     Txn,
     append,
@@ -36,6 +38,7 @@ __all__ = [
     "Appender",
     "Changes",
     "Commit",
+    "Optimized",
     "Snapshot",
     "Txn",
     "append",
@@ -46,8 +49,12 @@ __all__ = [
     "commits",
     "create",
     "ensure",
+    "ensure_layout",
+    "files_since",
     "has_log_since",
     "merge",
+    "optimize",
+    "optimize_if_due",
     "register",
     "replace",
     "replace_where",

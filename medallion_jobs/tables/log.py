@@ -40,6 +40,11 @@ class Snapshot:
         return self._table.metadata().configuration
 
     @property
+    def has_deletion_vectors(self) -> bool:
+        """Whether rows may be marked as gone; the log's statistics count them all the same."""
+        return self.properties.get("delta.enableDeletionVectors") == "true"
+
+    @property
     def columns(self) -> list[str]:
         """The names of the table's columns, in its order."""
         return [field.name for field in self._table.schema().fields]
@@ -63,7 +68,7 @@ class Snapshot:
 
     @property
     def rows(self) -> int:
-        """Rows in the table, from the statistics in its log."""
+        """Rows in the table's files, from the statistics in its log."""
         return sum(count or 0 for count in self.file_rows)
 
 

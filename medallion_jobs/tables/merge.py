@@ -17,7 +17,7 @@ from medallion_jobs.tables.write import Txn, is_ours
 
 if TYPE_CHECKING:
     from delta.tables import DeltaMergeBuilder
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 TARGET, SOURCE = "target", "source"
 
@@ -46,13 +46,13 @@ def merge(
     source: DataFrame,
     path: Path,
     txn: Txn,
-    on: str,
+    on: str | Column,
     clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder],
 ) -> Changes:
     """Merges rows in, in one commit.
 
     Args:
-        on: SQL that is true of a row of `target` and its row of `source`.
+        on: what is true of a row of `target` and its row of `source`.
         clauses: adds what becomes of rows that match and of those that do not.
     """
     from delta.tables import DeltaTable  # noqa: PLC0415 (imports pyspark)

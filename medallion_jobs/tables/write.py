@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medallion_jobs.config import TableRef
+from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import UsageError
+from medallion_jobs.tables import layout as layouts
 from medallion_jobs.tables.log import commit_of, snapshot
+from medallion_jobs.tables.sql import text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -61,17 +63,23 @@ def append(df: DataFrame, path: Path, txn: Txn) -> bool:
     return is_ours(path, txn)
 
 
-def replace(df: DataFrame, path: Path, txn: Txn, *, new_schema: bool = False) -> bool:
+def replace(
+    df: DataFrame, path: Path, txn: Txn, *, new_schema: bool = False, layout: Layout | None = None
+) -> bool:
     """Replaces all rows in one commit, once; older versions stay in the table's history.
 
     Args:
-        new_schema: the rows bring their own columns and types.
+        new_schema: the rows bring their own columns and types, and the table gets its layout
+            anew; `ensure_layout` is to be called after it.
+        layout: the table's, with new columns.
 
     Returns:
         Whether this call wrote them.
     """
-    writer = df.write.format("delta").mode("overwrite").options(**txn.options)
-    writer.option("overwriteSchema", new_schema).save(str(path))
+    writer = (
+        layouts.anew(df, path, layout or Layout()) if new_schema else layouts.replacing(df, path)
+    )
+    writer.format("delta").mode("overwrite").options(**txn.options).save(str(path))
     return is_ours(path, txn)
 
 
@@ -112,13 +120,14 @@ def ensure(
     *,
     comment: str,
     properties: Mapping[str, str] | None = None,
+    layout: Layout | None = None,
 ) -> None:
     """Makes the table where there is none, adds columns that it lacks, registers it.
 
     Raises:
         UsageError: the table that is there has other columns or types than declared.
     """
-    create(spark, path, schema, comment=comment, properties=properties)
+    create(spark, path, schema, comment=comment, properties=properties, layout=layout)
     widen(spark, ref, path, schema)
     register(spark, ref, path)
 
@@ -130,16 +139,31 @@ def create(
     *,
     comment: str,
     properties: Mapping[str, str] | None = None,
+    layout: Layout | None = None,
 ) -> None:
-    """Makes the table where there is none."""
+    """Makes the table where there is none, in its layout but for checks (`ensure_layout`).
+
+    Args:
+        comment: what it is, where the layout does not say.
+
+    Raises:
+        UsageError: the layout asks for what tables of these columns cannot have.
+    """
     from delta.tables import DeltaTable  # noqa: PLC0415 (imports pyspark)
 
     if snapshot(path) is not None:
         return
+    layout = layout or Layout()
+    layouts.refuse_impossible(path, schema, layout)
     _remove_unborn_log(path)
     builder = DeltaTable.createIfNotExists(spark).location(str(path))
-    builder = builder.addColumns(schema).comment(comment)
-    for key, value in (properties or {}).items():
+    builder = builder.addColumns(layouts.commented(schema, layout))
+    builder = builder.comment(layout.comment or comment)
+    if layout.partition_by:
+        builder = builder.partitionedBy(*layout.partition_by)
+    if layout.cluster_by:
+        builder = builder.clusterBy(*layout.cluster_by)
+    for key, value in {**layouts.properties(layout), **(properties or {})}.items():
         builder = builder.property(key, value)
     builder.execute()
 
@@ -155,10 +179,17 @@ def _remove_unborn_log(path: Path) -> None:
         shutil.rmtree(log)
 
 
-def begin_anew(spark: SparkSession, path: Path, schema: StructType) -> None:
-    """Empties a table and gives it its declared columns; older versions stay in its history."""
-    nothing = spark.createDataFrame([], schema).write.format("delta").mode("overwrite")
-    nothing.option("overwriteSchema", True).save(str(path))
+def begin_anew(
+    spark: SparkSession, path: Path, schema: StructType, *, layout: Layout | None = None
+) -> None:
+    """Empties a table and gives it its declared columns; older versions stay in its history.
+
+    Its partitions become those of the layout; the rest of it is for `ensure_layout`.
+    """
+    layout = layout or Layout()
+    layouts.refuse_impossible(path, schema, layout)
+    nothing = spark.createDataFrame([], layouts.commented(schema, layout))
+    layouts.anew(nothing, path, layout).format("delta").mode("overwrite").save(str(path))
 
 
 def widen(spark: SparkSession, ref: TableRef, path: Path, declared: StructType) -> None:
@@ -218,15 +249,9 @@ def set_properties(spark: SparkSession, path: Path, wanted: Mapping[str, str]) -
 def register(spark: SparkSession, ref: TableRef, path: Path) -> None:
     """Registers an existing table in the session's catalog as `layer.name`."""
     # A schema without a place of its own would leave a `spark-warehouse` folder behind.
-    spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{ref.layer}` LOCATION {_text(path.parent)}")
-    spark.sql(
-        f"CREATE TABLE IF NOT EXISTS `{ref.layer}`.`{ref.name}` USING delta LOCATION {_text(path)}"
-    )
-
-
-def _text(path: Path) -> str:
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{ref.layer}` LOCATION {text(str(path.parent))}")
+    name, place = f"`{ref.layer}`.`{ref.name}`", text(str(path))
+    spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {place}")
 
 
 def require(name: str, path: Path, made: Collection[Path] = ()) -> None:

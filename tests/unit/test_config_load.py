@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from medallion_jobs.config import ConfigError, Pipeline, TableRef, load
+from medallion_jobs.config import ConfigError, Measure, Pipeline, TableRef, load
 
 REPOSITORY = Path(__file__).parents[2]
 MINIMAL = """\
@@ -37,7 +37,7 @@ def test_the_sales_pipeline_is_loaded() -> None:
     assert list(silver.columns) == ["order_date", "load_time"]
     assert (silver.schema_ or "").endswith("load_time timestamp not null")
     assert gold.group_by == ("region", "order_date")
-    assert gold.measures == {"total_quantity": "sum(quantity)"}
+    assert gold.measures == {"total_quantity": Measure(sql="sum(quantity)")}
 
 
 def test_defaults_hold_where_nothing_is_set(conf: Path) -> None:

@@ -94,7 +94,6 @@ gold:
         (20, "silver.clicks.lookups.0.take"),
         (21, "silver.clicks.columns.user-name"),
         (23, "silver.clicks.schema"),
-        (25, "gold.users.group_by"),
         (27, "gold.users.groupby"),
         (29, "gold.users.mode"),
     ]
@@ -102,12 +101,12 @@ gold:
 
 
 def test_an_unknown_key_is_told_with_the_nearest(tmp_path: Path) -> None:
-    (missing, unknown) = problems(tmp_path, GOOD.replace("group_by", "groupby"))
-    assert (missing.path, missing.what) == ("gold.users.group_by", "a required key is missing")
-    assert missing.allowed == "a list of names, one or more"
-    assert (unknown.path, unknown.what) == ("gold.users.groupby", "unknown key")
-    assert (unknown.value, unknown.nearest) == ("[user_id]", "group_by")
-    assert unknown.allowed == "from, group_by, measures, mode"
+    (missing, unknown) = problems(tmp_path, GOOD.replace("measures", "meassures"))
+    assert (missing.path, missing.what) == ("gold.users.measures", "a required key is missing")
+    assert missing.allowed == "a mapping of names to SQL or to measures, one or more"
+    assert (unknown.path, unknown.what) == ("gold.users.meassures", "unknown key")
+    assert (unknown.value, unknown.nearest) == ('{"clicks": "count(*)"}', "measures")
+    assert unknown.allowed.startswith("from, where, group_by, period, ")
 
 
 def test_a_missing_key_at_the_top_is_told_at_the_pipelines_file(tmp_path: Path) -> None:

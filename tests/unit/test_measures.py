@@ -1,4 +1,4 @@
-"""When two texts of a measure mean the same."""
+"""SQL of measures: when two texts mean the same, and which are of a declared kind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medallion_jobs.aggregate import measures, normalised
+from medallion_jobs.aggregate import Aggregation, normalised, text
+from medallion_jobs.aggregate.measures import said
+from medallion_jobs.aggregate.text import has_distinct, told_apart
+from medallion_jobs.config import GoldTable, Measure
 
 SAME = [
     ("sum(quantity)", " SUM( quantity )\n"),
@@ -55,6 +58,114 @@ def test_any_white_space_between_words_is_the_same(words: list[str], data: st.Da
     assert normalised(spaced) == normalised(" ".join(words))
 
 
+# SQL that is one call of a declared kind, and the measure that says the same.
+TWINS = [
+    ("sum(x)", {"sum": "x"}),
+    (" SUM ( a + (b * 2) ) ", {"sum": "a + (b * 2)"}),
+    ("count(*)", {"count": "*"}),
+    ("count(1)", {"count": "1"}),
+    ("count(DISTINCT user_id)", {"count_distinct": "user_id"}),
+    ("count(distinct(a))", {"count_distinct": "(a)"}),
+    ("min(`a ) b`)", {"min": "`a ) b`"}),
+    ("max(coalesce(s, 'a)'))", {"max": "coalesce(s, 'a)')"}),
+    ("avg(x)", {"avg": "x"}),
+    ("approx_count_distinct(x)", {"approx_count_distinct": "x"}),
+    ("sum(x) FILTER (WHERE s = ')')", {"sum": "x", "where": "s = ')'"}),
+    ("count(*) filter(where (a) and (b))", {"count": "*", "where": "(a) and (b)"}),
+    ("sum(struct(a, b).a)", {"sum": "struct(a, b).a"}),
+    ("sum(a[0])", {"sum": "a[0]"}),
+]
+# SQL of which nothing can be said for certain.
+OPAQUE = [
+    "sum(a) + sum(b)",
+    "sum(a) / count(*)",
+    "(sum(a))",
+    "sum(DISTINCT a)",
+    "sum(ALL a)",
+    "count(a, b)",
+    "count(DISTINCT a, b)",
+    "count(t.*)",
+    "count()",
+    "sum(*)",
+    "count(DISTINCT *)",
+    "sum(a) OVER (PARTITION BY b)",
+    "sum(a) FILTER (WHERE b) + 1",
+    "sum(a) FILTER (WHERE b",
+    "sum(a) AS b",
+    "sum(a",
+    "sum(a))",
+    "sum('a)",
+    "sum(r'\\')",
+    "sum(a -- )\n)",
+    "sum(a /* ) */)",
+    "approx_count_distinct(x, 0.01)",
+    "sum(expr => a)",
+    "sum((select 1))",
+    "sum(rand())",
+    "sumx(a)",
+    "s.sum(a)",
+    "stddev(a)",
+    "if(sum(a) > 1, 'VIP', 'Regular')",
+]
+
+
+@pytest.mark.parametrize(("sql", "twin"), TWINS)
+def test_sql_of_a_kind_is_told(sql: str, twin: dict[str, str]) -> None:
+    assert told_apart(Measure(sql=sql)) == Measure.model_validate(twin)
+
+
+@pytest.mark.parametrize("sql", OPAQUE)
+def test_other_sql_is_left_as_it_is(sql: str) -> None:
+    assert told_apart(Measure(sql=sql)) == Measure(sql=sql)
+
+
+@given(st.text("sum(ax)*', \"`\\[]", max_size=14))
+def test_what_is_told_can_be_put_together_again(inside: str) -> None:
+    told = told_apart(Measure(sql=f"sum({inside})"))
+    assert told.kind is None or told.of == inside.strip()
+
+
+def test_distinct_is_a_word_of_its_own() -> None:
+    assert has_distinct("sum( Distinct a)")
+    for other in ("count_if(a IS DISTINCT FROM b)", "count_if(s = 'distinct')", "sum(distinct_a)"):
+        assert not has_distinct(other)
+
+
+def test_what_a_state_is_made_of() -> None:
+    plain = {"from": "silver.s", "group_by": ["a", "b"], "measures": {"n": " Count( * )"}}
+    # To the letter what checkpoints have noted since there is gold.
+    noted = {"mode": "complete", "group_by": "a, b", "measures.n": "count(*)"}
+    assert Aggregation(GoldTable.model_validate(plain)).said == noted
+    more = {
+        "where": "A > 1",
+        "period": {"of": "at", "by": "day"},
+        "time_zone": "Europe/Madrid",
+        "columns": {"twice": "n * 2"},
+        "layout": {"comment": "x"},
+    }
+    assert Aggregation(GoldTable.model_validate({**plain, **more})).said == {
+        **noted,
+        "where": "a>1",
+        "period": "day of at as day",
+        "time_zone": "Europe/Madrid",
+    }
+
+
+def test_each_part_of_a_measure_is_said() -> None:
+    parts = [
+        {"count_distinct": "a"},
+        {"count_distinct": "a", "where": "b"},
+        {"approx_count_distinct": "a"},
+        {"approx_count_distinct": "a", "error": 0.01},
+        {"first": "a", "by": ["b"]},
+        {"first": "a", "by": ["b", "c"]},
+        {"last": "a", "by": ["b"]},
+        {"sql": "sum(a)"},
+    ]
+    told = [said(Measure.model_validate(one)) for one in parts]
+    assert len(set(told)) == len(told)
+
+
 def test_its_examples() -> None:
-    assert doctest.testmod(measures).attempted == 2
-    assert doctest.testmod(measures).failed == 0
+    assert doctest.testmod(text).attempted == 4
+    assert doctest.testmod(text).failed == 0

@@ -10,6 +10,7 @@ import pytest
 from support.pipeline_oracles import COLUMNS, ORACLES, canonical, good_lines
 from support.pipelines import PIPELINES, PipelineLake
 
+from medallion_jobs.aggregate import Aggregation
 from medallion_jobs.config import Pipeline
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -225,7 +226,7 @@ def test_the_oracle_tells_of_every_table_of_the_config(name: str, tmp_path: Path
     declared |= {f"gold.{table}" for table in config.gold}
     assert {table for table in COLUMNS if table in declared} == declared
     for table, gold in config.gold.items():
-        assert COLUMNS[f"gold.{table}"] == (*gold.group_by, *gold.measures)
+        assert COLUMNS[f"gold.{table}"] == Aggregation(gold).columns_in_order
     for table, silver in config.silver.items():
         if silver.write != "scd2":
             assert COLUMNS[f"silver.{table}"] == silver.select

@@ -16,7 +16,7 @@ from medallion_jobs.autoloader.loading import account
 from medallion_jobs.autoloader.loading.account import Counts
 from medallion_jobs.autoloader.names import FILE_VERSION, INPUT_FILE, RESCUED
 from medallion_jobs.autoloader.schemas.evolution import alterations
-from medallion_jobs.config import TableRef
+from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import DataError, MedallionError
 from medallion_jobs.tables import Txn
 
@@ -67,6 +67,7 @@ class DeltaSink:
         ref: its name in the catalog; None keeps it out of the catalog.
         keeps_versions: whether the source's policy asks for versions of files.
         widens: whether types may become wider.
+        layout: how it lies on disk.
     """
 
     name: str
@@ -76,6 +77,7 @@ class DeltaSink:
     keeps_versions: bool = False
     replaces: bool = False
     widens: bool = False
+    layout: Layout = field(default_factory=Layout)
 
     @property
     def tells_versions(self) -> bool:
@@ -86,7 +88,14 @@ class DeltaSink:
         properties = {"delta.appendOnly": "false" if self.replaces else "true"}
         if self.widens:
             properties["delta.enableTypeWidening"] = "true"
-        tables.create(spark, self.path, schema, comment=self.comment, properties=properties)
+        tables.create(
+            spark,
+            self.path,
+            schema,
+            comment=self.comment,
+            properties=properties,
+            layout=self.layout,
+        )
         tables.set_properties(spark, self.path, properties)
         there = spark.read.format("delta").load(str(self.path)).schema
         for change in alterations(there, schema):
@@ -94,6 +103,7 @@ class DeltaSink:
                 spark.sql(f"ALTER TABLE delta.`{self.path}` {change}")
         tables.check_schema(spark, self.name, self.path, schema, mend=_OTHER_TABLE)
         if self.ref:
+            tables.ensure_layout(spark, self.ref, self.path, self.layout)
             tables.register(spark, self.ref, self.path)
 
     def write(self, rows: DataFrame, txn: Txn, instead_of: str | None) -> bool:

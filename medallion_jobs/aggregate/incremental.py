@@ -1,0 +1,241 @@
+"""Incremental mode: a gold table that follows the changes of its source, group by group.
+
+A batch is what happened to the source between two of its versions. The groups that its rows
+belong to are the only ones that can come out otherwise than before. A group that only gained
+rows goes on from its old values, where every measure allows it; any other is computed anew
+from the source as of the batch's last version. All of it is one MERGE, once.
+
+The table holds nothing but what is declared: no counts of its own to keep right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from operator import and_
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark import StorageLevel
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs import tables
+from medallion_jobs.aggregate.aggregation import Aggregation
+from medallion_jobs.aggregate.touched import RETRACTED, Touched
+from medallion_jobs.tables import SOURCE, TARGET, Txn
+
+if TYPE_CHECKING:
+    from delta.tables import DeltaMergeBuilder
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+# What Delta's change feed says of each row.
+CHANGE, VERSION = "_change_type", "_commit_version"
+
+# Hidden columns of groups under way.
+_GOES_ON, _WAS, _GONE = "goes on from the old", "was there", "is gone"
+
+# What a commit notes: the version of the source that the table stands for.
+SOURCE_VERSION = "source_version"
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a batch came to.
+
+    Attributes:
+        rows_in: rows of the source that were added, changed or removed.
+        anew: groups that were computed from the source.
+        written: rows of the table that were added, changed or removed.
+    """
+
+    rows_in: int
+    anew: int
+    written: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What brings a table to one version of its source.
+
+    Attributes:
+        source, target: the folders of the two tables.
+        version: of the source.
+    """
+
+    aggregation: Aggregation
+    source: Path
+    target: Path
+    version: int
+    txn: Txn
+
+    def build(self, spark: SparkSession) -> Followed:
+        """Writes the whole table from the source as of the version."""
+        whole = self.aggregation.of(self.source_rows(spark))
+        tables.replace(
+            whole,
+            self.target,
+            self._noting,
+            new_schema=True,
+            layout=self.aggregation.table.layout,
+        )
+        groups = tables.rows_written(self.target, self.txn)
+        there = tables.snapshot(self.source, self.version)
+        return Followed(there.rows if there else 0, groups, groups)
+
+    def follow(self, changes: DataFrame) -> Followed:
+        """Brings the table on from where it is.
+
+        Args:
+            changes: rows of the source's change feed, up to the version; those that the table
+                stands for already are passed over.
+        """
+        with _Kept() as kept:
+            placed = kept(self.aggregation.placed(changes.where(F.col(VERSION) > self._known)))
+            touched = Touched.by(placed, self.aggregation.anchors, F.col(CHANGE) != "insert")
+            kept(touched.groups)
+            batch = _Batch(self, placed, touched)
+            changed = kept(batch.changed()) if touched.count else None
+            if changed is None or changed.isEmpty():
+                self._note(changes.sparkSession)
+                return Followed(placed.count(), batch.anew.count, 0)
+            done = tables.merge(
+                changed, self.target, self._noting, batch.same_group(), batch.clauses
+            )
+            written = done.inserted + done.updated + done.deleted
+            return Followed(placed.count(), batch.anew.count, written)
+
+    def source_rows(self, spark: SparkSession) -> DataFrame:
+        """All rows of the source, as of the version."""
+        read = spark.read.format("delta").option("versionAsOf", self.version)
+        return read.load(str(self.source))
+
+    def target_rows(self, spark: SparkSession) -> DataFrame:
+        """The table's rows as they are."""
+        return spark.read.format("delta").load(str(self.target))
+
+    @property
+    def _noting(self) -> Txn:
+        return replace(self.txn, notes={**self.txn.notes, SOURCE_VERSION: self.version})
+
+    @property
+    def _known(self) -> int:
+        """The version of the source that the table stands for."""
+        there = tables.snapshot(self.target)
+        newest = there.txn(self.txn.app_id) if there else -1
+        commit = tables.commit_of(self.target, self.txn.app_id, newest)
+        # An old log is cleaned away; whatever comes of the source after that is new.
+        return int(commit.said[SOURCE_VERSION]) if commit else -1
+
+    def _note(self, spark: SparkSession) -> None:
+        """Commits the transaction alone, by which the batch is known to be done."""
+        nothing = spark.createDataFrame([], self.target_rows(spark).schema)
+        tables.append(nothing, self.target, self._noting)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The groups that one batch touches, as they are to be."""
+
+    step: Step
+    placed: DataFrame
+    touched: Touched
+
+    @property
+    def aggregation(self) -> Aggregation:
+        return self.step.aggregation
+
+    @cached_property
+    def anew(self) -> Touched:
+        """The groups that are computed from the source."""
+        if self._combine is None:
+            return self.touched
+        return self.touched.only(F.col(f"`{RETRACTED}`"))
+
+    def changed(self) -> DataFrame:
+        """The groups that come out otherwise than they are in the table."""
+        keys, values = self.aggregation.keys, self.aggregation.values
+        joined = (
+            self._new()
+            .alias("new")
+            .join(self._old().alias("old"), _same("new", "old", keys), "full_outer")
+        )
+        gone, was = F.col(f"new.`{_GOES_ON}`").isNull(), F.col(f"old.`{_WAS}`").isNotNull()
+        settled = {name: self._settled(name, was) for name in values}
+        is_same = [value.eqNullSafe(F.col(f"old.`{name}`")) for name, value in settled.items()]
+        key_of = {k: F.when(gone, F.col(f"old.`{k}`")).otherwise(F.col(f"new.`{k}`")) for k in keys}
+        groups = joined.where(~reduce(and_, is_same, was & ~gone)).select(
+            *[column.alias(name) for name, column in {**key_of, **settled}.items()],
+            gone.alias(_GONE),
+        )
+        return self.aggregation.finished(groups, _GONE)
+
+    @cached_property
+    def _combine(self) -> Mapping[str, Callable[[Column, Column], Column]] | None:
+        """How each measure goes on by rows that were added; None where one of them cannot."""
+        ways = self.aggregation.additive(self.aggregation.aggregated(self.placed).schema)
+        return ways if set(self.aggregation.values) <= set(ways) else None
+
+    def _settled(self, name: str, was: Column) -> Column:
+        """A value of a group: what its new rows make of the old one, or what it is anew."""
+        new = F.col(f"new.`{name}`")
+        if self._combine is None:
+            return new
+        together = self._combine[name](F.col(f"old.`{name}`"), new)
+        return F.when(F.col(f"new.`{_GOES_ON}`") & was, together).otherwise(new)
+
+    def _new(self) -> DataFrame:
+        """The touched groups: what they gained, or what they are anew."""
+        parts = []
+        if self.anew.count < self.touched.count:
+            gaining = self.touched.only(~F.col(f"`{RETRACTED}`"))
+            rows = gaining.rows_of(self.placed) if self.anew.count else self.placed
+            parts.append(self.aggregation.aggregated(rows).withColumn(_GOES_ON, F.lit(True)))
+        if self.anew.count:
+            # Without the files that hold none of the groups.
+            rows = self.step.source_rows(self.placed.sparkSession)
+            own = {name: F.col(f"`{name}`") for name in self.aggregation.table.group_by or ()}
+            placed = self.aggregation.placed(rows.where(self.anew.skips(own)))
+            again = self.aggregation.aggregated(self.anew.rows_of(placed))
+            parts.append(again.withColumn(_GOES_ON, F.lit(False)))
+        return reduce(lambda one, other: one.unionByName(other), parts)
+
+    def _old(self) -> DataFrame:
+        """The touched groups as they are in the table."""
+        rows = self.step.target_rows(self.placed.sparkSession)
+        own = {name: F.col(f"`{name}`") for name in self.aggregation.anchors}
+        there = self.touched.rows_of(rows.where(self.touched.skips(own)))
+        return there.withColumn(_WAS, F.lit(True))
+
+    def same_group(self) -> Column:
+        """What is true of a row of the table and the group that takes its place."""
+        own = {name: F.col(f"{TARGET}.`{name}`") for name in self.aggregation.anchors}
+        return _same(TARGET, SOURCE, self.aggregation.keys) & self.touched.skips(own)
+
+    def clauses(self, builder: DeltaMergeBuilder) -> DeltaMergeBuilder:
+        """What becomes of the table's rows."""
+        gone = F.col(f"{SOURCE}.`{_GONE}`")
+        values: dict[str, str | Column] = {
+            f"`{name}`": F.col(f"{SOURCE}.`{name}`") for name in self.aggregation.columns_in_order
+        }
+        return (
+            builder.whenMatchedDelete(gone)
+            .whenMatchedUpdate(set=values)
+            .whenNotMatchedInsert(~gone, values=values)
+        )
+
+
+def _same(one: str, other: str, columns: tuple[str, ...]) -> Column:
+    """Whether rows of two frames are of one group; null is a value as any other."""
+    pairs = [F.col(f"{one}.`{n}`").eqNullSafe(F.col(f"{other}.`{n}`")) for n in columns]
+    return reduce(and_, pairs)
+
+
+class _Kept(ExitStack):
+    """Frames that are computed once, and let go in the end."""
+
+    def __call__(self, frame: DataFrame) -> DataFrame:
+        frame.persist(StorageLevel.MEMORY_AND_DISK)
+        self.callback(frame.unpersist)
+        return frame

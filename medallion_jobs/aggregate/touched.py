@@ -1,0 +1,169 @@
+"""Which groups a batch touches, and how to read no more of a table than can hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    BooleanType,
+    ByteType,
+    DataType,
+    DateType,
+    DecimalType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+    TimestampType,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, Row
+
+# Hidden column: whether a row of the group was changed or removed, not only added.
+RETRACTED = "a row was retracted"
+
+# Values of a key that are named one by one; of more, the smallest and the largest.
+_NAMED_AT_MOST = 50
+# A small side of a join is sent to every task; so many keys take a few megabytes.
+_SENT_AT_MOST = 200_000
+
+# Types whose values come to the driver and go back as they are. A timestamp does as its
+# microseconds: Python's own would pass through the driver's time zone.
+_PLAIN = (
+    BooleanType,
+    ByteType,
+    ShortType,
+    IntegerType,
+    LongType,
+    DecimalType,
+    DateType,
+    StringType,
+    TimestampType,
+)
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The groups that rows of a batch belong to.
+
+    Attributes:
+        groups: the anchors of each group once, and whether it lost a row.
+    """
+
+    groups: DataFrame
+    anchors: tuple[str, ...]
+
+    @classmethod
+    def by(cls, placed: DataFrame, anchors: Sequence[str], retracts: Column) -> Touched:
+        """The groups of `placed` rows, of which some take a row away."""
+        # Without anchors, all rows are one group.
+        groups = placed.groupBy(*_names(anchors)).agg(F.bool_or(retracts).alias(RETRACTED))
+        return cls(groups.where(F.col(f"`{RETRACTED}`").isNotNull()), tuple(anchors))
+
+    def only(self, condition: Column) -> Touched:
+        """Those of them that fit a condition."""
+        return Touched(self.groups.where(condition), self.anchors)
+
+    @cached_property
+    def count(self) -> int:
+        """How many groups."""
+        return int(self._extent["count"])
+
+    @cached_property
+    def retracted(self) -> int:
+        """How many of them lost a row."""
+        return int(self._extent["retracted"])
+
+    def rows_of(self, table: DataFrame) -> DataFrame:
+        """The rows of a table that belong to these groups; all its files may be looked at."""
+        small = self.groups.select(*_names(self.anchors)).alias("touched")
+        if not self.anchors:
+            return table
+        same = F.lit(True)
+        for name in self.anchors:
+            same &= F.col(f"rows.`{name}`").eqNullSafe(F.col(f"touched.`{name}`"))
+        if self.count <= _SENT_AT_MOST:
+            small = F.broadcast(small)
+        return table.alias("rows").join(small, same, "left_semi")
+
+    def within(self, name: str, of: Column) -> Column | None:
+        """A condition that every row of these groups fits, by one anchor, for skipping files.
+
+        Args:
+            of: the anchor's column in the table to read.
+
+        Returns:
+            None where the anchor's type says nothing to Delta's statistics.
+        """
+        kind = self._plain.get(name)
+        if kind is None:
+            return None
+        least, most = self._extent[f"least {name}"], self._extent[f"most {name}"]
+        has_null = bool(self._extent[f"null {name}"])
+        if least is None:
+            return of.isNull()
+        values = self._values.get(name)
+        if values is not None:
+            fits = of.isin([_literal(value, kind) for value in values])
+        else:
+            fits = of.between(_literal(least, kind), _literal(most, kind))
+        return (fits | of.isNull()) if has_null else fits
+
+    def skips(self, columns: dict[str, Column]) -> Column:
+        """All that `within` knows, for the anchors that the table has as columns of its own."""
+        known = [self.within(name, of) for name, of in columns.items()]
+        return reduce(
+            lambda one, other: one & other, [k for k in known if k is not None], F.lit(True)
+        )
+
+    @cached_property
+    def _extent(self) -> Row:
+        whole: list[Column] = [
+            F.count("*").alias("count"),
+            F.count_if(f"`{RETRACTED}`").alias("retracted"),
+        ]
+        for name, kind in self._plain.items():
+            value = _portable(F.col(f"`{name}`"), kind)
+            whole += [
+                F.min(value).alias(f"least {name}"),
+                F.max(value).alias(f"most {name}"),
+                F.bool_or(value.isNull()).alias(f"null {name}"),
+            ]
+        return self.groups.agg(*whole).collect()[0]
+
+    @cached_property
+    def _values(self) -> dict[str, list[Any]]:
+        """The different values, without null, of those anchors that have few of them."""
+        if self.count > _SENT_AT_MOST:
+            return {}
+        # One more than may be named tells that there are too many.
+        sets = [
+            F.slice(F.collect_set(_portable(F.col(f"`{name}`"), kind)), 1, _NAMED_AT_MOST + 1)
+            for name, kind in self._plain.items()
+        ]
+        found = self.groups.agg(*[one.alias(n) for n, one in zip(self._plain, sets, strict=True)])
+        values = found.collect()[0]
+        return {n: values[n] for n in self._plain if len(values[n]) <= _NAMED_AT_MOST}
+
+    @property
+    def _plain(self) -> dict[str, DataType]:
+        types = {name: self.groups.schema[name].dataType for name in self.anchors}
+        return {name: kind for name, kind in types.items() if isinstance(kind, _PLAIN)}
+
+
+def _names(columns: Sequence[str]) -> list[Column]:
+    return [F.col(f"`{name}`") for name in columns]
+
+
+def _portable(value: Column, kind: DataType) -> Column:
+    return F.unix_micros(value) if isinstance(kind, TimestampType) else value
+
+
+def _literal(value: Any, kind: DataType) -> Column:
+    plain = F.lit(value)
+    return F.timestamp_micros(plain) if isinstance(kind, TimestampType) else plain.cast(kind)

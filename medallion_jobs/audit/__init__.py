@@ -1,0 +1,1 @@
+"""Audits: tables held against what they were made of, at fixed versions, with no lock."""

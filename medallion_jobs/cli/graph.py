@@ -1,0 +1,89 @@
+"""`medallion graph`: a pipeline drawn from its config, without a JVM."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+
+if TYPE_CHECKING:
+    from medallion_jobs.report.graph import Graph
+
+
+class Form(str, Enum):
+    """How a graph is drawn."""
+
+    MERMAID = "mermaid"
+    SVG = "svg"
+    HTML = "html"
+
+
+def graph(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    form: Annotated[
+        Form | None,
+        typer.Option("--format", "-f", help="How to draw; unset, by --out's name, or mermaid."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write to this file, whole or not.", metavar="FILE"),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="With each table's rows, version and last write.")
+    ] = False,
+) -> None:
+    """Draw folders, tables, lookups and sinks, from the config alone."""
+    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.report import graph as report  # noqa: PLC0415
+
+    pipeline = load(config, env, overrides or ()).pipeline
+    drawn = report.graph(pipeline)
+    if live:
+        from medallion_jobs.report import live as lake  # noqa: PLC0415
+
+        drawn = lake.live(pipeline, drawn)
+    text = _drawing(drawn, form or _form_of(out), live=live)
+    if out is None:
+        sys.stdout.write(text)
+        return
+    from medallion_jobs.report.whole import whole  # noqa: PLC0415
+
+    with whole(out) as sink:
+        sink.write(text.encode())
+
+
+def _form_of(out: Path | None) -> Form:
+    ending = out.suffix.lower() if out else ""
+    return {".svg": Form.SVG, ".html": Form.HTML, ".htm": Form.HTML}.get(ending, Form.MERMAID)
+
+
+def _drawing(drawn: Graph, form: Form, *, live: bool) -> str:
+    if form is Form.MERMAID:
+        from medallion_jobs.report.drawing.mermaid import mermaid  # noqa: PLC0415
+
+        return mermaid(drawn)
+    if form is Form.SVG:
+        from medallion_jobs.report.drawing.svg import svg  # noqa: PLC0415
+
+        return svg(drawn)
+    from medallion_jobs.report.drawing.page import page  # noqa: PLC0415
+
+    return page(drawn, subtitle=_subtitle(drawn, live=live))
+
+
+def _subtitle(drawn: Graph, *, live: bool) -> str:
+    tables = sum(node.table is not None and not node.outside for node in drawn.nodes)
+    counted = "1 table" if tables == 1 else f"{tables} tables"
+    if not live:
+        return f"{counted}, as the config has them"
+    now = datetime.now(timezone.utc)
+    return f"{counted}, as they were at {now:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,98 @@
+"""`medallion load`: gold tables brought to their databases, without a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.errors import MedallionError, UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline, TableRef
+    from medallion_jobs.warehouse import Loaded
+
+_COLUMNS = ("table", "sink", "version", "way", "inserted", "removed", "remarks")
+
+
+def load(
+    table: Annotated[
+        str | None,
+        typer.Argument(help="A gold table; all that have sinks, unless named.", metavar="TABLE"),
+    ] = None,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Load all of it, even if the version is loaded already."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Load gold tables into their databases, where these lack the newest version.
+
+    A run does so after each batch; this is for a schedule of its own, and for a database
+    that was away.
+    """
+    from medallion_jobs.config import load as load_config  # noqa: PLC0415
+
+    pipeline = load_config(config, env, overrides or ()).pipeline
+    loaded, errors = _load(pipeline, _chosen(pipeline, table), whole=whole)
+    rows = [asdict(one) for one in loaded]
+    if as_json:
+        print_rows(_COLUMNS, [tuple(row.values()) for row in rows], Format.JSON)
+    elif rows:
+        shown = [(*list(row.values())[:-1], "; ".join(row["remarks"])) for row in rows]
+        print_rows(_COLUMNS, shown)
+    # Each table is tried, whatever became of the others; the first that failed tells the code.
+    for error in errors[1:]:
+        typer.echo(f"error: {error}", err=True)
+    if errors:
+        raise errors[0]
+
+
+def _chosen(pipeline: Pipeline, table: str | None) -> list[TableRef]:
+    from medallion_jobs.config import TableRef  # noqa: PLC0415
+
+    known = {f"gold.{name}": one for name, one in pipeline.gold.items() if one.sinks}
+    if not known:
+        raise UsageError(
+            f"no gold table of pipeline {pipeline.pipeline} has a sink to be loaded into",
+            next_step="name a database under `sinks` of the gold table, as docs/warehouse.md shows",
+        )
+    if table is not None and table not in known:
+        raise UsageError(
+            f"pipeline {pipeline.pipeline} has no table {table} with a sink",
+            next_step="one of: " + ", ".join(known),
+        )
+    return [TableRef.parse(name) for name in known if table in (None, name)]
+
+
+def _load(
+    pipeline: Pipeline, refs: list[TableRef], *, whole: bool
+) -> tuple[list[Loaded], list[MedallionError]]:
+    from medallion_jobs import session, tables  # noqa: PLC0415
+    from medallion_jobs.warehouse import Loader  # noqa: PLC0415
+
+    for ref in refs:
+        tables.require(str(ref), pipeline.table_path(ref))
+    loaders = [Loader(pipeline, ref) for ref in refs]
+    spark = session.build(pipeline, short=True)
+    loaded: list[Loaded] = []
+    errors: list[MedallionError] = []
+    for loader in loaders:
+        try:
+            loaded += loader.load(spark, whole=whole)
+        except MedallionError as error:
+            errors.append(error)
+    return loaded, errors

@@ -1,0 +1,233 @@
+"""`medallion verify`: are the tables what they were made of?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medallion_jobs.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EnvOption,
+    JsonOption,
+    SetOption,
+)
+from medallion_jobs.cli.output import print_rows
+from medallion_jobs.errors import MedallionError
+
+if TYPE_CHECKING:
+    from medallion_jobs.aggregate.verify import Comparison, Difference
+    from medallion_jobs.audit.check import Audit
+    from medallion_jobs.audit.pairs import Pair
+    from medallion_jobs.config import Pipeline, TableRef
+
+_WORDS = {
+    "missing": "missing from gold",
+    "extra": "extra in gold",
+    "repeated": "more than once in gold",
+    "different": "different",
+}
+
+
+def verify(
+    table: Annotated[
+        str | None, typer.Argument(help="As gold.NAME; unset, all gold tables.")
+    ] = None,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    env: EnvOption = None,
+    overrides: SetOption = None,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers", help="Also bronze against the ledger, and what became of silver's rows."
+        ),
+    ] = False,
+    show: Annotated[int, typer.Option(min=1, help="Differences to show, at most.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute gold from silver once more and compare; 1 when they differ, 2 when that cannot be.
+
+    It takes no lock and changes nothing.
+    """
+    from medallion_jobs.audit import lake  # noqa: PLC0415
+    from medallion_jobs.config import load  # noqa: PLC0415
+
+    pipeline = load(config, env, overrides or ()).pipeline
+    chosen = lake.chosen(pipeline, table, layers=layers)
+    failures: list[MedallionError] = []
+    audits: list[Audit] = []
+    for found in lake.audits(pipeline, chosen.layers, show) if chosen.layers else ():
+        if isinstance(found, MedallionError):
+            failures.append(found)
+        else:
+            audits.append(found)
+    compared = list(_compared(pipeline, chosen.gold, show, failures))
+    if as_json:
+        _print_json(audits, compared, failures)
+    else:
+        _print_audits(audits)
+        for pair, comparison in compared:
+            _print_comparison(pair, comparison)
+    _end(all(a.is_right for a in audits) and not any(c.differing for _, c in compared), failures)
+
+
+def _end(is_right: bool, failures: Sequence[MedallionError]) -> None:
+    """The exit code: differences count for more than what could not be compared."""
+    for failure in failures if not is_right else failures[1:]:
+        typer.echo(f"error: {failure}", err=True)
+    if not is_right:
+        raise typer.Exit(1)
+    if failures:
+        raise failures[0]
+
+
+def _compared(
+    pipeline: Pipeline, wanted: Sequence[TableRef], show: int, failures: list[MedallionError]
+) -> Iterator[tuple[Pair, Comparison]]:
+    if not wanted:
+        return
+    from medallion_jobs import gold, session  # noqa: PLC0415
+    from medallion_jobs.audit.pairs import compare, pair_of  # noqa: PLC0415
+
+    pairs = []
+    for stream in gold.streams(pipeline):
+        if stream.ref in wanted:
+            try:
+                pairs.append(
+                    (stream.aggregation, pair_of(pipeline, stream.ref, stream.claim.logic))
+                )
+            except MedallionError as error:
+                failures.append(error)
+    if not pairs:
+        return
+    spark = session.build(pipeline)
+    for aggregation, pair in pairs:
+        try:
+            yield pair, compare(spark, pair, aggregation, show)
+        except MedallionError as error:
+            failures.append(error)
+
+
+def _print_audits(audits: Sequence[Audit]) -> None:
+    if not audits:
+        return
+    rows = [
+        (
+            audit.table,
+            audit.of,
+            check.what,
+            check.expected,
+            check.found,
+            _verdict(check.is_right, check.unknown),
+            ", ".join(f"{count:,} {what}" for what, count in check.parts.items()) or None,
+        )
+        for audit in audits
+        for check in audit.checks
+    ]
+    print_rows(("table", "against", "counted", "should be", "is", "", "made of"), rows)
+    wrong = [
+        (audit.table, check.what, one.where, one.expected, one.found)
+        for audit in audits
+        for check in audit.checks
+        for one in check.mismatches
+    ]
+    if wrong:
+        print_rows(("table", "counted", "where", "should be", "is"), wrong)
+    for audit in audits:
+        for remark in audit.remarks:
+            typer.echo(f"{audit.table}: {remark}", err=True)
+
+
+def _verdict(is_right: bool, unknown: int) -> str:
+    if not is_right:
+        return "wrong"
+    return f"right, as far as told: {unknown:,} rows were not counted" if unknown else "right"
+
+
+def _print_comparison(pair: Pair, found: Comparison) -> None:
+    source = f"{pair.source} at version {pair.source_version}"
+    told = f"{pair.table} at version {pair.version}: {found.gold:,} groups"
+    if not found.differing:
+        typer.echo(f"{told}, equal to {source}{_tolerance(found)}")
+        return
+    typer.echo(f"{told}, {found.differing:,} not as {source} has them{_tolerance(found)}")
+    columns = ("group", "what", "column", "gold", pair.source.layer)
+    print_rows(columns, [row for one in found.shown for row in _rows_of(one)])
+    totals = [f"{count:,} {_WORDS[what]}" for what, count in found.counts.items()]
+    totals += [f"{count:,} in {column}" for column, count in found.columns.items()]
+    typer.echo(f"{', '.join(totals)}; {len(found.shown):,} shown")
+
+
+def _tolerance(found: Comparison) -> str:
+    if not found.tolerant:
+        return ""
+    return f" ({', '.join(found.tolerant)}: to 1 part in 1,000,000,000)"
+
+
+def _rows_of(one: Difference) -> Iterator[tuple[str | None, ...]]:
+    group = _pairs(one.group)
+    if one.what == "different":
+        for column, (gold, source) in one.values.items():
+            yield group, one.what, column, _cell(gold), _cell(source)
+        return
+    gold, source = (
+        _pairs({column: pair[side] for column, pair in one.values.items()}) for side in (0, 1)
+    )
+    if one.what == "repeated":
+        yield group, _WORDS[one.what], None, f"{one.copies} rows", None
+    else:
+        is_missing = one.what == "missing"
+        yield group, _WORDS[one.what], None, *((None, source) if is_missing else (gold, None))
+
+
+def _cell(value: str | None) -> str:
+    return "null" if value is None else value
+
+
+def _pairs(values: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name}={_cell(value)}" for name, value in values.items())
+
+
+def _print_json(
+    audits: Sequence[Audit],
+    compared: Sequence[tuple[Pair, Comparison]],
+    failures: Sequence[MedallionError],
+) -> None:
+    layers = [
+        {
+            **asdict(audit),
+            "right": audit.is_right,
+            "checks": [{**asdict(one), "right": one.is_right} for one in audit.checks],
+        }
+        for audit in audits
+    ]
+    gold = [
+        {
+            "table": str(pair.table),
+            "version": pair.version,
+            "source": str(pair.source),
+            "source_version": pair.source_version,
+            "batch": pair.batch,
+            "groups": found.gold,
+            "source_groups": found.source,
+            "right": not found.differing,
+            **{what: found.counts.get(what, 0) for what in _WORDS},  # type: ignore[call-overload]
+            "columns": found.columns,
+            "tolerant": found.tolerant,
+            "differences": [asdict(one) for one in found.shown],
+        }
+        for pair, found in compared
+    ]
+    failed = [{"why": one.what, "next": one.next_step} for one in failures]
+    told = {
+        "right": all(one["right"] for one in [*layers, *gold]) and not failed,
+        "layers": layers,
+        "gold": gold,
+        "not_compared": failed,
+    }
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))

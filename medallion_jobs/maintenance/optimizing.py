@@ -1,0 +1,121 @@
+"""Upkeep of the lake's tables: small files put together, files that nobody needs removed.
+
+Each under the lock of the query that writes the table, so that it races against no batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medallion_jobs import places, session, tables
+from medallion_jobs.checkpoint import Home, Lock, lock
+from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.errors import LockHeld, UsageError
+from medallion_jobs.maintenance import readers, upkeep
+from medallion_jobs.maintenance.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_HOUR = timedelta(hours=1)
+_FOR_VACUUM = {
+    # Spark would start ten thousand tasks to list a folder.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "32",
+    # As Delta has it, an age is only heeded where the table's own property says the same.
+    "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+}
+
+
+def maintain(
+    config: Pipeline, named: Sequence[TableRef], older_than: timedelta, *, dry_run: bool
+) -> list[Upkeep]:
+    """Optimizes tables and removes files that no version younger than `older_than` needs.
+
+    Args:
+        named: the tables, which are then optimized whether it is due or not; empty, all.
+
+    Raises:
+        UsageError: a table that was never written.
+    """
+    refs = list(named or places.sources(config))
+    missing = [str(ref) for ref in named if not tables.snapshot(config.table_path(ref))]
+    if missing:
+        raise UsageError(
+            f"never written: {', '.join(missing)}",
+            untouched="nothing was changed",
+            next_step="medallion run",
+        )
+    work = _Work(config, older_than, bool(named), dry_run)
+    return [done for ref in refs for done in work.on(ref)]
+
+
+class _Work:
+    def __init__(self, config: Pipeline, older_than: timedelta, always: bool, dry_run: bool):
+        self._config, self._older_than = config, older_than
+        self._always, self._dry_run = always, dry_run
+        # Where every query runs, no JVM is started.
+        self._spark: Callable[[], SparkSession] = cache(lambda: session.build(config))
+
+    def on(self, ref: TableRef) -> Iterator[Upkeep]:
+        path = self._config.table_path(ref)
+        if tables.snapshot(path) is None:
+            return
+        home = Home.of(self._config.state_path, ref)
+        with ExitStack() as held:
+            if lock.is_running(home.lock):
+                yield upkeep.leave(str(ref), path, "its query runs")
+                return
+            if not self._dry_run:
+                try:
+                    held.enter_context(Lock(home.lock, str(ref)))
+                except LockHeld:
+                    yield upkeep.leave(str(ref), path, "its query runs")
+                    return
+            yield self._done(ref, path)
+
+    def _done(self, ref: TableRef, path: Path) -> Upkeep:
+        before = upkeep.leave(str(ref), path, "")
+        layout = self._config.layout_of(ref)
+        spark = self._spark()
+        after = layout.optimize_after
+        is_due = self._always or after is None or tables.files_since(path) >= after
+        if is_due and not self._dry_run:
+            tables.optimize(spark, path, layout)
+        kept = readers.held_back(self._config, ref, self._older_than)
+        removed = 0 if kept else _vacuumed(spark, path, self._older_than, dry_run=self._dry_run)
+        now = upkeep.leave(str(ref), path, "")
+        return Upkeep(
+            table=str(ref),
+            files=before.files,
+            files_after=None if self._dry_run else now.files,
+            bytes=before.bytes,
+            bytes_after=None if self._dry_run else now.bytes,
+            removed=removed,
+            kept=kept,
+        )
+
+
+def _vacuumed(spark: SparkSession, path: Path, older_than: timedelta, *, dry_run: bool) -> int:
+    """Removes unused files, or looks for them; gives how many."""
+    command = f"VACUUM delta.`{path}` RETAIN {older_than / _HOUR:f} HOURS"
+    with tables.with_conf(spark, _FOR_VACUUM):
+        if dry_run:
+            return spark.sql(f"{command} DRY RUN").count()
+        before = _data_files(path)
+        spark.sql(command).collect()
+        return len(before - _data_files(path))
+
+
+def _data_files(path: Path) -> set[Path]:
+    log = path / "_delta_log"
+    return {
+        file
+        for file in path.rglob("*")
+        if file.suffix in (".parquet", ".bin") and log not in file.parents
+    }

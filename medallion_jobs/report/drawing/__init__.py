@@ -1,0 +1,1 @@
+"""A pipeline's graph, drawn: as Mermaid, as an SVG and as a page."""

@@ -1,0 +1,216 @@
+"""A pipeline as a graph: where rows come from, which tables they go through, where they end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from medallion_jobs.config import (
+    BronzeTable,
+    GoldTable,
+    Jdbc,
+    Lookup,
+    Pipeline,
+    Reference,
+    SilverTable,
+    TableRef,
+)
+from medallion_jobs.config.secrecy import MASK, Hidden
+from medallion_jobs.config.units import format_time
+
+Kind = Literal["landing", "bronze", "silver", "gold", "sink"]
+KINDS: tuple[Kind, ...] = ("landing", "bronze", "silver", "gold", "sink")
+HEADINGS: Mapping[Kind, str] = {kind: kind for kind in KINDS} | {"sink": "warehouse"}
+Way = Literal["rows", "lookup", "reference"]
+
+# Who logs in, in a URI such as s3a://KEY:SECRET@BUCKET/FOLDER.
+_LOGIN = re.compile(r"(?<=://)[^/@]*@")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A folder, a table or a table of a database.
+
+    Attributes:
+        id: no other node has it; of a table, its name with the layer.
+        does: what is done there, in a few words.
+        lines: more of it, a line each.
+        facts: what the lake says of it, a line each.
+        outside: it belongs to another pipeline.
+    """
+
+    id: str
+    kind: Kind
+    name: str
+    does: str
+    lines: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    outside: bool = False
+
+    @property
+    def table(self) -> TableRef | None:
+        """The table of the lake that it is, if it is one."""
+        return None if self.kind in ("landing", "sink") else TableRef.parse(self.id)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """That `target` takes from `source`.
+
+    Attributes:
+        way: rows: reads it as a stream; lookup: takes columns from it; reference: only looks
+            whether it has a key.
+        says: how, where that is worth a word, a line each.
+    """
+
+    source: str
+    target: str
+    way: Way = "rows"
+    says: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a pipeline's config says of it.
+
+    Attributes:
+        nodes: layer by layer, each in the order of the config.
+    """
+
+    pipeline: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+def graph(config: Pipeline) -> Graph:
+    """The graph of a pipeline, from its config alone."""
+    nodes = [
+        *_landings(config),
+        *(_bronze(name, table) for name, table in config.bronze.items()),
+        *_strangers(config),
+        *(_silver(name, table) for name, table in config.silver.items()),
+        *(_gold(name, table) for name, table in config.gold.items()),
+        *_sinks(config),
+    ]
+    return Graph(config.pipeline, tuple(nodes), tuple(dict.fromkeys(_edges(config))))
+
+
+def _landings(config: Pipeline) -> Iterator[Node]:
+    for name, table in config.bronze.items():
+        told: tuple[str, ...] = table.source.path or (config.landing.root,)
+        for number, place in enumerate(config.landing_paths(name)):
+            shown = MASK if isinstance(told[number], Hidden) else _near(place)
+            does = f"{table.source.format} files"
+            yield Node(_landing_id(name, number), "landing", shown, does)
+
+
+def _landing_id(name: str, number: int) -> str:
+    return f"landing.{name}.{number}"
+
+
+def _near(place: str) -> str:
+    """A folder as one would type it here."""
+    if "://" in place:
+        return _LOGIN.sub("", place)
+    here = Path.cwd()
+    path = Path(place)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else place
+
+
+def _bronze(name: str, table: BronzeTable) -> Node:
+    grows = table.source.evolution.replace("_", " ")
+    lines = () if grows == "none" else (grows,)
+    return Node(f"bronze.{name}", "bronze", f"bronze.{name}", "append", lines)
+
+
+def _silver(name: str, table: SilverTable) -> Node:
+    does = table.write + (f" by {', '.join(table.keys)}" if table.keys else "")
+    lines = []
+    if table.dedupe:
+        keys = table.dedupe.keys
+        lines.append(f"one row for each {', '.join(keys)}" if keys else "no row twice")
+    if table.expect:
+        lines.append("1 rule" if len(table.expect) == 1 else f"{len(table.expect)} rules")
+    return Node(f"silver.{name}", "silver", f"silver.{name}", does, tuple(lines))
+
+
+def _gold(name: str, table: GoldTable) -> Node:
+    by = [*(table.group_by or ()), *(table.period.columns if table.period else ())]
+    lines = (f"by {', '.join(by)}", ", ".join([*table.measures, *table.columns]))
+    return Node(f"gold.{name}", "gold", f"gold.{name}", table.mode, lines)
+
+
+def _sinks(config: Pipeline) -> Iterator[Node]:
+    for name, table in config.gold.items():
+        for sink in table.sinks:
+            there = f"{sink.jdbc.schema_}.{sink.jdbc.table or name}"
+            # Of the URL, only what kind of database it is: it may hold a secret.
+            kind = sink.jdbc.url.split(":")[1]
+            yield Node(_sink_id(name, sink.jdbc), "sink", there, f"{sink.jdbc.name}, {kind}")
+
+
+def _sink_id(gold: str, sink: Jdbc) -> str:
+    return f"sink.{gold}.{sink.name}"
+
+
+def _strangers(config: Pipeline) -> Iterator[Node]:
+    """Dimensions that this pipeline does not make."""
+    own = _own(config)
+    looked_into = [ref for table in config.silver.values() for ref in table.dimensions]
+    for ref in dict.fromkeys(looked_into):
+        if str(ref) not in own:
+            yield Node(str(ref), ref.layer, str(ref), "of another pipeline", outside=True)
+
+
+def _own(config: Pipeline) -> set[str]:
+    layers: Mapping[str, Mapping[str, object]] = {
+        "bronze": config.bronze,
+        "silver": config.silver,
+        "gold": config.gold,
+    }
+    return {f"{layer}.{name}" for layer, tables in layers.items() for name in tables}
+
+
+def _edges(config: Pipeline) -> Iterator[Edge]:
+    for name in config.bronze:
+        for number, _ in enumerate(config.landing_paths(name)):
+            yield Edge(_landing_id(name, number), f"bronze.{name}")
+    for name, silver in config.silver.items():
+        target = f"silver.{name}"
+        yield Edge(str(silver.from_), target)
+        for lookup in silver.lookups:
+            yield Edge(str(lookup.table), target, "lookup", _said_of(lookup))
+        for rule in silver.expect.values():
+            if rule.references:
+                says = (_keys(rule.references), f"else: {rule.otherwise}")
+                yield Edge(str(rule.references.table), target, "reference", says)
+    for name, gold in config.gold.items():
+        changes = ("its changes",) if gold.mode == "incremental" else ()
+        yield Edge(str(gold.from_), f"gold.{name}", says=changes)
+        for sink in gold.sinks:
+            yield Edge(f"gold.{name}", _sink_id(name, sink.jdbc))
+
+
+def _said_of(lookup: Lookup) -> tuple[str, ...]:
+    nothing = "left out" if lookup.how == "inner" else "null"
+    words = {"null": nothing}
+    miss = words.get(lookup.on_miss, lookup.on_miss)
+    if miss == "hold":
+        then = words.get(lookup.after_hold, lookup.after_hold)
+        miss = f"hold {format_time(lookup.hold_for)}, then {then}"
+    moment = f" as of {_shown(lookup.as_of)}" if lookup.as_of else ""
+    return f"{_keys(lookup)}{moment}", f"on miss: {miss}"
+
+
+def _keys(looked: Lookup | Reference) -> str:
+    pairs = [
+        there if here == there else f"{there} = {_shown(here)}" for there, here in looked.on.items()
+    ]
+    return f"on {', '.join(pairs)}"
+
+
+def _shown(text: str) -> str:
+    return MASK if isinstance(text, Hidden) else text

@@ -1,0 +1,139 @@
+"""What changed between two versions of a gold table, a row a key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.tables import snapshot
+from medallion_jobs.warehouse.columns import Stored
+from medallion_jobs.warehouse.staging import GONE
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+_FEED = "delta.enableChangeDataFeed"
+
+
+def at_version(spark: SparkSession, path: Path, version: int) -> DataFrame:
+    """The table's rows at a version."""
+    return spark.read.format("delta").option("versionAsOf", version).load(str(path))
+
+
+def old_version(spark: SparkSession, path: Path, version: int) -> DataFrame | None:
+    """The rows of an older version; None where its log or its files are cleaned away."""
+    try:
+        files = DeltaTable(path, version=version).file_uris()
+    except DeltaError:
+        return None
+    if not all(Path(file).exists() for file in files):
+        return None
+    return at_version(spark, path, version)
+
+
+def feed(spark: SparkSession, path: Path, since: int, to: int) -> DataFrame | None:
+    """The table's change feed after `since` up to `to`.
+
+    Returns:
+        None where it does not tell all: the feed was off, the schema or a property changed, an
+        older version was restored, or log entries or files are cleaned away.
+    """
+    there = snapshot(path)
+    if there is None or there.properties.get(_FEED) != "true":
+        return None
+    if not all(_tells(path, version) for version in range(since + 1, to + 1)):
+        return None
+    reader = spark.read.format("delta").option("readChangeFeed", True)
+    return reader.option("startingVersion", since + 1).option("endingVersion", to).load(str(path))
+
+
+def none_changed(path: Path, since: int, to: int) -> bool:
+    """Whether the log tells that no commit after `since` up to `to` changed a row or a column."""
+    for version in range(since + 1, to + 1):
+        actions = _actions(path, version)
+        if actions is None or any("metaData" in action for action in actions):
+            return False
+        if any(_read_for(actions)):
+            return False
+    return True
+
+
+def _tells(path: Path, version: int) -> bool:
+    actions = _actions(path, version)
+    if actions is None or any("metaData" in action or _restores(action) for action in actions):
+        return False
+    return all((path / unquote(file["path"])).exists() for file in _read_for(actions))
+
+
+def _actions(path: Path, version: int) -> list[dict[str, Any]] | None:
+    """What a commit did; None where the log has it no more."""
+    try:
+        text = (path / "_delta_log" / f"{version:020}.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _restores(action: dict[str, Any]) -> bool:
+    return bool(action.get("commitInfo", {}).get("operation") == "RESTORE")
+
+
+def _read_for(actions: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The files that the feed of a commit is read from (Delta protocol, "Change Data Files")."""
+    fed = [action["cdc"] for action in actions if "cdc" in action]
+    if fed:
+        yield from fed
+        return
+    for action in actions:
+        file = action.get("add") or action.get("remove")
+        # A compaction moves rows, and changes none.
+        if file and file.get("dataChange", True):
+            yield file
+
+
+def net(changes: DataFrame, columns: Sequence[Stored], keys: Sequence[str]) -> DataFrame:
+    """What a change feed comes to, as it crosses: a row a key, `gone` where the key has none."""
+    stays = F.col("_change_type").isin("insert", "update_postimage")
+    # In one commit a key may go and come back; then it is there.
+    order = F.struct(F.col("_commit_version"), stays)
+    rows = changes.select(
+        *[column.crossing for column in columns], order.alias("order"), (~stays).alias(GONE)
+    )
+    kept = F.struct(*[column.staged_name for column in columns], GONE)
+    return _a_row_a_key(rows, columns, keys, F.max_by(kept, "order"))
+
+
+def between(
+    old: DataFrame, new: DataFrame, columns: Sequence[Stored], keys: Sequence[str]
+) -> DataFrame:
+    """What differs between two versions' rows, as it crosses; otherwise as `net` gives it."""
+    crossing = [column.crossing for column in columns]
+    both = old.select(*crossing, F.lit(True).alias(GONE)).union(
+        new.select(*crossing, F.lit(False).alias(GONE))
+    )
+    row = F.struct(*[column.staged_name for column in columns])
+    last = F.max_by(F.struct(*[column.staged_name for column in columns], GONE), ~F.col(GONE))
+    differs = (F.count("*") == 1) | (F.min(row) != F.max(row))
+    return _a_row_a_key(both, columns, keys, last, differs)
+
+
+def _a_row_a_key(
+    rows: DataFrame,
+    columns: Sequence[Stored],
+    keys: Sequence[str],
+    last: Column,
+    differs: Column | None = None,
+) -> DataFrame:
+    of_keys = [column.staged_name for column in columns if column.name in keys]
+    told = [last.alias("last"), *([] if differs is None else [differs.alias("differs")])]
+    made = rows.groupBy(*of_keys).agg(*told)
+    if differs is not None:
+        made = made.where("differs")
+    return made.select("last.*")
