@@ -52,6 +52,9 @@ _COMMON = {
     # Small files share a task: by default each counts as 4 MB, so that 1,000 of them become
     # 31 tasks and 31 output files.
     "spark.sql.files.openCostInBytes": "131072",
+    # A version of a table can be read for as long as its files are there, however old it is: a
+    # run may go on after a long stop with the versions that it began with.
+    "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     # Nothing reads more than the newest few; the default keeps 100 a query on the heap.
     "spark.sql.streaming.numRecentProgressUpdates": "20",
     "spark.ui.showConsoleProgress": "false",
@@ -99,9 +102,12 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     if not submitted:
         _prepare_own_jvm()
 
-    from pyspark import SparkConf  # noqa: PLC0415 (reads the environment that was just set)
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415 (reads the environment just set)
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
+    if submitted:
+        # Without a way to the JVM a SparkConf is empty, and what was submitted would not count.
+        SparkContext._ensure_initialized()
     conf = SparkConf()
     defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
     own = {} if submitted else _own_jvm(defaults["spark.master"], short, log_level)

@@ -7,7 +7,7 @@ columns that the lookup names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -31,10 +31,11 @@ from medallion_jobs.config import (
     TableRef,
 )
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lookup import Dimension, join_all
+from medallion_jobs.lookup import Dimension, join_all, member
 from medallion_jobs.quality import expectations, rules
 from medallion_jobs.refinery.recipe import Recipe
 from medallion_jobs.refinery.step import Step
+from medallion_jobs.tables import layout as layouts
 from medallion_jobs.tables import schema as schemas
 
 if TYPE_CHECKING:
@@ -114,7 +115,11 @@ class _Checker:
             with self._blamed_on(f"{here}.{path}", ", ".join(columns)):
                 recipe.check_named(columns, own)
         if len(self.problems) == known:
-            self._build(TableRef("silver", name), recipe.written(finished))
+            written = recipe.written(finished)
+            if table.unknown_member:
+                with self._blamed_on(f"{here}.unknown_member", ", ".join(table.unknown_member)):
+                    member(table, written)
+            self._build(TableRef("silver", name), written)
 
     def _after(self, steps: Sequence[Step], rows: DataFrame, here: str) -> DataFrame:
         """The rows after those steps that can be taken; each other one is a problem."""
@@ -200,6 +205,12 @@ class _Checker:
 
     def _build(self, ref: TableRef, schema: StructType) -> None:
         self.frames[ref] = self._spark.createDataFrame([], schema)
+        layout, here = self._config.layout_of(ref), f"{ref}.layout"
+        for key, why in layouts.problems(schema, layout):
+            self._add(f"{here}.{key}", ", ".join(getattr(layout, key) or ()), why)
+        for name, sql in layout.checks.items():
+            with self._blamed_on(f"{here}.checks.{name}", sql):
+                self.frames[ref].where(sql)
 
     @contextmanager
     def _blamed_on(self, path: str, value: str) -> Iterator[None]:
@@ -218,6 +229,7 @@ class _Checker:
         self.problems.append(Problem(origin, path, first, value))
 
     def _nearest_origin(self, path: str) -> Origin:
-        """A list's own items have no origin of their own; the list's first one tells the line."""
-        found: Callable[[str], bool] = lambda key: key.startswith(path)  # noqa: E731
-        return next((self._origins[key] for key in self._origins if found(key)), Origin("config"))
+        """Of a mapping, or of a list's item: the line of what is first written in it."""
+        inside = path.replace("[", ".").replace("]", "") + "."
+        found = [origin for key, origin in self._origins.items() if key.startswith(inside)]
+        return next((one for one in found if one.line), found[0] if found else Origin("config"))

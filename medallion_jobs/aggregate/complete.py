@@ -49,6 +49,7 @@ _ROWS_STAY = {
     "VACUUM END",
     "VACUUM START",
 }
+_ANY_NUMBER = 1_000_000
 # By default JSON gets milliseconds of a moment.
 _JSON = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
@@ -101,11 +102,14 @@ def write(
 @contextmanager
 def _kept(df: DataFrame) -> Iterator[DataFrame]:
     """The rows, computed once: a stream's state would be read again for each computation."""
-    df.persist(StorageLevel.MEMORY_AND_DISK)
+    # More partitions than there ever are: none is moved, but Spark forgets in which order the
+    # rows come. It tells that by columns of the batch's own plan, and finds them no more in
+    # what was kept.
+    kept = df.coalesce(_ANY_NUMBER).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        yield df
+        yield kept
     finally:
-        df.unpersist()
+        kept.unpersist()
 
 
 def _noted(path: Path, app_id: str) -> str | None:

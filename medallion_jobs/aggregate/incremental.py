@@ -36,6 +36,8 @@ CHANGE, VERSION = "_change_type", "_commit_version"
 # Hidden columns of groups under way.
 _GOES_ON, _WAS, _GONE = "goes on from the old", "was there", "is gone"
 
+_FEW_FILES = 4
+
 # What a commit notes: the version of the source that the table stands for.
 SOURCE_VERSION = "source_version"
 
@@ -96,12 +98,12 @@ class Step:
             touched = Touched.by(placed, self.aggregation.anchors, F.col(CHANGE) != "insert")
             kept(touched.groups)
             batch = _Batch(self, placed, touched)
-            changed = kept(batch.changed()) if touched.count else None
+            changed = batch.changed().localCheckpoint() if touched.count else None
             if changed is None or changed.isEmpty():
                 self._note(changes.sparkSession)
                 return Followed(placed.count(), batch.anew.count, 0)
             done = tables.merge(
-                changed, self.target, self._noting, batch.same_group(), batch.clauses
+                F.broadcast(changed), self.target, self._noting, batch.same_group(), batch.clauses
             )
             written = done.inserted + done.updated + done.deleted
             return Followed(placed.count(), batch.anew.count, written)
@@ -196,7 +198,8 @@ class _Batch:
             # Without the files that hold none of the groups.
             rows = self.step.source_rows(self.placed.sparkSession)
             own = {name: F.col(f"`{name}`") for name in self.aggregation.table.group_by or ()}
-            placed = self.aggregation.placed(rows.where(self.anew.skips(own)))
+            skips = self._skips(self.anew, self.step.source, own)
+            placed = self.aggregation.placed(rows.where(skips))
             again = self.aggregation.aggregated(self.anew.rows_of(placed))
             parts.append(again.withColumn(_GOES_ON, F.lit(False)))
         return reduce(lambda one, other: one.unionByName(other), parts)
@@ -205,13 +208,23 @@ class _Batch:
         """The touched groups as they are in the table."""
         rows = self.step.target_rows(self.placed.sparkSession)
         own = {name: F.col(f"`{name}`") for name in self.aggregation.anchors}
-        there = self.touched.rows_of(rows.where(self.touched.skips(own)))
+        skips = self._skips(self.touched, self.step.target, own)
+        there = self.touched.rows_of(rows.where(skips))
         return there.withColumn(_WAS, F.lit(True))
+
+    def _skips(self, groups: Touched, table: Path, own: Mapping[str, Column]) -> Column:
+        """What every row of the groups fits, where it can spare a look into files."""
+        there = tables.snapshot(table)
+        # The values are part of the code that Spark makes and compiles, anew for each batch:
+        # of a few files, that costs more than it spares.
+        is_worth = there and there.files > _FEW_FILES
+        return groups.skips(own) if is_worth else F.lit(True)
 
     def same_group(self) -> Column:
         """What is true of a row of the table and the group that takes its place."""
         own = {name: F.col(f"{TARGET}.`{name}`") for name in self.aggregation.anchors}
-        return _same(TARGET, SOURCE, self.aggregation.keys) & self.touched.skips(own)
+        skips = self._skips(self.touched, self.step.target, own)
+        return _same(TARGET, SOURCE, self.aggregation.keys) & skips
 
     def clauses(self, builder: DeltaMergeBuilder) -> DeltaMergeBuilder:
         """What becomes of the table's rows."""

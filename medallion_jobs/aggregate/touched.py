@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ class Touched:
             fits = of.between(_literal(least, kind), _literal(most, kind))
         return (fits | of.isNull()) if has_null else fits
 
-    def skips(self, columns: dict[str, Column]) -> Column:
+    def skips(self, columns: Mapping[str, Column]) -> Column:
         """All that `within` knows, for the anchors that the table has as columns of its own."""
         known = [self.within(name, of) for name, of in columns.items()]
         return reduce(

@@ -14,15 +14,13 @@ from medallion_jobs.checkpoint import Binding, Checkpoint, Home, Logic, lock, ma
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import MedallionError, TransientError, UsageError
-from medallion_jobs.tables import Snapshot, snapshot, with_conf
+from medallion_jobs.tables import Snapshot, snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _RUN = "`medallion run gold`; then verify again"
 _RESET = 'medallion checkpoint reset {} --reason "…" --yes'
-# Whether a version's files are there is looked up; how old it is does not matter then.
-_ANY_AGE = "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration"
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,9 @@ def compare(spark: SparkSession, pair: Pair, aggregation: Aggregation, show: int
     Raises:
         UsageError: the table has other columns than the config declares.
     """
-    with with_conf(spark, {_ANY_AGE: "false"}):
-        gold = _at(spark, pair.path, pair.version)
-        source = _at(spark, pair.source_path, pair.source_version)
-        return compare_rows(str(pair.table), gold, source, aggregation, show)
+    gold = _at(spark, pair.path, pair.version)
+    source = _at(spark, pair.source_path, pair.source_version)
+    return compare_rows(str(pair.table), gold, source, aggregation, show)
 
 
 def _at(spark: SparkSession, path: Path, version: int) -> DataFrame:

@@ -35,7 +35,10 @@ def settings(pipeline: Pipeline, tree: Node) -> tuple[Setting, ...]:
 
 
 def _visit(effective: Any, written: Node | None, path: Path) -> Iterator[Setting]:
-    if isinstance(effective, dict) and effective:
+    if isinstance(effective, dict) and written and isinstance(written.value, str):
+        # Written in short, such as a measure as a text of SQL.
+        yield Setting(dotted(path), displayed(written, path), written.origin)
+    elif isinstance(effective, dict) and effective:
         children = written.value if written and isinstance(written.value, dict) else {}
         for key, value in effective.items():
             yield from _visit(value, children.get(key), (*path, key))

@@ -23,6 +23,8 @@ _PLACE_OF_A_SECRET = re.compile(
 )
 # Their keys are names of the user's own tables and columns, which hold no secret.
 _MAPS_OF_NAMES = ("bronze", "silver", "gold", "columns", "measures", "queries")
+# A login where a URL may hold one; the config refuses such a URL, and tells what was written.
+_LOGIN_IN_URL = re.compile(r"(//[^/\s@]*:)[^/\s@]+(?=@)|(\bpassw(?:or)?d=)[^&\s]+", re.IGNORECASE)
 _SHOWN_AT_MOST = 160
 
 
@@ -59,6 +61,8 @@ def displayed(node: Node, path: Path) -> Any:
         return [displayed(child, (*path, at)) for at, child in enumerate(node.value)]
     if is_secret_key(path) and node.value is not None and not is_placeholder(node.value):
         return MASK
+    if isinstance(node.value, str):
+        return _LOGIN_IN_URL.sub(rf"\1\2{MASK}", node.value)
     return node.value
 
 

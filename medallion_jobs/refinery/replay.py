@@ -80,11 +80,13 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
     found = lookups_of(refinery, dimension)
     if not found:
         raise UsageError(
-            f"{ref} has no lookup in {dimension} that leaves a row with nulls",
+            f"{ref} has no lookup in {dimension} "
+            "that leaves a row with nulls or the unknown member",
             untouched="nothing was written",
             next_step="this has: " + (", ".join(_with_lookups(config)) or "no table"),
         )
-    readers = places.readers(config, ref)
+    # Gold in incremental mode follows what is mended.
+    readers = tuple(one for one in places.readers(config, ref) if not _follows(config, one))
     with _locked(config, [ref, *readers]):
         spark = session.build(config, short=True)
         mends = [Mend(refinery, place, spark) for place in found]
@@ -105,6 +107,10 @@ def tables_looking_into(config: Pipeline, dimension: TableRef) -> list[TableRef]
     """The silver tables that have a lookup in a dimension which can be mended."""
     refs = [TableRef("silver", name) for name in config.silver]
     return [ref for ref in refs if lookups_of(Refinery(config, ref), dimension)]
+
+
+def _follows(config: Pipeline, reader: TableRef) -> bool:
+    return reader.layer == "gold" and config.gold[reader.name].mode == "incremental"
 
 
 def _with_lookups(config: Pipeline) -> Iterator[str]:

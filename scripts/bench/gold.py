@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ROWS_A_GROUP = 4
 BATCH_ROWS = 1_000
+WARM_UP = 5  # small batches before the first that counts
 LEAST_GAIN, MOST_GROWTH = 5.0, 1.5
 CONFIG = """\
 pipeline: bench
@@ -111,7 +112,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--groups", type=int, default=5_000_000, help="the most (5000000)")
-    parser.add_argument("--batches", type=int, default=5, help="small ones, each size (5)")
+    parser.add_argument("--batches", type=int, default=10, help="small ones, each size (10)")
     parser.add_argument("--without-complete", action="store_true", help="incremental mode alone")
     parser.add_argument("--folder", type=Path, help="where all is made (a temp folder)")
     options = parser.parse_args()
@@ -155,7 +156,7 @@ def _measured(folder: Path, mode: str, groups: int, batches: int) -> float:
             small.append(lake.take())
     finally:
         spark.stop()
-    median = statistics.median(small)
+    median = statistics.median(small[WARM_UP:] or small)
     series = " ".join(f"{one:.2f}" for one in small)
     print(
         f"{mode:<12} {groups:>10,} groups: first batch {first:6.1f} s, then {series}"

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import DecimalType, DoubleType, LongType, StructType
+from support.own import OwnLake
 
 from medallion_jobs import tables
 from medallion_jobs.aggregate import Aggregation, complete
-from medallion_jobs.config import GoldTable
+from medallion_jobs.config import ConfigError, GoldTable
 from medallion_jobs.errors import UsageError
 from medallion_jobs.session import ROCKSDB
 from medallion_jobs.tables import Txn
@@ -504,3 +505,70 @@ def test_a_distinct_that_no_stream_can_count_is_refused(spark: SparkSession) -> 
     aggregation.aggregated(rows)
     with pytest.raises(UsageError, match="DISTINCT"):
         aggregation.aggregated(rows, streaming=True)
+
+
+# What `medallion validate` finds
+
+CONFIG = """\
+pipeline: shop
+bronze:
+  sales: {source: {format: json, schema: "id bigint, region string, sold string, at timestamp"}}
+silver:
+  sales: {from: bronze.sales}
+gold:
+  groups:
+    from: silver.sales
+    where: regoin is null
+    group_by: [regionn]
+    period: {of: sold, by: day}
+    measures: {n: count(*)}
+  values:
+    from: silver.sales
+    group_by: [region]
+    measures:
+      good: count(*)
+      missing: {sum: idd}
+      unordered: {last: id, by: [att]}
+      apart: sum(DISTINCT id)
+  columns:
+    from: silver.sales
+    group_by: [region]
+    period: {of: at, by: day}
+    measures: {n: {count: '*', where: id > 1}}
+    columns:
+      twice: n * 2
+      half: m / 2
+      four: twice * 2
+  taken:
+    from: silver.sales
+    period: {of: at, by: day, name: sold}
+    measures: {n: count(*)}
+  apart:
+    from: silver.sales
+    mode: incremental
+    group_by: [region]
+    period: {of: at, by: session, gap: 30m}
+    time_zone: Europe/Madrid
+    measures: {n: count(DISTINCT id)}
+"""
+
+
+def test_each_mistake_of_gold_is_told_at_its_line(spark: SparkSession, tmp_path: Path) -> None:
+    lake = OwnLake.of(tmp_path, CONFIG)
+    with pytest.raises(ConfigError) as told_all:
+        lake.cli("validate")
+    found = [(one.path, one.origin.line) for one in told_all.value.problems]
+    lines = CONFIG.splitlines()
+    assert [path for path, _ in found] == [
+        "gold.groups.where",
+        "gold.groups.group_by",
+        "gold.groups.period.of",
+        "gold.values.measures.missing",
+        "gold.values.measures.unordered",
+        "gold.values.measures.apart",
+        "gold.columns.columns.half",
+        "gold.taken.period.of",
+    ]
+    for path, line in found:
+        assert line
+        assert path.split(".")[-1] in lines[line - 1]

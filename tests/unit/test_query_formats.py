@@ -308,7 +308,8 @@ def test_a_query_that_fails_half_way_leaves_no_file(medallion: Medallion, tmp_pa
     sql = "SELECT CASE WHEN i < 900000 THEN 0 ELSE ('x' || i)::INT END FROM range(1000000) t(i)"
     told = medallion("query", sql, "--out", str(tmp_path / "rows.parquet"))
     assert told.code == 2
-    assert "Could not convert" in told.err
+    # DuckDB stops its other threads, and now and then tells that in place of the cause.
+    assert "Could not convert" in told.err or "Interrupted" in told.err
     assert list(tmp_path.glob("rows*")) == []
 
 

@@ -158,3 +158,4 @@ def test_a_sink_that_is_refused(setting: str, told: str, tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         load(file, None, (), environ={})
     assert told in str(caught.value)
+    assert "word" not in str(caught.value).replace("password", "")
