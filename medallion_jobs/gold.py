@@ -20,13 +20,14 @@ from medallion_jobs.aggregate import Aggregation, complete, incremental
 from medallion_jobs.checkpoint import Claim, Home, Logic
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
-from medallion_jobs.errors import TransientError, UsageError
+from medallion_jobs.errors import DataError, TransientError, UsageError
 from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _CHANGE_FEED = "delta.enableChangeDataFeed"
+_ANY_NUMBER = 2**31 - 1
 # Few rows of a large table change at a time: they are marked, their files are not rewritten.
 _FOR_MERGES = {"delta.enableDeletionVectors": "true"}
 
@@ -99,20 +100,31 @@ class GoldStream:
             layout=layout,
         )
         tables.set_properties(spark, path, self._properties)
-        if not start.is_anew:  # else the first batch makes all of it anew
+        if self._has_begun(start):
             tables.ensure_layout(spark, self.ref, path, layout)
         tables.register(spark, self.ref, path)
-        self._reach_sinks(spark)
+        loaded = self._load(spark, check=True)
+        self._told.extend([loaded] if loaded else ())
 
-    def _reach_sinks(self, spark: SparkSession) -> None:
-        """Loads what an earlier run could not; a database that is away now stops no table."""
+    def _has_begun(self, start: Start) -> bool:
+        """Whether the table is this generation's; else its first batch makes all of it anew."""
+        app_id = self._home.checkpoint(start.generation).app_id
+        there = tables.snapshot(self.claim.target_path)
+        return start.generation == 1 or bool(there and there.txn(app_id) >= 0)
+
+    def _load(self, spark: SparkSession, *, check: bool = False) -> str | None:
+        """Brings the databases on; one that is away stops no table, and catches up later."""
         loader = warehouse.Loader(self.config, self.ref)
         try:
-            loader.check(spark)
-            loaded = loader.catch_up(spark)
+            if check:
+                loader.check(spark)
+            return loader.catch_up(spark)
         except TransientError as error:
-            loaded = f"{error.what}; goes on, and loads after the next batch"
-        self._told.extend([loaded] if loaded else ())
+            return f"{error.what}; it is tried again after the next batch and at the next start"
+
+    @property
+    def _home(self) -> Home:
+        return Home.of(self.config.state_path, self.ref)
 
     @property
     def _properties(self) -> dict[str, str]:
@@ -130,7 +142,9 @@ class GoldStream:
         rows = spark.readStream.format("delta")
         source = str(self.claim.source_path)
         if self.is_incremental:
-            return rows.option("readChangeFeed", True).load(source)
+            # A commit in two batches would be counted in part: a batch ends with a version.
+            whole = rows.option("readChangeFeed", True).option("maxFilesPerTrigger", _ANY_NUMBER)
+            return whole.load(source)
         return self.aggregation.of(rows.load(source), streaming=True)
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
@@ -140,8 +154,7 @@ class GoldStream:
             # Its rows brought the table's columns, and with new columns Delta forgets the rest.
             tables.ensure_layout(spark, self.ref, path, layout)
         optimized = tables.optimize_if_due(spark, path, layout)
-        loaded = warehouse.Loader(self.config, self.ref).catch_up(spark)
-        done = [one for one in (optimized, loaded) if one]
+        done = [one for one in (optimized, self._load(spark)) if one]
         return replace(written, remarks=(*written.remarks, *done))
 
     def _replace(self, df: DataFrame, batch: Batch) -> Written:
@@ -177,12 +190,21 @@ class GoldStream:
 
     def _source_version(self, batch: Batch) -> int:
         """The version of the source at which a batch ends."""
-        home = Home.of(self.config.state_path, self.ref)
-        reached = Position.after(home.checkpoint(batch.generation), batch.number)
+        reached = Position.after(self._home.checkpoint(batch.generation), batch.number)
         assert reached is not None  # noqa: S101 (Spark notes it before the batch begins)
+        if reached.whole is not None:
+            return reached.whole
+        if not reached.in_snapshot:
+            raise DataError(
+                f"{self.ref}: a batch ends in the midst of version {reached.version} of "
+                f"{self.table.from_}",
+                untouched="its table, which is as the last batch left it",
+                next_step="make it anew: "
+                f'`medallion checkpoint reset {self.ref} --reason "…" --yes`',
+            )
         # The snapshot that a query begins with may take several batches; the first of them
         # takes it as a whole.
-        return reached.version if reached.whole is None else reached.whole
+        return reached.version
 
 
 def streams(config: Pipeline) -> list[GoldStream]:

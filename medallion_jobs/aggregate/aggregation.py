@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import StringType
 
 from medallion_jobs.aggregate import measures, periods
 from medallion_jobs.aggregate.text import normalised
@@ -36,6 +37,12 @@ class Aggregation:
         return self._group_by if self._sessions else self.keys
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        """The columns of `group_by` by which the table is partitioned."""
+        partitions = self.table.layout.partition_by or ()
+        return tuple(name for name in self._group_by if name in partitions)
+
+    @property
     def values(self) -> tuple[str, ...]:
         """What `aggregated` gives beside the keys: the session's end, and measures."""
         end = self._sessions.columns[1:] if self._sessions else ()
@@ -58,6 +65,10 @@ class Aggregation:
         """
         if self.table.where:
             rows = rows.where(measures.over_row(rows, self.table.where))
+        for name in self.folders:
+            if isinstance(rows.schema[name].dataType, StringType):
+                # Delta keeps no empty text in a folder's name: it would come back as null.
+                rows = rows.withColumn(name, F.nullif(_col(name), F.lit("")))
         period = self.table.period
         if period is None:
             return rows

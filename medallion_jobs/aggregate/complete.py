@@ -26,6 +26,7 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs import tables
+from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.config import Layout
 from medallion_jobs.tables import Txn
 
@@ -37,18 +38,6 @@ if TYPE_CHECKING:
 # What a commit notes of the rows that the table then has.
 ROWS = "rows"
 
-# Operations of Delta after which a table has the rows that it had.
-_ROWS_STAY = {
-    "ADD CONSTRAINT",
-    "CHANGE COLUMN",
-    "CLUSTER BY",
-    "DROP CONSTRAINT",
-    "OPTIMIZE",
-    "SET TBLPROPERTIES",
-    "UNSET TBLPROPERTIES",
-    "VACUUM END",
-    "VACUUM START",
-}
 _ANY_NUMBER = 1_000_000
 # By default JSON gets milliseconds of a moment.
 _JSON = {
@@ -118,10 +107,8 @@ def _noted(path: Path, app_id: str) -> str | None:
     ours = tables.commit_of(path, app_id, there.txn(app_id)) if there else None
     if ours is None:
         return None
-    since = tables.commits(path, ours.version + 1)
-    touched = any(commit.info.get("operation") not in _ROWS_STAY for commit in since)
     noted = ours.said.get(ROWS)
-    return str(noted) if noted and not touched else None
+    return str(noted) if noted and not has_changed(path, ours.version) else None
 
 
 def _fingerprint(rows: DataFrame) -> tuple[int, str | None]:
@@ -130,7 +117,7 @@ def _fingerprint(rows: DataFrame) -> tuple[int, str | None]:
     No text where a column is, or has in it, a map: its entries have no order.
     """
     fields = rows.schema.fields
-    if any(_has(MapType, field.dataType) for field in fields):
+    if any(has_type(MapType, field.dataType) for field in fields):
         return rows.count(), None
     # Spark's hash passes over nulls, so each column says whether it is one.
     parts = [
@@ -159,9 +146,10 @@ def _plain(value: Column, kind: DataType) -> Column:
     return value
 
 
-def _has(wanted: type[DataType], kind: DataType) -> bool:
+def has_type(wanted: type[DataType] | tuple[type[DataType], ...], kind: DataType) -> bool:
+    """Whether a type is of one of these kinds, or has one in it."""
     if isinstance(kind, StructType):
-        return any(_has(wanted, field.dataType) for field in kind)
+        return any(has_type(wanted, field.dataType) for field in kind)
     if isinstance(kind, ArrayType):
-        return _has(wanted, kind.elementType)
+        return has_type(wanted, kind.elementType)
     return isinstance(kind, wanted)

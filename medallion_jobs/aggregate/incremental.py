@@ -20,11 +20,14 @@ from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import MapType, VariantType
 
 from medallion_jobs import tables
 from medallion_jobs.aggregate.aggregation import Aggregation
+from medallion_jobs.aggregate.complete import has_type
+from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.aggregate.touched import RETRACTED, Touched
-from medallion_jobs.tables import SOURCE, TARGET, Txn
+from medallion_jobs.tables import SOURCE, TARGET, Commit, Txn
 
 if TYPE_CHECKING:
     from delta.tables import DeltaMergeBuilder
@@ -74,14 +77,16 @@ class Step:
 
     def build(self, spark: SparkSession) -> Followed:
         """Writes the whole table from the source as of the version."""
+        self._replace(spark, new_schema=True)
+        return self._rebuilt
+
+    def _replace(self, spark: SparkSession, *, new_schema: bool) -> None:
         whole = self.aggregation.of(self.source_rows(spark))
-        tables.replace(
-            whole,
-            self.target,
-            self._noting,
-            new_schema=True,
-            layout=self.aggregation.table.layout,
-        )
+        layout = self.aggregation.table.layout
+        tables.replace(whole, self.target, self._noting, new_schema=new_schema, layout=layout)
+
+    @property
+    def _rebuilt(self) -> Followed:
         groups = tables.rows_written(self.target, self.txn)
         there = tables.snapshot(self.source, self.version)
         return Followed(there.rows if there else 0, groups, groups)
@@ -91,22 +96,29 @@ class Step:
 
         Args:
             changes: rows of the source's change feed, up to the version; those that the table
-                stands for already are passed over.
+                stands for already are passed over. A table whose rows somebody else has
+                changed is written anew.
         """
+        newest = self._newest
+        if newest and has_changed(self.target, newest.version):
+            self._replace(changes.sparkSession, new_schema=False)
+            return self._rebuilt
+        # An old log is cleaned away; whatever comes of the source after that is new.
+        known = int(newest.said[SOURCE_VERSION]) if newest else -1
         with _Kept() as kept:
-            placed = kept(self.aggregation.placed(changes.where(F.col(VERSION) > self._known)))
+            placed = kept(self.aggregation.placed(changes.where(F.col(VERSION) > known)))
             touched = Touched.by(placed, self.aggregation.anchors, F.col(CHANGE) != "insert")
             kept(touched.groups)
             batch = _Batch(self, placed, touched)
-            changed = batch.changed().localCheckpoint() if touched.count else None
+            changed = kept(batch.changed()) if touched.count else None
             if changed is None or changed.isEmpty():
                 self._note(changes.sparkSession)
-                return Followed(placed.count(), batch.anew.count, 0)
+                return Followed(touched.rows, batch.anew_count, 0)
             done = tables.merge(
-                F.broadcast(changed), self.target, self._noting, batch.same_group(), batch.clauses
+                changed, self.target, self._noting, batch.same_group(), batch.clauses
             )
             written = done.inserted + done.updated + done.deleted
-            return Followed(placed.count(), batch.anew.count, written)
+            return Followed(touched.rows, batch.anew_count, written)
 
     def source_rows(self, spark: SparkSession) -> DataFrame:
         """All rows of the source, as of the version."""
@@ -122,13 +134,11 @@ class Step:
         return replace(self.txn, notes={**self.txn.notes, SOURCE_VERSION: self.version})
 
     @property
-    def _known(self) -> int:
-        """The version of the source that the table stands for."""
+    def _newest(self) -> Commit | None:
+        """The query's newest commit in the table."""
         there = tables.snapshot(self.target)
-        newest = there.txn(self.txn.app_id) if there else -1
-        commit = tables.commit_of(self.target, self.txn.app_id, newest)
-        # An old log is cleaned away; whatever comes of the source after that is new.
-        return int(commit.said[SOURCE_VERSION]) if commit else -1
+        batch = there.txn(self.txn.app_id) if there else -1
+        return tables.commit_of(self.target, self.txn.app_id, batch)
 
     def _note(self, spark: SparkSession) -> None:
         """Commits the transaction alone, by which the batch is known to be done."""
@@ -148,9 +158,13 @@ class _Batch:
     def aggregation(self) -> Aggregation:
         return self.step.aggregation
 
+    @property
+    def anew_count(self) -> int:
+        """How many groups are computed from the source."""
+        return self.touched.count if self._combine is None else self.touched.retracted
+
     @cached_property
-    def anew(self) -> Touched:
-        """The groups that are computed from the source."""
+    def _anew(self) -> Touched:
         if self._combine is None:
             return self.touched
         return self.touched.only(F.col(f"`{RETRACTED}`"))
@@ -165,7 +179,14 @@ class _Batch:
         )
         gone, was = F.col(f"new.`{_GOES_ON}`").isNull(), F.col(f"old.`{_WAS}`").isNotNull()
         settled = {name: self._settled(name, was) for name in values}
-        is_same = [value.eqNullSafe(F.col(f"old.`{name}`")) for name, value in settled.items()]
+        old = self._old().schema
+        is_same = [
+            # Of a map or a variant nobody can say.
+            F.lit(False)
+            if has_type((MapType, VariantType), old[name].dataType)
+            else value.eqNullSafe(F.col(f"old.`{name}`"))
+            for name, value in settled.items()
+        ]
         key_of = {k: F.when(gone, F.col(f"old.`{k}`")).otherwise(F.col(f"new.`{k}`")) for k in keys}
         groups = joined.where(~reduce(and_, is_same, was & ~gone)).select(
             *[column.alias(name) for name, column in {**key_of, **settled}.items()],
@@ -190,17 +211,18 @@ class _Batch:
     def _new(self) -> DataFrame:
         """The touched groups: what they gained, or what they are anew."""
         parts = []
-        if self.anew.count < self.touched.count:
+        if self.anew_count < self.touched.count:
             gaining = self.touched.only(~F.col(f"`{RETRACTED}`"))
-            rows = gaining.rows_of(self.placed) if self.anew.count else self.placed
+            rows = gaining.rows_of(self.placed) if self.anew_count else self.placed
             parts.append(self.aggregation.aggregated(rows).withColumn(_GOES_ON, F.lit(True)))
-        if self.anew.count:
+        if self.anew_count:
             # Without the files that hold none of the groups.
             rows = self.step.source_rows(self.placed.sparkSession)
-            own = {name: F.col(f"`{name}`") for name in self.aggregation.table.group_by or ()}
-            skips = self._skips(self.anew, self.step.source, own)
+            same = set(self.aggregation.table.group_by or ()) - set(self.aggregation.folders)
+            own = {name: F.col(f"`{name}`") for name in same}
+            skips = self._skips(self._anew, self.step.source, own)
             placed = self.aggregation.placed(rows.where(skips))
-            again = self.aggregation.aggregated(self.anew.rows_of(placed))
+            again = self.aggregation.aggregated(self._anew.rows_of(placed))
             parts.append(again.withColumn(_GOES_ON, F.lit(False)))
         return reduce(lambda one, other: one.unionByName(other), parts)
 

@@ -24,16 +24,16 @@ from pyspark.sql.types import (
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
 
-# Hidden column: whether a row of the group was changed or removed, not only added.
-RETRACTED = "a row was retracted"
+# Hidden columns: whether a row of the group was changed or removed, not only added; how many
+# rows of the batch are in the group.
+RETRACTED, _ROWS = "a row was retracted", "rows of batch"
 
 # Values of a key that are named one by one; of more, the smallest and the largest.
 _NAMED_AT_MOST = 50
 # A small side of a join is sent to every task; so many keys take a few megabytes.
 _SENT_AT_MOST = 200_000
 
-# Types whose values come to the driver and go back as they are. A timestamp does as its
-# microseconds: Python's own would pass through the driver's time zone.
+# Types whose values come to the driver and go back as they are, or as a number.
 _PLAIN = (
     BooleanType,
     ByteType,
@@ -62,7 +62,9 @@ class Touched:
     def by(cls, placed: DataFrame, anchors: Sequence[str], retracts: Column) -> Touched:
         """The groups of `placed` rows, of which some take a row away."""
         # Without anchors, all rows are one group.
-        groups = placed.groupBy(*_names(anchors)).agg(F.bool_or(retracts).alias(RETRACTED))
+        groups = placed.groupBy(*_names(anchors)).agg(
+            F.bool_or(retracts).alias(RETRACTED), F.count("*").alias(_ROWS)
+        )
         return cls(groups.where(F.col(f"`{RETRACTED}`").isNotNull()), tuple(anchors))
 
     def only(self, condition: Column) -> Touched:
@@ -73,6 +75,11 @@ class Touched:
     def count(self) -> int:
         """How many groups."""
         return int(self._extent["count"])
+
+    @cached_property
+    def rows(self) -> int:
+        """How many rows of the batch."""
+        return int(self._extent["rows"] or 0)
 
     @cached_property
     def retracted(self) -> int:
@@ -108,6 +115,8 @@ class Touched:
         if least is None:
             return of.isNull()
         values = self._values.get(name)
+        if any("\ufffd" in str(value) for value in (*(values or ()), least, most)):
+            return None  # bytes that are no text do not come back as they were
         if values is not None:
             fits = of.isin([_literal(value, kind) for value in values])
         else:
@@ -126,6 +135,7 @@ class Touched:
         whole: list[Column] = [
             F.count("*").alias("count"),
             F.count_if(f"`{RETRACTED}`").alias("retracted"),
+            F.sum(f"`{_ROWS}`").alias("rows"),
         ]
         for name, kind in self._plain.items():
             value = _portable(F.col(f"`{name}`"), kind)
@@ -161,9 +171,15 @@ def _names(columns: Sequence[str]) -> list[Column]:
 
 
 def _portable(value: Column, kind: DataType) -> Column:
+    # A date of the year 20245 is none to Python, and a timestamp's would pass through the
+    # driver's time zone.
+    if isinstance(kind, DateType):
+        return F.unix_date(value)
     return F.unix_micros(value) if isinstance(kind, TimestampType) else value
 
 
 def _literal(value: Any, kind: DataType) -> Column:
     plain = F.lit(value)
+    if isinstance(kind, DateType):
+        return F.date_from_unix_date(plain)
     return F.timestamp_micros(plain) if isinstance(kind, TimestampType) else plain.cast(kind)

@@ -138,6 +138,12 @@ RowSql = Annotated[
     AfterValidator(_of_the_row_alone),
     HIDES,
 ]
+GroupSql = Annotated[
+    str,
+    Field(pattern=r"\S", title="a Spark SQL aggregate, as text"),
+    AfterValidator(_of_the_row_alone),
+    HIDES,
+]
 Ddl = Annotated[
     str,
     Field(

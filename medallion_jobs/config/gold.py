@@ -9,18 +9,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from medallion_jobs.config.fields import (
     GoldInput,
+    GroupSql,
     Identifier,
     Names,
     OneOrMoreNames,
     RowSql,
     Share,
-    Sql,
     Time,
     refused,
 )
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.sinks import Sink
+
+_VECTORS = "delta.enabledeletionvectors"
 
 Kind = Literal[
     "sum", "count", "count_distinct", "approx_count_distinct", "min", "max", "avg", "first", "last"
@@ -46,7 +48,7 @@ def _known_zone(name: str) -> str:
 class Measure(Frozen):
     """One aggregate: a text of SQL, or the column and what is made of it."""
 
-    sql: Sql | None = Field(default=None, description="Any aggregate, as Spark SQL.")
+    sql: GroupSql | None = Field(default=None, description="Any aggregate, as Spark SQL.")
     sum: RowSql | None = Field(default=None, description="The sum of this; nulls left out.")
     count: RowSql | None = Field(
         default=None, description="How many rows have this, not null; `*` counts all."
@@ -198,6 +200,8 @@ class GoldTable(Frozen):
             raise refused("sessions need `group_by`: whose they are")
         if self.period is None and self.time_zone != "UTC":
             raise refused("`time_zone` belongs to `period`")
+        if self.mode == "incremental" and _VECTORS in map(str.casefold, self.layout.properties):
+            raise refused("incremental mode writes deletion vectors; leave them as they are")
         if twice:
             raise refused(f"two columns of the table would be named {twice}")
         return self

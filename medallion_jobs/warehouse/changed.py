@@ -29,6 +29,9 @@ def at_version(spark: SparkSession, path: Path, version: int) -> DataFrame:
 
 def old_version(spark: SparkSession, path: Path, version: int) -> DataFrame | None:
     """The rows of an older version; None where its log or its files are cleaned away."""
+    there = snapshot(path)
+    if there is None or there.has_deletion_vectors:
+        return None  # a vector may be gone though the file whose rows it marks is there
     try:
         files = DeltaTable(path, version=version).file_uris()
     except DeltaError:

@@ -97,6 +97,7 @@ def test_hold(first: dict[str, Any], tmp_path: Path, spark: object) -> None:
     assert tables(lake) == first
 
 
+@pytest.mark.slow
 def test_hold_ends_in_quarantine(tmp_path: Path, spark: object) -> None:
     lake = OwnLake.of(
         tmp_path,

@@ -9,6 +9,7 @@ import pytest
 from support.pipelines import PIPELINES, PipelineLake, assert_exact
 
 
+@pytest.mark.slow
 def test_in_slices_with_restarts_between(tmp_path: Path, spark: object) -> None:
     _in_slices(PipelineLake.of("iot_sales", tmp_path), files=9, slices=2, seed=5)
 

@@ -75,6 +75,7 @@ def changed(spark: object, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
+@pytest.mark.slow
 def test_changed_reprocess(changed: Lake, tmp_path: Path) -> None:
     lake = changed.copy(tmp_path)
     before = {row["order_id"]: row for row in lake.rows(BRONZE)}

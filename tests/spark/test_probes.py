@@ -191,6 +191,7 @@ def test_6_a_line_that_is_cut_off(mixed: Both, probes: Table) -> None:
     probes.record(6)
 
 
+@pytest.mark.slow
 def test_7_one_broken_archive_among_a_hundred(
     lake: Lake, native_of: MakeNative, probes: Table
 ) -> None:

@@ -101,7 +101,6 @@ OPAQUE = [
     "approx_count_distinct(x, 0.01)",
     "sum(expr => a)",
     "sum((select 1))",
-    "sum(rand())",
     "sumx(a)",
     "s.sum(a)",
     "stddev(a)",
