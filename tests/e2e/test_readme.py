@@ -47,4 +47,5 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    assert [path.name for path in tmp_path.iterdir()] == ["conf"]
+    # Beside the config, the drawing that the README has made.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "sales.html"]
