@@ -20,7 +20,7 @@ from medallion_jobs.aggregate import Aggregation, complete, incremental
 from medallion_jobs.checkpoint import Claim, Home, Logic
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
-from medallion_jobs.errors import DataError, TransientError, UsageError
+from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
@@ -194,16 +194,9 @@ class GoldStream:
         assert reached is not None  # noqa: S101 (Spark notes it before the batch begins)
         if reached.whole is not None:
             return reached.whole
-        if not reached.in_snapshot:
-            raise DataError(
-                f"{self.ref}: a batch ends in the midst of version {reached.version} of "
-                f"{self.table.from_}",
-                untouched="its table, which is as the last batch left it",
-                next_step="make it anew: "
-                f'`medallion checkpoint reset {self.ref} --reason "…" --yes`',
-            )
-        # The snapshot that a query begins with may take several batches; the first of them
-        # takes it as a whole.
+        # Some commits end with their last file, not with the version after them; none is cut
+        # (`read`). The snapshot that a query begins with may take several batches: the first
+        # of them takes it as a whole.
         return reached.version
 
 
