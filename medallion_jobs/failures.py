@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from medallion_jobs.errors import DataError, MedallionError, TransientError
+from medallion_jobs.storage import Location
 
 _STORAGE = {
     "No space left on device": "free some room",
@@ -27,7 +27,7 @@ _BROKEN_CHECK = re.compile(
 _PATH = re.compile(r"(?<![^\s'\"(\[=:])(/[^\s:'\"]+)")
 
 
-def explain(table: str, failure: BaseException, where: Path) -> MedallionError:
+def explain(table: str, failure: BaseException, where: Location) -> MedallionError:
     """The error to show for a query that failed.
 
     Args:

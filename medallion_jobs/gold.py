@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import run, tables, warehouse
@@ -21,6 +20,7 @@ from medallion_jobs.checkpoint import Claim, Home, Logic
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
 from medallion_jobs.errors import TransientError, UsageError
+from medallion_jobs.storage import Location
 from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class GoldStream:
             logic=Logic(state={**self.aggregation.said, **derived}),
         )
 
-    def preflight(self, made: Collection[Path]) -> None:
+    def preflight(self, made: Collection[Location]) -> None:
         claim = self.claim
         tables.require(claim.source, claim.source_path, made)
         there = None if claim.source_path in made else tables.snapshot(claim.source_path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from medallion_jobs import places
 from medallion_jobs.errors import UsageError
-from medallion_jobs.runtime.jars import delta_jars
+from medallion_jobs.runtime.jars import DELTA, S3A, Jar, delta_jars
 from medallion_jobs.runtime.java import find_java
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
         SparkContext._ensure_initialized()
     conf = SparkConf()
     defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
-    own = {} if submitted else _own_jvm(defaults["spark.master"], short, log_level)
+    jars = (*DELTA, *(S3A if config.has_objects else ()))
+    own = {} if submitted else _own_jvm(defaults["spark.master"], jars, short, log_level)
     for key, value in {**defaults, **own}.items():
         conf.setIfMissing(key, value)
     spark = SparkSession.builder.config(conf=conf).getOrCreate()
@@ -175,13 +176,16 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
         "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
         **(_LOCAL if master.startswith("local") else {}),
         **({"spark.driver.memory": memory} if memory else {}),
+        **(config.store.spark_conf if config.has_objects else {}),
         **config.spark.conf,
     }
 
 
-def _own_jvm(master: str, short: bool, log_level: str) -> Mapping[str, str]:
+def _own_jvm(
+    master: str, wanted: tuple[Jar, ...], short: bool, log_level: str
+) -> Mapping[str, str]:
     """What only whoever starts the JVM can set: class path and JVM options."""
-    jars = [str(jar) for jar in delta_jars()]
+    jars = [str(jar) for jar in delta_jars(wanted)]
     options = [
         f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
         f"-Dmedallion.log.level={log_level}",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import lookup, run, tables
@@ -21,6 +20,7 @@ from medallion_jobs.refinery.batch import Refinery
 from medallion_jobs.refinery.making import make
 from medallion_jobs.refinery.unknown import ensure_member
 from medallion_jobs.refinery.waiting import WaitingRows
+from medallion_jobs.storage import Location
 from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class SilverStream:
             ),
         )
 
-    def preflight(self, made: Collection[Path]) -> None:
+    def preflight(self, made: Collection[Location]) -> None:
         tables.require(self.claim.source, self.claim.source_path, made)
         for name in self.table.dimensions:
             lookup.check_dimension(name, self.config.table_path(name), made)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from medallion_jobs.checkpoint import Claim
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Stream(Protocol):
     @property
     def output_mode(self) -> str: ...
 
-    def preflight(self, made: Collection[Path]) -> None:
+    def preflight(self, made: Collection[Location]) -> None:
         """Raises if something that the query needs is missing. Runs without a JVM.
 
         Args:

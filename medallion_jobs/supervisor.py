@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import checkpoint, places
@@ -19,6 +18,7 @@ from medallion_jobs.errors import Refused
 from medallion_jobs.metrics.progress import Emit, Note
 from medallion_jobs.metrics.table import BatchLog
 from medallion_jobs.running import Running, StoppedBetweenBatchesError, StopSwitch
+from medallion_jobs.storage import Location
 from medallion_jobs.streams import Batch, Stream
 from medallion_jobs.tables import Txn, snapshot
 
@@ -34,16 +34,19 @@ Trigger = Callable[["DataStreamWriter"], "DataStreamWriter"]
 # batch is only redone; a container's grace period is 30 s unless told otherwise.
 STOP_PATIENCE_SECONDS = 25.0
 _GLANCE_SECONDS = 0.1
+# Between two looks whether somebody asks for a stop: so many times as long as one takes.
+_SHARE_FOR_ASKING = 50
 
 
 class Supervisor:
     """Runs streams on one Spark session."""
 
-    def __init__(self, state: Path, emit: Emit, stop: StopSwitch) -> None:
+    def __init__(self, state: Location, emit: Emit, stop: StopSwitch) -> None:
         self._state = state
         self._emit = emit
         self._stop = stop
         self._run_id = uuid.uuid4().hex[:12]
+        self._asks_at = 0.0  # by the monotonic clock
 
     @contextmanager
     def admitted(self, streams: Sequence[Stream]) -> Iterator[list[Running]]:
@@ -61,7 +64,7 @@ class Supervisor:
         with ExitStack() as held:
             yield [self._admit(stream, held) for stream in streams]
 
-    def _await_reset_of_source(self, claim: Claim, made: Collection[Path]) -> None:
+    def _await_reset_of_source(self, claim: Claim, made: Collection[Location]) -> None:
         """A table that is to be made anew must be begun before anybody reads it again."""
         if claim.reads is None or claim.source_path in made:
             return
@@ -224,6 +227,7 @@ class Supervisor:
         try:
             if self._stop.is_flipped:
                 raise StoppedBetweenBatchesError
+            one.lock.confirm()
             started = time.monotonic()
             passage = one.passage
             batch = Batch(
@@ -244,9 +248,13 @@ class Supervisor:
 
     def _watch(self, running: Sequence[Running]) -> None:
         """One glance: has somebody asked for a stop, and is its time over?"""
-        asked = next((one for one in running if one.home.stop.exists()), None)
-        if asked and not self._stop.is_flipped:
-            self._stop.flip(asked.home.stop.read_text(encoding="utf-8").strip())
+        if time.monotonic() >= self._asks_at and not self._stop.is_flipped:
+            started = time.monotonic()
+            asked = next((one for one in running if one.home.stop.is_file()), None)
+            if asked:
+                self._stop.flip(asked.home.stop.read_text(encoding="utf-8").strip())
+            # A disk answers at once, a store of objects does not.
+            self._asks_at = time.monotonic() + _SHARE_FOR_ASKING * (time.monotonic() - started)
         if self._stop.is_flipped:
             self._wind_down(running)
         self._stop.wait(_GLANCE_SECONDS)

@@ -28,11 +28,10 @@ from pyspark.sql.types import (
 from medallion_jobs import tables
 from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.config import Layout
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pyspark.sql import Column, DataFrame
 
 # What a commit notes of the rows that the table then has.
@@ -61,7 +60,12 @@ class Outcome:
 
 
 def write(
-    df: DataFrame, path: Path, txn: Txn, *, new_schema: bool = False, layout: Layout | None = None
+    df: DataFrame,
+    path: Location,
+    txn: Txn,
+    *,
+    new_schema: bool = False,
+    layout: Layout | None = None,
 ) -> Outcome:
     """Makes the table hold the rows, once.
 
@@ -101,7 +105,7 @@ def _kept(df: DataFrame) -> Iterator[DataFrame]:
         kept.unpersist()
 
 
-def _noted(path: Path, app_id: str) -> str | None:
+def _noted(path: Location, app_id: str) -> str | None:
     """The fingerprint of the table's rows, if nobody else has changed them since it was noted."""
     there = tables.snapshot(path)
     ours = tables.commit_of(path, app_id, there.txn(app_id)) if there else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from medallion_jobs import tables
+from medallion_jobs.storage import Location
 
 # Operations of Delta after which a table has the rows that it had.
 _ROWS_STAY = {
@@ -21,7 +20,7 @@ _ROWS_STAY = {
 }
 
 
-def has_changed(path: Path, version: int) -> bool:
+def has_changed(path: Location, version: int) -> bool:
     """Whether a commit after `version` may have changed rows."""
     since = tables.commits(path, version + 1)
     return any(commit.info.get("operation") not in _ROWS_STAY for commit in since)

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import and_
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
@@ -27,6 +26,7 @@ from medallion_jobs.aggregate.aggregation import Aggregation
 from medallion_jobs.aggregate.complete import has_type
 from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.aggregate.touched import RETRACTED, Touched
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import SOURCE, TARGET, Commit, Txn
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Step:
     """
 
     aggregation: Aggregation
-    source: Path
-    target: Path
+    source: Location
+    target: Location
     version: int
     txn: Txn
 
@@ -234,7 +234,7 @@ class _Batch:
         there = self.touched.rows_of(rows.where(skips))
         return there.withColumn(_WAS, F.lit(True))
 
-    def _skips(self, groups: Touched, table: Path, own: Mapping[str, Column]) -> Column:
+    def _skips(self, groups: Touched, table: Location, own: Mapping[str, Column]) -> Column:
         """What every row of the groups fits, where it can spare a look into files."""
         there = tables.snapshot(table)
         # The values are part of the code that Spark makes and compiles, anew for each batch:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from medallion_jobs import places
 from medallion_jobs.audit import bronze, silver
 from medallion_jobs.audit.check import Audit
 from medallion_jobs.config import Pipeline, TableRef
@@ -75,7 +76,7 @@ def audits(
     Args:
         show: mismatches of a check to name, at most.
     """
-    with connect() as duck:
+    with connect(places.lake(config)) as duck:
         for ref in tables:
             of = bronze.audit if ref.layer == "bronze" else silver.audit
             try:

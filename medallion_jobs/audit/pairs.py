@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs.aggregate import Aggregation
@@ -14,6 +13,7 @@ from medallion_jobs.checkpoint import Binding, Checkpoint, Home, Logic, lock, ma
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import MedallionError, TransientError, UsageError
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Snapshot, snapshot
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ class Pair:
     """
 
     table: TableRef
-    path: Path
+    path: Location
     version: int
     source: TableRef
-    source_path: Path
+    source_path: Location
     source_version: int
     batch: int
 
@@ -90,7 +90,7 @@ def compare(spark: SparkSession, pair: Pair, aggregation: Aggregation, show: int
     return compare_rows(str(pair.table), gold, source, aggregation, show)
 
 
-def _at(spark: SparkSession, path: Path, version: int) -> DataFrame:
+def _at(spark: SparkSession, path: Location, version: int) -> DataFrame:
     return spark.read.format("delta").option("versionAsOf", version).load(str(path))
 
 

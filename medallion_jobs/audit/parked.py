@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 
@@ -12,6 +11,7 @@ from medallion_jobs import places
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.quality import claims
 from medallion_jobs.report.duck import scan, text
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Snapshot, snapshot
 
 # A row has one id, also where a run that was cut off has left it in both places.
@@ -87,7 +87,7 @@ class Parked:
         return cls(*counted) if counted else cls()
 
 
-def _claims(duck: duckdb.DuckDBPyConnection, kind: str, siding: Path, target: Snapshot) -> str:
+def _claims(duck: duckdb.DuckDBPyConnection, kind: str, siding: Location, target: Snapshot) -> str:
     """A table of those claims on a siding's rows that count."""
     name = f"claims_of_{kind}"
     count = claims.that_count(siding, target.txn)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import unquote
 
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import open_delta
 from medallion_jobs.tables import Commit, commits
 
 
-def lost(path: Path, version: int) -> str | None:
+def lost(path: Location, version: int) -> str | None:
     """What of a table's version can no longer be read, in words; None when nothing is lost."""
     try:
-        table = DeltaTable(path, version=version)
+        table = open_delta(path, version=version)
     except DeltaError:
         return f"its log does not tell of version {version}"
     names: list[str] = table.get_add_actions().column("path").to_pylist()
@@ -23,12 +23,12 @@ def lost(path: Path, version: int) -> str | None:
     return f"{gone:,} of {len(names):,} data files of version {version} are gone" if gone else None
 
 
-def _is_there(path: Path, name: str) -> bool:
+def _is_there(path: Location, name: str) -> bool:
     # As the log writes it, or as it is called on disk: the two differ in partitions' folders.
     return (path / name).exists() or (path / unquote(name)).exists()
 
 
-def history(path: Path, version: int) -> Iterator[Commit]:
+def history(path: Location, version: int) -> Iterator[Commit]:
     """A table's commits from a version back, newest first, as far as its log reaches."""
     while version >= 0 and (commit := next(commits(path, version), None)):
         yield commit

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medallion_jobs import session
@@ -16,6 +15,7 @@ from medallion_jobs.config.units import parse_time
 from medallion_jobs.errors import UsageError
 from medallion_jobs.metrics.progress import BatchDone, Event
 from medallion_jobs.running import StopSwitch
+from medallion_jobs.storage import Location
 from medallion_jobs.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Loading:
         batches: the batches that are done, oldest first.
     """
 
-    def __init__(self, table: Path | None) -> None:
+    def __init__(self, table: Location | None) -> None:
         self.table = table
         self.batches: list[BatchDone] = []
         self._stop = StopSwitch()

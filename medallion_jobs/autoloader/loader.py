@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import places, tables
@@ -34,6 +33,7 @@ from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Layout, Pipeline, Source, TableRef
 from medallion_jobs.errors import DataError
+from medallion_jobs.storage import Location
 from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class AutoLoader:
     config: Pipeline
     name: str
     sink: Sink
-    written_to: Path
+    written_to: Location
     output_mode = "append"
     layout: Layout | None = None
     _spark: SparkSession | None = None
@@ -133,7 +133,7 @@ class AutoLoader:
             ),
         )
 
-    def preflight(self, made: Collection[Path]) -> None:  # noqa: ARG002 (it reads files)
+    def preflight(self, made: Collection[Location]) -> None:  # noqa: ARG002 (it reads files)
         self.discovery.check()
         check_cleaning(self.config, self.name)
 

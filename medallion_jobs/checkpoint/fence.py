@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs.checkpoint import manifest as manifests
@@ -22,6 +21,7 @@ from medallion_jobs.checkpoint.home import Checkpoint, Home
 from medallion_jobs.checkpoint.manifest import Generation, Logic, Manifest
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.errors import Refused
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Snapshot, snapshot
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Passage:
     manifest: Manifest
     checkpoint: Checkpoint
     last_written: int
-    repaired: tuple[Path, ...] = ()
+    repaired: tuple[Location, ...] = ()
     changed: Mapping[str, tuple[str, str]] | None = None
 
     @property
@@ -61,9 +61,9 @@ class Claim:
     """
 
     ref: TableRef
-    target_path: Path
+    target_path: Location
     source: str
-    source_path: Path
+    source_path: Location
     logic: Logic
     reads: TableRef | None = None
     pipeline: str = ""

@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from medallion_jobs.config import TableRef
@@ -31,7 +31,7 @@ class Checkpoint:
             generation is part of it, because batch numbers start again at 0 with each.
     """
 
-    path: Path
+    path: Location
     app_id: str
 
     @property
@@ -48,7 +48,7 @@ class Checkpoint:
         """The source's position that `batch` was planned to reach, as Spark wrote it."""
         return (self.path / "offsets" / str(batch)).read_text(encoding="utf-8").splitlines()[-1]
 
-    def remove_leftovers(self) -> list[Path]:
+    def remove_leftovers(self) -> list[Location]:
         """Deletes temporary files of a first batch that was cut off.
 
         Spark refuses for ever to start over a checkpoint without batches that is not empty
@@ -69,23 +69,23 @@ class Home:
     """The folder that holds all state of the query which writes `ref`."""
 
     ref: TableRef
-    path: Path
+    path: Location
 
     @classmethod
-    def of(cls, state: Path, ref: TableRef) -> Home:
+    def of(cls, state: Location, ref: TableRef) -> Home:
         """The home of `ref` under the engine's state folder."""
         return cls(ref, state / "checkpoints" / ref.layer / ref.name)
 
     @property
-    def manifest(self) -> Path:
+    def manifest(self) -> Location:
         return self.path / "manifest.json"
 
     @property
-    def lock(self) -> Path:
+    def lock(self) -> Location:
         return self.path / "lock"
 
     @property
-    def stop(self) -> Path:
+    def stop(self) -> Location:
         return self.path / "stop"
 
     @property
@@ -98,23 +98,12 @@ class Home:
         return Checkpoint(self.path / f"v{generation}", f"{self.ref}/v{generation}")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a small file so that a reader, or a crash, sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with draft.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(path)
-
-
-def _latest(folder: Path) -> int:
+def _latest(folder: Location) -> int:
     return max(_batches(folder), default=-1)
 
 
-def _batches(folder: Path) -> Iterator[int]:
+def _batches(folder: Location) -> Iterator[int]:
     if folder.is_dir():
-        for name in os.listdir(folder):  # noqa: PTH208 (names only, and there may be thousands)
-            if _BATCH.fullmatch(name):
-                yield int(name)
+        for one in folder.iterdir():
+            if _BATCH.fullmatch(one.name):
+                yield int(one.name)

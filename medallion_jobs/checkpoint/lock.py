@@ -1,14 +1,14 @@
 """One run of a query at a time.
 
-The lock is a kernel lock (`flock`) on a file, so a killed holder frees it at once. The
-file says who holds it; a heartbeat keeps that fresh for people, and for holders on another
-machine, whose kernel lock a shared file system may not show us. A holder's JVM may outlive
-its driver by some seconds and still be committing: whoever takes over waits for its end.
+On a disk the lock is the kernel's, so a killed holder frees it at once; in a store it is a lease
+(`holds`). Its text says who holds it; a heartbeat keeps that fresh for people, for leases,
+and for holders on another machine, whose kernel lock a shared file system may not show us.
+A holder's JVM may outlive its driver by some seconds and still be committing: whoever takes
+over waits for its end.
 """
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import json
 import os
@@ -16,23 +16,22 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from medallion_jobs.checkpoint import processes
+from medallion_jobs.checkpoint import holds, processes
 from medallion_jobs.errors import LockHeld, MedallionError, TransientError
+from medallion_jobs.storage import Location, ObjectPath
 
 HEARTBEAT_SECONDS = 5.0
 # A holder on another machine counts as dead after this long without a heartbeat: long
 # enough for a stop-the-world pause or a network hiccup, short enough for a night shift.
 DEAD_AFTER_SECONDS = 60.0
 _JVM_PATIENCE_SECONDS = 60.0
-# The text is padded to one size, so that a write of it is never seen half done and leaves
-# nothing of an older one behind. The command is cut so that it always fits, although JSON
-# may take twelve bytes for one character.
-_TEXT_SIZE = 4096
+# Cut so that the text fits `holds.TEXT_SIZE`, although JSON may take twelve bytes for one
+# character.
 _COMMAND_LENGTH = 250
 
 
@@ -41,17 +40,13 @@ class Lock:
 
     Raises:
         LockHeld: the query runs already; says where, by whom and since when.
-        TransientError: a full or read-only disk, or a dead holder's JVM that does not end.
+        TransientError: a full or read-only disk, a store that does not answer, or a dead
+            holder's JVM that does not end.
     """
 
-    def __init__(self, path: Path, query: str) -> None:
+    def __init__(self, path: Location, query: str) -> None:
         self._path = path
         self._query = query
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.took_over = self._acquire()
-        except OSError as error:
-            raise self._unwritable(error) from error
         self._text: dict[str, Any] = {
             "query": query,
             "pid": os.getpid(),
@@ -61,43 +56,35 @@ class Lock:
             "since": _now(),
             "command": " ".join(sys.argv)[:_COMMAND_LENGTH],
         }
-        self._released = threading.Event()
+        self._taken_by: bytes | None = None
+        self._writes = threading.Lock()
         try:
-            self._beat()
+            self._hold = holds.hold(path, self._now_beating(), self._wait_for_its_end)
+        except holds.TakenError as error:
+            raise _held(query, read(path) or _parse(error.text) or {}) from None
         except OSError as error:
-            os.close(self._fd)
             raise self._unwritable(error) from error
+        self.took_over = _parse(self._hold.left)
+        self._released = threading.Event()
         self._heart = threading.Thread(target=self._keep_beating, daemon=True, name=f"lock-{query}")
         self._heart.start()
 
-    def _acquire(self) -> dict[str, Any] | None:
-        """Takes the kernel lock; returns what a dead holder left, if one did."""
-        while True:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever removed the file in the meantime left us a lock on nothing.
-                if _is_at(self._path, self._fd):
-                    return self._inherit()
-            except BlockingIOError:
-                os.close(self._fd)
-                raise _held(self._query, read(self._path) or {}) from None
-            except BaseException:
-                os.close(self._fd)
-                raise
-            os.close(self._fd)
-
-    def _inherit(self) -> dict[str, Any] | None:
-        """What a dead holder left; waits for its JVM."""
-        left = _parse(os.pread(self._fd, _TEXT_SIZE, 0))
-        if left is None:
-            return None
+    def _wait_for_its_end(self, text: bytes, age_seconds: float) -> None:
+        """Refuses while whoever wrote this lives; waits for a dead one's JVM."""
+        left = _parse(text)
+        if left is None or left["pid"] == os.getpid():
+            return
+        is_silent = _silence(self._path, left, age_seconds) >= DEAD_AFTER_SECONDS
         if left["host"] != socket.gethostname():
-            if _age(left) < DEAD_AFTER_SECONDS:
+            if not is_silent:
                 raise _held(self._query, left)
-        elif left["pid"] != os.getpid() and (jvm := left.get("jvm")):
+            return
+        # A lease is free only when its holder is dead; of a file the kernel has told already.
+        is_lease = isinstance(self._path, ObjectPath)
+        if is_lease and not is_silent and processes.is_alive(left["pid"], left["born"]):
+            raise _held(self._query, left)
+        if jvm := left.get("jvm"):
             self._await_end_of(jvm)
-        return left
 
     def _unwritable(self, error: OSError) -> TransientError:
         return TransientError(
@@ -123,9 +110,23 @@ class Lock:
         self._text["jvm"] = {"pid": pid, "born": processes.birth(pid) or ""}
         self._beat()
 
+    def confirm(self) -> None:
+        """Raises LockHeld when somebody else has taken the lock over from this run.
+
+        That one took it for dead: it had been silent for a minute, say since its machine slept.
+        """
+        if self._taken_by is not None:
+            raise _held(self._query, _parse(self._taken_by) or {})
+
+    def _now_beating(self) -> bytes:
+        return json.dumps({**self._text, "heartbeat": _now()}).encode()
+
     def _beat(self) -> None:
-        text = json.dumps({**self._text, "heartbeat": _now()})
-        os.pwrite(self._fd, text.encode().ljust(_TEXT_SIZE), 0)
+        with self._writes:
+            try:
+                self._hold.write(self._now_beating())
+            except holds.TakenError as error:
+                self._taken_by = error.text
 
     def _keep_beating(self) -> None:
         while not self._released.wait(HEARTBEAT_SECONDS):
@@ -144,9 +145,8 @@ class Lock:
         """
         self._released.set()
         self._heart.join()
-        if in_good_order:
-            os.ftruncate(self._fd, 0)
-        os.close(self._fd)
+        with suppress(holds.TakenError):  # then it is another one's to free
+            self._hold.free(emptied=in_good_order)
 
     def __enter__(self) -> Lock:
         return self
@@ -161,28 +161,20 @@ class Lock:
         self.release(in_good_order=expected)
 
 
-def _is_at(path: Path, fd: int) -> bool:
-    try:
-        return path.stat().st_ino == os.fstat(fd).st_ino
-    except FileNotFoundError:
-        return False
-
-
-def read(path: Path) -> dict[str, Any] | None:
+def read(path: Location) -> dict[str, Any] | None:
     """What the lock's file says of its holder, or None when nobody holds it.
 
     `alive` tells whether that holder still runs: by its process on this machine, by its
     heartbeat on another one.
     """
-    if not path.exists():
-        return None
-    holder = _parse(path.read_bytes())
-    if holder is None:
+    there = holds.read(path)
+    holder = _parse(there[0]) if there else None
+    if there is None or holder is None:
         return None
     if holder["host"] == socket.gethostname():
         alive = processes.is_alive(holder["pid"], holder["born"])
     else:
-        alive = _age(holder) < DEAD_AFTER_SECONDS
+        alive = _silence(path, holder, there[1]) < DEAD_AFTER_SECONDS
     return {**holder, "alive": alive}
 
 
@@ -218,12 +210,15 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _age(holder: dict[str, Any]) -> float:
+def _silence(path: Location, holder: dict[str, Any], age_seconds: float) -> float:
+    """Seconds since a holder's last heartbeat: by its own clock, or better, by a store's."""
+    if isinstance(path, ObjectPath):
+        return age_seconds
     beat = datetime.fromisoformat(holder["heartbeat"])
     return (datetime.now(timezone.utc) - beat).total_seconds()
 
 
-def is_running(path: Path) -> bool:
+def is_running(path: Location) -> bool:
     """Whether a living run holds the lock at `path`."""
     holder = read(path)
     return holder is not None and bool(holder["alive"])

@@ -11,8 +11,9 @@ from importlib.metadata import version
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medallion_jobs import __version__
-from medallion_jobs.checkpoint.home import Home, write_atomically
+from medallion_jobs.checkpoint.home import Home
 from medallion_jobs.errors import Refused
+from medallion_jobs.storage import put
 
 
 class Logic(BaseModel):
@@ -117,7 +118,7 @@ def read(home: Home) -> Manifest | None:
 
 
 def write(home: Home, manifest: Manifest) -> None:
-    write_atomically(home.manifest, manifest.model_dump_json(indent=2) + "\n")
+    put(home.manifest, (manifest.model_dump_json(indent=2) + "\n").encode())
 
 
 def _new(number: int, reason: str) -> Generation:

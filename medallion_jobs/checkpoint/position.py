@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from medallion_jobs.checkpoint.home import Checkpoint
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Commit, commits, has_log_since, snapshot
 
 
@@ -51,13 +51,13 @@ class Amount:
         return Amount(self.files - other.files, self.rows - other.rows)
 
 
-def backlog(checkpoint: Checkpoint, source: Path) -> Amount | None:
+def backlog(checkpoint: Checkpoint, source: Location) -> Amount | None:
     """What is left to read in `source` after the newest planned batch; None as in `progress`."""
     return progress(checkpoint, source, checkpoint.latest_offsets)[1]
 
 
 def progress(
-    checkpoint: Checkpoint, source: Path, batch: int
+    checkpoint: Checkpoint, source: Location, batch: int
 ) -> tuple[Amount | None, Amount | None]:
     """What `batch` has read of `source`, and what was left after it.
 
@@ -72,7 +72,7 @@ def progress(
     return left_before - left, left
 
 
-def _left(source: Path, position: Position | None, news: Iterable[Commit]) -> Amount:
+def _left(source: Location, position: Position | None, news: Iterable[Commit]) -> Amount:
     if position is None or position.in_snapshot:
         there = snapshot(source, position.version if position else None)
         whole = Amount(there.files, there.rows) if there else Amount(0, 0)

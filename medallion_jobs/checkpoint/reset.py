@@ -8,12 +8,12 @@ replace the table's rows in their first batch, so whatever reads them has to beg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from medallion_jobs.checkpoint import manifest as manifests
 from medallion_jobs.checkpoint.home import Home
 from medallion_jobs.checkpoint.manifest import Manifest
 from medallion_jobs.errors import Refused
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import snapshot
 
 
@@ -45,7 +45,7 @@ class Reset:
         manifests.write(self.home, kept.opening(self.after, reason))
 
 
-def plan(home: Home, table: Path, pipeline: str = "") -> Reset:
+def plan(home: Home, table: Location, pipeline: str = "") -> Reset:
     """What resetting the query that writes `table` would do; reads only."""
     kept = _manifest_if_readable(home)
     before = max([kept.current.number if kept else 0, *home.generations])

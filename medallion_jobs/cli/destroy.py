@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+from medallion_jobs.storage import Location, is_below
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
@@ -24,7 +23,7 @@ def destroy(
     overrides: SetOption = None,
 ) -> None:
     """Remove a pipeline's tables, its state and the files that `generate` made."""
-    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs import places, storage  # noqa: PLC0415
     from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
     from medallion_jobs.config import load  # noqa: PLC0415
 
@@ -44,12 +43,12 @@ def destroy(
             typer.echo("nothing was removed; add --yes to do it", err=True)
         else:
             for path in doomed:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                storage.remove_all(path)
             _prune(pipeline, doomed)
             typer.echo(f"removed {len(doomed)} files and folders", err=True)
 
 
-def _doomed(pipeline: Pipeline) -> list[Path]:
+def _doomed(pipeline: Pipeline) -> list[Location]:
     """What belongs to this pipeline and is there."""
     from medallion_jobs import places  # noqa: PLC0415
     from medallion_jobs.checkpoint import Home  # noqa: PLC0415
@@ -75,7 +74,7 @@ def _doomed(pipeline: Pipeline) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
-def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Path]:
+def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Location]:
     """Where a table has left its name as a reader of landing folders."""
     from medallion_jobs.autoloader.cleaning.readers import Reader, fixed_part  # noqa: PLC0415
 
@@ -89,17 +88,16 @@ def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Path]:
     ]
 
 
-def _generated(pipeline: Pipeline) -> list[Path]:
+def _generated(pipeline: Pipeline) -> list[Location]:
     """The files and dimensions that the generator made, by what it noted of them."""
     from medallion_jobs.config import TableRef  # noqa: PLC0415
-    from medallion_jobs.config.names import local_folder  # noqa: PLC0415
     from medallion_jobs.generator import FEEDS, is_made, made_files  # noqa: PLC0415
 
     feed = FEEDS.get(pipeline.pipeline)
     if feed is None or not pipeline.bronze.keys() >= set(feed.tables):
         return []
     dimensions = [pipeline.table_path(TableRef("silver", one.name)) for one in feed.dimensions(15)]
-    summaries = local_folder(pipeline.landing.root) / "_generated"
+    summaries = pipeline.landing_root / "_generated"
     made = [
         file
         for table in feed.tables
@@ -111,15 +109,14 @@ def _generated(pipeline: Pipeline) -> list[Path]:
     ]
 
 
-def _prune(pipeline: Pipeline, removed: list[Path]) -> None:
+def _prune(pipeline: Pipeline, removed: list[Location]) -> None:
     """Removes the folders that this emptied, up to the roots; others may be empty for a reason."""
     from medallion_jobs import places  # noqa: PLC0415
-    from medallion_jobs.config.names import local_folder  # noqa: PLC0415
 
-    roots = [places.lake(pipeline), local_folder(pipeline.landing.root)]
+    roots = [places.lake(pipeline), pipeline.landing_root]
     for path in removed:
         for folder in path.parents:
-            if not any(folder.is_relative_to(root) for root in roots):
+            if not any(is_below(folder, root) for root in roots):
                 break
             if folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()

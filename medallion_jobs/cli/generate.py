@@ -19,6 +19,7 @@ from medallion_jobs.cli.options import (
     SetOption,
 )
 from medallion_jobs.errors import UsageError
+from medallion_jobs.storage import Location, below, is_below
 
 if TYPE_CHECKING:
     from medallion_jobs.generator import FileCounts, Plan, Summary
@@ -67,7 +68,6 @@ def generate(
     """Make synthetic data: files where the pipeline reads, and its dimensions."""
     # Imported here, so that other commands do not wait for pyarrow and delta-rs.
     from medallion_jobs.config import TableRef, load  # noqa: PLC0415
-    from medallion_jobs.config.names import local_folder  # noqa: PLC0415
     from medallion_jobs.generator import (  # noqa: PLC0415
         Plan,
         draw_seed,
@@ -117,7 +117,7 @@ def generate(
             feed,
             plan,
             landing=landing,
-            summaries=local_folder(pipeline.landing.root) / "_generated",
+            summaries=pipeline.landing_root / "_generated",
             on_file=advance,
             wait=wait,
         )
@@ -127,7 +127,7 @@ def generate(
     _report(summary, landing.values(), again)
 
 
-def _report(summary: Summary, landing: Iterable[Path], config: str) -> None:
+def _report(summary: Summary, landing: Iterable[Location], config: str) -> None:
     totals, plan = summary.totals, summary.plan
     if plan.files == 0:
         _say(f"wrote no files, as asked; next: medallion generate{config}")
@@ -169,9 +169,9 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _short(path: Path) -> Path:
+def _short(path: Location) -> object:
     here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return below(path, here) if is_below(path, here) else path
 
 
 def _moment(text: str | None) -> datetime:

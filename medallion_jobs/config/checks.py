@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 from typing import Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from medallion_jobs.config import reader_options, spark_conf
 from medallion_jobs.config.fields import refused
-from medallion_jobs.config.names import LAYERS, local_folder
+from medallion_jobs.config.names import LAYERS, folder
+from medallion_jobs.storage import S3, Location, is_below
 
 NOT_FOUND = "table_not_found"
 _READS_FROM = {"silver": ("bronze", "silver"), "gold": ("silver",)}
@@ -177,8 +177,8 @@ def _folders_inside_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails
         for path in paths if isinstance(paths, list | tuple) else [paths]:
             read.append((path, ("bronze", name, "source", "path")))
     for text, loc in read:
-        folder = _folder(text)
-        if folder and (folder.is_relative_to(storage) or storage.is_relative_to(folder)):
+        read_from = _folder(text)
+        if read_from and (is_below(read_from, storage) or is_below(storage, read_from)):
             reason = "storage.root and this folder contain one another; a job would read its tables"
             yield _error(refused(reason), *loc)
 
@@ -191,8 +191,8 @@ def _unknown_reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetail
             yield _error(refused(reason), "bronze", name, "source", "options", option)
 
 
-def _folder(text: object) -> Path | None:
+def _folder(text: object) -> Location | None:
     try:
-        return local_folder(text) if isinstance(text, str) else None
+        return folder(text, S3()) if isinstance(text, str) else None
     except ValueError:
         return None  # the key's own check tells

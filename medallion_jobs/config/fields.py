@@ -26,10 +26,11 @@ from medallion_jobs.config.names import (
     IDENTIFIER_PATTERN,
     In,
     TableRef,
+    folder,
     landing_folder,
-    local_folder,
 )
 from medallion_jobs.config.secrecy import Hidden
+from medallion_jobs.storage import S3
 
 REFUSED = "refused"
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`"
@@ -56,7 +57,7 @@ def _kept_hidden(value: Any, validate: Callable[[Any], str]) -> str:
 
 def _folder(text: str) -> str:
     try:
-        local_folder(text)
+        folder(text, S3())
     except ValueError as error:
         raise refused(str(error)) from None
     return text

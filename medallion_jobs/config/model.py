@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
@@ -29,10 +28,11 @@ from medallion_jobs.config.fields import (
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.gold import GoldTable
 from medallion_jobs.config.layout import Layout
-from medallion_jobs.config.names import TableRef, local_folder
+from medallion_jobs.config.names import TableRef, folder
 from medallion_jobs.config.silver import SilverTable
 from medallion_jobs.config.source import Source
 from medallion_jobs.config.units import parse_time
+from medallion_jobs.storage import S3, Location
 
 
 class Storage(Frozen):
@@ -165,7 +165,7 @@ class Pipeline(Frozen):
         }
         return tuple(TopologicalSorter(reads).static_order())
 
-    def table_path(self, table: TableRef) -> Path:
+    def table_path(self, table: TableRef) -> Location:
         """The absolute folder of a table: `<storage.root>/<layer>/<name>`."""
         return self._storage / table.layer / table.name
 
@@ -178,24 +178,41 @@ class Pipeline(Frozen):
             KeyError: the pipeline has no such bronze table.
         """
         own = self.bronze[bronze_table].source.path
-        return own or (str(local_folder(self.landing.root) / bronze_table),)
+        return own or (str(self.landing_root / bronze_table),)
 
-    def landing_path(self, bronze_table: str) -> Path:
-        """The local folder that a generator fills for `bronze_table`: the first one it reads.
+    def landing_path(self, bronze_table: str) -> Location:
+        """The folder that a generator fills for `bronze_table`: the first one it reads.
 
         Raises:
             KeyError: the pipeline has no such bronze table.
         """
-        return Path(self.landing_paths(bronze_table)[0])
+        return folder(self.landing_paths(bronze_table)[0], self.store)
 
     @property
-    def state_path(self) -> Path:
+    def landing_root(self) -> Location:
+        """Where files arrive, as an absolute folder."""
+        return folder(self.landing.root, self.store)
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether tables or files lie in a store of objects."""
+        sources = (path for table in self.bronze.values() for path in table.source.path)
+        places = (self.storage.root, self.landing.root, *sources)
+        return any(place.startswith("s3a://") for place in places)
+
+    @property
+    def store(self) -> S3:
+        """The store of `s3a://` folders."""
+        return S3.of(self.spark.conf)
+
+    @property
+    def state_path(self) -> Location:
         """The absolute folder of the engine's state: `<storage.root>/_medallion`."""
         return self._storage / "_medallion"
 
     @property
-    def _storage(self) -> Path:
-        return local_folder(self.storage.root)
+    def _storage(self) -> Location:
+        return folder(self.storage.root, self.store)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from medallion_jobs.storage import S3, Location, location
+
 Layer = Literal["bronze", "silver", "gold"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 IDENTIFIER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
@@ -85,7 +87,7 @@ def local_folder(text: str) -> Path:
     if not scheme:
         return Path(text).resolve()
     if scheme[1].lower() != "file":
-        raise ValueError("another place than this machine: local folders only, in this version")
+        raise ValueError("another place than this machine or S3 (s3a://BUCKET/FOLDER)")
     uri = urlsplit(text)
     if uri.netloc not in ("", "localhost") or uri.query or uri.fragment:
         raise ValueError("a file: URI with a host, a query or a fragment")
@@ -93,6 +95,19 @@ def local_folder(text: str) -> Path:
     if not path.startswith("/") or not path.isprintable():
         raise ValueError("a file: URI without an absolute path")
     return Path(path).resolve()
+
+
+def folder(text: str, store: S3) -> Location:
+    """A folder of this machine, or of objects in S3 (`s3a://BUCKET/FOLDER`).
+
+    Raises:
+        ValueError: as `local_folder`; or a URI without a bucket.
+    """
+    if not text.isprintable():
+        raise ValueError("empty, or holds control characters")
+    if text.startswith("s3://"):
+        raise ValueError("Spark's name for objects in S3 is s3a://BUCKET/FOLDER")
+    return location(text, store) or local_folder(text)
 
 
 def landing_folder(text: str) -> str:

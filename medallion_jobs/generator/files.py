@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from medallion_jobs.errors import UsageError
+from medallion_jobs.storage import Location, put
 
 
-def publish(folder: Path, name: str, content: bytes) -> bool:
-    """Writes the file under a hidden name and renames it, so that no reader sees a part of it.
+def publish(folder: Location, name: str, content: bytes) -> bool:
+    """Writes the file so that no reader sees a part of it.
 
     A file that is there with the same bytes stays untouched (a rename would give it a new
     modification time, and it would look like a new file).
@@ -29,11 +28,5 @@ def publish(folder: Path, name: str, content: bytes) -> bool:
             untouched="that file is as it was; files written before it are whole",
             next_step="medallion generate with another --seed or --now, or move the file away",
         )
-    partial = folder / f".{name}.tmp"
-    try:
-        partial.write_bytes(content)
-        partial.rename(final)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    put(final, content, synced=False)
     return True

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+from medallion_jobs.storage import Location, children
 from medallion_jobs.tables import commits
 
 # Stands in the first commit of a dimension that the generator made.
 MARK = {"made_by": "medallion generate"}
 
 
-def made_files(feed: str, landing: Path, summaries: Path) -> list[Path]:
+def made_files(feed: str, landing: Location, summaries: Location) -> list[Location]:
     """The feed's files that the summaries name and that are still there, and the summaries."""
     found = []
-    for summary in sorted(summaries.glob("*.json")):
+    for summary in children(summaries, "*.json"):
         told = json.loads(summary.read_bytes())
         if told["feed"] == feed:
             found += [landing / file["name"] for file in told["files"]]
@@ -22,7 +22,7 @@ def made_files(feed: str, landing: Path, summaries: Path) -> list[Path]:
     return [file for file in found if file.exists()]
 
 
-def is_made(table: Path) -> bool:
+def is_made(table: Location) -> bool:
     """Whether a table is one that the generator made."""
     first = next(iter(commits(table, 0)), None)
     return first is not None and MARK.items() <= first.info.items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from medallion_jobs.errors import MedallionError, TransientError, UsageError
 from medallion_jobs.generator.feed import Feed, MadeFile
@@ -13,6 +12,7 @@ from medallion_jobs.generator.files import publish
 from medallion_jobs.generator.pace import Pace, Wait, wait_all
 from medallion_jobs.generator.plan import Plan
 from medallion_jobs.generator.summary import FileCounts, Summary
+from medallion_jobs.storage import Location
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -21,8 +21,8 @@ def generate(
     feed: Feed,
     plan: Plan,
     *,
-    landing: Mapping[str, Path],
-    summaries: Path,
+    landing: Mapping[str, Location],
+    summaries: Location,
     on_file: Callable[[FileCounts], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
     wait: Wait = wait_all,
@@ -84,7 +84,7 @@ def _counts(number: int, made: MadeFile, written: bool) -> FileCounts:
 
 
 def _cannot_write(
-    error: OSError, plan: Plan, files: list[FileCounts], landing: Path
+    error: OSError, plan: Plan, files: list[FileCounts], landing: Location
 ) -> MedallionError:
     again = f"--seed {plan.seed} --now {plan.now:%Y-%m-%dT%H:%M:%SZ}"
     kind = TransientError if error.errno in _NO_ROOM else UsageError

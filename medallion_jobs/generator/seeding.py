@@ -7,15 +7,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.generator.feed import Dimension
 from medallion_jobs.generator.made import MARK
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import is_delta, open_delta, write_first
 
 
-def seed(table: Path, dimension: Dimension) -> int:
+def seed(table: Location, dimension: Dimension) -> int:
     """Makes the table, or adds the rows whose key it lacks; safe to repeat.
 
     Rows that are there stay as they are, also when somebody altered them. When nothing is
@@ -33,12 +34,12 @@ def seed(table: Path, dimension: Dimension) -> int:
         UsageError: the table cannot be read or written as it is; nothing was added.
     """
     try:
-        if not DeltaTable.is_deltatable(str(table)) and _create(table, dimension.rows):
+        if not is_delta(table) and _create(table, dimension.rows):
             return int(dimension.rows.num_rows)
         # An insert-only MERGE, not an append: of two that run at once one is refused, where
         # two appends would both win and leave each key twice.
         merged = (
-            DeltaTable(table)
+            open_delta(table)
             .merge(
                 dimension.rows,
                 predicate=f"existing.{dimension.key} = wanted.{dimension.key}",
@@ -67,16 +68,25 @@ def seed(table: Path, dimension: Dimension) -> int:
         ) from error
 
 
-def _create(table: Path, rows: pa.Table) -> bool:
-    """Makes the table beside its place and moves it there; False when the place is taken.
+def _create(table: Location, rows: pa.Table) -> bool:
+    """Makes the table; False when there is one.
 
-    Of two `write_deltalake` calls that create one table at the same time both may win, with each
-    row twice; only one rename of a folder can.
+    On a disk it is made beside its place and moved there: of two calls that create one table at
+    the same time both may win, with each row twice; only one rename of a folder can. In a
+    store only one of them can write the first entry of the log.
     """
+    if not isinstance(table, Path):
+        try:
+            write_first(table, rows, MARK)
+        except DeltaError:
+            if is_delta(table):
+                return False
+            raise
+        return True
     table.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{table.name}.", dir=table.parent) as beside:
         made = Path(beside) / table.name
-        write_deltalake(made, rows, commit_properties=CommitProperties(custom_metadata=dict(MARK)))
+        write_first(made, rows, MARK)
         try:
             made.rename(table)
         except OSError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from medallion_jobs.generator.plan import Plan
+from medallion_jobs.storage import Location, put
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class Summary:
         lines.append(f'"files": [\n  {files}\n ]' if files else '"files": []')
         return "{\n " + ",\n ".join(lines) + "\n}\n"
 
-    def save(self, folder: Path) -> Path | None:
+    def save(self, folder: Location) -> Location | None:
         """Writes it to `folder`, named by its first file; with no files there is nothing to say.
 
         An earlier summary of the same run that accounts for more files is kept.
@@ -118,9 +118,7 @@ class Summary:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists() and len(json.loads(path.read_bytes())["files"]) > len(self.files):
             return path
-        partial = folder / f".{path.name}.tmp"
-        partial.write_text(self.to_json(), encoding="utf-8")
-        partial.replace(path)
+        put(path, self.to_json().encode())
         return path
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from pathlib import Path
 
 from medallion_jobs import tables
 from medallion_jobs.config import TableRef
 from medallion_jobs.errors import DataError
+from medallion_jobs.storage import Location
 
 # Upkeep of a table makes a version of it, and nothing in it any newer.
 _UPKEEP = {
@@ -28,7 +28,7 @@ _UPKEEP = {
 }
 
 
-def written_at(name: TableRef, path: Path, version: int) -> datetime:
+def written_at(name: TableRef, path: Location, version: int) -> datetime:
     """When rows of a version were written last, upkeep apart.
 
     Where the log of that time is cleaned away: the oldest time that it still has.

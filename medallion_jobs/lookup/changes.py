@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import snapshot
 
 
@@ -21,12 +21,12 @@ class ChangedFiles:
         feed: files of the change feed: rows with what became of them (`_change_type`).
     """
 
-    data: tuple[Path, ...] = ()
-    feed: tuple[Path, ...] = ()
+    data: tuple[Location, ...] = ()
+    feed: tuple[Location, ...] = ()
 
 
 def changed_files(
-    path: Path, since: int | None, to: int, columns: Collection[str]
+    path: Location, since: int | None, to: int, columns: Collection[str]
 ) -> ChangedFiles | None:
     """What the commits after `since` up to `to` wrote.
 
@@ -43,8 +43,8 @@ def changed_files(
         return None
     if (there.properties.get("delta.columnMapping.mode") or "none") != "none":
         return None
-    data: list[Path] = []
-    feed: list[Path] = []
+    data: list[Location] = []
+    feed: list[Location] = []
     for version in range(since + 1, to + 1):
         commit = _read(path, version)
         if commit is None or not commit.tells(columns):
@@ -73,7 +73,7 @@ class _Commit:
         partitions = {name for file in self._files() for name in file["partitionValues"]}
         return not (restored or any(self._of("metaData")) or partitions & set(columns))
 
-    def written(self, path: Path) -> list[Path]:
+    def written(self, path: Location) -> list[Location]:
         return [path / unquote(file["path"]) for file in self._files()]
 
     def _files(self) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ class _Commit:
         ]
 
 
-def _read(path: Path, version: int) -> _Commit | None:
+def _read(path: Location, version: int) -> _Commit | None:
     try:
         text = (path / "_delta_log" / f"{version:020}.json").read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -22,6 +21,7 @@ from medallion_jobs.config import Lookup, Reference, SilverTable, TableRef
 from medallion_jobs.errors import DataError, UsageError
 from medallion_jobs.lookup import age, keys, marks, repeats, unknown
 from medallion_jobs.lookup.repeats import Checked
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import snapshot
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NEVER_WRITTEN = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def check_dimension(name: TableRef, path: Path, made: Collection[Path] = ()) -> None:
+def check_dimension(name: TableRef, path: Location, made: Collection[Location] = ()) -> None:
     """Raises UsageError when there is no such table. Runs without a JVM.
 
     Args:
@@ -67,7 +67,7 @@ class Dimension:
         cls,
         spark: SparkSession,
         lookup: Lookup,
-        path: Path,
+        path: Location,
         *,
         version: int | None = None,
         checked: Checked | None = None,
@@ -152,7 +152,7 @@ class Dimension:
         return cls.of(unordered, spark.createDataFrame([], empty))
 
 
-def keys_of(spark: SparkSession, reference: Reference, path: Path, version: int) -> DataFrame:
+def keys_of(spark: SparkSession, reference: Reference, path: Location, version: int) -> DataFrame:
     """The keys of one version of a dimension, each once, without nulls.
 
     Raises:

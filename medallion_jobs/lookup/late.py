@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -25,6 +24,7 @@ from medallion_jobs.config import Lookup
 from medallion_jobs.lookup import keys, marks
 from medallion_jobs.lookup.changes import changed_files
 from medallion_jobs.lookup.dimension import Dimension
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -63,7 +63,7 @@ def waits_for(dimensions: Sequence[Dimension]) -> Column:
 
 
 def changed_keys(
-    spark: SparkSession, lookup: Lookup, path: Path, *, since: int | None, to: int
+    spark: SparkSession, lookup: Lookup, path: Location, *, since: int | None, to: int
 ) -> DataFrame | None:
     """Keys that may be new or changed after version `since` of a dimension, up to `to`.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 
 from medallion_jobs import places
 from medallion_jobs.checkpoint import Home, Lock, lock, manifest
@@ -20,6 +19,7 @@ from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import LockHeld
 from medallion_jobs.maintenance import upkeep
 from medallion_jobs.maintenance.upkeep import Limits, Upkeep
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import snapshot
 
 # After `checkpoint reset` a compacted file of `discovered` is one batch. Its files are in
@@ -63,7 +63,7 @@ def _maintain_query(
                 yield work(name, path, limits or Limits(older_than))
 
 
-def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Path]:
+def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Location]:
     """The tables that the query of `ref` and nobody else writes, by what they are called."""
     ledger = places.ledger(config, ref.name)
     of_files = {
@@ -87,7 +87,7 @@ def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Path]:
     }
 
 
-def _limits_of_streamed(home: Home, path: Path, older_than: timedelta) -> Limits | str:
+def _limits_of_streamed(home: Home, path: Location, older_than: timedelta) -> Limits | str:
     """How far upkeep of a streamed table may go, or why it may not be touched."""
     recorded = manifest.read(home)
     if recorded is None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import places, session, tables
@@ -18,6 +17,7 @@ from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import LockHeld, UsageError
 from medallion_jobs.maintenance import readers, upkeep
 from medallion_jobs.maintenance.upkeep import Upkeep
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -79,7 +79,7 @@ class _Work:
                     return
             yield self._done(ref, path)
 
-    def _done(self, ref: TableRef, path: Path) -> Upkeep:
+    def _done(self, ref: TableRef, path: Location) -> Upkeep:
         before = upkeep.leave(str(ref), path, "")
         layout = self._config.layout_of(ref)
         spark = self._spark()
@@ -101,7 +101,7 @@ class _Work:
         )
 
 
-def _vacuumed(spark: SparkSession, path: Path, older_than: timedelta, *, dry_run: bool) -> int:
+def _vacuumed(spark: SparkSession, path: Location, older_than: timedelta, *, dry_run: bool) -> int:
     """Removes unused files, or looks for them; gives how many."""
     command = f"VACUUM delta.`{path}` RETAIN {older_than / _HOUR:f} HOURS"
     with tables.with_conf(spark, _FOR_VACUUM):
@@ -112,7 +112,7 @@ def _vacuumed(spark: SparkSession, path: Path, older_than: timedelta, *, dry_run
         return len(before - _data_files(path))
 
 
-def _data_files(path: Path) -> set[Path]:
+def _data_files(path: Location) -> set[Location]:
     log = path / "_delta_log"
     return {
         file

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 from medallion_jobs import places
 from medallion_jobs.checkpoint import Checkpoint, Home, manifest
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import commit_of, commits, snapshot
 
 
@@ -67,7 +67,7 @@ def _unfinished(
     config: Pipeline, reader: TableRef, checkpoint: Checkpoint, ref: TableRef
 ) -> Iterator[tuple[TableRef, int]]:
     """A batch that is written and not done is judged again, beside the same versions."""
-    path: Path = config.table_path(reader)
+    path: Location = config.table_path(reader)
     commit = commit_of(path, checkpoint.app_id, checkpoint.latest_offsets)
     if commit is None:
         return

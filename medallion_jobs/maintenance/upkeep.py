@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable
+
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import open_delta
 
 # Where this is not false, delta-rs shortens the log at any commit, by the age of its entries
 # alone: it knows nothing of the position of a query that reads the table.
@@ -60,7 +61,7 @@ class Limits:
     log_from: int | None = None
 
 
-def carry_out(name: str, path: Path, limits: Limits) -> Upkeep:
+def carry_out(name: str, path: Location, limits: Limits) -> Upkeep:
     """Compacts, removes what no version refers to, and shortens the log."""
     before, log = _Size.of(path), _log_of(path)
     if limits.log_from is not None:
@@ -69,7 +70,7 @@ def carry_out(name: str, path: Path, limits: Limits) -> Upkeep:
     removed = _unreferenced(path, limits.older_than)
     if removed:
         _vacuum(path, limits.older_than, dry_run=False)
-    DeltaTable(path).create_checkpoint()
+    open_delta(path).create_checkpoint()
     for entry in _expired_entries(path, limits):
         entry.unlink()
     after = _Size.of(path)
@@ -84,7 +85,7 @@ def carry_out(name: str, path: Path, limits: Limits) -> Upkeep:
     )
 
 
-def look(name: str, path: Path, limits: Limits) -> Upkeep:
+def look(name: str, path: Location, limits: Limits) -> Upkeep:
     """What could be removed now; changes nothing."""
     there = _Size.of(path)
     return Upkeep(
@@ -98,7 +99,7 @@ def look(name: str, path: Path, limits: Limits) -> Upkeep:
     )
 
 
-def leave(name: str, path: Path, why: str) -> Upkeep:
+def leave(name: str, path: Location, why: str) -> Upkeep:
     """A table that is left alone."""
     there = _Size.of(path)
     return Upkeep(name, there.files, None, there.bytes, None, skipped=why)
@@ -113,38 +114,38 @@ class _Size:
     row_bytes: float
 
     @classmethod
-    def of(cls, path: Path) -> _Size:
-        actions = pa.table(DeltaTable(path).get_add_actions())
+    def of(cls, path: Location) -> _Size:
+        actions = pa.table(open_delta(path).get_add_actions())
         sizes: list[int] = actions.column("size_bytes").to_pylist()
         rows: list[int | None] = actions.column("num_records").to_pylist()
         densities = [size / count for size, count in zip(sizes, rows, strict=True) if count]
         return cls(len(sizes), sum(sizes), min(densities, default=0.0))
 
 
-def _keep_whole_log(path: Path) -> None:
-    table = DeltaTable(path)
+def _keep_whole_log(path: Location) -> None:
+    table = open_delta(path)
     if table.metadata().configuration.get(_CLEANS_ITSELF) != "false":
         table.alter.set_table_properties({_CLEANS_ITSELF: "false"})
 
 
-def _compact(path: Path, size: _Size, rows_per_file: int | None) -> None:
+def _compact(path: Location, size: _Size, rows_per_file: int | None) -> None:
     if rows_per_file is None:
-        DeltaTable(path).optimize.compact()
+        open_delta(path).optimize.compact()
     elif size.row_bytes:
         # Files are put together up to a sum of bytes. In the densest file a row takes
         # `row_bytes`, so that this many bytes never hold more than `rows_per_file` rows.
         most = int(rows_per_file * size.row_bytes)
-        DeltaTable(path).optimize.compact(target_size=most)
+        open_delta(path).optimize.compact(target_size=most)
 
 
-def _unreferenced(path: Path, older_than: timedelta) -> list[str]:
+def _unreferenced(path: Location, older_than: timedelta) -> list[str]:
     """Data files to remove. Delta-rs also names those that an earlier vacuum took away."""
     return [name for name in _vacuum(path, older_than, dry_run=True) if (path / name).exists()]
 
 
-def _vacuum(path: Path, older_than: timedelta, *, dry_run: bool) -> list[str]:
+def _vacuum(path: Location, older_than: timedelta, *, dry_run: bool) -> list[str]:
     # Full: the log forgets a removed file once a checkpoint drops its tombstone.
-    return DeltaTable(path).vacuum(
+    return open_delta(path).vacuum(
         retention_hours=int(older_than / timedelta(hours=1)),
         dry_run=dry_run,
         enforce_retention_duration=False,
@@ -152,7 +153,7 @@ def _vacuum(path: Path, older_than: timedelta, *, dry_run: bool) -> list[str]:
     )
 
 
-def _expired_entries(path: Path, limits: Limits) -> list[Path]:
+def _expired_entries(path: Location, limits: Limits) -> list[Location]:
     """Log files before the newest checkpoint from which all that is kept can be read.
 
     Oldest first: a removal that is cut off leaves the end of the log whole.
@@ -167,7 +168,7 @@ def _expired_entries(path: Path, limits: Limits) -> list[Path]:
     return [file for version, file in entries if version < base]
 
 
-def _log_of(path: Path) -> list[tuple[int, Path]]:
+def _log_of(path: Location) -> list[tuple[int, Location]]:
     """The files of a table's log by their version."""
     return sorted(
         (int(match[1]), file)
@@ -176,5 +177,5 @@ def _log_of(path: Path) -> list[tuple[int, Path]]:
     )
 
 
-def _written(file: Path) -> datetime:
+def _written(file: Location) -> datetime:
     return datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)

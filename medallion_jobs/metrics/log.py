@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import create_delta
 
 MOST_FILES = 100
 
@@ -18,7 +20,7 @@ class Log:
     files there are, so that each time there are `MOST_FILES` of them they become one.
     """
 
-    def __init__(self, folder: Path, columns: pa.Schema) -> None:
+    def __init__(self, folder: Location, columns: pa.Schema) -> None:
         self._folder = folder
         self._columns = columns
         self._table: DeltaTable | None = None
@@ -63,8 +65,6 @@ class Log:
         return True
 
     def _opened(self) -> DeltaTable:
-        self._table = DeltaTable.create(
-            self._folder, self._columns, mode="ignore", configuration={"delta.appendOnly": "true"}
-        )
+        self._table = create_delta(self._folder, self._columns, {"delta.appendOnly": "true"})
         self._files = self._table.get_add_actions().num_rows
         return self._table

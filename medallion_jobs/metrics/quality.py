@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 
 from medallion_jobs.metrics.log import Log
+from medallion_jobs.storage import Location
 
 COLUMNS = pa.schema(
     [
@@ -80,7 +80,7 @@ def app_id(table: str, generation: int) -> str:
 class RuleLog:
     """The table of one query's rules. Its caller holds the query's lock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self._log = Log(folder, COLUMNS)
 
     def append(self, said: Judged) -> bool:

@@ -9,12 +9,12 @@ Spark's note loses at most that one row.
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 
 from medallion_jobs.metrics.log import Log
 from medallion_jobs.metrics.progress import BatchDone
+from medallion_jobs.storage import Location
 
 COLUMNS = pa.schema(
     [
@@ -53,7 +53,7 @@ def app_id(table: str, generation: int) -> str:
 class BatchLog:
     """The metrics table of one query. Its caller holds the query's lock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self._log = Log(folder, COLUMNS)
 
     def append(self, event: BatchDone, generation: int, run_id: str) -> bool:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 
 from medallion_jobs import places
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import create_delta, open_delta
 from medallion_jobs.tables import snapshot
 
 COLUMNS = pa.schema(
@@ -34,30 +35,30 @@ DISMISSED = "dismissed"
 AT_ONCE = ""
 
 
-def ensure(siding: Path) -> None:
+def ensure(siding: Location) -> None:
     """Makes the table of claims where there is none."""
-    DeltaTable.create(places.claims(siding), COLUMNS, mode="ignore")
+    create_delta(places.claims(siding), COLUMNS)
 
 
-def dismiss(siding: Path, ids: Sequence[str], reason: str, run_id: str) -> None:
+def dismiss(siding: Location, ids: Sequence[str], reason: str, run_id: str) -> None:
     """Says that rows will not go on. The caller holds the lock of the table's query."""
     ensure(siding)
     now = datetime.now(timezone.utc)
     said = {"app_id": AT_ONCE, "number": 0, "how": DISMISSED, "run_id": run_id, "at": now}
     rows = [{"id": one, **said, "reason": reason} for one in ids]
     table = pa.Table.from_pylist(rows, schema=COLUMNS)
-    write_deltalake(places.claims(siding), table, mode="append")
+    write_deltalake(open_delta(places.claims(siding)), table, mode="append")
 
 
-def withdraw(siding: Path, app_id: str, number: int) -> None:
+def withdraw(siding: Location, app_id: str, number: int) -> None:
     """Takes back the claims that name `app_id` and this transaction or a later one."""
     path = places.claims(siding)
     if snapshot(path):
         # Where there are none, this writes nothing.
-        DeltaTable(path).delete(f"app_id = {_text(app_id)} AND number >= {number}")
+        open_delta(path).delete(f"app_id = {_text(app_id)} AND number >= {number}")
 
 
-def that_count(siding: Path, committed: Callable[[str], int], *, before: bool = False) -> str:
+def that_count(siding: Location, committed: Callable[[str], int], *, before: bool = False) -> str:
     """SQL that is true of the claims that count; empty where there are none at all.
 
     Args:
@@ -67,16 +68,16 @@ def that_count(siding: Path, committed: Callable[[str], int], *, before: bool = 
     path = places.claims(siding)
     if snapshot(path) is None:
         return ""
-    ids = DeltaTable(path).to_pyarrow_table(columns=["app_id"]).column("app_id").unique()
+    ids = open_delta(path).to_pyarrow_table(columns=["app_id"]).column("app_id").unique()
     cut = "<" if before else "<="
     named = [one for one in ids.to_pylist() if one != AT_ONCE]
     counted = [f"(app_id = {_text(one)} AND number {cut} {committed(one)})" for one in named]
     return " OR ".join([f"app_id = {_text(AT_ONCE)}", *counted])
 
 
-def forget(siding: Path, condition: str) -> None:
+def forget(siding: Location, condition: str) -> None:
     """Removes claims whose rows are gone, and puts what is left into few files."""
-    table = DeltaTable(places.claims(siding))
+    table = open_delta(places.claims(siding))
     table.delete(condition)
     table.optimize.compact()
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -28,6 +27,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs import places, tables
 from medallion_jobs.quality import claims
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Siding:
         about: what it holds, for whoever reads the description of its table.
     """
 
-    path: Path
+    path: Location
     name: str
     about: str
 
@@ -261,7 +261,7 @@ class Siding:
         return _as_it_is(spark, places.claims(self.path))
 
 
-def _as_it_is(spark: SparkSession, path: Path) -> DataFrame:
+def _as_it_is(spark: SparkSession, path: Location) -> DataFrame:
     """A table's newest version: this one, also where the frame is computed after another."""
     there = tables.snapshot(path)
     reader = spark.read.format("delta")

@@ -20,12 +20,11 @@ from medallion_jobs.refinery.facts import Facts, logic_of
 from medallion_jobs.refinery.marks import FATE, mark
 from medallion_jobs.refinery.observing import observing
 from medallion_jobs.refinery.recipe import Recipe
+from medallion_jobs.storage import Location
 from medallion_jobs.streams import Batch, Written
 from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -48,7 +47,7 @@ class Refinery:
         return self.config.silver[self.ref.name]
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         return self.config.table_path(self.ref)
 
     @property

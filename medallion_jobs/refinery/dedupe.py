@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -24,6 +23,7 @@ from medallion_jobs.refinery.keyed import (
     stable_order,
     there,
 )
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -75,7 +75,7 @@ def _without_file(rescued: Column) -> Column:
 def write(
     rows: DataFrame,
     dedupe: Dedupe,
-    path: Path,
+    path: Location,
     columns: Sequence[str],
     txn: tables.Txn,
     *,
@@ -103,7 +103,7 @@ def write(
 
 
 def _first(
-    batch: Ranked, path: Path, columns: Sequence[str], txn: tables.Txn, where: Column
+    batch: Ranked, path: Location, columns: Sequence[str], txn: tables.Txn, where: Column
 ) -> Outcome:
     """Adds the rows whose key is new; the table stays one that is only added to."""
     fresh = batch.frame.where(col(PLACE) == 1)
@@ -116,7 +116,7 @@ def _first(
 
 def _best(
     batch: Ranked,
-    path: Path,
+    path: Location,
     columns: Sequence[str],
     txn: tables.Txn,
     where: Column,

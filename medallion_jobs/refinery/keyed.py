@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
@@ -26,6 +25,7 @@ from medallion_jobs import tables
 from medallion_jobs.errors import DataError
 from medallion_jobs.refinery.canonical import canonical
 from medallion_jobs.refinery.observing import observing
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -148,7 +148,7 @@ def kept(frame: DataFrame) -> Iterator[DataFrame]:
         frame.unpersist()
 
 
-def in_table(batch: Ranked, path: Path, columns: Sequence[str], where: Column) -> DataFrame:
+def in_table(batch: Ranked, path: Location, columns: Sequence[str], where: Column) -> DataFrame:
     """These columns of the table's rows that have a key of the batch, renamed by `there`.
 
     Only the files that can have such a key are read, and only these columns.
@@ -174,7 +174,7 @@ def same_key(batch: Ranked) -> Column:
     return reduce(lambda a, b: a & b, pairs)
 
 
-def refuse_null(batch: Ranked, sequence: str, path: Path) -> None:
+def refuse_null(batch: Ranked, sequence: str, path: Location) -> None:
     """Raises DataError when a row has no sequence: nobody knows which change is the newer."""
     wrong = batch.frame.where(col(sequence).isNull())
     if found := wrong.select(*(col(k) for k in batch.keys)).limit(3).collect():

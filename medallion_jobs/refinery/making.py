@@ -14,10 +14,9 @@ from medallion_jobs.failures import root_cause
 from medallion_jobs.quality import row_text
 from medallion_jobs.refinery.batch import Refinery
 from medallion_jobs.refinery.marks import ROW
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -86,7 +85,7 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
     return schema
 
 
-def _grow(spark: SparkSession, ref: TableRef, path: Path, schema: StructType) -> None:
+def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType) -> None:
     """Adds columns, and fields inside of columns, that the table lacks."""
     has = spark.read.format("delta").load(str(path)).schema
     gone = [name for name in has.names if name not in schema.names]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -30,6 +29,7 @@ from medallion_jobs.refinery.keyed import (
     there,
 )
 from medallion_jobs.refinery.upsert import GONE, with_gone
+from medallion_jobs.storage import Location
 from medallion_jobs.tables.history import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ _OLD, _WAS_TO, _WAS_GONE, _KNOWN = "is old", "was valid to", "was a delete", "is
 def write(
     rows: DataFrame,
     table: SilverTable,
-    path: Path,
+    path: Location,
     columns: Sequence[str],
     txn: tables.Txn,
     *,
-    graves: Path,
+    graves: Location,
 ) -> Outcome:
     """Puts each change at its place in its key's history.
 
@@ -85,7 +85,7 @@ def write(
         return replace(done, repeated=done.repeated + batch.again)
 
 
-def _beside_old(batch: Ranked, sequence: str, path: Path, *, soft: bool) -> DataFrame:
+def _beside_old(batch: Ranked, sequence: str, path: Location, *, soft: bool) -> DataFrame:
     """The batch's changes, and of the table's what their histories need: never their values."""
     changes = batch.frame.where(col(PLACE) == 1).withColumn(_OLD, F.lit(False))
     deleted = (DELETED,) if soft else ()

@@ -8,7 +8,6 @@ chance of 3 in a million among 10 million keys) and never pass: the batch is ref
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -19,6 +18,7 @@ from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import DataError
 from medallion_jobs.refinery.canonical import canonical, text
 from medallion_jobs.refinery.keyed import col
+from medallion_jobs.storage import Location
 from medallion_jobs.tables.history import VALID_FROM
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def hashed(told: Column) -> Column:
     return F.xxhash64(told)
 
 
-def refuse_shared(inserted: DataFrame, path: Path, surrogate: str, identity: Sequence[str]) -> None:
+def refuse_shared(
+    inserted: DataFrame, path: Location, surrogate: str, identity: Sequence[str]
+) -> None:
     """Looks whether rows that are to be inserted share a surrogate key with others.
 
     Args:

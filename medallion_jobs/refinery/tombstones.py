@@ -8,7 +8,6 @@ changes nothing: of a key, the newest deletion counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -17,6 +16,7 @@ from pyspark.sql.types import DataType, StringType, StructField, StructType
 from medallion_jobs import tables
 from medallion_jobs.refinery.canonical import canonical, text
 from medallion_jobs.refinery.keyed import col
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -33,7 +33,9 @@ _SCHEMA = StructType(
 )
 
 
-def bury(dead: DataFrame, keys: Sequence[str], sequence: str, path: Path, txn: tables.Txn) -> None:
+def bury(
+    dead: DataFrame, keys: Sequence[str], sequence: str, path: Location, txn: tables.Txn
+) -> None:
     """Remembers the keys of these rows as deleted at their sequence."""
     last = dead.groupBy(_key_text(dead, keys).alias("key")).agg(F.max(col(sequence)).alias("last"))
     stones = last.select(
@@ -45,7 +47,7 @@ def bury(dead: DataFrame, keys: Sequence[str], sequence: str, path: Path, txn: t
 
 
 def with_graves(
-    rows: DataFrame, keys: Sequence[str], kind: DataType, path: Path, txn: tables.Txn
+    rows: DataFrame, keys: Sequence[str], kind: DataType, path: Location, txn: tables.Txn
 ) -> DataFrame:
     """The rows with `GRAVE`, of the sequence's type; null where the key was never deleted."""
     if tables.snapshot(path) is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -24,6 +23,7 @@ from medallion_jobs.refinery.keyed import (
     stable_order,
     there,
 )
+from medallion_jobs.storage import Location
 from medallion_jobs.tables.history import DELETED
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def with_gone(rows: DataFrame, table: SilverTable) -> DataFrame:
 def write(
     rows: DataFrame,
     table: SilverTable,
-    path: Path,
+    path: Location,
     columns: Sequence[str],
     txn: tables.Txn,
     *,
-    graves: Path,
+    graves: Location,
 ) -> Outcome:
     """Inserts new keys, and updates those whose change is newer than what is there.
 
@@ -75,7 +75,7 @@ class _Upsert:
     def __init__(
         self,
         batch: Ranked,
-        path: Path,
+        path: Location,
         columns: tuple[str, ...],
         table: SilverTable,
         txn: tables.Txn,
@@ -131,7 +131,7 @@ class _Upsert:
             update[c] = f"CASE WHEN {verdict.source(_FRESH)} THEN {new} ELSE {was} END"
         return self._carried_out(judged, (*self._columns, *marks), update)
 
-    def hard(self, graves: Path) -> Outcome:
+    def hard(self, graves: Location) -> Outcome:
         """The row goes when its key is deleted; older changes of it that come later stay out."""
         dead = self._batch.frame.where(col(GONE) & ~col(AGAIN))
         deletes = dead.count()

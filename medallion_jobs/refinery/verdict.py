@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -12,6 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from medallion_jobs import tables
 from medallion_jobs.refinery import surrogate
 from medallion_jobs.refinery.keyed import Outcome, Ranked, col, kept, name, same_key
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from delta.tables import DeltaMergeBuilder
@@ -66,7 +66,7 @@ def beside_table(
     return rows.withColumn(ACTION, action(F.coalesce(col(_IS_THERE), F.lit(False))))
 
 
-def carry_out(judged: DataFrame, path: Path, txn: tables.Txn, plan: Plan) -> Outcome:
+def carry_out(judged: DataFrame, path: Location, txn: tables.Txn, plan: Plan) -> Outcome:
     """One commit with the transaction: a MERGE, or an append where nothing is to be changed.
 
     A MERGE writes a file again for any of its rows that match, changed or not: so it gets

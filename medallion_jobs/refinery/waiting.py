@@ -10,19 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import reduce
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs import lookup, tables
 from medallion_jobs.checkpoint import Home
-from medallion_jobs.checkpoint.home import write_atomically
 from medallion_jobs.config import Lookup
 from medallion_jobs.refinery import fate, parking, tally
 from medallion_jobs.refinery.batch import Refinery
 from medallion_jobs.refinery.facts import logic_of
 from medallion_jobs.refinery.redrive import Redrive
+from medallion_jobs.storage import Location, put
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -166,7 +165,7 @@ class WaitingRows:
         return min((one.hold_for for one in self._holding), default=timedelta(0))
 
     @property
-    def _file(self) -> Path:
+    def _file(self) -> Location:
         return self.refinery.held.path / parking.SEEN
 
     def _seen(self) -> _Seen | None:
@@ -195,7 +194,7 @@ class WaitingRows:
             "at": seen.at.isoformat(),
             "oldest": seen.oldest.isoformat(),
         }
-        write_atomically(self._file, json.dumps(told))
+        put(self._file, json.dumps(told).encode())
 
 
 def _oldest(waiting: DataFrame) -> datetime | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -13,6 +12,7 @@ from medallion_jobs import tables
 from medallion_jobs.config import SilverTable
 from medallion_jobs.refinery import dedupe, scd2, surrogate, upsert
 from medallion_jobs.refinery.keyed import Outcome, col
+from medallion_jobs.storage import Location
 from medallion_jobs.tables.history import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def extra_fields(table: SilverTable, columns: StructType) -> list[StructField]:
 def write(
     rows: DataFrame,
     table: SilverTable,
-    path: Path,
+    path: Location,
     columns: Sequence[str],
     txn: tables.Txn,
     *,
-    tombstones: Path,
+    tombstones: Location,
     watermark: datetime | None = None,
 ) -> Outcome:
     """Writes a batch's good rows, in one commit with `txn`, also when nothing changes.

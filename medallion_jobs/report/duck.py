@@ -14,21 +14,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
-from duckdb_extensions import import_extension
 
 from medallion_jobs import places
 from medallion_jobs.config import LAYERS, Pipeline
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
+from medallion_jobs.storage import Location, children, uri
+from medallion_jobs.storage import duck as engine
 from medallion_jobs.tables import Snapshot
 
 # A folder of any other name is none of ours, and cannot break out of its quotes.
 _NAME = re.compile(IDENTIFIER_PATTERN)
 
 Row = tuple[object, ...]
-Scan = Callable[[Path], str]
+Scan = Callable[[Location], str]
 
 # Events by which a batch says what it made of a file; the others tell of its archiving.
 _OUTCOMES = "('COMMITTED', 'QUARANTINED', 'MISSING', 'SKIPPED')"
@@ -68,11 +68,10 @@ _LEDGER = """
 
 
 @contextmanager
-def connect() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that can scan Delta tables, offline."""
-    import_extension("delta")
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as duck:
-        duck.execute("LOAD delta; SET TimeZone = 'UTC'")
+def connect(at: Location) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that can scan the Delta tables at a location and beside it, offline."""
+    with engine.connect(at, delta=True) as duck:
+        duck.execute("SET TimeZone = 'UTC'")
         yield duck
 
 
@@ -85,7 +84,7 @@ class View:
         query: SQL, given for each of them the SQL that stands for it.
     """
 
-    tables: tuple[Path, ...]
+    tables: tuple[Location, ...]
     query: Callable[..., str]
 
     def sql(self, how: Scan | None = None) -> str:
@@ -151,7 +150,7 @@ def _ledger(discovered: str, events: str) -> str:
     return _LEDGER.format(discovered=discovered, events=events, outcomes=_OUTCOMES)
 
 
-def _together(tables: list[tuple[Path, str]]) -> View:
+def _together(tables: list[tuple[Location, str]]) -> View:
     """Tables as one, each with what comes before its own columns."""
 
     def union(*scans: str) -> str:
@@ -163,13 +162,13 @@ def _together(tables: list[tuple[Path, str]]) -> View:
     return View(tuple(table for table, _ in tables), union)
 
 
-def scan(table: Path, version: int | None = None) -> str:
+def scan(table: Location, version: int | None = None) -> str:
     """The SQL that stands for a Delta table, at its newest or the named version.
 
     DuckDB reads tables with deletion vectors, which delta-rs refuses.
     """
     at = "" if version is None else f", version={version}"
-    return f"delta_scan({text(str(table))}{at})"
+    return f"delta_scan({text(uri(table))}{at})"
 
 
 def rows_in(table: Snapshot, duck: duckdb.DuckDBPyConnection) -> int:
@@ -186,9 +185,9 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _tables_in(folder: Path) -> Iterator[Path]:
+def _tables_in(folder: Location) -> Iterator[Location]:
     return (f for f in _folders_in(folder) if (f / "_delta_log").is_dir())
 
 
-def _folders_in(folder: Path) -> Iterator[Path]:
-    return (f for f in sorted(folder.glob("*")) if f.is_dir() and _NAME.fullmatch(f.name))
+def _folders_in(folder: Location) -> Iterator[Location]:
+    return (f for f in children(folder) if f.is_dir() and _NAME.fullmatch(f.name))

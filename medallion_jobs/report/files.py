@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from medallion_jobs import places
 from medallion_jobs.config import Pipeline
 from medallion_jobs.report.duck import connect, rows_of, views
 
@@ -103,7 +104,7 @@ def _select(config: Pipeline, wanted: Wanted, columns: str, rest: str) -> list[t
     if not ledgers:
         return []
     query = f"SELECT {columns} FROM ({' UNION ALL '.join(ledgers)})"  # noqa: S608
-    with connect() as duck:
+    with connect(places.lake(config)) as duck:
         return rows_of(duck.execute(f"{query} WHERE {conditions} {rest}", values))
 
 

@@ -16,7 +16,7 @@ from medallion_jobs.tables import Snapshot, commits, snapshot
 def live(config: Pipeline, drawn: Graph) -> Graph:
     """The graph with facts for each table of the lake."""
     there = {node.id: snapshot(config.table_path(node.table)) for node in drawn.nodes if node.table}
-    with connect() as duck:
+    with connect(config.state_path) as duck:
         facts = {id: _facts(duck, table) for id, table in there.items()}
     nodes = tuple(replace(node, facts=facts.get(node.id, ())) for node in drawn.nodes)
     return replace(drawn, nodes=nodes)

@@ -6,13 +6,13 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 
 from deltalake.exceptions import DeltaError
 
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.report.duck import scan
+from medallion_jobs.storage import Location, below, is_below
 from medallion_jobs.tables import Snapshot, commits, snapshot
 
 _LOG_FILE = re.compile(r"\d{20}\.json")
@@ -68,10 +68,10 @@ class Reading:
     """
 
     config: Pipeline
-    versions: dict[Path, int]
+    versions: dict[Location, int]
     as_of: datetime | None
 
-    def __call__(self, table: Path) -> str:
+    def __call__(self, table: Location) -> str:
         """The SQL that stands for a table.
 
         Raises:
@@ -87,18 +87,18 @@ class Reading:
         try:
             version = version_at(self.name(table), table, self.as_of)
         except NotYet:
-            if not table.is_relative_to(self.config.state_path):
+            if not is_below(table, self.config.state_path):
                 raise
             return f"(SELECT * FROM {scan(table)} WHERE false)"  # noqa: S608
         self.versions[table] = version
         return scan(table, version)
 
-    def name(self, table: Path) -> str:
+    def name(self, table: Location) -> str:
         """A table as messages call it."""
-        return ".".join(table.relative_to(self.config.state_path.parent).parts)
+        return ".".join(below(table, self.config.state_path.parent).parts)
 
 
-def version_at(name: str, table: Path, moment: datetime) -> int:
+def version_at(name: str, table: Location, moment: datetime) -> int:
     """The version that a table had at a moment: the newest that was written by then.
 
     Versions are taken to have been written in their order, as Delta itself takes them.
@@ -126,7 +126,7 @@ def version_at(name: str, table: Path, moment: datetime) -> int:
     return low
 
 
-def _written(table: Path, version: int) -> datetime:
+def _written(table: Location, version: int) -> datetime:
     commit = next(commits(table, version))
     told = commit.info.get("inCommitTimestamp", commit.at_ms)
     if told:
@@ -135,7 +135,7 @@ def _written(table: Path, version: int) -> datetime:
     return datetime.fromtimestamp(log_file.stat().st_mtime, timezone.utc)
 
 
-def _require(name: str, table: Path, version: int) -> None:
+def _require(name: str, table: Location, version: int) -> None:
     newest = _snapshot(name, table).version
     if version > newest:
         raise UsageError(f"{name} has no version {version}; the newest is {newest}")
@@ -146,14 +146,14 @@ def _require(name: str, table: Path, version: int) -> None:
         )
 
 
-def _log_has(table: Path, version: int) -> bool:
+def _log_has(table: Location, version: int) -> bool:
     try:
         return snapshot(table, version) is not None
     except DeltaError:
         return False
 
 
-def _snapshot(name: str, table: Path) -> Snapshot:
+def _snapshot(name: str, table: Location) -> Snapshot:
     there = snapshot(table)
     if there is None:
         raise UsageError(f"{name} has no version yet")

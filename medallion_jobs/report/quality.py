@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from medallion_jobs import places
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.report.duck import Row, connect, rows_of, views
@@ -85,6 +86,6 @@ def _said(
     log = views(config).get(("metrics", "quality"))
     if log is None or not tables:
         return {}
-    with connect() as duck:
+    with connect(places.lake(config)) as duck:
         answer = duck.execute(_SQL.format(said=log), [tables, since or _LONG_AGO])
         return {(row[0], row[1]): row for row in rows_of(answer)}

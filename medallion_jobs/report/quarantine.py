@@ -90,7 +90,7 @@ def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
     states = ("open", "replayed", "dismissed", "superseded")
     counts = ", ".join(f"count(*) FILTER (WHERE state = '{state}')" for state in states)
     told = list[Row]()
-    with connect() as duck:
+    with connect(places.lake(config)) as duck:
         for table in wanted:
             told += rows_of(
                 duck.execute(
@@ -140,7 +140,7 @@ def _open(
         if value is not None:
             conditions.append(condition)
             values.append(value)
-    with connect() as duck:
+    with connect(places.lake(config)) as duck:
         yield duck.execute(
             f"SELECT {', '.join(COLUMNS)} FROM ({_states(duck, config, table)}) "  # noqa: S608
             f"WHERE {' AND '.join(conditions)} {rest}",

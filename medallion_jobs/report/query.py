@@ -6,16 +6,17 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import duckdb
 
+from medallion_jobs import places
 from medallion_jobs.config import LAYERS, Pipeline, SavedQuery, TableRef
 from medallion_jobs.config.problems import nearest
 from medallion_jobs.errors import UsageError
 from medallion_jobs.report.arrow import Batches, told
 from medallion_jobs.report.duck import Row, View, catalog, connect, create
 from medallion_jobs.report.past import NotYet, Past, Reading
+from medallion_jobs.storage import Location
 
 # DuckDB's own size of a group of rows in a file.
 _ROWS_AT_ONCE = 122_880
@@ -63,7 +64,7 @@ def asked(config: Pipeline, sql: str, past: Past | None = None) -> Iterator[Answ
     past = past or Past()
     tables = [_ref(key) for key in known if _folded(key) in named and key[0] in LAYERS]
     reading = past.of(config, tables)
-    with connect() as duck:
+    with connect(places.lake(config)) as duck:
         try:
             create(duck, _queries(known, sql, named, reading))
             answer = duck.sql(sql)
@@ -158,7 +159,7 @@ def _failed(error: Exception, known: Mapping[Key, View], reading: Reading) -> Us
     )
 
 
-def _gone(message: str, versions: Mapping[Path, int]) -> Path | None:
+def _gone(message: str, versions: Mapping[Location, int]) -> Location | None:
     """The table of an older version of which a file is missed."""
     if "No such file" not in message and "not found" not in message.casefold():
         return None

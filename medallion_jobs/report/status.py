@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 
 from medallion_jobs import places
 from medallion_jobs.checkpoint import Checkpoint, Home, lock, manifest
@@ -14,6 +13,7 @@ from medallion_jobs.metrics import quality
 from medallion_jobs.metrics import table as metrics
 from medallion_jobs.report.duck import connect, rows_in
 from medallion_jobs.report.waiting import Waiting, waiting
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Snapshot, commit_of, snapshot
 
 
@@ -62,7 +62,7 @@ def status(config: Pipeline) -> list[Status]:
     return [_status_of(config, ref, source) for ref, source in places.sources(config).items()]
 
 
-def _status_of(config: Pipeline, ref: TableRef, source: Path) -> Status:
+def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
     home = Home.of(config.state_path, ref)
     path = config.table_path(ref)
     table, recorded = snapshot(path), manifest.read(home)
@@ -99,11 +99,11 @@ def _rows(table: Snapshot) -> int:
     # DuckDB is started for no other table: most need only their log.
     if not table.has_deletion_vectors:
         return table.rows
-    with connect() as duck:
+    with connect(table.path) as duck:
         return rows_in(table, duck)
 
 
-def _waiting(discovered: Path, checkpoint: Checkpoint | None) -> Waiting | None:
+def _waiting(discovered: Location, checkpoint: Checkpoint | None) -> Waiting | None:
     if not discovered.exists():
         return None
     return waiting(discovered, checkpoint, checkpoint.latest_commits if checkpoint else -1)

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-from deltalake import DeltaTable
+import pyarrow.parquet as pq
 
 from medallion_jobs.checkpoint import Checkpoint
 from medallion_jobs.checkpoint.position import Position
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import open_delta
 from medallion_jobs.tables import commits, has_log_since, snapshot
 
 
@@ -43,7 +43,7 @@ class Waiting:
         return max((datetime.now(timezone.utc) - self.oldest).total_seconds(), 0.0)
 
 
-def waiting(discovered: Path, checkpoint: Checkpoint | None, batch: int = -1) -> Waiting | None:
+def waiting(discovered: Location, checkpoint: Checkpoint | None, batch: int = -1) -> Waiting | None:
     """What waits after `batch` is done.
 
     Args:
@@ -59,14 +59,14 @@ def waiting(discovered: Path, checkpoint: Checkpoint | None, batch: int = -1) ->
     return None if chunks is None else _sum(chunks)
 
 
-def _chunks(discovered: Path, position: Position | None) -> list[Path] | None:
+def _chunks(discovered: Location, position: Position | None) -> list[Location] | None:
     """The data files behind a position; those of a snapshot in Spark's order of them."""
     if position is None:
         there = snapshot(discovered)
         return _files_of(discovered, there.version) if there else []
     if not has_log_since(discovered, position.version):
         return None
-    chunks: list[Path] = []
+    chunks: list[Location] = []
     since, skip = position.version, position.index + 1
     if position.in_snapshot:
         chunks = _files_of(discovered, position.version)[skip:]
@@ -77,16 +77,18 @@ def _chunks(discovered: Path, position: Position | None) -> list[Path] | None:
     return chunks
 
 
-def _files_of(discovered: Path, version: int) -> list[Path]:
-    files = pa.table(DeltaTable(discovered, version=version).get_add_actions())
+def _files_of(discovered: Location, version: int) -> list[Location]:
+    files = pa.table(open_delta(discovered, version=version).get_add_actions())
     files = files.sort_by([("modification_time", "ascending"), ("path", "ascending")])
     return [discovered / unquote(name) for name in files.column("path").to_pylist()]
 
 
-def _sum(chunks: Sequence[Path]) -> Waiting:
+def _sum(chunks: Sequence[Location]) -> Waiting:
     if not chunks:
         return Waiting(0, 0, None)
-    files = ds.dataset([str(chunk) for chunk in chunks], format="parquet")
-    table = files.to_table(columns=["size", "modified"])
+    columns = ["size", "modified"]
+    table = pa.concat_tables(
+        pq.read_table(pa.BufferReader(chunk.read_bytes()), columns=columns) for chunk in chunks
+    )
     oldest: datetime | None = pc.min(table.column("modified")).as_py()
     return Waiting(table.num_rows, pc.sum(table.column("size")).as_py() or 0, oldest)

@@ -5,56 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime.cache import cache_dir, from_home, locked
+from medallion_jobs.runtime.pinned import DELTA, POSTGRESQL, S3A, Jar
 
-
-@dataclass(frozen=True)
-class Jar:
-    """A jar by its Maven coordinates, and the SHA-256 that it must have."""
-
-    group: str
-    artifact: str
-    version: str
-    sha256: str
-
-    @property
-    def file(self) -> str:
-        """The jar's file name."""
-        return f"{self.artifact}-{self.version}.jar"
-
-    @property
-    def path(self) -> str:
-        """Where a Maven repository keeps it, below its root."""
-        return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
-
-
-# Delta for Spark 4.2, and the storage layer that its pom asks for. The other 31 artifacts
-# of the pom are Spark's own or serve features that we do not use.
-DELTA = (
-    Jar(
-        group="io.delta",
-        artifact="delta-spark_4.2_2.13",
-        version="4.4.0",
-        sha256="27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
-    ),
-    Jar(
-        group="io.delta",
-        artifact="delta-storage",
-        version="4.4.0",
-        sha256="c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
-    ),
-)
-# PostgreSQL's JDBC driver; fetched when a table is loaded into such a database.
-POSTGRESQL = Jar(
-    group="org.postgresql",
-    artifact="postgresql",
-    version="42.7.14",
-    sha256="73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c",
-)
+__all__ = ["DELTA", "POSTGRESQL", "S3A", "Jar", "delta_jars"]
 
 
 def delta_jars(

@@ -3,34 +3,30 @@
 delta-rs loads a table's state for each append, so one to a ledger of a thousand files takes
 five times as long as one to a new ledger. An append by the table's only kind of writer needs
 none of that state: it is a data file, and a log entry under the next free number (Delta
-protocol, "Add File"). A hard link takes a number or fails, so two writers cannot have the
-same one.
+protocol, "Add File"). Only one writer can have a number (`storage.create`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
+
+from medallion_jobs.storage import Location, create, put
+from medallion_jobs.storage.delta import open_delta
 
 # As Delta's own writers do, so that a reader replays at most this many entries.
 _CHECKPOINT_EACH = 100
 
 
 class Appender:
-    """Appends to one table; local file systems only.
+    """Appends to one table, which must ask nothing of a writer beyond `delta.appendOnly`."""
 
-    The table must ask nothing of a writer beyond `delta.appendOnly`.
-    """
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self._path = path
         self._version: int | None = None
 
@@ -41,27 +37,21 @@ class Appender:
             txn: application id and version to record with it.
         """
         actions = [_commit_info(), *([_txn(*txn)] if txn else []), self._written(rows)]
-        log = self._path / "_delta_log"
-        draft = log / f".{uuid.uuid4()}.tmp"
-        _write(draft, "".join(json.dumps(action) + "\n" for action in actions).encode())
-        try:
-            version = self._linked(draft, log)
-        finally:
-            draft.unlink()
+        version = self._numbered("".join(json.dumps(one) + "\n" for one in actions).encode())
         if version % _CHECKPOINT_EACH == 0:
-            DeltaTable(self._path).create_checkpoint()
+            open_delta(self._path).create_checkpoint()
 
-    def _linked(self, draft: Path, log: Path) -> int:
+    def _numbered(self, entry: bytes) -> int:
+        """Puts an entry into the log under the next free number."""
         version = self._version
         if version is None:
-            version = DeltaTable(self._path).version()
+            version = open_delta(self._path).version()
         while True:
             version += 1
             try:
-                os.link(draft, log / f"{version:020}.json")
+                create(self._path / "_delta_log" / f"{version:020}.json", entry)
             except FileExistsError:
                 continue
-            _sync(log)
             self._version = version
             return version
 
@@ -70,7 +60,7 @@ class Appender:
         out = pa.BufferOutputStream()
         pq.write_table(rows, out)
         data = out.getvalue()
-        _write(self._path / name, data)
+        put(self._path / name, data.to_pybytes())
         return {
             "add": {
                 "path": name,
@@ -96,21 +86,6 @@ def _commit_info() -> dict[str, Any]:
 
 def _txn(app_id: str, version: int) -> dict[str, Any]:
     return {"txn": {"appId": app_id, "version": version, "lastUpdated": _now_ms()}}
-
-
-def _write(file: Path, data: bytes | pa.Buffer) -> None:
-    with file.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _now_ms() -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs.config import TableRef
 from medallion_jobs.errors import DataError, UsageError
+from medallion_jobs.storage import Location
 from medallion_jobs.tables.sql import column, table
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ def properties(declared: Mapping[str, str]) -> dict[str, str]:
     return {f"{_PREFIX}{name.lower()}": sql for name, sql in declared.items()}
 
 
-def added(path: Path, name: str, sql: str) -> str:
+def added(path: Location, name: str, sql: str) -> str:
     # On lines of its own: a comment in the SQL ends there.
     return f"ALTER TABLE {table(path)} ADD CONSTRAINT {column(name)} CHECK (\n{sql}\n)"
 
 
-def dropped(path: Path, name: str) -> str:
+def dropped(path: Location, name: str) -> str:
     return f"ALTER TABLE {table(path)} DROP CONSTRAINT IF EXISTS {column(name)}"
 
 
@@ -68,7 +68,9 @@ def enforced(rows: DataFrame, declared: Mapping[str, str]) -> DataFrame:
     return rows
 
 
-def refuse_broken(spark: SparkSession, ref: TableRef, path: Path, new: Mapping[str, str]) -> None:
+def refuse_broken(
+    spark: SparkSession, ref: TableRef, path: Location, new: Mapping[str, str]
+) -> None:
     """Looks whether the table's rows keep these checks, in one pass.
 
     Raises:

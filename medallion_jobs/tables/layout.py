@@ -8,11 +8,11 @@ from a config. The table itself remembers that, in a property of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import UsageError
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import checks
 from medallion_jobs.tables.on_disk import RECORD, Recorded, State
 from medallion_jobs.tables.sql import column, table, text
@@ -66,7 +66,7 @@ def problems(schema: StructType, layout: Layout) -> list[tuple[str, str]]:
     return found
 
 
-def refuse_impossible(path: Path, schema: StructType, layout: Layout) -> None:
+def refuse_impossible(path: Location, schema: StructType, layout: Layout) -> None:
     """Raises UsageError where tables of these columns cannot have the layout."""
     if wrong := problems(schema, layout):
         raise UsageError(
@@ -111,7 +111,7 @@ def commented(schema: StructType, layout: Layout) -> StructType:
     return made
 
 
-def anew(rows: DataFrame, path: Path, layout: Layout) -> DataFrameWriter:
+def anew(rows: DataFrame, path: Location, layout: Layout) -> DataFrameWriter:
     """A writer of rows that replace all of a table, under their own columns and its layout.
 
     Rows that break a check fail the write. With the columns Delta forgets the clustering, which
@@ -131,7 +131,7 @@ def anew(rows: DataFrame, path: Path, layout: Layout) -> DataFrameWriter:
     return rows.write.option("overwriteSchema", True).partitionBy(*by)
 
 
-def replacing(rows: DataFrame, path: Path) -> DataFrameWriter:
+def replacing(rows: DataFrame, path: Location) -> DataFrameWriter:
     """A writer of rows that replace all of a table, which stays clustered as it is."""
     if not State.of(path).has_clustering:
         return rows.write
@@ -151,7 +151,7 @@ def properties(layout: Layout) -> dict[str, str]:
     return {**layout.properties, **checks.properties(layout.checks), RECORD: str(recorded)}
 
 
-def ensure_layout(spark: SparkSession, ref: TableRef, path: Path, layout: Layout) -> None:
+def ensure_layout(spark: SparkSession, ref: TableRef, path: Location, layout: Layout) -> None:
     """Brings a table that is there in line with its layout; without a commit where it is.
 
     Raises:
@@ -177,7 +177,7 @@ def ensure_layout(spark: SparkSession, ref: TableRef, path: Path, layout: Layout
 
 
 def _statements(
-    path: Path, layout: Layout, state: State, clustering: Sequence[str]
+    path: Location, layout: Layout, state: State, clustering: Sequence[str]
 ) -> Iterator[str]:
     """What changes the table's metadata, each one commit."""
     has, before = state.properties, state.recorded

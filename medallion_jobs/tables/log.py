@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
+
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import open_delta
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Snapshot:
         version: the newest version.
     """
 
-    path: Path
+    path: Location
     id: str
     version: int
     _table: DeltaTable
@@ -55,7 +57,7 @@ class Snapshot:
 
         None where its writer kept no statistics.
         """
-        table = DeltaTable(self.path, version=self.version)
+        table = open_delta(self.path, self.version)
         files = pa.table(table.get_add_actions(flatten=True))
         files = files.sort_by([("modification_time", "ascending"), ("path", "ascending")])
         counts: list[int | None] = files.column("num_records").to_pylist()
@@ -72,10 +74,10 @@ class Snapshot:
         return sum(count or 0 for count in self.file_rows)
 
 
-def snapshot(path: Path, version: int | None = None) -> Snapshot | None:
+def snapshot(path: Location, version: int | None = None) -> Snapshot | None:
     """The table at `path`, at its newest or the named version; None when there is none."""
     try:
-        table = DeltaTable(path, version=version)
+        table = open_delta(path, version)
     except TableNotFoundError:
         return None
     return Snapshot(path, str(table.metadata().id), table.version(), table)
@@ -85,7 +87,7 @@ def snapshot(path: Path, version: int | None = None) -> Snapshot | None:
 class Added:
     """A data file that a commit added; `rows` is None where its writer kept no statistics."""
 
-    path: Path
+    path: Location
     rows: int | None
 
 
@@ -117,29 +119,28 @@ class Commit:
         return int(self.info.get("operationMetrics", {}).get("numOutputRows", 0))
 
 
-def commits(path: Path, since: int) -> Iterator[Commit]:
+def commits(path: Location, since: int) -> Iterator[Commit]:
     """A table's commits from version `since` on, oldest first.
 
     Names are tried, not listed: a log may hold a month of commits.
     """
     version = since
-    while (log_file := _log_file(path, version)).exists():
-        yield _read_commit(path, log_file)
+    while commit := _read_commit(path, version):
+        yield commit
         version += 1
 
 
-def has_log_since(path: Path, version: int) -> bool:
+def has_log_since(path: Location, version: int) -> bool:
     """Whether the log still has all commits from `version` on; old ones are cleaned away."""
     there = snapshot(path)
     return there is None or version > there.version or _log_file(path, version).exists()
 
 
-def commit_of(path: Path, app_id: str, batch: int) -> Commit | None:
+def commit_of(path: Location, app_id: str, batch: int) -> Commit | None:
     """The commit by which `app_id` wrote `batch`, or None."""
     there = snapshot(path)
     version = there.version if there else -1
-    while version >= 0 and (log_file := _log_file(path, version)).exists():
-        commit = _read_commit(path, log_file)
+    while version >= 0 and (commit := _read_commit(path, version)):
         written = commit.txns.get(app_id)
         if written is not None and written <= batch:
             return commit if written == batch else None
@@ -147,27 +148,32 @@ def commit_of(path: Path, app_id: str, batch: int) -> Commit | None:
     return None
 
 
-def _log_file(path: Path, version: int) -> Path:
+def _log_file(path: Location, version: int) -> Location:
     return path / "_delta_log" / f"{version:020}.json"
 
 
-def _read_commit(path: Path, log_file: Path) -> Commit:
+def _read_commit(path: Location, version: int) -> Commit | None:
+    """A commit, or None where the log has none of that number."""
+    try:
+        text = _log_file(path, version).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
     added: list[Added] = []
     info: dict[str, Any] = {}
     txns: dict[str, int] = {}
-    with log_file.open(encoding="utf-8") as lines:
-        for line in lines:
-            action = json.loads(line)
-            # A compaction adds files too, and no row.
-            if (add := action.get("add")) and add.get("dataChange", True):
-                rows = json.loads(add.get("stats") or "{}").get("numRecords")
-                added.append(Added(path / unquote(add["path"]), rows))
-            elif txn := action.get("txn"):
-                txns[txn["appId"]] = txn["version"]
-            elif said := action.get("commitInfo"):
-                info = said
+    # Not `splitlines`: names of files may hold what Unicode takes for the end of a line.
+    for line in text.removesuffix("\n").split("\n"):
+        action = json.loads(line)
+        # A compaction adds files too, and no row.
+        if (add := action.get("add")) and add.get("dataChange", True):
+            rows = json.loads(add.get("stats") or "{}").get("numRecords")
+            added.append(Added(path / unquote(add["path"]), rows))
+        elif txn := action.get("txn"):
+            txns[txn["appId"]] = txn["version"]
+        elif said := action.get("commitInfo"):
+            info = said
     return Commit(
-        version=int(log_file.stem),
+        version=version,
         at_ms=int(info.get("timestamp", 0)),
         added=tuple(added),
         info=info,

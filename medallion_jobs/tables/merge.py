@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medallion_jobs.storage import Location
 from medallion_jobs.tables.log import commit_of
 from medallion_jobs.tables.write import Txn, is_ours
 
@@ -44,7 +44,7 @@ class Changes:
 
 def merge(
     source: DataFrame,
-    path: Path,
+    path: Location,
     txn: Txn,
     on: str | Column,
     clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder],
@@ -65,7 +65,7 @@ def merge(
     return changes(path, txn)
 
 
-def changes(path: Path, txn: Txn) -> Changes:
+def changes(path: Location, txn: Txn) -> Changes:
     """What a transaction did, from the table's log; an append only inserts."""
     commit = commit_of(path, txn.app_id, txn.batch)
     metrics = commit.info.get("operationMetrics", {}) if commit else {}

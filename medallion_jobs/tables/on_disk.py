@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deltalake import DeltaTable
-
 from medallion_jobs.config import Layout
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import open_delta
 from medallion_jobs.tables.sql import table
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class State:
         comments: what its columns are, by their name.
     """
 
-    path: Path
+    path: Location
     partitions: tuple[str, ...]
     description: str | None
     comments: Mapping[str, str]
@@ -37,8 +36,8 @@ class State:
     has_clustering: bool
 
     @classmethod
-    def of(cls, path: Path) -> State:
-        there = DeltaTable(path)
+    def of(cls, path: Location) -> State:
+        there = open_delta(path)
         metadata = there.metadata()
         return cls(
             path=path,

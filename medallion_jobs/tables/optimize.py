@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs.config import Layout
+from medallion_jobs.storage import Location
 from medallion_jobs.tables.log import snapshot
 from medallion_jobs.tables.merge import with_conf
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SIZES = ("minFileSize", "maxFileSize")
 # The version at which a table had nothing to be put together, by its folder and id. OPTIMIZE
 # leaves no commit then, and without this it would be tried after each batch.
-_NOTHING_TO_DO: dict[tuple[Path, str], int] = {}
+_NOTHING_TO_DO: dict[tuple[Location, str], int] = {}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Optimized:
         return f"optimized: {self.files:,} files became {self.files_after:,}"
 
 
-def optimize_if_due(spark: SparkSession, path: Path, layout: Layout) -> str | None:
+def optimize_if_due(spark: SparkSession, path: Location, layout: Layout) -> str | None:
     """Optimizes a table whose files have grown by `optimize_after` since the last time.
 
     To be called by whoever writes the table, after a commit: a writer beside it could lose a
@@ -52,7 +52,7 @@ def optimize_if_due(spark: SparkSession, path: Path, layout: Layout) -> str | No
     return str(done) if done.files else None
 
 
-def optimize(spark: SparkSession, path: Path, layout: Layout) -> Optimized:
+def optimize(spark: SparkSession, path: Location, layout: Layout) -> Optimized:
     """Puts small files together up to `target_file_size`; a clustered table is clustered."""
     before = snapshot(path)
     sizes = {
@@ -74,7 +74,7 @@ def optimize(spark: SparkSession, path: Path, layout: Layout) -> Optimized:
     return done
 
 
-def files_since(path: Path) -> int:
+def files_since(path: Location) -> int:
     """Data files by which a table has grown since it was optimized, or made.
 
     The log is read backwards, as far as it goes or to the last OPTIMIZE.
@@ -92,7 +92,7 @@ def files_since(path: Path) -> int:
     return grown
 
 
-def _kinds(path: Path, version: int) -> Iterator[str]:
+def _kinds(path: Location, version: int) -> Iterator[str]:
     """What a commit's lines are, without a look into them: a commit may add a million files."""
     log_file = path / "_delta_log" / f"{version:020}.json"
     if not log_file.exists():

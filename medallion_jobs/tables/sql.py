@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from medallion_jobs.storage import Location
 
 
 def column(name: str) -> str:
@@ -10,7 +10,7 @@ def column(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def table(path: Path) -> str:
+def table(path: Location) -> str:
     """The Delta table at a path."""
     return f"delta.{column(str(path))}"
 

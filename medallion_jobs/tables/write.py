@@ -8,14 +8,13 @@ that names the query, batch and run behind it.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import UsageError
+from medallion_jobs.storage import Location, remove_all
 from medallion_jobs.tables import layout as layouts
 from medallion_jobs.tables.log import commit_of, snapshot
 from medallion_jobs.tables.sql import text
@@ -52,7 +51,7 @@ class Txn:
         }
 
 
-def append(df: DataFrame, path: Path, txn: Txn) -> bool:
+def append(df: DataFrame, path: Location, txn: Txn) -> bool:
     """Adds rows, once: Delta drops a second write of the same transaction.
 
     Returns:
@@ -64,7 +63,12 @@ def append(df: DataFrame, path: Path, txn: Txn) -> bool:
 
 
 def replace(
-    df: DataFrame, path: Path, txn: Txn, *, new_schema: bool = False, layout: Layout | None = None
+    df: DataFrame,
+    path: Location,
+    txn: Txn,
+    *,
+    new_schema: bool = False,
+    layout: Layout | None = None,
 ) -> bool:
     """Replaces all rows in one commit, once; older versions stay in the table's history.
 
@@ -83,7 +87,7 @@ def replace(
     return is_ours(path, txn)
 
 
-def replace_where(df: DataFrame, path: Path, txn: Txn, condition: str) -> bool:
+def replace_where(df: DataFrame, path: Location, txn: Txn, condition: str) -> bool:
     """Adds rows and takes away those that fit a condition, in one commit, once.
 
     The new rows need not fit the condition.
@@ -99,14 +103,14 @@ def replace_where(df: DataFrame, path: Path, txn: Txn, condition: str) -> bool:
     return is_ours(path, txn)
 
 
-def is_ours(path: Path, txn: Txn) -> bool:
+def is_ours(path: Location, txn: Txn) -> bool:
     """Whether the run that `txn` names committed it, not an earlier one."""
     commit = commit_of(path, txn.app_id, txn.batch)
     said = json.loads(commit.info.get("userMetadata", "{}")) if commit else {}
     return bool(said.get("run") == txn.run_id)
 
 
-def rows_written(path: Path, txn: Txn) -> int:
+def rows_written(path: Location, txn: Txn) -> int:
     """Rows that a transaction wrote."""
     commit = commit_of(path, txn.app_id, txn.batch)
     return commit.rows if commit else 0
@@ -115,7 +119,7 @@ def rows_written(path: Path, txn: Txn) -> int:
 def ensure(
     spark: SparkSession,
     ref: TableRef,
-    path: Path,
+    path: Location,
     schema: StructType,
     *,
     comment: str,
@@ -134,7 +138,7 @@ def ensure(
 
 def create(
     spark: SparkSession,
-    path: Path,
+    path: Location,
     schema: StructType,
     *,
     comment: str,
@@ -168,7 +172,7 @@ def create(
     builder.execute()
 
 
-def _remove_unborn_log(path: Path) -> None:
+def _remove_unborn_log(path: Location) -> None:
     """Removes what a creation left that was cut off before its first commit.
 
     Delta takes a log folder without a single version for a table, does not make it, and then
@@ -176,11 +180,11 @@ def _remove_unborn_log(path: Path) -> None:
     """
     log = path / "_delta_log"
     if log.is_dir() and not any(entry.name[0].isdigit() for entry in log.iterdir()):
-        shutil.rmtree(log)
+        remove_all(log)
 
 
 def begin_anew(
-    spark: SparkSession, path: Path, schema: StructType, *, layout: Layout | None = None
+    spark: SparkSession, path: Location, schema: StructType, *, layout: Layout | None = None
 ) -> None:
     """Empties a table and gives it its declared columns; older versions stay in its history.
 
@@ -192,7 +196,7 @@ def begin_anew(
     layouts.anew(nothing, path, layout).format("delta").mode("overwrite").save(str(path))
 
 
-def widen(spark: SparkSession, ref: TableRef, path: Path, declared: StructType) -> None:
+def widen(spark: SparkSession, ref: TableRef, path: Location, declared: StructType) -> None:
     """Adds the declared columns that the table lacks.
 
     Raises:
@@ -207,7 +211,7 @@ def widen(spark: SparkSession, ref: TableRef, path: Path, declared: StructType) 
 
 
 def check_schema(
-    spark: SparkSession, name: str, path: Path, declared: StructType, *, mend: str
+    spark: SparkSession, name: str, path: Location, declared: StructType, *, mend: str
 ) -> Collection[str]:
     """The table's columns, if each is declared as it is.
 
@@ -236,7 +240,7 @@ def check_schema(
     return has
 
 
-def set_properties(spark: SparkSession, path: Path, wanted: Mapping[str, str]) -> None:
+def set_properties(spark: SparkSession, path: Location, wanted: Mapping[str, str]) -> None:
     """Sets those table properties that are not as wanted."""
     there = snapshot(path)
     has = there.properties if there else {}
@@ -246,7 +250,7 @@ def set_properties(spark: SparkSession, path: Path, wanted: Mapping[str, str]) -
         spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
 
 
-def register(spark: SparkSession, ref: TableRef, path: Path) -> None:
+def register(spark: SparkSession, ref: TableRef, path: Location) -> None:
     """Registers an existing table in the session's catalog as `layer.name`."""
     # A schema without a place of its own would leave a `spark-warehouse` folder behind.
     spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{ref.layer}` LOCATION {text(str(path.parent))}")
@@ -254,7 +258,7 @@ def register(spark: SparkSession, ref: TableRef, path: Path) -> None:
     spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {place}")
 
 
-def require(name: str, path: Path, made: Collection[Path] = ()) -> None:
+def require(name: str, path: Location, made: Collection[Location] = ()) -> None:
     """Raises UsageError when there is no table at `path` and none of `made` is to be it."""
     if path not in made and snapshot(path) is None:
         raise UsageError(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import open_delta
 from medallion_jobs.tables import snapshot
 from medallion_jobs.warehouse.columns import Stored
 from medallion_jobs.warehouse.staging import GONE
@@ -22,26 +22,27 @@ if TYPE_CHECKING:
 _FEED = "delta.enableChangeDataFeed"
 
 
-def at_version(spark: SparkSession, path: Path, version: int) -> DataFrame:
+def at_version(spark: SparkSession, path: Location, version: int) -> DataFrame:
     """The table's rows at a version."""
     return spark.read.format("delta").option("versionAsOf", version).load(str(path))
 
 
-def old_version(spark: SparkSession, path: Path, version: int) -> DataFrame | None:
+def old_version(spark: SparkSession, path: Location, version: int) -> DataFrame | None:
     """The rows of an older version; None where its log or its files are cleaned away."""
     there = snapshot(path)
     if there is None or there.has_deletion_vectors:
         return None  # a vector may be gone though the file whose rows it marks is there
     try:
-        files = DeltaTable(path, version=version).file_uris()
+        table = open_delta(path, version)
     except DeltaError:
         return None
-    if not all(Path(file).exists() for file in files):
+    names = table.get_add_actions().column("path").to_pylist()
+    if not all((path / unquote(name)).exists() for name in names):
         return None
     return at_version(spark, path, version)
 
 
-def feed(spark: SparkSession, path: Path, since: int, to: int) -> DataFrame | None:
+def feed(spark: SparkSession, path: Location, since: int, to: int) -> DataFrame | None:
     """The table's change feed after `since` up to `to`.
 
     Returns:
@@ -57,7 +58,7 @@ def feed(spark: SparkSession, path: Path, since: int, to: int) -> DataFrame | No
     return reader.option("startingVersion", since + 1).option("endingVersion", to).load(str(path))
 
 
-def none_changed(path: Path, since: int, to: int) -> bool:
+def none_changed(path: Location, since: int, to: int) -> bool:
     """Whether the log tells that no commit after `since` up to `to` changed a row or a column."""
     for version in range(since + 1, to + 1):
         actions = _actions(path, version)
@@ -68,14 +69,14 @@ def none_changed(path: Path, since: int, to: int) -> bool:
     return True
 
 
-def _tells(path: Path, version: int) -> bool:
+def _tells(path: Location, version: int) -> bool:
     actions = _actions(path, version)
     if actions is None or any("metaData" in action or _restores(action) for action in actions):
         return False
     return all((path / unquote(file["path"])).exists() for file in _read_for(actions))
 
 
-def _actions(path: Path, version: int) -> list[dict[str, Any]] | None:
+def _actions(path: Location, version: int) -> list[dict[str, Any]] | None:
     """What a commit did; None where the log has it no more."""
     try:
         text = (path / "_delta_log" / f"{version:020}.json").read_text(encoding="utf-8")

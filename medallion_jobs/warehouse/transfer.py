@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from medallion_jobs import tables
 from medallion_jobs.config import Jdbc, TableRef
 from medallion_jobs.errors import DataError
+from medallion_jobs.storage import Location
 from medallion_jobs.warehouse import changed, control, shape, staging
 from medallion_jobs.warehouse.columns import Stored, stored
 from medallion_jobs.warehouse.connection import Connection, connected
@@ -73,7 +73,7 @@ class Transfer:
     """
 
     ref: TableRef
-    path: Path
+    path: Location
     keys: tuple[str, ...]
     sink: Jdbc
 

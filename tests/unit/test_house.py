@@ -37,6 +37,7 @@ FLOORS = (
     {"failures", "checkpoint", "metrics", "session"},
     {"places", "tables", "runtime"},
     {"config"},
+    {"storage"},
     {"errors", "__init__"},
 )
 # Bad records go to quarantine in the shape that quality gives all that goes there.

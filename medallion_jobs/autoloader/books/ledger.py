@@ -15,17 +15,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
 from medallion_jobs.autoloader.books import tables as ledger_tables
 from medallion_jobs.autoloader.books.memory import Memory, fingerprint
 from medallion_jobs.autoloader.books.tables import Outcome, State
 from medallion_jobs.autoloader.found import FileKey, Found
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import create_delta, open_delta
 from medallion_jobs.tables import Appender, Txn, snapshot
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Chunk:
 class Ledger:
     """The ledger of one bronze table."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self.folder = folder
         self.discovered = folder / "discovered"
         self.events = folder / "events"
@@ -95,7 +95,7 @@ class Ledger:
             (self.discovered, ledger_tables.DISCOVERED, keeps_log),
             (self.events, ledger_tables.EVENTS, append_only),
         ):
-            DeltaTable.create(path, schema, mode="ignore", configuration=properties)
+            create_delta(path, schema, properties)
 
     @property
     def has_begun(self) -> bool:
@@ -186,8 +186,8 @@ class Ledger:
         )
 
     def committed(self) -> frozenset[FileKey]:
-        """Path and version of files whose rows are in bronze, by the ledger's account."""
-        events = DeltaTable(self.events).to_pyarrow_table(columns=["path", "version", "state"])
+        """Location and version of files whose rows are in bronze, by the ledger's account."""
+        events = open_delta(self.events).to_pyarrow_table(columns=["path", "version", "state"])
         there = events.filter(pc.equal(events.column("state"), State.COMMITTED.value))
         return frozenset(
             zip(
@@ -201,7 +201,7 @@ class Ledger:
         """Those of some files whose rows a batch of this generation has put into bronze."""
         if not files:
             return set()
-        told = DeltaTable(self.events).to_pyarrow_table(
+        told = open_delta(self.events).to_pyarrow_table(
             columns=["path", "version", "state", "generation"],
             filters=[
                 ("path", "in", [file.path for file in files]),
@@ -228,7 +228,7 @@ class Ledger:
     @property
     def _known(self) -> Memory:
         if self._memory is None:
-            discovered = DeltaTable(self.discovered).to_pyarrow_table(
+            discovered = open_delta(self.discovered).to_pyarrow_table(
                 columns=["path", "size", "modified", "version", "discovered_at"]
             )
             self._memory = Memory.of(discovered, self._events_in_order())
@@ -241,7 +241,7 @@ class Ledger:
 
     def _events_in_order(self) -> Iterator[tuple[Found, State, datetime]]:
         return ledger_tables.in_order(
-            DeltaTable(self.events).to_pyarrow_table(
+            open_delta(self.events).to_pyarrow_table(
                 columns=["path", "size", "modified", "version", "state", "updated_at"]
             )
         )

@@ -108,7 +108,8 @@ def check(config: Pipeline, table: str) -> None:
         roots = [root for name in config.bronze for root in config.landing_paths(name)]
         local = (fixed_part(root) for root in roots if "://" not in root)
         here = Path(to).resolve()
-        for other in (*local, places.lake(config)):
+        lake = places.lake(config)
+        for other in (*local, *([lake] if isinstance(lake, Path) else [])):
             there = other.resolve()
             if here.is_relative_to(there) or there.is_relative_to(here):
                 what = f"{to} and {other} contain one another; moved files would be read again"

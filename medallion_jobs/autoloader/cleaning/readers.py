@@ -29,7 +29,7 @@ from medallion_jobs import places
 from medallion_jobs.autoloader.books import tables as ledger_tables
 from medallion_jobs.autoloader.books.tables import State
 from medallion_jobs.autoloader.found import Found, is_local, to_path
-from medallion_jobs.checkpoint.home import write_atomically
+from medallion_jobs.storage import put
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
@@ -164,7 +164,7 @@ def register(root: str, me: Reader) -> str | None:
         old = _read(file)
         if old is None or _said(old) != _said(me):
             said = {**_said(me), "registered_at": datetime.now(timezone.utc).isoformat()}
-            write_atomically(file, json.dumps(said, indent=2) + "\n")
+            put(file, (json.dumps(said, indent=2) + "\n").encode())
     except OSError as error:
         return f"{me} is not registered in {folder} ({error.strerror}): {unknown}"
     return None

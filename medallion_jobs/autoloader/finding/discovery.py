@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.finding import manifest, patterns
@@ -19,6 +18,7 @@ from medallion_jobs.autoloader.finding.stores import LocalStore, Store, is_local
 from medallion_jobs.autoloader.found import Found, is_local, to_path
 from medallion_jobs.config.source import Source
 from medallion_jobs.errors import UsageError
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -68,7 +68,7 @@ class Discovery:
         self,
         roots: Sequence[str],
         source: Source,
-        state: Path,
+        state: Location,
         spark_of: Callable[[], SparkSession],
     ) -> None:
         self._roots = [_normal(root) for root in roots]

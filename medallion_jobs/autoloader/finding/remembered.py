@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from medallion_jobs.autoloader.finding.stores import Stamp
-from medallion_jobs.checkpoint.home import write_atomically
 from medallion_jobs.config.source import Source
+from medallion_jobs.storage import Location, put
 
 # Part of what must be alike for memory to be of use; raised when the format changes.
 _FORMAT = 1
@@ -55,7 +54,7 @@ def options_of(roots: Sequence[str], source: Source) -> dict[str, Any]:
 class Memory:
     """Two small files in a folder of the engine's state, good for these options only."""
 
-    def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Location, options: Mapping[str, Any]) -> None:
         self._folder = folder
         self._options = options
         self._folders: Folders | None = None
@@ -96,7 +95,7 @@ class Memory:
     def _write(self, name: str, kept: Folders | Positions) -> None:
         # All ASCII: a folder's name need not be UTF-8, and JSON's escapes can hold it.
         told = json.dumps({"options": self._options, "kept": asdict(kept)}, separators=(",", ":"))
-        write_atomically(self._folder / name, told + "\n")
+        put(self._folder / name, (told + "\n").encode())
 
     def _read(self, name: str) -> Any:
         """What was kept under these options; nothing where it cannot be read as JSON."""

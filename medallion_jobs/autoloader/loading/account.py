@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.autoloader.found import FileKey, Found
 from medallion_jobs.autoloader.names import FILE_VERSION
+from medallion_jobs.storage import Location, uri
+from medallion_jobs.storage.duck import connect
 from medallion_jobs.tables import Txn, commit_of, snapshot
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Counts = dict[FileKey, tuple[int, int]]
 
 
 def loaded_by(
-    table: Path, txn: Txn, column: str, second: str, version: str = FILE_VERSION
+    table: Location, txn: Txn, column: str, second: str, version: str = FILE_VERSION
 ) -> Counts:
     """By file, what a transaction wrote, from just the data files that it added.
 
@@ -36,21 +36,21 @@ def loaded_by(
     commit = commit_of(table, txn.app_id, txn.batch)
     if commit is None or not commit.added:
         return {}
-    with duckdb.connect() as duck:
-        data = duck.read_parquet([str(added.path) for added in commit.added], union_by_name=True)
+    with connect(table) as duck:
+        data = duck.read_parquet([uri(added.path) for added in commit.added], union_by_name=True)
         told = _version_in(data.columns, version)
         counted = data.aggregate(f"{column}, {told}, count(*), {second}", f"{column}, {told}")
         return {(path, v): (rows, other) for path, v, rows, other in counted.fetchall()}
 
 
-def tells_versions(table: Path, version: str = FILE_VERSION) -> bool:
+def tells_versions(table: Location, version: str = FILE_VERSION) -> bool:
     """Whether a table has a column of its files' versions."""
     there = snapshot(table)
     return there is not None and version in there.columns
 
 
 def held(
-    spark: SparkSession, table: Path, column: str, second: str, version: str = FILE_VERSION
+    spark: SparkSession, table: Location, column: str, second: str, version: str = FILE_VERSION
 ) -> Counts:
     """By file, what the whole table holds."""
     if snapshot(table) is None:

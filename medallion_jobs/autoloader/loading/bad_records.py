@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -17,6 +16,7 @@ from medallion_jobs.autoloader.loading import account, bronze_rows
 from medallion_jobs.autoloader.loading.account import Counts
 from medallion_jobs.autoloader.names import INPUT_FILE
 from medallion_jobs.quality.quarantine import LINES
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class BadRecords:
         table: the table's name, for whoever reads the quarantine's description.
     """
 
-    path: Path
+    path: Location
     table: str
 
     def put(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
@@ -18,6 +17,7 @@ from medallion_jobs.autoloader.names import FILE_VERSION, INPUT_FILE, RESCUED
 from medallion_jobs.autoloader.schemas.evolution import alterations
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import DataError, MedallionError
+from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class DeltaSink:
     """
 
     name: str
-    path: Path
+    path: Location
     ref: TableRef | None = None
     comment: str = ""
     keeps_versions: bool = False

@@ -7,18 +7,16 @@ and compared without Spark.
 
 from __future__ import annotations
 
-import os
 import re
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
 from medallion_jobs.errors import Refused, TransientError
+from medallion_jobs.storage import Location, create
 
 Why = Literal["declared", "inferred", "new columns", "wider types"]
 # A struct, array or map is a mapping, any other type its name.
@@ -60,7 +58,7 @@ _AS_JSON = TypeAdapter(Version)
 class Registry:
     """The versions of one bronze table's schema."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self.folder = folder
 
     def latest(self) -> Version | None:
@@ -121,20 +119,10 @@ class Registry:
 
     def _write(self, new: Version) -> bool:
         """Makes a version's file, whole or not at all; False when there is one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(new.version)
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with draft.open("wb") as out:
-                out.write(_AS_JSON.dump_json(new, indent=2) + b"\n")
-                out.flush()
-                os.fsync(out.fileno())
-            # A rename would replace what another writer has put there.
-            path.hardlink_to(draft)
+            create(self._path(new.version), _AS_JSON.dump_json(new, indent=2) + b"\n")
         except FileExistsError:
             return False
-        finally:
-            draft.unlink(missing_ok=True)
         return True
 
     def _read(self, number: int) -> Version:
@@ -165,7 +153,7 @@ class Registry:
                 if name := _FILE.fullmatch(path.name):
                     yield int(name[1])
 
-    def _path(self, number: int) -> Path:
+    def _path(self, number: int) -> Location:
         return self.folder / f"{number:06}.json"
 
 
