@@ -20,7 +20,7 @@ from medallion_jobs.autoloader.cleaning.cleanup import Cleaner
 from medallion_jobs.autoloader.cleaning.cleanup import check as check_cleaning
 from medallion_jobs.autoloader.cleaning.readers import Reader, register
 from medallion_jobs.autoloader.finding.discovery import Discovery, Scan
-from medallion_jobs.autoloader.finding.stores import store_for
+from medallion_jobs.autoloader.finding.stores import is_local_path, store_for
 from medallion_jobs.autoloader.found import Found, is_local, to_path
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Older
 from medallion_jobs.autoloader.loading.bad_records import BadRecords
@@ -134,7 +134,9 @@ class AutoLoader:
         )
 
     def preflight(self, made: Collection[Location]) -> None:  # noqa: ARG002 (it reads files)
-        self.discovery.check()
+        # Other file systems take a session, and are looked at when there is one.
+        if all(map(is_local_path, self.roots)):
+            self.discovery.check()
         check_cleaning(self.config, self.name)
 
     def prepare(self, spark: SparkSession, start: Start) -> None:

@@ -196,7 +196,7 @@ class Pipeline(Frozen):
     @property
     def has_objects(self) -> bool:
         """Whether tables or files lie in a store of objects."""
-        sources = (path for table in self.bronze.values() for path in table.source.path)
+        sources = (path for table in self.bronze.values() for path in table.source.path or ())
         places = (self.storage.root, self.landing.root, *sources)
         return any(place.startswith("s3a://") for place in places)
 

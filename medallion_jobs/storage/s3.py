@@ -6,6 +6,7 @@ Spark's own settings in a config, `spark.hadoop.fs.s3a.*`, come first.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -146,7 +147,7 @@ def _session_and_client(store: S3) -> tuple[Any, Any]:
     client = session.create_client(
         "s3",
         endpoint_url=store.endpoint,
-        region_name=store.region or session.get_config_variable("region") or "us-east-1",
+        region_name=store.region or _region(session),
         config=Config(
             s3={"addressing_style": style},
             retries={"mode": "standard", "max_attempts": 5},
@@ -154,6 +155,12 @@ def _session_and_client(store: S3) -> tuple[Any, Any]:
         ),
     )
     return session, client
+
+
+def _region(session: Any) -> str:
+    # The name that all other SDKs of AWS read; botocore reads AWS_DEFAULT_REGION alone.
+    named = os.environ.get("AWS_REGION") or session.get_config_variable("region")
+    return named or "us-east-1"
 
 
 def _with_scheme(endpoint: str | None, ssl: str | None) -> str | None:

@@ -8,7 +8,6 @@ import pytest
 from lakes import GOLD, Lake, offset, touch_batches
 
 from medallion_jobs.checkpoint import Checkpoint
-from medallion_jobs.checkpoint.home import write_atomically
 
 
 def test_the_layout(lake: Lake) -> None:
@@ -53,26 +52,3 @@ def test_leftovers_go_only_where_no_batch_was_planned(
     assert len(Checkpoint(tmp_path, "gold.x/v1").remove_leftovers()) == removed
     assert (tmp_path / folder / ".1.8a.tmp").exists() == (not removed)
     assert (tmp_path / folder / "0").exists()
-
-
-def test_an_atomic_write_makes_folders_and_leaves_no_draft(tmp_path: Path) -> None:
-    file = tmp_path / "a" / "b.json"
-    write_atomically(file, "one")
-    write_atomically(file, "two")
-    assert file.read_text() == "two"
-    assert [path.name for path in file.parent.iterdir()] == ["b.json"]
-
-
-def test_a_write_that_fails_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "b.json"
-    write_atomically(file, "one")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(file, "two")
-    assert file.read_text() == "one"
