@@ -276,4 +276,4 @@ class AutoLoader:
     def _register(self) -> Sequence[str]:
         """Registers as a reader of the landing folders; tells where that cannot be."""
         me = Reader.of(self.config, self.name)
-        return [remark for root in self.roots if (remark := register(root, me))]
+        return [remark for root in self.roots if (remark := register(root, me, self.config.store))]

@@ -76,14 +76,17 @@ def _doomed(pipeline: Pipeline) -> list[Location]:
 
 def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Location]:
     """Where a table has left its name as a reader of landing folders."""
-    from medallion_jobs.autoloader.cleaning.readers import Reader, fixed_part  # noqa: PLC0415
+    from medallion_jobs.autoloader.cleaning.readers import Reader  # noqa: PLC0415
+    from medallion_jobs.autoloader.cleaning.spots import fixed_part, is_cleanable  # noqa: PLC0415
 
     me = Reader.of(pipeline, bronze_table)
-    roots = [root for root in pipeline.landing_paths(bronze_table) if "://" not in root]
+    roots = filter(is_cleanable, pipeline.landing_paths(bronze_table))
     return [
         file
         for root in roots
-        for file in (fixed_part(root) / "_medallion" / "readers").glob(f"{me}*.json")
+        for file in (fixed_part(root, pipeline.store) / "_medallion" / "readers").glob(
+            f"{me}*.json"
+        )
         if json.loads(file.read_bytes()).get("ledger") == me.ledger
     ]
 

@@ -123,19 +123,17 @@ def _draft(at: Path, data: bytes, *, synced: bool = True) -> Path:
     # Hidden, and no name that Delta or Spark takes for one of theirs.
     draft = at.with_name(f".{at.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with draft.open("wb") as out:
-            out.write(data)
-            out.flush()
-            if synced:
-                os.fsync(out.fileno())
+        draft.write_bytes(data)
+        if synced:
+            _sync(draft)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
     return draft
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(at: Path) -> None:
+    handle = os.open(at, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

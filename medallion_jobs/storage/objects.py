@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -30,6 +30,15 @@ class Stat(NamedTuple):
 
     st_size: int
     st_mtime: float
+
+
+class Head(NamedTuple):
+    """What a store knows of an object: the tag tells its content from another."""
+
+    size: int
+    modified_s: int
+    tag: str
+    noted: Mapping[str, str]
 
 
 class Sighting(NamedTuple):
@@ -110,9 +119,15 @@ class ObjectPath:
         return bool(found["KeyCount"])
 
     def stat(self) -> Stat:
+        head = self.head()
+        return Stat(head.size, head.modified_s)
+
+    def head(self) -> Head:
+        """What the store knows of the object."""
         with self._errors():
             head = self._client.head_object(Bucket=self.bucket, Key=self.key)
-        return Stat(head["ContentLength"], head["LastModified"].timestamp())
+        at = int(head["LastModified"].timestamp())
+        return Head(head["ContentLength"], at, head["ETag"], head.get("Metadata", {}))
 
     def iterdir(self) -> Iterator[ObjectPath]:
         for page in self._pages(Delimiter="/"):
@@ -182,14 +197,20 @@ class ObjectPath:
             put = self._client.put_object(Bucket=self.bucket, Key=self.key, Body=data, **when)
         return str(put["ETag"])
 
-    def copy_to(self, other: ObjectPath, *, of: str) -> None:
-        """Copies the object within the store, whole, if its content has the tag `of`."""
+    def copy_to(self, other: ObjectPath, *, of: str, noted: Mapping[str, str]) -> None:
+        """Copies the object within the store, whole, if its content has the tag `of`.
+
+        Args:
+            noted: is kept with the copy, in place of what was kept with the object.
+        """
         with self._errors():
             self._client.copy_object(
                 Bucket=other.bucket,
                 Key=other.key,
                 CopySource={"Bucket": self.bucket, "Key": self.key},
                 CopySourceIfMatch=of,
+                MetadataDirective="REPLACE",
+                Metadata=dict(noted),
             )
 
     def unlink(self, *, missing_ok: bool = False) -> None:

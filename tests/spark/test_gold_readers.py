@@ -51,7 +51,7 @@ def _polled(table: Path) -> Iterator[list[tuple[int, int, int]]]:
 
     def poll() -> None:
         try:
-            with connect() as duck:
+            with connect(Path()) as duck:
                 while not stop.is_set():
                     sql = f"SELECT count(*), min(total), max(total) FROM {scan(table)}"
                     seen.extend(duck.execute(sql).fetchall())

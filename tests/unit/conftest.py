@@ -13,6 +13,7 @@ import pytest
 import typer.main
 from hypothesis import settings
 from lakes import Answer, Lake, Medallion
+from support import objects
 
 from medallion_jobs.cli import main
 from medallion_jobs.report import duck
@@ -66,7 +67,7 @@ def medallion(
 
 @pytest.fixture(scope="session")
 def _one_duck() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duck.connect() as connection:
+    with duck.connect(Path()) as connection:
         yield connection
 
 
@@ -75,7 +76,7 @@ def quick_duck(_one_duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyP
     """One connection for all tests: to load DuckDB's Delta extension takes half a second."""
 
     @contextmanager
-    def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(at: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             yield _one_duck
         finally:
@@ -84,3 +85,10 @@ def quick_duck(_one_duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("medallion_jobs.report.query.connect", connect)
     monkeypatch.setattr("medallion_jobs.report.files.connect", connect)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[objects.Store]:
+    """A store that speaks S3."""
+    with objects.running() as running:
+        yield running

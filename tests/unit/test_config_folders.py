@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medallion_jobs.config import ConfigError, Problem, load
+from medallion_jobs.config import ConfigError, Problem, TableRef, load
 
 GOOD = """\
 pipeline: web
@@ -25,11 +25,35 @@ def only_problem(folder: Path, *overrides: str) -> Problem:
 
 @pytest.mark.parametrize(
     "uri",
-    ["s3a://bucket/lake", "hdfs://host/lake", "abfss://c@a/lake", "gs://b/lake", "dbfs:/lake"],
+    ["hdfs://host/lake", "abfss://c@a/lake", "gs://b/lake", "dbfs:/lake"],
 )
-def test_only_local_folders_hold_tables(tmp_path: Path, uri: str) -> None:
+def test_tables_lie_on_this_machine_or_in_s3(tmp_path: Path, uri: str) -> None:
     problem = only_problem(tmp_path, f"storage.root={uri}")
-    assert "local folders only, in this version" in problem.what
+    assert "another place than this machine or S3 (s3a://BUCKET/FOLDER)" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("uri", "what"),
+    [
+        ("s3://bucket/lake", "Spark's name for objects in S3 is s3a://BUCKET/FOLDER"),
+        ("s3a://", "a URI without a bucket"),
+        ("s3a://bucket/a/../b", ". or .. in it"),
+    ],
+)
+def test_objects_are_named_as_spark_names_them(tmp_path: Path, uri: str, what: str) -> None:
+    assert what in only_problem(tmp_path, f"storage.root={uri}").what
+
+
+def test_folders_of_objects_do_not_contain_one_another(tmp_path: Path) -> None:
+    file = tmp_path / "sales.yaml"
+    file.write_text("pipeline: sales\n")
+    roots = ["storage.root=s3a://shop/lake", "landing.root=s3a://shop/lake/in"]
+    with pytest.raises(ConfigError, match="contain one another"):
+        load(file, overrides=roots, environ={})
+    apart = load(file, overrides=[roots[0], "landing.root=s3a://shop/lake2"], environ={}).pipeline
+    assert apart.has_objects
+    assert str(apart.table_path(TableRef("gold", "x"))) == "s3a://shop/lake/gold/x"
+    assert str(apart.landing_root) == "s3a://shop/lake2"
 
 
 @pytest.mark.parametrize("uri", ["file://host/lake", "file:lake", "file:///lake?x", '"a\\nb"'])

@@ -185,7 +185,7 @@ def test_a_column_may_be_called_token(file: Path) -> None:
         f"storage.password={CANARY}",
         f"landing={{connection: {{api_key: {CANARY}, rest: 1}}}}",
         # Values that are placeholders, and wrong: each kind of finding must keep them.
-        "storage.root=s3a://${env:S3_SECRET}",
+        "storage.root=gs://${env:S3_SECRET}",
         "storage.rot=${env:S3_SECRET}",
         "spark.master=${env:S3_SECRET}",
         "spark.shuffle_partitions=${env:S3_SECRET}",

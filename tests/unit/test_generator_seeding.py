@@ -110,7 +110,7 @@ def test_somebody_who_creates_the_table_meanwhile_wins(
     table = tmp_path / "customers"
     seed(table, dimension("customers"))
     with monkeypatch.context() as patch:
-        patch.setattr(DeltaTable, "is_deltatable", lambda _: False)
+        patch.setattr(DeltaTable, "is_deltatable", lambda *_, **__: False)
         assert seed(table, dimension("customers", 17)) == 2
     assert [row[0] for row in rows(table)] == list(range(1, 18))
     assert [path.name for path in tmp_path.iterdir()] == ["customers"]

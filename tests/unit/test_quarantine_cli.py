@@ -57,7 +57,7 @@ PARKED: dict[str, tuple[list[str], dict[str, Any]]] = {
 @pytest.fixture(autouse=True)
 def _quick(_one_duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(at: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield _one_duck
 
     monkeypatch.setattr("medallion_jobs.report.quarantine.connect", connect)

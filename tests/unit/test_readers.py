@@ -13,14 +13,9 @@ import pytest
 from medallion_jobs.autoloader.books.ledger import Ledger
 from medallion_jobs.autoloader.books.tables import Outcome, State
 from medallion_jobs.autoloader.cleaning import readers
-from medallion_jobs.autoloader.cleaning.readers import (
-    LeftError,
-    Reader,
-    blocked,
-    fixed_part,
-    opened,
-    spot,
-)
+from medallion_jobs.autoloader.cleaning.files import opened
+from medallion_jobs.autoloader.cleaning.readers import Reader, blocked
+from medallion_jobs.autoloader.cleaning.spots import LeftError, fixed_part, spot_of
 from medallion_jobs.autoloader.finding.discovery import Discovery
 from medallion_jobs.autoloader.found import Found, to_uri
 from medallion_jobs.config import Pipeline, Source
@@ -139,11 +134,11 @@ def test_the_same_name_in_another_lake_is_another_reader(
 def test_a_root_that_cannot_be_written_to_gives_a_remark(
     landing: Path, me: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, text: str) -> None:
+    def refuse(path: Path, data: bytes) -> None:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as locked:
-        locked.setattr(readers, "write_atomically", refuse)
+        locked.setattr(readers, "put", refuse)
         remark = readers.register(str(landing), me)
     assert remark is not None
     assert "Permission denied" in remark
@@ -160,7 +155,7 @@ def test_no_root_is_made_and_no_link_followed(landing: Path, me: Reader) -> None
     (landing / "_medallion").symlink_to(elsewhere)
     assert "symbolic link" in (readers.register(str(landing), me) or "")
     assert list(elsewhere.iterdir()) == []
-    assert readers.register("s3a://bucket/x", me) is None
+    assert readers.register("hdfs://host/x", me) is None
     assert not Path("s3a:").exists()
 
 
@@ -287,13 +282,13 @@ def test_ten_thousand_files_are_looked_up_in_no_time(me: Reader) -> None:
 
 def test_the_spot_of_a_file_is_below_the_first_root_that_holds_it(landing: Path) -> None:
     roots = [landing / "sub", landing]
-    near = spot(Found(0, to_uri(f"{landing}/sub/x/a b.json"), 1), roots)
-    far = spot(Found(0, to_uri(f"{landing}/subway/a.json"), 1), roots)
+    near = spot_of(Found(0, to_uri(f"{landing}/sub/x/a b.json"), 1), roots)
+    far = spot_of(Found(0, to_uri(f"{landing}/subway/a.json"), 1), roots)
     assert (near.root, near.folders, near.name) == (landing / "sub", ("x",), "a b.json")
     assert (far.root, far.folders, far.name) == (landing, ("subway",), "a.json")
     for outside in (f"{landing}2/a", f"{landing}/../a", f"{landing}//a", f"{landing}/", "/"):
         with pytest.raises(LeftError):
-            spot(Found(0, to_uri(outside), 1), roots)
+            spot_of(Found(0, to_uri(outside), 1), roots)
 
 
 def test_folders_are_opened_step_by_step_and_all_are_closed(landing: Path) -> None:

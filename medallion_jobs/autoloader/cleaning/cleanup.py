@@ -7,33 +7,37 @@ ARCHIVED. What was cut off in between is found by the ledger and gone on with.
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
-import os
-import shutil
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from medallion_jobs import places
 from medallion_jobs.autoloader.books.tables import State
 from medallion_jobs.autoloader.cleaning import readers
-from medallion_jobs.autoloader.cleaning.readers import LeftError, Spot, fixed_part, opened
+from medallion_jobs.autoloader.cleaning.files import Files
+from medallion_jobs.autoloader.cleaning.ground import Ground
+from medallion_jobs.autoloader.cleaning.objects import Objects
+from medallion_jobs.autoloader.cleaning.spots import (
+    AWS,
+    LeftError,
+    Spot,
+    fixed_part,
+    is_cleanable,
+    spot_of,
+)
 from medallion_jobs.autoloader.found import Found
 from medallion_jobs.errors import UsageError
+from medallion_jobs.storage import Location, ObjectPath, is_below, location
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
 # Files noted as ARCHIVING together, and the most that may be stuck in that state.
 GROUP = 1000
-_BLOCK = 1 << 20
 _LEAST_FOR_DELETE = timedelta(days=7)
-_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _DELETED, _WAS_GONE = "deleted", "gone already"
 
@@ -95,25 +99,36 @@ class Cleaned:
 def check(config: Pipeline, table: str) -> None:
     """Raises UsageError when a bronze table's `clean_source` cannot be, or would do harm."""
     clean, key = config.bronze[table].source.clean_source, f"bronze.{table}.source.clean_source"
-    far = [root for root in config.landing_paths(table) if "://" in root]
+    roots, to = config.landing_paths(table), clean.move_to[0] if clean.move_to else ""
+    far = [root for root in roots if not is_cleanable(root)]
     if far and clean.mode != "off":
-        raise _refused(f"{key}.mode", f"only local files can be cleaned, not {far[0]}", "off")
+        what = f"only files of this machine and objects can be cleaned, not {far[0]}"
+        raise _refused(f"{key}.mode", what, "off")
     if clean.mode == "delete" and clean.retention < _LEAST_FOR_DELETE and not clean.force:
         what = "files would be deleted less than 7 days after they were read"
         raise _refused(f"{key}.retention", what, f"7d or more, or {key}.force to true")
     if clean.mode == "move":
-        to = clean.move_to[0] if clean.move_to else ""
-        if not to or "://" in to or fixed_part(to) != Path(to):
-            raise _refused(f"{key}.move_to", f"`{to}` is no local folder", "one")
-        roots = [root for name in config.bronze for root in config.landing_paths(name)]
-        local = (fixed_part(root) for root in roots if "://" not in root)
-        here = Path(to).resolve()
-        lake = places.lake(config)
-        for other in (*local, *([lake] if isinstance(lake, Path) else [])):
-            there = other.resolve()
-            if here.is_relative_to(there) or there.is_relative_to(here):
-                what = f"{to} and {other} contain one another; moved files would be read again"
-                raise _refused(f"{key}.move_to", what, "a folder beside them")
+        _check_target(config, f"{key}.move_to", to, roots)
+
+
+def _check_target(config: Pipeline, key: str, to: str, roots: Sequence[str]) -> None:
+    in_store = any("://" in root for root in roots)
+    if not to or not is_cleanable(to) or (fixed_part(to) != (location(to, AWS) or Path(to))):
+        raise _refused(key, f"`{to}` is no local folder, and none of objects", "one")
+    if any(("://" in root) != ("://" in to) for root in roots):
+        what = f"`{to}` is not where the files are, and nothing is moved from one to the other"
+        raise _refused(key, what, "a folder of objects" if in_store else "a folder of this machine")
+    here = _resolved(fixed_part(to))
+    all_roots = [root for name in config.bronze for root in config.landing_paths(name)]
+    for other in (*map(fixed_part, filter(is_cleanable, all_roots)), places.lake(config)):
+        there = _resolved(other)
+        if is_below(here, there) or is_below(there, here):
+            what = f"{to} and {other} contain one another; moved files would be read again"
+            raise _refused(key, what, "a folder beside them")
+
+
+def _resolved(place: Location) -> Location:
+    return place.resolve() if isinstance(place, Path) else place
 
 
 def _refused(key: str, what: str, instead: str) -> UsageError:
@@ -131,9 +146,14 @@ class Cleaner:
     ) -> None:
         check(config, table)
         self._settings = clean = config.bronze[table].source.clean_source
-        self._move_to = Path(clean.move_to[0]) if clean.mode == "move" and clean.move_to else None
-        roots = {fixed_part(root) for root in config.landing_paths(table)}
-        self._roots = sorted(roots, reverse=True)  # a folder comes before those around it
+        self._store = config.store
+        to = clean.move_to[0] if clean.mode == "move" and clean.move_to else None
+        self._move_to = to and (location(to, self._store) or Path(to))
+        self._files = Files(self._move_to if isinstance(self._move_to, Path) else None)
+        self._objects = Objects(self._move_to if isinstance(self._move_to, ObjectPath) else None)
+        roots = {fixed_part(root, self._store) for root in config.landing_paths(table)}
+        # A folder comes before those around it.
+        self._roots = sorted(roots, key=str, reverse=True)
         self._me = readers.Reader.of(config, table)
         self._ledger, self._most = ledger, most
         self._after: Found | None = None
@@ -165,21 +185,18 @@ class Cleaner:
         """Those that may be cleaned, or are so already; the others are left."""
         mounted = {root for root in self._roots if readers.is_registered(root, self._me)}
         spots: dict[Found, Spot] = {}
-        to_ask: dict[Found, Path] = {}
+        to_ask: dict[Found, Location] = {}
         for file in files:
             try:
-                spot = readers.spot(file, self._roots)
+                spot = spot_of(file, self._roots)
                 if spot.root not in mounted:
                     raise LeftError(f"{self._me} is not registered in {spot.root}; is it mounted?")
-                with opened(spot.root, spot.folders) as folder:
-                    if folder is not None and _is_there(folder, spot.name, file):
-                        if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
-                            raise LeftError("their folder may not be written to")
-                        to_ask[file] = Path(os.path.realpath(spot.root), *spot.folders)
+                if self._ground(spot).is_there(spot, file):
+                    to_ask[file] = spot.folder
                 spots[file] = spot
             except (LeftError, OSError) as why:
                 done.leave(file, getattr(why, "strerror", str(why)))
-        for file, reason in readers.blocked(to_ask, self._me).items():
+        for file, reason in readers.blocked(to_ask, self._me, self._store).items():
             done.leave(file, reason)
             del spots[file]
         return spots
@@ -199,103 +216,19 @@ class Cleaner:
 
     def _clean(self, file: Found, spot: Spot, *, begun: bool) -> str:
         """Deletes or moves a file, and tells what became of it."""
-        with opened(spot.root, spot.folders) as folder:
-            if folder is None or not _is_there(folder, spot.name, file):
-                return self._absent(file, spot) if begun else _WAS_GONE
-            if self._move_to is None:
-                os.unlink(spot.name, dir_fd=folder)
-                return _DELETED
-            with opened(self._move_to, spot.folders, make=True) as target:
-                if target is None:
-                    raise LeftError(f"{self._move_to} went away")
-                return self._moved(spot, _move(folder, spot.name, file, target))
-
-    def _absent(self, file: Found, spot: Spot) -> str:
-        """What became of a file that was begun with and is not there any more."""
+        ground = self._ground(spot)
         if self._move_to is None:
-            return _DELETED
-        with opened(self._move_to, spot.folders) as target:
-            for number, name in enumerate(_numbered(spot.name)):
-                there = None if target is None else _stat(target, name)
-                if there is None or _fits(there, file):
-                    return self._moved(spot, number) if there else _WAS_GONE
-        raise AssertionError("numbers do not end")
+            # Begun with and not there any more: it was deleted then.
+            return _DELETED if ground.delete(spot, file) or begun else _WAS_GONE
+        number = ground.move(spot, file)
+        if number is None and begun:
+            number = ground.moved_before(spot, file)
+        return _WAS_GONE if number is None else self._moved(spot, number)
+
+    def _ground(self, spot: Spot) -> Ground:
+        return self._objects if isinstance(spot.root, ObjectPath) else self._files
 
     def _moved(self, spot: Spot, number: int) -> str:
         # The same words for as many files as can be: each other text is one more commit.
         added = f", .{number} added" if number else ""
         return f"moved to {self._move_to} (path below {spot.root} kept{added})"
-
-
-def _is_there(folder: int, name: str, file: Found) -> bool:
-    there = _stat(folder, name)
-    if there and not _fits(there, file):
-        raise LeftError("changed since they were read")
-    return there is not None
-
-
-def _move(folder: int, name: str, file: Found, target: int) -> int:
-    """Moves a file, never over another one; gives the number that its name got, or 0."""
-    for number, new in enumerate(_numbered(name)):
-        with suppress(FileExistsError):
-            _copy(folder, name, target, new)
-        is_same = _is_same(folder, name, file, target, new)  # now, or since a run before
-        if _is_there(folder, name, file) and is_same:
-            os.unlink(name, dir_fd=folder)
-            return number
-    raise AssertionError("numbers do not end")
-
-
-def _copy(folder: int, name: str, target: int, new: str) -> None:
-    """Gives a file a second place: by a link, or in another file system as a whole copy."""
-    try:
-        os.link(name, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
-        return
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-    if _stat(target, new):
-        raise FileExistsError
-    draft = f".medallion-{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
-    with _open(folder, name) as old, _open(target, draft, os.O_WRONLY | os.O_CREAT) as out:
-        out.truncate()
-        shutil.copyfileobj(old, out, _BLOCK)
-        out.flush()
-        seen = os.fstat(old.fileno())
-        os.fchmod(out.fileno(), stat.S_IMODE(seen.st_mode))
-        os.utime(out.fileno(), ns=(seen.st_atime_ns, seen.st_mtime_ns))
-        os.fsync(out.fileno())
-    os.rename(draft, new, src_dir_fd=target, dst_dir_fd=target)
-    os.fsync(target)
-
-
-def _is_same(folder: int, name: str, file: Found, target: int, new: str) -> bool:
-    """Whether what is at a target is the file itself, or equal to the last byte."""
-    here, there = _stat(folder, name), _stat(target, new)
-    if here is None or there is None or not _fits(there, file):
-        return False
-    if os.path.samestat(here, there):
-        return True
-    with _open(folder, name) as one, _open(target, new) as other:
-        return all(block == other.read(_BLOCK) for block in iter(lambda: one.read(_BLOCK), b""))
-
-
-def _open(folder: int, name: str, flags: int = os.O_RDONLY) -> IO[bytes]:
-    opened = os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=folder)
-    return os.fdopen(opened, "wb" if flags else "rb")
-
-
-def _stat(folder: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def _fits(there: os.stat_result, file: Found) -> bool:
-    seen = (there.st_size, there.st_mtime_ns // 1000)
-    return stat.S_ISREG(there.st_mode) and seen == (file.size, file.modified_us)
-
-
-def _numbered(name: str) -> Iterator[str]:
-    return itertools.chain([name], (f"{name}.{number}" for number in itertools.count(1)))

@@ -12,8 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -22,20 +21,20 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from medallion_jobs import places
 from medallion_jobs.autoloader.books import tables as ledger_tables
 from medallion_jobs.autoloader.books.tables import State
-from medallion_jobs.autoloader.found import Found, is_local, to_path
-from medallion_jobs.storage import put
+from medallion_jobs.autoloader.cleaning.spots import AWS, fixed_part, is_cleanable
+from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.storage import S3, Location, location, put
+from medallion_jobs.storage.delta import open_delta
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
 _READ = (State.COMMITTED, State.ARCHIVING, State.ARCHIVED)
-_PATTERN = re.compile(r"[*?\[{\\]")
 # Of these Python and Hadoop think differently; a name filter with them may take any file.
 _UNSURE = re.compile(r"[\[{\\]")
 
@@ -79,87 +78,22 @@ class Reader:
         return wanted is None or bool(_UNSURE.search(wanted)) or fnmatchcase(name, wanted)
 
 
-def fixed_part(root: str) -> Path:
-    """The folder of a root up to its first name that is a pattern.
-
-    >>> fixed_part("/data/2026-*/sales")
-    PosixPath('/data')
-    """
-    path = Path(root)
-    names = path.parts
-    plain = next((n for n, name in enumerate(names) if _PATTERN.search(name)), len(names))
-    return Path(*names[:plain])
-
-
-class LeftError(Exception):
-    """A file must stay where it is; the text says why."""
-
-
-@dataclass(frozen=True)
-class Spot:
-    """Where a file lies: below a root, in folders, by its name."""
-
-    root: Path
-    folders: tuple[str, ...]
-    name: str
-
-
-def spot(file: Found, roots: Sequence[Path]) -> Spot:
-    """Where a file lies below the first of the roots, given without patterns, that holds it.
-
-    Raises:
-        LeftError: below none of them.
-    """
-    path = to_path(file.path) if is_local(file.path) else ""
-    for root in roots:
-        for spelled in (str(root), os.path.realpath(root)):
-            above = spelled.rstrip("/") + "/"
-            names = path.removeprefix(above).split("/")
-            if path.startswith(above) and not {"", ".", ".."} & set(names):
-                return Spot(root, tuple(names[:-1]), names[-1])
-    raise LeftError("outside the landing folders")
-
-
-@contextmanager
-def opened(root: Path, folders: Sequence[str], *, make: bool = False) -> Iterator[int | None]:
-    """A folder's descriptor, step by step from its root; None when there is no such folder.
-
-    Raises:
-        LeftError: one of the folders is a symbolic link, or none at all.
-    """
-    if make:
-        root.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        folder: int | None = None
-        try:
-            for name in (str(root), *folders):
-                if make and folder is not None:
-                    with suppress(FileExistsError):
-                        os.mkdir(name, dir_fd=folder)
-                flags = os.O_DIRECTORY | (0 if folder is None else os.O_NOFOLLOW)
-                folder = os.open(name, flags, dir_fd=folder)
-                stack.callback(os.close, folder)
-        except FileNotFoundError:
-            folder = None
-        except NotADirectoryError:
-            raise LeftError("behind a symbolic link, or what is no folder") from None
-        yield folder
-
-
-def register(root: str, me: Reader) -> str | None:
+def register(root: str, me: Reader, store: S3 = AWS) -> str | None:
     """Leaves my name in a landing folder; None, or a remark on why that was not possible.
 
     The file is written whole or not at all, and only when it would say something else. In
     other file systems nobody cleans and nobody registers.
     """
-    if "://" in root:
+    if not is_cleanable(root):
         return None
-    folder = _folder(fixed_part(root))
+    base = fixed_part(root, store)
+    folder = _folder(base)
     unknown = "whoever else cleans this folder cannot know of this reader"
-    if folder.is_symlink() or folder.parent.is_symlink():
+    if isinstance(folder, Path) and (folder.is_symlink() or folder.parent.is_symlink()):
         return f"{me} is not registered in {folder}, a symbolic link: {unknown}"
     try:
-        fixed_part(root).stat()
+        if isinstance(base, Path):
+            base.stat()
         file = _own_file(folder, me)
         old = _read(file)
         if old is None or _said(old) != _said(me):
@@ -170,20 +104,20 @@ def register(root: str, me: Reader) -> str | None:
     return None
 
 
-def is_registered(root: Path, me: Reader) -> bool:
+def is_registered(root: Location, me: Reader) -> bool:
     """Whether a landing folder, given without its pattern, has my name."""
     return any(one.ledger == me.ledger for one in _all(root))
 
 
-def others(root: str, me: Reader) -> list[Reader]:
+def others(root: str, me: Reader, store: S3 = AWS) -> list[Reader]:
     """The other readers that are registered in a landing folder, by name.
 
     A registration that cannot be read is a reader whose ledger nobody knows.
     """
-    return [one for one in _all(fixed_part(root)) if one.ledger != me.ledger]
+    return [one for one in _all(fixed_part(root, store)) if one.ledger != me.ledger]
 
 
-def states_of(ledger: Path, files: Collection[Found]) -> Mapping[str, State]:
+def states_of(ledger: Location, files: Collection[Found]) -> Mapping[str, State]:
     """By path, the state that a ledger gives to those of `files` that it knows as they are.
 
     A path whose newest event is about another content (size or time) is left out, and so
@@ -210,12 +144,12 @@ def states_of(ledger: Path, files: Collection[Found]) -> Mapping[str, State]:
     }
 
 
-def _about(paths: Collection[str], table: Path, columns: list[str]) -> pa.Table:
+def _about(paths: Collection[str], table: Location, columns: list[str]) -> pa.Table:
     wanted = ds.field("path").isin(pa.array(list(paths), pa.string()))
-    return DeltaTable(table).to_pyarrow_dataset().to_table(columns=columns, filter=wanted)
+    return open_delta(table).to_pyarrow_dataset().to_table(columns=columns, filter=wanted)
 
 
-def blocked(files: Mapping[Found, Path], me: Reader) -> dict[Found, str]:
+def blocked(files: Mapping[Found, Location], me: Reader, store: S3 = AWS) -> dict[Found, str]:
     """Of `files`, those that another reader has not read: why, and what to do if that is wrong.
 
     Args:
@@ -225,42 +159,43 @@ def blocked(files: Mapping[Found, Path], me: Reader) -> dict[Found, str]:
     asked: dict[Reader, list[Found]] = {}
     for file, folder in files.items():
         for reader in near[folder]:
-            if reader.may_take(Path(to_path(file.path)).name):
+            if reader.may_take(to_path(file.path).rpartition("/")[2]):
                 asked.setdefault(reader, []).append(file)
     return {
         file: f"{why}; if it is no longer used: delete {reader.file}"
         for reader, theirs in asked.items()
-        for file, why in _unread(reader, theirs)
+        for file, why in _unread(reader, theirs, store)
     }
 
 
-def _unread(reader: Reader, files: Collection[Found]) -> Iterator[tuple[Found, str]]:
+def _unread(reader: Reader, files: Collection[Found], store: S3) -> Iterator[tuple[Found, str]]:
     why = f"{reader} has not read them as they are"
     states: Mapping[str, State] = {}
     if not reader.ledger:
         why = f"the registration of {reader} cannot be read"
     else:
         try:
-            states = states_of(Path(reader.ledger), files)
+            ledger = location(reader.ledger, store) or Path(reader.ledger)
+            states = states_of(ledger, files)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
             said = " ".join(str(error).split())
             why = f"the ledger of {reader} cannot be read, {reader.ledger}: {said}"
     return ((file, why) for file in files if states.get(file.path) not in _READ)
 
 
-def _near(folder: Path, me: Reader) -> list[Reader]:
+def _near(folder: Location, me: Reader) -> list[Reader]:
     above = (folder, *folder.parents)
     return [one for each in above for one in _all(each) if one.ledger != me.ledger]
 
 
-def _folder(root: Path) -> Path:
+def _folder(root: Location) -> Location:
     return root / "_medallion" / "readers"
 
 
-def _all(root: Path) -> list[Reader]:
+def _all(root: Location) -> list[Reader]:
     folder = _folder(root)
     try:
-        names = [name for name in os.listdir(folder) if name.endswith(".json")]  # noqa: PTH208
+        names = [one.name for one in folder.iterdir() if one.name.endswith(".json")]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError:
@@ -269,7 +204,7 @@ def _all(root: Path) -> list[Reader]:
     return [_read(file) or _unknown(file) for file in files]
 
 
-def _own_file(folder: Path, me: Reader) -> Path:
+def _own_file(folder: Location, me: Reader) -> Location:
     """My file, beside that of a table of the same name in another lake."""
     file = folder / f"{me}.json"
     old = _read(file)
@@ -282,7 +217,7 @@ def _said(reader: Reader) -> dict[str, object]:
     return {k: v for k, v in asdict(reader).items() if k not in ("registered_at", "file")}
 
 
-def _read(file: Path) -> Reader | None:
+def _read(file: Location) -> Reader | None:
     """A registration; None where there is none, or none that could be understood."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
@@ -294,6 +229,6 @@ def _read(file: Path) -> Reader | None:
     return reader if all(isinstance(one, str) for one in texts) and reader.ledger else None
 
 
-def _unknown(file: Path) -> Reader:
+def _unknown(file: Location) -> Reader:
     pipeline, _, table = file.stem.partition(".")
     return Reader(pipeline=pipeline, table=table, ledger="", storage="", file=str(file))

@@ -1,0 +1,162 @@
+"""Cleaning a landing folder of objects: what is moved and deleted, and what has to stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import objects
+from test_cleanup import Journal
+
+from medallion_jobs.autoloader.books.tables import State
+from medallion_jobs.autoloader.cleaning import readers
+from medallion_jobs.autoloader.cleaning.cleanup import Cleaner, check
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.config import Pipeline
+from medallion_jobs.errors import UsageError
+from medallion_jobs.storage import ObjectPath
+
+NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
+LONG_AGO = NOW - timedelta(days=90)
+
+
+class Place:
+    """A landing folder, an archive, and a ledger."""
+
+    def __init__(self, root: ObjectPath, journal: Journal) -> None:
+        self.landing, self.archive = root / "landing" / "sales", root / "archive"
+        self.journal = journal
+        self.root = root
+
+    def config(self, mode: str, **clean: Any) -> Pipeline:
+        to = {"move_to": str(self.archive)} if mode == "move" else {}
+        source = {"format": "json", "clean_source": {"mode": mode, **to, **clean}}
+        store = self.root.store
+        s3a = {
+            "endpoint": store.endpoint,
+            "endpoint.region": store.region,
+            "access.key": store.access_key,
+            "secret.key": store.secret_key,
+        }
+        return Pipeline.model_validate(
+            {
+                "pipeline": "shop",
+                "storage": {"root": str(self.root / "lake")},
+                "landing": {"root": str(self.root / "landing")},
+                "spark": {"conf": {f"spark.hadoop.fs.s3a.{k}": v for k, v in s3a.items()}},
+                "bronze": {"sales": {"source": source}},
+            }
+        )
+
+    def cleaner(self, mode: str) -> Cleaner:
+        config = self.config(mode)
+        me = readers.Reader.of(config, "sales")
+        assert readers.register(config.landing_paths("sales")[0], me, config.store) is None
+        return Cleaner(config, "sales", self.journal)
+
+    def put(self, name: str, text: str = "{}", state: State = State.COMMITTED) -> Found:
+        at = self.landing / name
+        at.write_text(text)
+        head = at.head()
+        uri = str(at).replace(" ", "%20")
+        # To the millisecond, as listings of some stores tell it.
+        found = Found(head.modified_s * 1_000_000 + 123_000, uri, head.size)
+        self.journal.tell([found], state, at=LONG_AGO)
+        return found
+
+    def told(self, file: Found) -> tuple[State, str | None]:
+        return self.journal.newest()[file][:2]
+
+
+@pytest.fixture
+def place(store: objects.Store, tmp_path: Path) -> Iterator[Place]:
+    yield Place(store.at(tmp_path.name), Journal(tmp_path / "journal"))
+
+
+def test_files_are_moved_with_their_folders_and_their_bytes(place: Place) -> None:
+    file = place.put("2026-01/a b.json", "one")
+    done = place.cleaner("move").clean(NOW)
+    assert (done.moved, done.bytes, done.left) == (1, 3, 0)
+    assert (place.archive / "2026-01" / "a b.json").read_text() == "one"
+    assert not (place.landing / "2026-01" / "a b.json").exists()
+    state, how = place.told(file)
+    assert state is State.ARCHIVED
+    assert how == f"moved to {place.archive} (path below {place.landing} kept)"
+    assert place.cleaner("move").clean(NOW).moved == 0
+
+
+def test_no_archived_file_is_written_over(place: Place) -> None:
+    (place.archive / "a.json").write_text("another")
+    file = place.put("a.json", "one")
+    assert place.cleaner("move").clean(NOW).moved == 1
+    assert (place.archive / "a.json").read_text() == "another"
+    assert (place.archive / "a.json.1").read_text() == "one"
+    assert ", .1 added" in str(place.told(file)[1])
+
+
+def test_files_are_deleted(place: Place) -> None:
+    kept = place.put("new.json", state=State.QUARANTINED)
+    file = place.put("a.json")
+    assert place.cleaner("delete").clean(NOW).deleted == 1
+    assert not (place.landing / "a.json").exists()
+    assert (place.landing / "new.json").exists()
+    assert place.told(file) == (State.ARCHIVED, "deleted")
+    assert place.told(kept)[0] is State.QUARANTINED
+
+
+def test_what_a_run_that_was_cut_off_moved_is_found(place: Place) -> None:
+    file = place.put("a.json", "one", State.ARCHIVING)
+    copied = place.cleaner("move")
+    assert copied._objects.move(copied_spot(place, file), file) == 0
+    assert copied.clean(NOW).moved == 1
+    assert place.told(file)[0] is State.ARCHIVED
+
+
+def test_a_copy_that_was_cut_off_before_the_delete_is_gone_on_with(place: Place) -> None:
+    file = place.put("a.json", "one", State.ARCHIVING)
+    at = place.landing / "a.json"
+    noted = {"medallion-modified": str(file.modified_us)}
+    at.copy_to(place.archive / "a.json", of=at.head().tag, noted=noted)
+    assert place.cleaner("move").clean(NOW).moved == 1
+    assert not at.exists()
+    assert not (place.archive / "a.json.1").exists()
+
+
+def test_a_file_that_changed_since_it_was_read_stays(place: Place) -> None:
+    file = place.put("a.json", "one")
+    (place.landing / "a.json").write_text("longer than it was")
+    done = place.cleaner("delete").clean(NOW)
+    assert (done.deleted, done.left) == (0, 1)
+    assert "changed since they were read" in done.remarks[0]
+    assert (place.landing / "a.json").exists()
+    assert place.told(file)[0] is State.COMMITTED
+
+
+def test_what_another_reader_has_not_read_stays(place: Place) -> None:
+    place.put("a.json")
+    cleaner = place.cleaner("delete")
+    other = readers.Reader("other", "sales", str(place.root / "elsewhere"), str(place.root))
+    assert readers.register(str(place.landing), other, place.root.store) is None
+    done = cleaner.clean(NOW)
+    assert (done.deleted, done.left) == (0, 1)
+    assert "the ledger of other.sales cannot be read" in done.remarks[0]
+
+
+@pytest.mark.parametrize("to", ["/archive", "s3a://lake/*"])
+def test_the_archive_of_objects_is_a_folder_of_objects(place: Place, to: str) -> None:
+    with pytest.raises(UsageError, match="move_to"):
+        check(place.config("move", move_to=to), "sales")
+
+
+def test_the_archive_lies_beside_the_files(place: Place) -> None:
+    with pytest.raises(UsageError, match="contain one another"):
+        check(place.config("move", move_to=str(place.landing / "old")), "sales")
+
+
+def copied_spot(place: Place, file: Found) -> Any:
+    from medallion_jobs.autoloader.cleaning.spots import spot_of  # noqa: PLC0415
+
+    return spot_of(file, [place.landing])
