@@ -13,7 +13,7 @@ PLACEHOLDER = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 _SECRET_KEY = re.compile(
     r"passw(or)?d|secret|token|credential|(access|account|api|private|encryption)[._-]?key"
-    r"|(^|[._-])sas([._-]|$)|connection[._-]?string",
+    r"|(^|[._-])sas([._-]|$)|connection[._-]?string|webhook",
     re.IGNORECASE,
 )
 # These name where a secret is kept, or who hands it out, and hold none themselves.

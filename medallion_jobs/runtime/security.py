@@ -1,4 +1,4 @@
-"""What a Spark session is guarded with: logins between its processes, and secrets kept out of sight.
+"""How a Spark session is guarded: logins between its processes, secrets kept out of sight.
 
 Whoever reaches a cluster that asks for no secret can run any program on it.
 """
