@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from medallion_jobs import masking
+from medallion_jobs.cli import export
 from medallion_jobs.config import ConfigError, load
 from medallion_jobs.config.secrecy import is_secret
 from medallion_jobs.errors import DataError, UsageError
@@ -207,3 +210,41 @@ def test_a_secret_of_a_config_is_masked_from_its_loading_on(tmp_path: Path) -> N
 def test_the_bridge_to_the_jvm_does_not_log_what_it_carries() -> None:
     security.quiet_bridge()
     assert not logging.getLogger("py4j.clientserver").isEnabledFor(logging.DEBUG)
+
+
+# What goes to a spreadsheet
+
+FORMULAS = (
+    *(
+        "=1+1",
+        "+1",
+        "-1+1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        " =1",
+        "  +1",
+        "\u00a0=1",
+        "\u3000@x",
+    ),
+    *("=cmd|' /C calc'!A0", '=HYPERLINK("http://x")', "-2+3+cmd|' /C calc'!A0", "\t", "\n", "\r\n"),
+    *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20x", " \t-1", "=", "@", "+"),
+)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_of_an_export_is_a_formula(tmp_path: Path, text: str) -> None:
+    rows = pa.table({"row": [json.dumps({"a": text, text: "b"})]})
+    file = tmp_path / "rows.csv"
+    export.write(rows.to_reader(), file, export.Form.CSV)
+    with file.open(encoding="utf-8", newline="") as lines:
+        read = list(csv.reader(lines))
+    assert read == [["a", f"'{text}"], [f"'{text}", "b"]]
+
+
+def test_a_text_that_is_no_formula_is_as_it_was(tmp_path: Path) -> None:
+    rows = pa.table({"row": [json.dumps({"a": "x=1", "b": "  y", "c": -1.5})]})
+    file = tmp_path / "rows.csv"
+    export.write(rows.to_reader(), file, export.Form.CSV)
+    assert file.read_text() == '"a","b","c"\n"x=1","  y",-1.5\n'
