@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from urllib.parse import quote
 
 MASK = "***"
@@ -27,6 +28,13 @@ def masked(text: str) -> str:
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return without_login(text)
+
+
+def tellable(failure: BaseException) -> BaseException:
+    """The failure; one of its text alone where that, or a cause's, holds a secret."""
+    text = "".join(traceback.format_exception(failure))
+    without = masked(text)
+    return failure if without == text else RuntimeError(without)
 
 
 def without_login(text: str) -> str:

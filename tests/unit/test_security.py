@@ -183,6 +183,16 @@ def test_a_known_secret_is_in_no_error_and_in_no_event() -> None:
     assert str(error).count("***") == 3
 
 
+def test_a_failure_is_told_without_the_secrets_of_its_causes() -> None:
+    masking.remember("canary-of-a-cause")
+    harmless, harmful = ValueError("no"), DataError("it failed")
+    harmful.__cause__ = KeyError("canary-of-a-cause")
+    assert masking.tellable(harmless) is harmless
+    told = str(masking.tellable(harmful))
+    assert "KeyError: '***'" in told
+    assert "it failed" in told
+
+
 def test_a_short_secret_does_not_blot_out_what_is_said() -> None:
     masking.remember("a")
     assert str(DataError("a table was not read")) == "a table was not read"
