@@ -43,6 +43,9 @@ def main(first: Path, second: Path, folder: Path) -> None:
         log_level=os.environ["LOG_LEVEL"],
     )
     spark = SparkSession.active()
+    jvm: Any = spark._jvm
+    log = jvm.org.apache.logging.log4j.LogManager.getLogger("says_all")
+    log.error(f"no answer from {os.environ['CANARY_URL']}")
     write_to_nowhere(spark, config.gold["totals"].sinks[0].jdbc)
     broken = load(second).pipeline
     try:
