@@ -83,8 +83,10 @@ def without_foreign_code(spark: SparkSession) -> None:
     """
     jvm: Any = spark._jvm
     registry: Any = spark._jsparkSession.sessionState().functionRegistry()
+    schema, catalog = map(jvm.scala.Option.apply, ("builtin", "system"))
     for name in _CALL_ANY_CODE:
-        registry.dropFunction(jvm.org.apache.spark.sql.catalyst.FunctionIdentifier(name))
+        function = jvm.org.apache.spark.sql.catalyst.FunctionIdentifier(name, schema, catalog)
+        registry.dropFunction(function)
 
 
 def quiet_bridge() -> None:

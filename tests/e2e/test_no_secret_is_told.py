@@ -44,7 +44,7 @@ silver:
 gold:
   totals:
     from: silver.sales
-    group_by: region
+    group_by: [region]
     measures: {n: sum(n)}
     sinks:
       - jdbc:
