@@ -13,9 +13,11 @@ Whatever else reaches the top is a bug and ends with 3.
 
 from __future__ import annotations
 
+from medallion_jobs.masking import masked
+
 
 class MedallionError(Exception):
-    """Says what happened, what was left untouched and what to type next.
+    """Says what happened, what was left untouched and what to type next; never a secret.
 
     Args:
         what: what happened, to which file, row, key or table.
@@ -26,10 +28,10 @@ class MedallionError(Exception):
     exit_code = 3
 
     def __init__(self, what: str, *, untouched: str = "", next_step: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.untouched = untouched
-        self.next_step = next_step
+        self.what = masked(what)
+        self.untouched = masked(untouched)
+        self.next_step = masked(next_step)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         lines = [self.what]

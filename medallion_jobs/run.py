@@ -19,6 +19,7 @@ from types import FrameType
 from medallion_jobs import session
 from medallion_jobs.config import Pipeline, load
 from medallion_jobs.errors import MedallionError, TransientError
+from medallion_jobs.masking import masked
 from medallion_jobs.metrics.progress import Emit, Note, as_json
 from medallion_jobs.running import StopSwitch
 from medallion_jobs.streams import Stream
@@ -118,7 +119,7 @@ def submitted(streams: Streams) -> None:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 (a job's own voice)
         sys.exit(error.exit_code)
     except Exception:
-        traceback.print_exc()
+        print(masked(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         sys.exit(3)
 
 

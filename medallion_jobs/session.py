@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import places
+from medallion_jobs.config.secrecy import is_secret
 from medallion_jobs.errors import UsageError
+from medallion_jobs.runtime import security
 from medallion_jobs.runtime.jars import DELTA, S3A, Jar, delta_jars
 from medallion_jobs.runtime.java import find_java
 
@@ -95,7 +97,8 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
         log_level: what the JVM logs to stderr, where this process starts it.
 
     Raises:
-        UsageError: no Java, or a session under which tables would come out wrong.
+        UsageError: no Java, no secret for a cluster that asks for one, or a session under which
+            tables would come out wrong.
         TransientError: the Delta jars had to be fetched and could not be.
     """
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
@@ -110,11 +113,21 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
         SparkContext._ensure_initialized()
     conf = SparkConf()
     defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
+    master = defaults["spark.master"]
     jars = (*DELTA, *(S3A if config.has_objects else ()))
-    own = {} if submitted else _own_jvm(defaults["spark.master"], jars, short, log_level)
-    for key, value in {**defaults, **own}.items():
+    own = {} if submitted else _own_jvm(master, jars, short, log_level)
+    settings = {**defaults, **own, **dict(conf.getAll())}
+    settings.update(security.secret(settings, master))
+    security.quiet_bridge()
+    if not submitted:
+        # pyspark puts all that it starts a JVM with on a command line, for anybody to see.
+        shown = [(key, value) for key, value in settings.items() if not is_secret(key, value)]
+        SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
+        conf = SparkConf()
+    for key, value in settings.items():
         conf.setIfMissing(key, value)
     spark = SparkSession.builder.config(conf=conf).getOrCreate()
+    security.without_foreign_code(spark)
     _refuse_unsafe(spark)
     return spark
 
@@ -129,6 +142,7 @@ def beside(spark: SparkSession) -> SparkSession:
     for key, value in {**_COMMON, **_REQUIRED}.items():
         if own.conf.isModifiable(key):
             own.conf.set(key, value)
+    security.without_foreign_code(own)
     _refuse_unsafe(own)
     return own
 
@@ -169,6 +183,7 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
     memory = config.spark.driver_memory
     return {
         **_COMMON,
+        **security.defaults(master),
         "spark.app.name": f"medallion {config.pipeline}",
         "spark.master": master,
         # Spark makes this folder whether it needs one or not; not in the user's own.

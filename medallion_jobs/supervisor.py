@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs import checkpoint, places
 from medallion_jobs.checkpoint import Binding, Claim, Home, Lock, manifest
 from medallion_jobs.errors import Refused
+from medallion_jobs.masking import tellable
 from medallion_jobs.metrics.progress import Emit, Note
 from medallion_jobs.metrics.table import BatchLog
 from medallion_jobs.running import Running, StoppedBetweenBatchesError, StopSwitch
@@ -243,7 +244,11 @@ class Supervisor:
             one.log.append(done, batch.generation, self._run_id)
         except BaseException as failure:
             one.raised = failure
-            raise
+            # Spark writes its text, with those of its causes, to logs that outlive the run.
+            told = tellable(failure)
+            if told is failure:
+                raise
+            raise told from None
         self._emit(done)
 
     def _watch(self, running: Sequence[Running]) -> None:

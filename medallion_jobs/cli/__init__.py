@@ -26,6 +26,7 @@ from medallion_jobs.cli.stop import stop
 from medallion_jobs.cli.validate import validate
 from medallion_jobs.cli.verify import verify
 from medallion_jobs.errors import MedallionError
+from medallion_jobs.masking import masked
 
 app = typer.Typer(
     name="medallion",
@@ -84,6 +85,6 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except Exception:
-        traceback.print_exc()
+        typer.echo(masked(traceback.format_exc()), err=True)
         typer.echo("error: this is a bug in medallion_jobs; what is above says where", err=True)
         sys.exit(3)

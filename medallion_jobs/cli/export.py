@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -21,8 +22,9 @@ class Form(str, Enum):
     PARQUET = "parquet"
 
 
-# A spreadsheet takes a text that begins so for a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a text that begins so, after blanks too, for a formula (OWASP, "CSV
+# Injection"); the wide ones are for it the same characters.
+_FORMULA = re.compile("\\s*[=+@\uff1d\uff0b\uff0d\uff20-]|[\t\r\n]")
 
 
 def write(rows: pa.RecordBatchReader, file: Path, form: Form) -> int:
@@ -103,7 +105,7 @@ def _cell(value: object) -> str:
     if isinstance(value, _Number | bool):
         return _as_json(value)
     text = value if isinstance(value, str) else _as_json(value)
-    safe = f"'{text}" if text.startswith(_FORMULA) else text
+    safe = f"'{text}" if _FORMULA.match(text) else text
     return '"' + safe.replace('"', '""') + '"'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -27,6 +28,7 @@ def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     yield from _names_alike(data)
     yield from _folders_inside_others(data)
     yield from _unknown_reader_options(data)
+    yield from _packages_of_others(data)
     conf = _mapping(_mapping(data, "spark"), "conf")
     for key, value in conf.items():
         reason = spark_conf.refusal(key, value)
@@ -189,6 +191,18 @@ def _unknown_reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetail
         options = _mapping(source, "options")
         for option, reason in reader_options.unknown(str(source.get("format")), options):
             yield _error(refused(reason), "bronze", name, "source", "options", option)
+
+
+def _packages_of_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Packages that hold no transform, and with which a config could run what it likes."""
+    packages = data.get("python_packages")
+    for place, name in enumerate(packages if isinstance(packages, list | tuple) else ()):
+        if name in sys.stdlib_module_names or name in ("__main__", "medallion_jobs", "pyspark"):
+            yield _error(
+                refused("no package of yours: name the one that holds your transforms"),
+                "python_packages",
+                place,
+            )
 
 
 def _folder(text: object) -> Location | None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from medallion_jobs.config.problems import Problem, nearest
 from medallion_jobs.config.secrecy import (
-    MASK,
     PLACEHOLDER,
     Hidden,
     displayed,
@@ -18,6 +17,7 @@ from medallion_jobs.config.secrecy import (
     on_one_line,
 )
 from medallion_jobs.config.tree import Node, Path, dotted
+from medallion_jobs.masking import MASK, remember
 
 _MAX_SECRET_BYTES = 64 * 1024
 _ALLOWED = "${env:NAME} or ${file:PATH}"
@@ -32,7 +32,7 @@ def resolve(tree: Node, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]
 
     Returns:
         The data, and a problem for each placeholder that has no value; there the data keeps
-        the placeholder's text. Replaced text is `Hidden`.
+        the placeholder's text. Replaced text is `Hidden`, and secrets are masked from here on.
     """
     problems: list[Problem] = []
 
@@ -44,7 +44,10 @@ def resolve(tree: Node, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]
         if not isinstance(node.value, str) or "${" not in node.value:
             return node.value
         try:
-            return _replaced(node.value, environ)
+            text = _replaced(node.value, environ)
+            if is_secret_key(path):
+                remember(text)
+            return text
         except _MissingError as missing:
             shown = on_one_line(displayed(node, path))
             problems.append(Problem(node.origin, dotted(path), str(missing), shown, _ALLOWED))

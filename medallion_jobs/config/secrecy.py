@@ -7,13 +7,13 @@ import re
 from typing import Any
 
 from medallion_jobs.config.tree import Node, Path
+from medallion_jobs.masking import MASK, without_login
 
-MASK = "***"
 PLACEHOLDER = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 _SECRET_KEY = re.compile(
-    r"passw(or)?d|secret|token|credential|(access|account|api|private)[._-]?key"
-    r"|(^|[._-])sas([._-]|$)|connection[._-]?string",
+    r"passw(or)?d|secret|token|credential|(access|account|api|private|encryption)[._-]?key"
+    r"|(^|[._-])sas([._-]|$)|connection[._-]?string|webhook",
     re.IGNORECASE,
 )
 # These name where a secret is kept, or who hands it out, and hold none themselves.
@@ -23,8 +23,6 @@ _PLACE_OF_A_SECRET = re.compile(
 )
 # Their keys are names of the user's own tables and columns, which hold no secret.
 _MAPS_OF_NAMES = ("bronze", "silver", "gold", "columns", "measures", "queries")
-# A login where a URL may hold one; the config refuses such a URL, and tells what was written.
-_LOGIN_IN_URL = re.compile(r"(//[^/\s@]*:)[^/\s@]+(?=@)|(\bpassw(?:or)?d=)[^&\s]+", re.IGNORECASE)
 _SHOWN_AT_MOST = 160
 
 
@@ -48,6 +46,12 @@ def is_secret_key(path: Path) -> bool:
     )
 
 
+def is_secret(key: str, value: str) -> bool:
+    """Whether a setting of Spark must not be seen: by its name, or since it was a placeholder."""
+    wanted_at_start = key == "spark.driver.memory"
+    return is_secret_key((key,)) or (isinstance(value, Hidden) and not wanted_at_start)
+
+
 def is_placeholder(value: object) -> bool:
     """Whether `value` is one placeholder and nothing else."""
     return isinstance(value, str) and PLACEHOLDER.fullmatch(value) is not None
@@ -62,7 +66,8 @@ def displayed(node: Node, path: Path) -> Any:
     if is_secret_key(path) and node.value is not None and not is_placeholder(node.value):
         return MASK
     if isinstance(node.value, str):
-        return _LOGIN_IN_URL.sub(rf"\1\2{MASK}", node.value)
+        # The config refuses a URL with a login, and tells what was written.
+        return without_login(node.value)
     return node.value
 
 

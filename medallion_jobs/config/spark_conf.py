@@ -10,11 +10,15 @@ import re
 
 ALLOWED = (
     "spark.sql.*, spark.databricks.delta.*, spark.executor.*, spark.driver.memory*, "
-    "spark.hadoop.fs.s3a.*, spark.kubernetes.* and spark.yarn.*"
+    "spark.hadoop.fs.s3a.*, spark.kubernetes.*, spark.yarn.*, and those of logins and encryption: "
+    "spark.authenticate, spark.authenticate.secret, spark.network.crypto.*, spark.io.encryption.*"
 )
 _ALLOWED = re.compile(
     r"spark\.(sql|databricks\.delta|executor|hadoop\.fs\.s3a|kubernetes|yarn)\.[\w./-]+"
-    r"|spark\.driver\.memory(Overhead(Factor)?)?",
+    r"|spark\.driver\.memory(Overhead(Factor)?)?"
+    r"|spark\.authenticate(\.secret(\.(driver\.|executor\.)?file)?)?"
+    r"|spark\.network\.crypto\.(enabled|saslFallback|cipher|authEngineVersion)"
+    r"|spark\.io\.encryption\.(enabled|keySizeBits)",
     re.ASCII,
 )
 

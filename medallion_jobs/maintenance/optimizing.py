@@ -18,6 +18,7 @@ from medallion_jobs.errors import LockHeld, UsageError
 from medallion_jobs.maintenance import readers, upkeep
 from medallion_jobs.maintenance.upkeep import Upkeep
 from medallion_jobs.storage import Location
+from medallion_jobs.tables.sql import table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -103,7 +104,7 @@ class _Work:
 
 def _vacuumed(spark: SparkSession, path: Location, older_than: timedelta, *, dry_run: bool) -> int:
     """Removes unused files, or looks for them; gives how many."""
-    command = f"VACUUM delta.`{path}` RETAIN {older_than / _HOUR:f} HOURS"
+    command = f"VACUUM {table(path)} RETAIN {older_than / _HOUR:f} HOURS"
     with tables.with_conf(spark, _FOR_VACUUM):
         if dry_run:
             return spark.sql(f"{command} DRY RUN").count()

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from medallion_jobs.masking import masked
+
 # A line begins with the table's name, in as many characters.
 NAME_WIDTH = 28
 SEPARATOR = " · "
@@ -88,16 +90,20 @@ Emit = Callable[[Event], None]
 
 
 def as_json(event: Event) -> str:
-    """One line of JSON; `event` tells the kind."""
+    """One line of JSON without a secret; `event` tells the kind."""
     kind = "batch" if isinstance(event, BatchDone) else "note"
     told = {"event": kind, **asdict(event)}
     if isinstance(event, BatchDone):
         told["files_per_second"] = round(event.files_per_second, 3)
-    return json.dumps(told, default=str)
+    return masked(json.dumps(told, default=str))
 
 
 def as_line(event: Event) -> str:
-    """One line for a person."""
+    """One line for a person, without a secret."""
+    return masked(_line(event))
+
+
+def _line(event: Event) -> str:
     if isinstance(event, Note):
         told = ", ".join(
             f"{value:.1f} s" if key == "seconds" else str(value)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
+from medallion_jobs.tables.sql import column
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
@@ -21,7 +23,7 @@ FATE = "fate of the row"
 
 def mark(name: str) -> Column:
     """The mark of this name."""
-    return F.col(f"`{name}`")
+    return F.col(column(name))
 
 
 def is_mark(name: str) -> bool:
@@ -31,4 +33,4 @@ def is_mark(name: str) -> bool:
 
 def without_marks(rows: DataFrame) -> DataFrame:
     """The rows' own columns."""
-    return rows.select(*[F.col(f"`{name}`") for name in rows.columns if not is_mark(name)])
+    return rows.select(*[F.col(column(name)) for name in rows.columns if not is_mark(name)])

@@ -17,6 +17,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.quality import row_text
 from medallion_jobs.refinery import fate
 from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, is_mark, mark
+from medallion_jobs.tables.sql import column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -90,7 +91,7 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
     """
     if not changes:
         return rows
-    own = {name: F.col(f"`{name}`") for name in rows.columns if not is_mark(name)}
+    own = {name: F.col(column(name)) for name in rows.columns if not is_mark(name)}
     if missing := [name for name in changes if name not in own]:
         raise UsageError(
             f"the rows have no column {', '.join(missing)}; they have {', '.join(own)}",

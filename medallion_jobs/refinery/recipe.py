@@ -17,6 +17,7 @@ from medallion_jobs.refinery import compute, dedupe, shape, writes
 from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, is_mark, mark
 from medallion_jobs.refinery.step import Step, applied
 from medallion_jobs.tables import schema as schemas
+from medallion_jobs.tables.sql import column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -53,7 +54,7 @@ class Recipe:
 
     def kept(self, rows: DataFrame) -> DataFrame:
         """Shaped rows that keep themselves as they are, and were never parked."""
-        own = [F.col(f"`{name}`") for name in rows.columns if not is_mark(name)]
+        own = [F.col(column(name)) for name in rows.columns if not is_mark(name)]
         return rows.withColumns(
             {
                 ROW: F.struct(*own),

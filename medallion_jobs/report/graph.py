@@ -18,8 +18,9 @@ from medallion_jobs.config import (
     SilverTable,
     TableRef,
 )
-from medallion_jobs.config.secrecy import MASK, Hidden
+from medallion_jobs.config.secrecy import Hidden
 from medallion_jobs.config.units import format_time
+from medallion_jobs.masking import MASK
 
 Kind = Literal["landing", "bronze", "silver", "gold", "sink"]
 KINDS: tuple[Kind, ...] = ("landing", "bronze", "silver", "gold", "sink")

@@ -14,6 +14,7 @@ from medallion_jobs.config import LAYERS, Pipeline, SavedQuery, TableRef
 from medallion_jobs.config.problems import nearest
 from medallion_jobs.errors import UsageError
 from medallion_jobs.report.arrow import Batches, told
+from medallion_jobs.report.confined import confine, refuse_changes
 from medallion_jobs.report.duck import Row, View, catalog, connect, create
 from medallion_jobs.report.past import NotYet, Past, Reading
 from medallion_jobs.storage import Location
@@ -57,7 +58,7 @@ def asked(config: Pipeline, sql: str, past: Past | None = None) -> Iterator[Answ
 
     Raises:
         UsageError: the query is wrong, DuckDB's words tell how, at once or while it is read;
-            or there is no such version of a table.
+            it would do more than read; or there is no such version of a table.
     """
     known = catalog(config)
     named = names(sql)
@@ -67,6 +68,8 @@ def asked(config: Pipeline, sql: str, past: Past | None = None) -> Iterator[Answ
     with connect(places.lake(config)) as duck:
         try:
             create(duck, _queries(known, sql, named, reading))
+            refuse_changes(duck, sql)
+            confine(duck, (table for view in known.values() for table in view.tables))
             answer = duck.sql(sql)
             if answer is None:
                 raise UsageError(

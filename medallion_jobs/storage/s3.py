@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from medallion_jobs import masking
+
 _S3A = "spark.hadoop.fs.s3a."
 _AWS = "amazonaws.com"
 # The connection alone: a batch that waits for a store should rather fail and be redone.
@@ -110,6 +112,8 @@ class S3:
         if found is None:
             return {}
         now = found.get_frozen_credentials()
+        for secret in (now.secret_key, now.token):
+            masking.remember(secret or "")
         keys = zip(names, (now.access_key, now.secret_key, now.token), strict=True)
         return {name: key for name, key in keys if key}
 

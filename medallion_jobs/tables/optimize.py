@@ -14,6 +14,7 @@ from medallion_jobs.config import Layout
 from medallion_jobs.storage import Location
 from medallion_jobs.tables.log import snapshot
 from medallion_jobs.tables.merge import with_conf
+from medallion_jobs.tables.sql import table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -61,7 +62,7 @@ def optimize(spark: SparkSession, path: Location, layout: Layout) -> Optimized:
         if layout.target_file_size
     }
     with with_conf(spark, sizes):
-        (found,) = spark.sql(f"OPTIMIZE delta.`{path}`").select("metrics").collect()
+        (found,) = spark.sql(f"OPTIMIZE {table(path)}").select("metrics").collect()
     metrics = found["metrics"]
     done = Optimized(
         files=metrics["numFilesRemoved"],

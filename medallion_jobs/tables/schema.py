@@ -8,6 +8,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import StructType
 
 from medallion_jobs.errors import UsageError
+from medallion_jobs.tables.sql import column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,4 +45,4 @@ def conform(rows: DataFrame, declared: StructType) -> DataFrame:
             untouched="nothing was written",
             next_step="mend `columns`, `lookups` or `schema` of the table in the config",
         )
-    return rows.select(*[F.col(f"`{name}`") for name in wants])
+    return rows.select(*[F.col(column(name)) for name in wants])

@@ -17,7 +17,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location, remove_all
 from medallion_jobs.tables import layout as layouts
 from medallion_jobs.tables.log import commit_of, snapshot
-from medallion_jobs.tables.sql import text
+from medallion_jobs.tables.sql import column, table, text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -206,8 +206,8 @@ def widen(spark: SparkSession, ref: TableRef, path: Location, declared: StructTy
     has = check_schema(spark, str(ref), path, declared, mend=anew)
     new = [field for field in declared if field.name not in has]
     if new:
-        columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in new)
-        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({columns})")
+        columns = ", ".join(f"{column(f.name)} {f.dataType.simpleString()}" for f in new)
+        spark.sql(f"ALTER TABLE {table(path)} ADD COLUMNS ({columns})")
 
 
 def check_schema(
@@ -246,8 +246,8 @@ def set_properties(spark: SparkSession, path: Location, wanted: Mapping[str, str
     has = there.properties if there else {}
     wrong = {key: value for key, value in wanted.items() if has.get(key) != value}
     if wrong:
-        pairs = ", ".join(f"'{key}' = '{value}'" for key, value in wrong.items())
-        spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
+        pairs = ", ".join(f"{text(key)} = {text(value)}" for key, value in wrong.items())
+        spark.sql(f"ALTER TABLE {table(path)} SET TBLPROPERTIES ({pairs})")
 
 
 def register(spark: SparkSession, ref: TableRef, path: Location) -> None:

@@ -84,6 +84,8 @@ def quick_duck(_one_duck: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyP
                 _one_duck.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
     monkeypatch.setattr("medallion_jobs.report.query.connect", connect)
+    # What is confined stays so; test_query_confined.py has connections of its own.
+    monkeypatch.setattr("medallion_jobs.report.query.confine", lambda *_: None)
     monkeypatch.setattr("medallion_jobs.report.files.connect", connect)
 
 

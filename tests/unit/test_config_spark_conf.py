@@ -55,6 +55,10 @@ HOSTILE = {
     "spark.master.rest.enabled": "true",
     "spark.ui.killEnabled": "true",
     "spark.redaction.regex": "nothing",
+    "spark.network.crypto.config.random.classes": "evil.Random",
+    "spark.network.crypto.keyFactoryAlgorithm": "x",
+    "spark.io.encryption.commons.config.cipher.classes": "evil.Cipher",
+    "spark.authenticate.enableSaslEncryption": "true",
     "spark.sql.redaction.string.regex": "nothing",
     "hadoop.security.authentication": "simple",
     "spark.sql.x\nspark.jars": "evil.jar",
@@ -104,6 +108,12 @@ HARMLESS = {
     "spark.kubernetes.namespace": "data",
     "spark.kubernetes.node.selector.kubernetes.io/arch": "amd64",
     "spark.yarn.queue": "etl",
+    "spark.authenticate": "false",
+    "spark.authenticate.secret": "of the cluster",
+    "spark.authenticate.secret.file": "/run/secrets/spark",
+    "spark.network.crypto.enabled": "false",
+    "spark.network.crypto.cipher": "AES/GCM/NoPadding",
+    "spark.io.encryption.enabled": "true",
 }
 
 

@@ -20,6 +20,9 @@ from medallion_jobs.autoloader.formats import heads, typed_columns
 from medallion_jobs.autoloader.formats.records import Records
 from medallion_jobs.autoloader.found import Found, to_path
 
+# Where Spark keeps its own schema in a file that it writes.
+_SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
+
 
 class ParquetFiles:
     """Reads parquet files; none of their records is bad."""
@@ -69,6 +72,7 @@ def _schemas(spark: SparkSession, files: Sequence[Found]) -> dict[Found, StructT
         path = jvm.org.apache.hadoop.fs.Path(to_path(file.path))
         try:
             footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.readFooter(hadoop, path)
+            _refuse_code(footer.getFileMetaData().getKeyValueMetaData().get(_SPARK_SCHEMA))
             named = jvm.org.apache.parquet.hadoop.Footer(path, footer)
             told = str(parquet.ParquetFileFormat.readSchemaFromFooter(named, converter).json())
         except (Py4JJavaError, PySparkException) as failure:
@@ -79,3 +83,16 @@ def _schemas(spark: SparkSession, files: Sequence[Found]) -> dict[Found, StructT
         return known[told]
 
     return heads.of_each(files, schema)
+
+
+def _refuse_code(told: str | None) -> None:
+    """Raises BrokenHeadError where a file's schema names classes, which Spark would load."""
+    try:
+        waiting = [json.loads(told)] if told else []
+    except (ValueError, RecursionError):
+        raise heads.BrokenHeadError("its footer holds a schema that is not JSON") from None
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict) and one.get("type") == "udt":
+            raise heads.BrokenHeadError("its schema has a type that names code to load (udt)")
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()

@@ -19,6 +19,7 @@ from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import DataError, MedallionError
 from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
+from medallion_jobs.tables.sql import table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -100,7 +101,7 @@ class DeltaSink:
         there = spark.read.format("delta").load(str(self.path)).schema
         for change in alterations(there, schema):
             if self.widens or not change.startswith("ALTER COLUMN"):
-                spark.sql(f"ALTER TABLE delta.`{self.path}` {change}")
+                spark.sql(f"ALTER TABLE {table(self.path)} {change}")
         tables.check_schema(spark, self.name, self.path, schema, mend=_OTHER_TABLE)
         if self.ref:
             tables.ensure_layout(spark, self.ref, self.path, self.layout)

@@ -1,0 +1,126 @@
+"""What a real session listens on, what its SQL cannot do, and files that name code to run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from support.own import OwnLake
+from support.sockets import listening
+
+from medallion_jobs import session, tables
+
+SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sockets are read from /proc")
+def test_with_a_local_master_nothing_listens_to_the_network(spark: SparkSession) -> None:
+    jvm: Any = spark._jvm
+    heard = listening(jvm.java.lang.ProcessHandle.current().pid())
+    assert len(heard) >= 2  # the driver, and the block manager's
+    assert [one for one in heard if not one.startswith(("127.", "::1:"))] == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "reflect('java.lang.System', 'getenv', 'HOME')",
+        "`reflect`('java.lang.System', 'getenv', 'HOME')",
+        "try_reflect('java.lang.System', 'getenv', 'HOME')",
+        "java_method('java.lang.System', 'getenv', 'HOME')",
+        "builtin.reflect('java.lang.System', 'getenv', 'HOME')",
+        "system.builtin.reflect('java.lang.System', 'getenv', 'HOME')",
+        "IDENTIFIER('ref' || 'lect')('java.lang.System', 'getenv', 'HOME')",
+        "transform(array('HOME'), x -> reflect('java.lang.System', 'getenv', x))",
+    ],
+)
+def test_no_expression_calls_a_class_of_the_jvm(spark: SparkSession, call: str) -> None:
+    for one in (spark, session.beside(spark)):
+        with pytest.raises(AnalysisException, match="UNRESOLVED_ROUTINE"):
+            one.range(1).select(F.expr(call)).collect()
+        # As a streaming query has it.
+        with pytest.raises(AnalysisException, match="UNRESOLVED_ROUTINE"):
+            one._jsparkSession.cloneSession().sql(f"SELECT {call}")
+
+
+def test_a_variable_of_the_environment_is_a_text_in_sql(spark: SparkSession) -> None:
+    assert spark.sql("SELECT '${env:HOME}' AS said").first()["said"] == "${env:HOME}"  # type: ignore[index]
+
+
+ODD = "it's a `lake`; -- ${env:HOME}"
+COLUMN = "a`b'\"; -- ${env:HOME}"
+QUOTED = "`" + COLUMN.replace("`", "``") + "`"
+
+
+def test_odd_names_of_folders_files_and_columns_are_names(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    config = f"""\
+        pipeline: odd
+        bronze:
+          odd: {{source: {{format: json, schema: {json.dumps(f"{QUOTED} string, n bigint")}}}}}
+        silver:
+          odd:
+            from: bronze.odd
+            where: {json.dumps(f"{QUOTED} IS NOT NULL")}
+            columns: {{m: n + 1}}
+            schema: {json.dumps(f"{QUOTED} string, m bigint")}
+            layout: {{optimize_after: 1}}
+        """
+    lake = OwnLake.of(tmp_path / ODD, config)
+    rows = [{COLUMN: text, "n": n} for n, text in enumerate((ODD, "\\'`\"", "${env:HOME}"))]
+    lake.land("odd", f"{COLUMN.replace('/', '')}.json", *rows)
+    lake.run("bronze", "silver")
+    assert sorted((row[COLUMN], row["m"]) for row in lake.rows("silver.odd")) == sorted(
+        (row[COLUMN], row["n"] + 1) for row in rows
+    )
+
+    told = {"delta.appendOnly": "false", "user.said": ODD + "\\"}
+    tables.set_properties(spark, lake.path("silver.odd"), told)
+    there = tables.snapshot(lake.path("silver.odd"))
+    assert there
+    assert there.properties.items() >= told.items()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        # Python would import `this`, and Java make a Date.
+        {"type": "udt", "pyClass": "this.Zen", "serializedClass": "", "sqlType": "string"},
+        {"type": "udt", "class": "java.util.Date", "pyClass": None, "sqlType": "string"},
+    ],
+    ids=["python", "java"],
+)
+def test_a_parquet_file_cannot_name_code_to_load(
+    tmp_path: Path, spark: SparkSession, kind: dict[str, object]
+) -> None:
+    config = """\
+        pipeline: files
+        bronze:
+          files: {source: {format: parquet, schema: a string}}
+        """
+    lake = OwnLake.of(tmp_path, config)
+    folder = lake.landing / "files"
+    folder.mkdir(parents=True)
+    field = {"name": "a", "type": {"type": "array", "elementType": kind, "containsNull": True}}
+    schema = {"type": "struct", "fields": [{**field, "nullable": True, "metadata": {}}]}
+    good = pa.table({"a": ["good"]})
+    pq.write_table(good, folder / "good.parquet")
+    hostile = good.replace_schema_metadata({SPARK_SCHEMA: json.dumps(schema)})
+    pq.write_table(hostile, folder / "hostile.parquet")
+
+    lake.run("bronze")
+
+    assert [row["a"] for row in lake.rows("bronze.files")] == ["good"]
+    (bad,) = [one for path, one in lake.files().items() if path.endswith("hostile.parquet")]
+    assert bad["state"] == "QUARANTINED"
+    assert "names code to load (udt)" in bad["error"]
+    assert "this" not in sys.modules
