@@ -40,6 +40,8 @@ _FOR_JOBS = {
     "spark.cores.max": "2",
     "spark.executor.cores": "1",
     "spark.executor.memory": "1g",
+    # 50 by default: fifty tasks to read the log of a table of ten rows.
+    "spark.databricks.delta.snapshotPartitions": "2",
 }
 
 
