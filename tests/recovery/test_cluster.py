@@ -61,13 +61,14 @@ class Layers:
             driver.wait_until(lambda d=driver, n=wanted[layer]: d.batches >= n)
 
     def in_a_batch(self, layer: str) -> int:
-        """Waits until a batch of the layer is under way; gives its number."""
+        """Waits until a batch of the layer has just begun; gives its number."""
+        offsets = self._checkpoint(layer) / "offsets"
+        before = _newest(offsets)
 
-        def under_way() -> int | None:
-            planned = _newest(self._checkpoint(layer) / "offsets")
-            return planned if planned > self.done(layer) else None
+        def begun() -> int | None:
+            return newest if (newest := _newest(offsets)) > before else None
 
-        return int(self.drivers[layer].wait_until(under_way))
+        return int(self.drivers[layer].wait_until(begun))
 
     def done(self, layer: str) -> int:
         """The newest batch that Spark noted as done, or -1."""
@@ -89,11 +90,11 @@ def test_a_worker_and_then_a_driver_killed_in_mid_batch(lake: Lake, cluster: Loc
         _no_python_on_executors(cluster, layers)
         _only_on_loopback(cluster, layers)
 
-        # The worker that computes bronze, and the batch that it computes.
-        batch = layers.in_a_batch("bronze")
+        # The worker that computes bronze, in the midst of a batch.
         found = cluster.executors("bronze")
         (worker,) = [one for one in cluster.workers if found[one.name]]
-        kill(worker.pid)
+        batch, pid = layers.in_a_batch("bronze"), worker.pid
+        kill(pid)
         assert layers.done("bronze") < batch
         layers.wait_for_batches()  # of all three, by the same drivers
         assert cluster.state["aliveworkers"] == 1

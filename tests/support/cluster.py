@@ -78,7 +78,6 @@ class LocalCluster:
 def script(*words: str) -> str:
     """Runs `scripts/cluster`; gives what it said."""
     line = [str(ROOT / "scripts" / "cluster"), *words]
-    # Not over pipes: the daemons would hold them open for as long as they live.
     done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -106,6 +105,7 @@ class Driver(Medallion):
             "spark.executor.memory": "512m",
             "spark.executor.extraJavaOptions": SHORT_LIVED,
             "spark.ui.enabled": "false",
+            "spark.log.level": "WARN",
             **dict(option.split("=", 1) for option in options),
         }
         line = [

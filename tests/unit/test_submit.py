@@ -183,10 +183,12 @@ def test_kubernetes_takes_all_from_the_image(line: Run) -> None:
         "local:///opt/medallion/medallion_jobs/gold.py",
         *("--config", "/opt/medallion/conf/sales.yaml", "--once"),
     ]
-    jars = [f"local:///opt/medallion/jars/{jar.file}" for jar in DELTA]
+    jars = [f"local:///opt/cache/jars/{jar.file}" for jar in DELTA]
     assert made.option("--jars") == ",".join(jars)
     assert made.option("--py-files") is made.option("--archives") is None
-    assert line(*own, *K8S, "--image-home", "/app", *image).job[0].startswith("local:///app/")
+    other = line(*own, *K8S, "--image-home", "/app", "--image-jars", "/jars", *image)
+    assert other.job[0] == "local:///app/medallion_jobs/gold.py"
+    assert other.option("--jars").startswith("local:///jars/")
 
 
 def test_kubernetes_is_sent_all_where_there_is_a_store_for_it(line: Run) -> None:
@@ -196,15 +198,21 @@ def test_kubernetes_is_sent_all_where_there_is_a_store_for_it(line: Run) -> None
     assert made.job[2] == "medallion-conf/sales.yaml"
 
 
-def test_settings_that_count_before_there_is_a_driver(line: Run, folder: Path) -> None:
+def test_settings_that_count_before_there_is_a_driver(
+    line: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "conf" / "base.yaml").write_text(
         "spark:\n  driver_memory: 3g\n  conf:\n    spark.yarn.maxAppAttempts: 1\n"
         "    spark.sql.files.maxPartitionBytes: 1048576\n"
+        "    spark.yarn.queue: '${env:QUEUE}'\n"
     )
+    monkeypatch.setenv("QUEUE", "from-the-environment")
     made = line("bronze", *YARN, *SHARED)
     assert made.conf["spark.driver.memory"] == "3g"
     assert made.conf["spark.yarn.maxAppAttempts"] == "1"
     assert "spark.sql.files.maxPartitionBytes" not in made.conf
+    # What came through a placeholder may be a secret, whatever its key is called.
+    assert "from-the-environment" not in " ".join(made.words)
 
 
 def test_a_driver_elsewhere_may_have_the_secrets_that_are_missing_here(

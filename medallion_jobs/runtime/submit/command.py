@@ -42,6 +42,7 @@ def _job(words: Sequence[str]) -> tuple[bool, Job]:
     parser.add_argument("--deploy-mode", choices=("client", "cluster"))
     parser.add_argument("--environment")
     parser.add_argument("--image-home", default="/opt/medallion")
+    parser.add_argument("--image-jars", default="/opt/cache/jars")
     parser.add_argument("--print", action="store_true")
     given, rest = parser.parse_known_args(list(words))
 
@@ -64,6 +65,7 @@ def _job(words: Sequence[str]) -> tuple[bool, Job]:
         deploy_mode=given.deploy_mode,
         environment=given.environment,
         image_home=given.image_home.rstrip("/"),
+        image_jars=given.image_jars.rstrip("/"),
     )
     return given.print, job
 

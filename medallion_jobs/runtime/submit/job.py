@@ -20,7 +20,8 @@ class Job:
         sets: the values of `--set`.
         options: all that the job is told besides `--config`, `--env` and `--set` among it.
         environment: an archive with the driver's Python, `pack` to make one, or None.
-        image_home: the folder of the image with `medallion_jobs/` and `jars/`.
+        image_home: the folder of the image that holds `medallion_jobs/`.
+        image_jars: the folder of the image that holds the jars.
     """
 
     layer: str
@@ -33,3 +34,4 @@ class Job:
     deploy_mode: str | None
     environment: str | None
     image_home: str
+    image_jars: str

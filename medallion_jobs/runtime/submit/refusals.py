@@ -22,6 +22,16 @@ def is_secret(key: str) -> bool:
     return is_secret_key((key,))
 
 
+def may_be_shown(key: str, value: object) -> bool:
+    """Whether a setting of the config may stand in a command.
+
+    What came through a placeholder may not: it may be a secret, whatever its key is called.
+    """
+    from medallion_jobs.config.secrecy import Hidden  # noqa: PLC0415
+
+    return not is_secret(key) and not isinstance(value, Hidden)
+
+
 def secrets_in_line(sets: Sequence[str], conf: Mapping[str, str]) -> None:
     """Everybody on a machine can read the lines that run on it.
 

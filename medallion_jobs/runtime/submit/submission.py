@@ -83,7 +83,7 @@ def _of_config(pipeline: Pipeline | None, away: bool) -> dict[str, str]:
         settings |= {
             key: str(value)
             for key, value in pipeline.spark.conf.items()
-            if key.startswith(_BEFORE_THE_DRIVER) and not refusals.is_secret(key)
+            if key.startswith(_BEFORE_THE_DRIVER) and refusals.may_be_shown(key, value)
         }
     return settings
 

@@ -134,7 +134,7 @@ class InImage:
         return cls(
             main_file=f"{home}/medallion_jobs/{job.layer}.py",
             config=job.config_there,
-            lists={"jars": [f"{home}/jars/{jar.file}" for jar in DELTA]},
+            lists={"jars": [f"{IN_IMAGE}{job.image_jars}/{jar.file}" for jar in DELTA]},
             settings={},
         )
 
