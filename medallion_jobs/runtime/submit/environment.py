@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires
+from importlib.util import find_spec
 from pathlib import Path
 
 from medallion_jobs.errors import TransientError, UsageError
@@ -38,7 +38,7 @@ def packed_environment(tell: Callable[[str], None]) -> Path:
             next_step="run this in a clone of the repository, or name an archive of your own: "
             "--environment FILE",
         )
-    if importlib.util.find_spec("venv_pack") is None:
+    if find_spec("venv_pack") is None:
         raise UsageError(
             "venv-pack2, which packs environments, is not installed",
             untouched="nothing was started",
@@ -50,7 +50,7 @@ def packed_environment(tell: Callable[[str], None]) -> Path:
     made = folder / f"environment-{digest}.tar.gz"
     with locked(folder / ".environment.lock", tell):
         if not made.exists():
-            tell(f"environment  packing {wanted.count('==')} packages, some minutes once")
+            tell(f"environment  packing {wanted.count('==')} packages, once, which takes minutes")
             _pack(wanted, made)
     tell(f"environment  {from_home(made)}")
     return made
@@ -97,20 +97,21 @@ def _pack(wanted: str, made: Path) -> None:
         prefix, lock = Path(work) / "venv", Path(work) / "wanted.lock"
         lock.write_text(wanted, encoding="utf-8")
         part = made.with_name(f".{made.name}")
-        pip = [str(prefix / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        _run([sys.executable, "-m", "venv", str(prefix)])
-        _run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)])
-        pack = [sys.executable, "-m", "venv_pack", "--quiet", "--force", "--format", "tar.gz"]
-        _run([*pack, "--prefix", str(prefix), "--output", str(part)])
+        _python("venv", "--without-pip", str(prefix))
+        pip = ("pip", "--python", str(prefix / "bin" / "python"), "install", "--quiet")
+        _python(*pip, "--no-deps", "--require-hashes", "-r", str(lock))
+        pack = ("venv_pack", "--quiet", "--force", "--format", "tar.gz")
+        _python(*pack, "--prefix", str(prefix), "--output", str(part))
         shutil.move(part, made)
 
 
-def _run(line: list[str]) -> None:
+def _python(module: str, *words: str) -> None:
+    line = [sys.executable, "-m", module, *words]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
         raise TransientError(
-            f"{' '.join(line[:5])} … ended with {done.returncode}: {said[-1]}",
+            f"python -m {module} ended with {done.returncode}: {said[-1]}",
             untouched="nothing was started, and no archive was made",
             next_step="type the same command again; for a proxy or a mirror see docs/setup.md",
         )
