@@ -44,6 +44,11 @@ class LocalCluster:
         return str(self._cluster.settings.master)
 
     @property
+    def secret(self) -> str:
+        lines = self.properties.read_text().splitlines()
+        return dict(line.split(" ", 1) for line in lines)["spark.authenticate.secret"]
+
+    @property
     def workers(self) -> list[Daemon]:
         return self._cluster.workers
 
@@ -109,7 +114,7 @@ class Driver(Medallion):
             **dict(option.split("=", 1) for option in options),
         }
         line = [
-            *(str(ROOT / "scripts" / "submit"), layer, "--continuous", "1s", *lake.arguments),
+            *(str(ROOT / "scripts" / "submit"), layer, "--continuous", "6s", *lake.arguments),
             *("--", "--properties-file", str(cluster.properties)),
             *("--driver-memory", "768m", "--driver-java-options", SHORT_LIVED),
             *(word for pair in spark.items() for word in ("--conf", "=".join(pair))),
