@@ -3,6 +3,8 @@
 python -m medallion_jobs.runtime java     find a Java, say which
 python -m medallion_jobs.runtime jars     fetch what is missing of Delta's jars, check them
 python -m medallion_jobs.runtime shell    both, as lines for a shell to eval
+python -m medallion_jobs.runtime submit   a layer to spark-submit: scripts/submit
+python -m medallion_jobs.runtime cluster  a small Spark cluster on this machine: scripts/cluster
 """
 
 from __future__ import annotations
@@ -17,15 +19,20 @@ from medallion_jobs.runtime.java import find_java
 
 
 def main(arguments: list[str]) -> int:
-    """Runs one of the three commands; the exit code is the error's, as everywhere."""
-    commands = {"java": _java, "jars": _jars, "shell": _shell}
+    """Runs one of the commands; the exit code is the error's, as everywhere."""
+    alone = {"java": _java, "jars": _jars, "shell": _shell}
+    with_options = {"submit": _submit, "cluster": _cluster}
+    command, *rest = arguments or [""]
     try:
-        if len(arguments) != 1 or arguments[0] not in commands:
+        if command in with_options:
+            with_options[command](rest)
+        elif command in alone and not rest:
+            alone[command]()
+        else:
             raise UsageError(
                 f"no such command: {' '.join(arguments) or '(none)'}",
-                next_step=f"python -m medallion_jobs.runtime {'|'.join(commands)}",
+                next_step=f"python -m medallion_jobs.runtime {'|'.join((*alone, *with_options))}",
             )
-        commands[arguments[0]]()
     except MedallionError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -45,6 +52,21 @@ def _shell() -> None:
     sys.stdout.write(f"export JAVA_HOME={shlex.quote(str(find_java().home))}\n")
     jars = ",".join(map(str, delta_jars(tell=_say)))
     sys.stdout.write(f"export MEDALLION_JARS={shlex.quote(jars)}\n")
+
+
+# The set-up asks for a Java and for jars before what these two import is installed.
+
+
+def _submit(words: list[str]) -> None:
+    from medallion_jobs.runtime import submit  # noqa: PLC0415
+
+    submit.main(words)
+
+
+def _cluster(words: list[str]) -> None:
+    from medallion_jobs.runtime import cluster  # noqa: PLC0415
+
+    cluster.main(words)
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,170 @@
+"""The cluster: what runs of it, and how the missing is started."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+from medallion_jobs.errors import TransientError, UsageError
+from medallion_jobs.runtime.cache import locked
+from medallion_jobs.runtime.cluster.daemon import Daemon
+from medallion_jobs.runtime.cluster.settings import LOOPBACK, Settings
+from medallion_jobs.runtime.spark_home import spark_environment
+
+READY_WITHIN_SECONDS = 120.0
+_ANSWER_WITHIN_SECONDS = 5.0
+_GLANCE_SECONDS = 0.2
+# Small and soon started: they do little but tell others what to do.
+_DAEMON_JVM = {
+    "SPARK_DAEMON_MEMORY": "512m",
+    "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """What each worker may give away: cores are slots for tasks, not this machine's."""
+
+    workers: int
+    cores: int
+    memory: str
+
+
+class Cluster:
+    """The master and the workers of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = Settings(folder)
+        self.master = Daemon(folder, "master")
+
+    @property
+    def workers(self) -> list[Daemon]:
+        """All workers that were ever started here, running or not, by number."""
+        numbers = sorted(int(file.stem.partition("-")[2]) for file in self.folder.glob("*-*.pid"))
+        return [Daemon(self.folder, f"worker-{number}") for number in numbers]
+
+    def up(self, size: Size, port: int, ui_port: int, tell: Callable[[str], None]) -> None:
+        """Starts what does not run yet of a master and `size.workers` workers; waits for all.
+
+        Raises:
+            UsageError: a port is taken, or there is no Java.
+            TransientError: it did not come up.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(self.folder / "lock", tell):
+            if self.master.pid is None:
+                self._start_master(_port(port), _port(ui_port))
+            for number in range(1, size.workers + 1):
+                worker = Daemon(self.folder, f"worker-{number}")
+                if worker.pid is None:
+                    self._start_worker(worker, size)
+            self._await(size.workers)
+
+    def down(self) -> list[str]:
+        """Ends all of it; the names of those that ran."""
+        if not self.folder.is_dir():
+            return []
+        with locked(self.folder / "lock"):
+            # Workers first: they end their executors.
+            return [one.name for one in (*self.workers, self.master) if one.end()]
+
+    def state(self) -> dict[str, Any] | None:
+        """What the master tells of itself, or None when it does not answer."""
+        if self.master.pid is None or not self._ui.exists():
+            return None
+        url = f"http://{LOOPBACK}:{self._ui.read_text().strip()}/json/"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(url, timeout=_ANSWER_WITHIN_SECONDS) as answer:
+                told: dict[str, Any] = json.load(answer)
+        except (URLError, OSError, ValueError):
+            return None  # it is starting, or going
+        return told
+
+    @property
+    def _ui(self) -> Path:
+        return self.folder / "ui.port"
+
+    @property
+    def ui(self) -> str:
+        """The address of the master's page."""
+        return f"http://{LOOPBACK}:{self._ui.read_text().strip()}"
+
+    def _start_master(self, port: int, ui_port: int) -> None:
+        self.settings.write(f"spark://{LOOPBACK}:{port}")
+        self._ui.write_text(f"{ui_port}\n")
+        self._start(self.master, "master.Master", port, ui_port)
+
+    def _start_worker(self, worker: Daemon, size: Size) -> None:
+        work = self.folder / worker.name
+        slots = ["--cores", str(size.cores), "--memory", size.memory]
+        place = ["--work-dir", str(work), str(self.settings.master)]
+        self._start(worker, "worker.Worker", _port(0), _port(0), *slots, *place)
+
+    def _start(self, daemon: Daemon, name: str, port: int, ui_port: int, *further: str) -> None:
+        spark = spark_environment()
+        environ = {
+            **os.environ,
+            **spark,
+            **_DAEMON_JVM,
+            "SPARK_LOCAL_IP": LOOPBACK,
+            "SPARK_PUBLIC_DNS": LOOPBACK,
+            # The user's own defaults are for other clusters.
+            "SPARK_CONF_DIR": str(self.folder),
+        }
+        line = [
+            f"{spark['SPARK_HOME']}/bin/spark-class",
+            f"org.apache.spark.deploy.{name}",
+            *("--host", LOOPBACK, "--port", str(port), "--webui-port", str(ui_port)),
+            *("--properties-file", str(self.settings.for_daemons)),
+            *further,
+        ]
+        daemon.start(line, environ)
+
+    def _await(self, workers: int) -> None:
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        wanted = [self.master, *self.workers[:workers]]
+        while time.monotonic() < deadline:
+            dead = next((one for one in wanted if one.pid is None), None)
+            if dead:
+                raise self._not_up(dead, "ended as soon as it was started")
+            told = self.state()
+            if told and told["aliveworkers"] >= workers:
+                return
+            time.sleep(_GLANCE_SECONDS)
+        raise self._not_up(wanted[-1], f"is not ready after {READY_WITHIN_SECONDS:.0f} s")
+
+    def _not_up(self, daemon: Daemon, what: str) -> TransientError:
+        return TransientError(
+            f"the {daemon.name} {what}. Its log, {daemon.log}, ends with:\n{daemon.last_words()}",
+            untouched="what runs of the cluster goes on",
+            next_step=f"scripts/cluster down --dir {self.folder}, then up again",
+        )
+
+
+def _port(wanted: int) -> int:
+    """`wanted`, or a free one for 0.
+
+    Raises:
+        UsageError: somebody has it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except OSError as error:
+            raise UsageError(
+                f"port {wanted} cannot be had: {error.strerror}",
+                untouched="nothing was started",
+                next_step="another: --port N --ui-port N, or 0 for any that is free",
+            ) from error
+        return int(probe.getsockname()[1])

@@ -1,0 +1,37 @@
+"""The wheel holds the whole package, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from support.lake import ROOT
+
+PACKAGE = "medallion_jobs"
+
+
+def test_every_module_and_data_file_is_in_the_wheel(tmp_path: Path) -> None:
+    sources = tmp_path / "sources"  # the build writes beside what it builds
+    shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, sources / name)
+    # With this environment's own setuptools, so that the test needs no network.
+    line = [sys.executable, "-m", "pip", "wheel", str(sources), "--no-deps", "--no-build-isolation"]
+    done = subprocess.run([*line, "-w", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+        commands = archive.read(points).decode()
+    expected = {
+        str(file.relative_to(ROOT))
+        for file in (ROOT / PACKAGE).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert held == expected
+    assert f"{PACKAGE}/log4j2.properties" in held
+    assert "medallion = medallion_jobs.cli:main" in commands
