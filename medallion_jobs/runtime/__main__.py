@@ -2,6 +2,8 @@
 
 python -m medallion_jobs.runtime java     find a Java, say which
 python -m medallion_jobs.runtime jars     fetch what is missing of Delta's jars, check them
+python -m medallion_jobs.runtime jars --all
+                                          the same for every jar that the package may need
 python -m medallion_jobs.runtime shell    both, as lines for a shell to eval
 """
 
@@ -12,20 +14,21 @@ import sys
 
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.runtime.cache import from_home
-from medallion_jobs.runtime.jars import delta_jars
+from medallion_jobs.runtime.jars import delta_jars, known_jars
 from medallion_jobs.runtime.java import find_java
 
 
 def main(arguments: list[str]) -> int:
     """Runs one of the three commands; the exit code is the error's, as everywhere."""
-    commands = {"java": _java, "jars": _jars, "shell": _shell}
+    commands = {"java": _java, "jars": _jars, "jars --all": _all_jars, "shell": _shell}
+    wanted = " ".join(arguments)
     try:
-        if len(arguments) != 1 or arguments[0] not in commands:
+        if wanted not in commands:
             raise UsageError(
-                f"no such command: {' '.join(arguments) or '(none)'}",
+                f"no such command: {wanted or '(none)'}",
                 next_step=f"python -m medallion_jobs.runtime {'|'.join(commands)}",
             )
-        commands[arguments[0]]()
+        commands[wanted]()
     except MedallionError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -39,6 +42,11 @@ def _java() -> None:
 def _jars() -> None:
     jars = delta_jars(tell=lambda line: _say(f"delta jars   {line}"))
     _say(f"delta jars   {len(jars)} in {from_home(jars[0].parent)} (checked)")
+
+
+def _all_jars() -> None:
+    jars = delta_jars(known_jars(), tell=lambda line: _say(f"jars         {line}"))
+    _say(f"jars         {len(jars)} in {from_home(jars[0].parent)} (checked)")
 
 
 def _shell() -> None:

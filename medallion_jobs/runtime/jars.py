@@ -82,6 +82,12 @@ def delta_jars(
     return [folder / jar.file for jar in wanted]
 
 
+def known_jars() -> tuple[Jar, ...]:
+    """Every jar that is named above, for a place that will have no network."""
+    named = (value if isinstance(value, tuple) else (value,) for value in globals().values())
+    return tuple(one for group in named for one in group if isinstance(one, Jar))
+
+
 def _obtain(jar: Jar, folder: Path, tell: Callable[[str], None]) -> None:
     part = folder / f"{jar.file}.part"
     copy = next((file for file in _local_copies(jar) if _intact(file, jar)), None)
