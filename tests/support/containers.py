@@ -247,8 +247,7 @@ class Engine:
         names = [f"127.0.1.{n} {name}\n" for n, name in enumerate(self.services, start=1)]
         uid, gid = self._ids(self.image.user) if _IS_ROOT else (0, 0)
         return {
-            "hosts": "127.0.0.1 localhost\n"
-            + "".join(f"127.0.1.{n} {name}\n" for n, name in names),
+            "hosts": "".join(["127.0.0.1 localhost\n", *names]),
             "passwd": f"medallion:x:{uid}:{gid}::/tmp:/bin/sh\n",
             "group": f"medallion:x:{gid}:\n",
         }

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -104,9 +103,9 @@ def _filled(value: Any, environment: Mapping[str, str]) -> Any:
         return {key: _filled(one, environment) for key, one in value.items()}
     if isinstance(value, list):
         return [_filled(one, environment) for one in value]
-    return (
-        _VARIABLE.sub(lambda m: _value(m, environment), value) if isinstance(value, str) else value
-    )
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda found: _value(found, environment), value)
+    return value
 
 
 def _value(found: re.Match[str], environment: Mapping[str, str]) -> str:
