@@ -19,8 +19,7 @@ RUN python runtime_lock.py requirements.lock --build > build.lock \
  && python -m venv --without-pip /opt/venv \
  && python -m pip --python /opt/venv/bin/python install --require-hashes -r build.lock \
  && python -m pip --python /opt/venv/bin/python install --no-build-isolation \
-      --require-hashes -r runtime.lock \
- && /opt/venv/bin/python -m compileall -q /opt/venv
+      --require-hashes -r runtime.lock
 
 FROM packages AS jars
 # A mirror in Maven's layout; without it, Maven Central.
@@ -44,6 +43,7 @@ COPY --from=jars /opt/cache /opt/cache
 COPY conf /opt/medallion/conf
 COPY deploy/docker/bin /opt/medallion/bin
 COPY medallion_jobs /opt/medallion/medallion_jobs
+RUN python -m compileall -q /opt/medallion/medallion_jobs
 
 # Nothing is written but below /tmp and the volumes, so the root file system may be read-only.
 ENV PATH=/opt/medallion/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \

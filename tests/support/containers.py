@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from medallion_jobs.runtime.jars import delta_jars
+from medallion_jobs.runtime.jars import delta_jars, known_jars
 from medallion_jobs.runtime.java import find_java
 from support.image import Stage, compose, stages
 from support.lake import ROOT
@@ -92,12 +92,16 @@ class Engine:
                 shutil.copytree(
                     ROOT / source, places[target], ignore=shutil.ignore_patterns("__pycache__")
                 )
+        for step in self.image.run:
+            python, *options, target = step.split()
+            if [python, *options] == ["python", "-m", "compileall", "-q"]:
+                subprocess.run([sys.executable, *options, str(places[target])], check=True)
         return places
 
     def _baked_jars(self) -> Path:
         baked = self.folder / "cache"
         (baked / "jars").mkdir(parents=True)
-        for jar in delta_jars():
+        for jar in delta_jars(known_jars()):
             shutil.copy(jar, baked / "jars")
         return baked
 
@@ -106,6 +110,7 @@ class Engine:
         path = self.folder / "volumes" / name
         if not path.exists():
             path.mkdir(parents=True)
+            path.chmod(0o750)
             if _IS_ROOT:
                 os.chown(path, *self._ids(self.image.user))
         return path
