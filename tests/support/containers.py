@@ -26,6 +26,8 @@ from support.lake import ROOT
 
 # Docker's, unless the service says otherwise.
 _TMPFS_OPTIONS = ["rw", "noexec", "nosuid", "nodev"]
+# A look at a layer is a Python that takes a second of a core, from those that are looked at.
+_BETWEEN_LOOKS = 2.0
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "etc")
 _IS_ROOT = os.geteuid() == 0
 # Who is not root becomes it within a namespace of users, where there is nobody else to become.
@@ -48,8 +50,12 @@ def why_not() -> str | None:
 class Engine:
     """The image of the Dockerfile, and the services of the compose file run from it."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], also: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment` is what .env would hold; `also` goes to every process, as it is."""
         self.folder = folder
+        self._also = also or {}
         self.image: Stage = stages()[-1]
         self.services: dict[str, Any] = compose(environment)["services"]
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -162,16 +168,16 @@ class Engine:
                 if condition == "service_started" or self.is_healthy(name):
                     return
             assert time.monotonic() < deadline, f"{name}: not {condition}:\n{self.said(name)}"
-            time.sleep(0.2)
+            time.sleep(_BETWEEN_LOOKS)
 
-    def await_that(self, seen: Callable[[], bool], seconds: float = 60) -> None:
+    def await_that(self, seen: Callable[[], bool], seconds: float = 120) -> None:
         """Waits while all that was started goes on running, or has ended well."""
         deadline = time.monotonic() + seconds
         while not seen():
             for name, process in self.running.items():
                 assert process.poll() in (None, 0), self.said(name)
             assert time.monotonic() < deadline, "\n".join(map(self.said, self.running))
-            time.sleep(0.2)
+            time.sleep(_BETWEEN_LOOKS)
 
     def stop(self, name: str) -> int:
         """`docker compose stop`: SIGTERM to the first process; its exit code."""
@@ -233,7 +239,7 @@ class Engine:
             user += [f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--inh-caps=-all"]
         if service["cap_drop"] == ["ALL"]:
             user.append("--bounding-set=-all")
-        environment = {**self.image.env, **self._java(), **service["environment"]}
+        environment = {**self.image.env, **self._java(), **self._also, **service["environment"]}
         told = [f"{key}={value}" for key, value in environment.items()]
         inside = ["sh", "-c", f'cd {self.image.folder} && exec "$@"', "sh"]
         line = ["chroot", str(root), "setpriv", *user, "env", "-i", *told, *inside]
