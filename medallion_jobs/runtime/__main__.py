@@ -2,6 +2,8 @@
 
 python -m medallion_jobs.runtime java     find a Java, say which
 python -m medallion_jobs.runtime jars     fetch what is missing of Delta's jars, check them
+python -m medallion_jobs.runtime jars --all
+                                          the same for every jar that the package may need
 python -m medallion_jobs.runtime shell    both, as lines for a shell to eval
 python -m medallion_jobs.runtime submit   a layer to spark-submit: scripts/submit
 python -m medallion_jobs.runtime cluster  a small Spark cluster on this machine: scripts/cluster
@@ -14,20 +16,20 @@ import sys
 
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.runtime.cache import from_home
-from medallion_jobs.runtime.jars import delta_jars
+from medallion_jobs.runtime.jars import ALL, delta_jars
 from medallion_jobs.runtime.java import find_java
 
 
 def main(arguments: list[str]) -> int:
     """Runs one of the commands; the exit code is the error's, as everywhere."""
-    alone = {"java": _java, "jars": _jars, "shell": _shell}
+    alone = {"java": _java, "jars": _jars, "jars --all": _all_jars, "shell": _shell}
     with_options = {"submit": _submit, "cluster": _cluster}
     command, *rest = arguments or [""]
     try:
         if command in with_options:
             with_options[command](rest)
-        elif command in alone and not rest:
-            alone[command]()
+        elif " ".join(arguments) in alone:
+            alone[" ".join(arguments)]()
         else:
             raise UsageError(
                 f"no such command: {' '.join(arguments) or '(none)'}",
@@ -46,6 +48,11 @@ def _java() -> None:
 def _jars() -> None:
     jars = delta_jars(tell=lambda line: _say(f"delta jars   {line}"))
     _say(f"delta jars   {len(jars)} in {from_home(jars[0].parent)} (checked)")
+
+
+def _all_jars() -> None:
+    jars = delta_jars(ALL, tell=lambda line: _say(f"jars         {line}"))
+    _say(f"jars         {len(jars)} in {from_home(jars[0].parent)} (checked)")
 
 
 def _shell() -> None:

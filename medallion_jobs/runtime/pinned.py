@@ -116,3 +116,5 @@ S3A = (
         for artifact, sha256 in _AWS_SDK_PARTS.items()
     ),
 )
+# What a place that will have no network needs.
+ALL = (*DELTA, POSTGRESQL, *S3A)
