@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from medallion_jobs import tables
 from medallion_jobs.aggregate.aggregation import Aggregation
 from medallion_jobs.aggregate.complete import has_type
 from medallion_jobs.aggregate.foreign import has_changed
-from medallion_jobs.aggregate.touched import RETRACTED, Touched
+from medallion_jobs.aggregate.touched import RETRACTED, SENT_AT_MOST, Touched
 from medallion_jobs.storage import Location
 from medallion_jobs.tables import SOURCE, TARGET, Commit, Txn
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 CHANGE, VERSION = "_change_type", "_commit_version"
 
 # Hidden columns of groups under way.
-_GOES_ON, _WAS, _GONE = "goes on from the old", "was there", "is gone"
+_GOES_ON, _WAS, _GONE, _IS_NEW = "goes on from the old", "was there", "is gone", "is new"
 
 _FEW_FILES = 4
 
@@ -111,12 +111,15 @@ class Step:
             kept(touched.groups)
             batch = _Batch(self, placed, touched)
             changed = kept(batch.changed()) if touched.count else None
-            if changed is None or changed.isEmpty():
+            count, new = _sizes(changed) if changed else (0, 0)
+            if changed is None or not count:
                 self._note(changes.sparkSession)
                 return Followed(touched.rows, batch.anew_count, 0)
-            done = tables.merge(
-                changed, self.target, self._noting, batch.same_group(), batch.clauses
-            )
+            if count <= SENT_AT_MOST:
+                # Else the table itself would be sorted by its keys, in each pass of the MERGE.
+                changed = F.broadcast(changed)
+            clauses = partial(batch.clauses, brings_groups=new > 0)
+            done = tables.merge(changed, self.target, self._noting, batch.same_group(), clauses)
             written = done.inserted + done.updated + done.deleted
             return Followed(touched.rows, batch.anew_count, written)
 
@@ -191,8 +194,9 @@ class _Batch:
         groups = joined.where(~reduce(and_, is_same, was & ~gone)).select(
             *[column.alias(name) for name, column in {**key_of, **settled}.items()],
             gone.alias(_GONE),
+            (~was).alias(_IS_NEW),
         )
-        return self.aggregation.finished(groups, _GONE)
+        return self.aggregation.finished(groups, _GONE, _IS_NEW)
 
     @cached_property
     def _combine(self) -> Mapping[str, Callable[[Column, Column], Column]] | None:
@@ -248,17 +252,25 @@ class _Batch:
         skips = self._skips(self.touched, self.step.target, own)
         return _same(TARGET, SOURCE, self.aggregation.keys) & skips
 
-    def clauses(self, builder: DeltaMergeBuilder) -> DeltaMergeBuilder:
-        """What becomes of the table's rows."""
+    def clauses(self, builder: DeltaMergeBuilder, *, brings_groups: bool) -> DeltaMergeBuilder:
+        """What becomes of the table's rows.
+
+        Args:
+            brings_groups: whether there are groups that the table does not have. Where it is
+                told that there are none, a MERGE reads the table by quicker joins.
+        """
         gone = F.col(f"{SOURCE}.`{_GONE}`")
         values: dict[str, str | Column] = {
             f"`{name}`": F.col(f"{SOURCE}.`{name}`") for name in self.aggregation.columns_in_order
         }
-        return (
-            builder.whenMatchedDelete(gone)
-            .whenMatchedUpdate(set=values)
-            .whenNotMatchedInsert(~gone, values=values)
-        )
+        builder = builder.whenMatchedDelete(gone).whenMatchedUpdate(set=values)
+        return builder.whenNotMatchedInsert(~gone, values=values) if brings_groups else builder
+
+
+def _sizes(changed: DataFrame) -> tuple[int, int]:
+    """How many groups there are, and how many of them are new; all of them are then computed."""
+    (found,) = changed.agg(F.count("*"), F.count_if(f"`{_IS_NEW}`")).collect()
+    return found[0], found[1]
 
 
 def _same(one: str, other: str, columns: tuple[str, ...]) -> Column:

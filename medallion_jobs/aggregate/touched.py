@@ -31,7 +31,7 @@ RETRACTED, _ROWS = "a row was retracted", "rows of batch"
 # Values of a key that are named one by one; of more, the smallest and the largest.
 _NAMED_AT_MOST = 50
 # A small side of a join is sent to every task; so many keys take a few megabytes.
-_SENT_AT_MOST = 200_000
+SENT_AT_MOST = 200_000
 
 # Types whose values come to the driver and go back as they are, or as a number.
 _PLAIN = (
@@ -94,7 +94,7 @@ class Touched:
         same = F.lit(True)
         for name in self.anchors:
             same &= F.col(f"rows.`{name}`").eqNullSafe(F.col(f"touched.`{name}`"))
-        if self.count <= _SENT_AT_MOST:
+        if self.count <= SENT_AT_MOST:
             small = F.broadcast(small)
         return table.alias("rows").join(small, same, "left_semi")
 
@@ -149,7 +149,9 @@ class Touched:
     @cached_property
     def _values(self) -> dict[str, list[Any]]:
         """The different values, without null, of those anchors that have few of them."""
-        if self.count > _SENT_AT_MOST:
+        # A single anchor is another one in each group.
+        is_single = len(self.anchors) == 1
+        if self.count > (_NAMED_AT_MOST + 1 if is_single else SENT_AT_MOST):
             return {}
         # One more than may be named tells that there are too many.
         sets = [

@@ -18,7 +18,7 @@ def lost(path: Location, version: int) -> str | None:
         table = open_delta(path, version=version)
     except DeltaError:
         return f"its log does not tell of version {version}"
-    names: list[str] = table.get_add_actions().column("path").to_pylist()
+    names = [str(name) for name in table.get_add_actions().column("path").to_pylist()]
     gone = sum(not _is_there(path, name) for name in names)
     return f"{gone:,} of {len(names):,} data files of version {version} are gone" if gone else None
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from typing import Any, NamedTuple
 
 import pytest
 from support.exact import assert_exact
 from support.lake import ROOT, Lake
-from support.processes import completed
+from support.processes import seconds_of_work
 
 FILES, ROWS = 200, 250
 # Three JVMs that each live for some seconds: let them compile less.
@@ -65,8 +64,9 @@ def test_progress_is_json_with_one_line_for_each_batch(big: Big) -> None:
     ids=["status", "query"],
 )
 def test_what_needs_no_jvm_answers_at_once(big: Big, command: tuple[str, ...]) -> None:
-    # The best of three: the machine may be busy with other tests.
-    assert min(_timed(big.lake, *command) for _ in range(3)) < 2.0
+    took, code, said = seconds_of_work(big.lake, *command)
+    assert code == 0, said
+    assert took < 2.0
 
 
 def test_spark_submit_of_the_three_jobs_gives_the_same_tables(
@@ -95,10 +95,3 @@ def _queries(events: list[dict[str, Any]], layer: str) -> list[str]:
     (ended,) = [e["table"] for e in events if e.get("what") == "done"]
     assert ended.startswith(f"{layer}.")
     return [ended]
-
-
-def _timed(lake: Lake, *command: str) -> float:
-    started = time.monotonic()
-    code, said = completed(lake, *command)
-    assert code == 0, said
-    return time.monotonic() - started

@@ -29,7 +29,7 @@ def thirty(lake: Lake) -> Lake:
 
 
 @pytest.mark.parametrize(
-    "kills", [3, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+    "kills", [2, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 )
 @pytest.mark.timeout(900)
 def test_the_driver_killed_at_random_moments(thirty: Lake, kills: int) -> None:

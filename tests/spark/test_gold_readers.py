@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,28 @@ def test_a_reader_sees_whole_batches(spark: SparkSession, tmp_path: Path, batche
     assert all(least == most for _, least, most in seen)
     assert [least for _, least, _ in seen] == sorted(least for _, least, _ in seen)
     assert len({least for _, least, _ in seen}) > batches / 4
+
+
+def test_a_stream_goes_on_over_a_table_that_is_written_anew(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    table = tmp_path / "totals"
+    tables.create(spark, table, _rows(spark, 0).schema, comment="read on")
+    feed = "'delta.enableChangeDataFeed' = 'true'"
+    spark.sql(f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ({feed})")
+    held: Counter[tuple[int, int]] = Counter()
+
+    def take(changes: DataFrame, _: int) -> None:
+        for row in changes.collect():
+            held[row["product"], row["total"]] += 1 if row["_change_type"] == "insert" else -1
+
+    for number, total in enumerate((0, 1, 1, 2)):
+        done = complete.write(_rows(spark, total), table, Txn("gold.totals/v1", number, "test"))
+        assert done.how == ("same" if number == 2 else "replaced")
+        changes = spark.readStream.format("delta").option("readChangeFeed", True)
+        query = changes.load(str(table)).writeStream.foreachBatch(take).trigger(availableNow=True)
+        query.option("checkpointLocation", str(tmp_path / "reads on")).start().awaitTermination()
+        assert +held == Counter({(product, total): 1 for product in range(GROUPS)})
 
 
 def _rows(spark: SparkSession, batch: int) -> DataFrame:

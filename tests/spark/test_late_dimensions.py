@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.lake import batches
 from support.own import OwnLake
+from support.rows_read import RowsRead
 
 from medallion_jobs.metrics.progress import Note
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 CONFIG = """
 pipeline: shop
@@ -66,7 +70,7 @@ def tables(lake: OwnLake) -> dict[str, Any]:
     }
 
 
-def test_hold(first: dict[str, Any], tmp_path: Path, spark: object) -> None:
+def test_hold(first: dict[str, Any], tmp_path: Path, spark: SparkSession) -> None:
     lake = OwnLake.of(
         tmp_path,
         CONFIG,
@@ -79,9 +83,13 @@ def test_hold(first: dict[str, Any], tmp_path: Path, spark: object) -> None:
     assert (batch.rows_in, batch.rows_out, batch.held) == (6, 2, 4)
     assert len(lake.rows("silver.orders")) == 2
 
-    # She comes; nobody orders anything.
+    # She comes; nobody orders anything. Nothing of the table itself is read for her.
     lake.land("people", "q.json", person(1, "South"), at=1)
-    events = lake.run()
+    lake.run("bronze")
+    counting = RowsRead(spark)
+    events = lake.run("silver")
+    assert counting.of(lake.path("held/silver/orders")) >= 4
+    assert counting.of(lake.path("silver.orders")) == 0
     notes = [
         e.facts.get("about") for e in events if isinstance(e, Note) and e.table == "silver.orders"
     ]
@@ -131,7 +139,7 @@ def test_nulls_and_a_replay(first: dict[str, Any], tmp_path: Path, spark: object
     lake.run()
     missed = tables(lake)
     lake.land("people", "q.json", person(1, "South"), at=1)
-    lake.run()
+    lake.run("bronze", "silver")
     assert tables(lake) == missed
 
     shown = lake.cli("replay", "silver", "--missed-lookup", "people")

@@ -8,7 +8,7 @@ from deltalake import DeltaTable
 from support.exact import assert_exact
 from support.lake import Lake, batches, order
 
-CHUNKS = 5
+CHUNKS = 3
 
 
 def test_upkeep_neither_doubles_nor_loses_a_file(lake: Lake, spark: object) -> None:

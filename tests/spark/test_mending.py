@@ -46,6 +46,8 @@ def small(made: Lake, tmp_path: Path) -> Iterator[Lake]:
         added.unlink()
 
 
+# tests/recovery/test_refusals.py does the same by commands.
+@pytest.mark.slow
 def test_sum_become_max(small: Lake) -> None:
     changed = small.having(f"{GOLD}.measures.total_quantity='max(quantity)'")
     with pytest.raises(Refused, match=r"'sum\(quantity\)' became 'max\(quantity\)'"):
@@ -60,6 +62,7 @@ def test_sum_become_max(small: Lake) -> None:
     } == {group: max(them) for group, them in largest.items()}
 
 
+@pytest.mark.slow
 def test_one_more_measure(small: Lake) -> None:
     changed = small.having(f"{GOLD}.measures.orders='count(1)'")
     with pytest.raises(Refused, match=r"measures\.orders"):

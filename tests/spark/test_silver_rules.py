@@ -38,6 +38,10 @@ silver:
     from: silver.orders
     explode: {tag: tags}
     select: [order_id, tag]
+  states:
+    from: bronze.orders
+    dedupe: {keys: state}
+    select: [state]
 """
 
 
@@ -74,6 +78,8 @@ def test_every_row_is_accounted_for(ran: tuple[OwnLake, Any]) -> None:
     assert "1 of 6 rows break tagged (warn)" in batch.remarks
     tags = sorted((r["order_id"], r["tag"] or "") for r in lake.rows("silver.tags"))
     assert tags == [("good", "a"), ("good", "b"), ("plain", "")]
+    # Of the same bronze, by rules of its own.
+    assert sorted(r["state"] for r in lake.rows("silver.states")) == ["lost", "new"]
 
 
 def test_a_row_that_breaks_two_rules_is_quarantined_once_with_both(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.rows_read import RowsRead
 from support.written import Written
 
 from medallion_jobs import tables
@@ -58,6 +59,22 @@ def test_keep_first_drops_what_the_batch_or_the_table_has_and_only_adds(
     assert all(not commit.info.get("removed") for commit in tables.commits(table.path, 0))
     operations = {commit.info["operation"] for commit in tables.commits(table.path, 1)}
     assert operations == {"WRITE"}
+
+
+def test_what_a_batch_reads_does_not_grow_with_the_table(spark: Any, tmp_path: Path) -> None:
+    """The small form of `scripts/bench/dedupe.py`; running ids, a tenth of them repeats."""
+    table = Written(spark, tmp_path / "t", "id bigint", {"dedupe": {"keys": "id"}})
+    read = []
+    for batch in range(8):
+        rows = spark.range(batch * 90, batch * 90 + 100, 1, 1)
+        counting = RowsRead(spark)
+        table.batch = batch
+        outcome = table.write_frame(rows)
+        assert (outcome.rows_out, outcome.repeated) == ((100, 0) if batch == 0 else (90, 10))
+        read.append(counting.of(table.path))
+    assert len(table.rows()) == 730
+    # From the second on, each opens the file of the batch before it.
+    assert set(read[2:]) == {90}, read
 
 
 def test_within_the_watermark_older_rows_of_the_table_are_not_searched(

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from medallion_jobs.runtime.jars import delta_jars, known_jars
+from medallion_jobs.runtime.jars import ALL, delta_jars
 from medallion_jobs.runtime.java import find_java
 from support.image import Stage, compose, stages
 from support.lake import ROOT
@@ -107,7 +107,7 @@ class Engine:
     def _baked_jars(self) -> Path:
         baked = self.folder / "cache"
         (baked / "jars").mkdir(parents=True)
-        for jar in delta_jars(known_jars()):
+        for jar in delta_jars(ALL):
             shutil.copy(jar, baked / "jars")
         return baked
 

@@ -1,8 +1,8 @@
 """What the tables of app_events, transactions and iot_sales must hold, from the landed files alone.
 
 Written from the documentation, in plain Python, and independent of the package: nothing of it
-is imported here. pandas is no dependency of this project; where the rule of a table is pandas'
-own, the function says so and follows what pandas documents.
+is imported here. Where the rule of a table is pandas' own, the function says so and follows what
+pandas documents; pandas itself is asked in `second_opinions`.
 
 Each oracle takes the good lines of files as dictionaries, by bronze table, and gives by table
 of silver and gold a multiset of rows, in the columns of `COLUMNS`.

@@ -227,6 +227,21 @@ def test_no_module_hides_one_that_others_import_by_its_name() -> None:
     assert names & (installed | sys.stdlib_module_names) == set()
 
 
+def test_no_python_runs_for_a_row() -> None:
+    """But for a pipeline's own `transform`, all is expressions of Spark's own."""
+    by_row = {
+        *("udf", "pandas_udf", "arrow_udf", "udtf", "rdd", "foreach", "foreachPartition"),
+        *("mapInPandas", "mapInArrow", "applyInPandas", "applyInArrow"),
+    }
+    used = {
+        f"{module}:{node.lineno} {node.attr}"
+        for module in trees()
+        for node in nodes(module)
+        if isinstance(node, ast.Attribute) and node.attr in by_row
+    }
+    assert used == set()
+
+
 def test_files_are_small_and_say_what_they_are_for() -> None:
     lines = {
         file.relative_to(ROOT): len(file.read_text(encoding="utf-8").splitlines())
