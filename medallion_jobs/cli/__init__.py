@@ -25,8 +25,9 @@ from medallion_jobs.cli.status import status
 from medallion_jobs.cli.stop import stop
 from medallion_jobs.cli.validate import validate
 from medallion_jobs.cli.verify import verify
-from medallion_jobs.errors import MedallionError
+from medallion_jobs.errors import MedallionError, TransientError, UsageError
 from medallion_jobs.masking import masked
+from medallion_jobs.storage import StoreError
 
 app = typer.Typer(
     name="medallion",
@@ -73,6 +74,18 @@ def _options(
     pass
 
 
+def _of_store(error: StoreError) -> MedallionError:
+    kind = TransientError if error.passes else UsageError
+    return kind(
+        f"{error.strerror}: {error.filename}",
+        untouched="what lies there is as it was",
+        next_step="run again once the store answers"
+        if error.passes
+        else "mend the name of the bucket, or what the AWS environment says of endpoint, region "
+        "and keys (AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_PROFILE or AWS_ACCESS_KEY_ID …)",
+    )
+
+
 def main() -> None:
     """Runs the command line; the exit code is that of the error, 3 for a bug."""
     try:
@@ -80,6 +93,9 @@ def main() -> None:
     except MedallionError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except StoreError as error:
+        typer.echo(f"error: {_of_store(error)}", err=True)
+        sys.exit(_of_store(error).exit_code)
     except BrokenPipeError:
         # The reader went away (`medallion query … | head`); that is its right.
         sys.stderr.close()

@@ -16,13 +16,14 @@ from medallion_jobs.storage.location import (
     remove_all,
     uri,
 )
-from medallion_jobs.storage.objects import ObjectPath
+from medallion_jobs.storage.objects import ObjectPath, StoreError
 from medallion_jobs.storage.s3 import S3
 
 __all__ = [
     "S3",
     "Location",
     "ObjectPath",
+    "StoreError",
     "below",
     "children",
     "create",

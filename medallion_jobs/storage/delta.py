@@ -19,7 +19,13 @@ def open_delta(at: Location, version: int | None = None) -> DeltaTable:
         deltalake.exceptions.TableNotFoundError: there is none.
     """
     place, options = _as_delta_rs_takes_it(at)
-    return DeltaTable(place, version=version, storage_options=options)
+    try:
+        return DeltaTable(place, version=version, storage_options=options)
+    except OSError as error:
+        if isinstance(at, ObjectPath):
+            # What delta-rs says of a store takes a screen; the store itself says it in a line.
+            at.is_dir()
+        raise error
 
 
 def create_delta(

@@ -23,6 +23,7 @@ _NO_BUCKET = "NoSuchBucket"
 _FORBIDDEN = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _DELETED_AT_ONCE = 1000
+_SERVERS_FAULT = 500
 
 
 class Stat(NamedTuple):
@@ -47,6 +48,18 @@ class Sighting(NamedTuple):
     data: bytes
     tag: str
     age_seconds: float
+
+
+class StoreError(OSError):
+    """A store that does not answer, or does not let us in.
+
+    Attributes:
+        passes: another try may well succeed.
+    """
+
+    def __init__(self, what: str, at: object, *, passes: bool = False) -> None:
+        super().__init__(5, what, str(at))
+        self.passes = passes
 
 
 @dataclass(frozen=True, order=True)
@@ -234,9 +247,7 @@ class ObjectPath:
                     Bucket=self.bucket, Delete={"Objects": some, "Quiet": True}
                 )
             if failed := told.get("Errors"):
-                raise PermissionError(
-                    f"{failed[0]['Message']}: s3a://{self.bucket}/{failed[0]['Key']}"
-                )
+                raise StoreError(failed[0]["Message"], self._at(failed[0]["Key"]))
         self.unlink(missing_ok=True)
 
     def open(self, mode: str = "r", encoding: str = "utf-8") -> Any:
@@ -269,7 +280,12 @@ class ObjectPath:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """The store's errors as those that files have."""
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from botocore.exceptions import (  # noqa: PLC0415
+            BotoCoreError,
+            ClientError,
+            ConnectionError,
+            HTTPClientError,
+        )
 
         try:
             yield
@@ -280,10 +296,11 @@ class ObjectPath:
             if code in _LOST_RACE:
                 raise FileExistsError(17, "there is another already", str(self)) from error
             if code in _FORBIDDEN:
-                raise PermissionError(
-                    13, f"the store does not allow it ({code})", str(self)
-                ) from error
+                raise StoreError(f"the store does not allow it ({code})", self) from error
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             what = f"there is no bucket {self.bucket}" if code == _NO_BUCKET else str(error)
-            raise OSError(5, what, str(self)) from error
+            raise StoreError(what, self, passes=status >= _SERVERS_FAULT) from error
         except BotoCoreError as error:
-            raise ConnectionError(5, f"the store cannot be reached: {error}", str(self)) from error
+            away = isinstance(error, HTTPClientError | ConnectionError)
+            what = "the store cannot be reached" if away else "the store cannot be asked"
+            raise StoreError(f"{what}: {error}", self, passes=away) from error

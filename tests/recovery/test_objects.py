@@ -49,7 +49,7 @@ def test_killed_and_started_again(
     assert code == 0, said
     assert lake.versions() == versions
 
-    told = {one["table"]: one for one in json.loads(lake.cli("status", "--json"))["tables"]}
+    told = {one["table"]: one for one in json.loads(lake.cli("status", "--json"))}
     assert told["gold.sales_by_region_day"]["rows"] == len(lake.rows("gold.sales_by_region_day"))
     counted = lake.cli("query", "SELECT sum(total_quantity) AS n FROM gold.sales_by_region_day")
     wanted = sum(row["total_quantity"] or 0 for row in lake.rows("gold.sales_by_region_day"))

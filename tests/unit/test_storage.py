@@ -11,7 +11,7 @@ from deltalake.exceptions import DeltaError
 from support import objects
 
 from medallion_jobs import storage
-from medallion_jobs.storage import S3, Location, ObjectPath
+from medallion_jobs.storage import S3, Location, ObjectPath, StoreError
 from medallion_jobs.storage.delta import create_delta, is_delta, open_delta, write_first
 from medallion_jobs.storage.duck import connect
 
@@ -106,11 +106,16 @@ def test_a_delta_table_is_made_once_and_read_by_all_engines(root: Location) -> N
 
 
 def test_a_store_that_is_away_or_does_not_allow_it(store: objects.Store) -> None:
-    with pytest.raises(ConnectionError, match="cannot be reached") as away:
-        ObjectPath("lake", "x", NOWHERE).read_bytes()
-    assert away.value.filename == "s3a://lake/x"
-    with pytest.raises(OSError, match="there is no bucket other"):
-        ObjectPath("other", "x", store.s3).put(b"")
+    nowhere = ObjectPath("lake", "x", NOWHERE)
+    for ask in (nowhere.read_bytes, lambda: open_delta(nowhere), nowhere.exists):
+        with pytest.raises(StoreError, match="cannot be reached") as away:
+            ask()
+        assert (away.value.filename, away.value.passes) == ("s3a://lake/x", True)
+    other = ObjectPath("other", "x", store.s3)
+    for ask in (lambda: other.put(b""), lambda: open_delta(other)):
+        with pytest.raises(StoreError, match="there is no bucket other") as wrong:
+            ask()
+        assert not wrong.value.passes
 
 
 def test_keys_are_shown_nowhere() -> None:
