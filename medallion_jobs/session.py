@@ -99,7 +99,8 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     Raises:
         UsageError: no Java, no secret for a cluster that asks for one, or a session under which
             tables would come out wrong.
-        TransientError: the Delta jars had to be fetched and could not be.
+        TransientError: the Delta jars had to be fetched and could not be; or a cluster did not
+            answer.
     """
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     if not submitted:
@@ -126,7 +127,8 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
         conf = SparkConf()
     for key, value in settings.items():
         conf.setIfMissing(key, value)
-    spark = SparkSession.builder.config(conf=conf).getOrCreate()
+    with security.answered(master):
+        spark = SparkSession.builder.config(conf=conf).getOrCreate()
     security.without_foreign_code(spark)
     _refuse_unsafe(spark)
     return spark

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import TransientError, UsageError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,6 +46,8 @@ _BETWEEN_MACHINES = {
     "spark.network.crypto.enabled": "true",
     "spark.network.crypto.saslFallback": "false",
 }
+# What Spark says when it has given up to ask for a cluster, after a minute.
+_UNANSWERED = ("masters are unresponsive", "stopped SparkContext", "stopped while waiting")
 # They call a static method of any class of the JVM by its name.
 _CALL_ANY_CODE = ("java_method", "reflect", "try_reflect")
 
@@ -74,6 +77,26 @@ def secret(conf: Mapping[str, str], master: str) -> Mapping[str, str]:
         "${env:NAME} or ${file:PATH}, to the secret that its master and workers were started "
         f"with; if they ask for none and nobody else reaches them, set {AUTHENTICATE}=false",
     )
+
+
+@contextmanager
+def answered(master: str) -> Iterator[None]:
+    """Around the start of a session: says what it means when a standalone cluster lets it wait.
+
+    Raises:
+        TransientError: the cluster did not answer; one that finds a wrong secret does not either.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not master.startswith("spark://") or not any(x in str(error) for x in _UNANSWERED):
+            raise
+        raise TransientError(
+            f"{master} did not take this job in: it does not run, or other settings of "
+            f"{AUTHENTICATE} and spark.network.crypto, or another secret, were given to it",
+            untouched="nothing was started",
+            next_step="see whether it runs and what its log says of this try, then run again",
+        ) from error
 
 
 def without_foreign_code(spark: SparkSession) -> None:

@@ -15,7 +15,7 @@ from medallion_jobs import masking
 from medallion_jobs.cli import export
 from medallion_jobs.config import ConfigError, load
 from medallion_jobs.config.secrecy import is_secret
-from medallion_jobs.errors import DataError, UsageError
+from medallion_jobs.errors import DataError, TransientError, UsageError
 from medallion_jobs.metrics.progress import Note, as_json, as_line
 from medallion_jobs.runtime import security
 from medallion_jobs.tables import sql
@@ -136,6 +136,18 @@ def test_a_cluster_without_a_secret_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert "_SPARK_AUTH_SECRET" in raised.value.next_step
     assert "spark.authenticate=false" in raised.value.next_step
     assert security.secret({"spark.authenticate": "false"}, CLUSTER) == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["All masters are unresponsive! Giving up.", "Cannot call methods on a stopped SparkContext"],
+)
+def test_a_cluster_that_does_not_answer_is_told_with_what_it_may_mean(said: str) -> None:
+    with pytest.raises(TransientError, match="another secret"), security.answered(CLUSTER):
+        raise RuntimeError(said)
+    for master, other in (("yarn", said), (CLUSTER, "no memory")):
+        with pytest.raises(RuntimeError), security.answered(master):
+            raise RuntimeError(other)
 
 
 # Secrets out of sight
