@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs.runtime.spark_home import spark_environment
-from medallion_jobs.runtime.submit import refusals
+from medallion_jobs.runtime.submit import refusals, ways
 from medallion_jobs.runtime.submit.job import Job
 from medallion_jobs.runtime.submit.spark_options import LISTS, SparkOptions, kind_of
-from medallion_jobs.runtime.submit.ways import Carried, Here, InImage, Way
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
-UPLOAD = "spark.kubernetes.file.upload.path"
 # Of the config's settings, those that count before there is a driver; it sets the others.
 _BEFORE_THE_DRIVER = ("spark.kubernetes.", "spark.yarn.", "spark.driver.memory")
 
@@ -47,12 +45,12 @@ def submission(
     kind = kind_of(master)
     if away:
         refusals.cluster_mode(kind, pipeline, environ)
-    carried = kind == "yarn" or spark.setting(UPLOAD) is not None
-    way: Way
     if not away:
-        way = Here.of(job, master, tell)
+        way = ways.here(job, master, environ, tell)
+    elif kind == "yarn" or spark.setting(ways.UPLOAD):
+        way = ways.carried(job, kind, environ, tell)
     else:
-        way = Carried.of(job, kind, tell) if carried else InImage.of(job, UPLOAD)
+        way = ways.in_image(job, environ)
     settings = {**_name(job, pipeline), **_of_config(pipeline, away), **way.settings}
     settings = {key: value for key, value in settings.items() if spark.setting(key) is None}
     home = spark_environment()
@@ -65,7 +63,7 @@ def submission(
         *spark.rest,
         *(way.main_file, "--config", way.config, *job.options),
     )
-    return Submission(line, {**way.variables(environ), **home})
+    return Submission(line, {**way.environ, **home})
 
 
 def _name(job: Job, pipeline: Pipeline | None) -> dict[str, str]:
