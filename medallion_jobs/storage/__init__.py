@@ -5,6 +5,7 @@ to be safe has a function here: a file that appears whole, and one of which ther
 `delta` and `duck` open tables with engines that take their time to be imported.
 """
 
+from medallion_jobs.storage.faults import StoreError
 from medallion_jobs.storage.location import (
     Location,
     below,
@@ -16,7 +17,7 @@ from medallion_jobs.storage.location import (
     remove_all,
     uri,
 )
-from medallion_jobs.storage.objects import ObjectPath, StoreError
+from medallion_jobs.storage.objects import ObjectPath
 from medallion_jobs.storage.s3 import S3
 
 __all__ = [

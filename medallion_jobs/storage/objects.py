@@ -9,21 +9,16 @@ from __future__ import annotations
 import fnmatch
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from medallion_jobs.storage.faults import StoreError, told_as_files_do
 from medallion_jobs.storage.s3 import S3
 
-_GONE = {"404", "NoSuchKey", "NotFound"}
-_NO_BUCKET = "NoSuchBucket"
-_FORBIDDEN = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-_LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _DELETED_AT_ONCE = 1000
-_SERVERS_FAULT = 500
 
 
 class Stat(NamedTuple):
@@ -48,18 +43,6 @@ class Sighting(NamedTuple):
     data: bytes
     tag: str
     age_seconds: float
-
-
-class StoreError(OSError):
-    """A store that does not answer, or does not let us in.
-
-    Attributes:
-        passes: another try may well succeed.
-    """
-
-    def __init__(self, what: str, at: object, *, passes: bool = False) -> None:
-        super().__init__(5, what, str(at))
-        self.passes = passes
 
 
 @dataclass(frozen=True, order=True)
@@ -127,7 +110,7 @@ class ObjectPath:
         return True
 
     def is_dir(self) -> bool:
-        with self._errors():
+        with told_as_files_do(self, self.bucket):
             found = self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix, MaxKeys=1)
         return bool(found["KeyCount"])
 
@@ -137,7 +120,7 @@ class ObjectPath:
 
     def head(self) -> Head:
         """What the store knows of the object."""
-        with self._errors():
+        with told_as_files_do(self, self.bucket):
             head = self._client.head_object(Bucket=self.bucket, Key=self.key)
         at = int(head["LastModified"].timestamp())
         return Head(head["ContentLength"], at, head["ETag"], head.get("Metadata", {}))
@@ -171,7 +154,7 @@ class ObjectPath:
 
     def look(self) -> Sighting:
         """The object with what a conditional write needs to know of it."""
-        with self._errors():
+        with told_as_files_do(self, self.bucket):
             got = self._client.get_object(Bucket=self.bucket, Key=self.key)
             data = bytes(got["Body"].read())
         # Both by the store's own clock, so that no other has to be right.
@@ -206,7 +189,7 @@ class ObjectPath:
             FileExistsError: a condition was not met; what is there stays.
         """
         when = {"IfNoneMatch": "*"} if new else {"IfMatch": in_place_of} if in_place_of else {}
-        with self._errors():
+        with told_as_files_do(self, self.bucket):
             put = self._client.put_object(Bucket=self.bucket, Key=self.key, Body=data, **when)
         return str(put["ETag"])
 
@@ -216,7 +199,7 @@ class ObjectPath:
         Args:
             noted: is kept with the copy, in place of what was kept with the object.
         """
-        with self._errors():
+        with told_as_files_do(self, self.bucket):
             self._client.copy_object(
                 Bucket=other.bucket,
                 Key=other.key,
@@ -229,12 +212,12 @@ class ObjectPath:
     def unlink(self, *, missing_ok: bool = False) -> None:
         if not missing_ok:
             self.stat()
-        with self._errors():
+        with told_as_files_do(self, self.bucket):
             self._client.delete_object(Bucket=self.bucket, Key=self.key)
 
     def rmdir(self) -> None:
         """Removes what marks an empty folder, where something does."""
-        with self._errors():
+        with told_as_files_do(self, self.bucket):
             self._client.delete_object(Bucket=self.bucket, Key=self._prefix)
 
     def remove_all(self) -> None:
@@ -242,7 +225,7 @@ class ObjectPath:
         keys = [one["Key"] for page in self._pages() for one in page.get("Contents", ())]
         for at in range(0, len(keys), _DELETED_AT_ONCE):
             some = [{"Key": key} for key in keys[at : at + _DELETED_AT_ONCE]]
-            with self._errors():
+            with told_as_files_do(self, self.bucket):
                 told = self._client.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": some, "Quiet": True}
                 )
@@ -274,33 +257,5 @@ class ObjectPath:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self._prefix, **more
         )
-        with self._errors():
+        with told_as_files_do(self, self.bucket):
             yield from pages
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """The store's errors as those that files have."""
-        from botocore.exceptions import (  # noqa: PLC0415
-            BotoCoreError,
-            ClientError,
-            ConnectionError,
-            HTTPClientError,
-        )
-
-        try:
-            yield
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in _GONE:
-                raise FileNotFoundError(2, "no such object", str(self)) from error
-            if code in _LOST_RACE:
-                raise FileExistsError(17, "there is another already", str(self)) from error
-            if code in _FORBIDDEN:
-                raise StoreError(f"the store does not allow it ({code})", self) from error
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            what = f"there is no bucket {self.bucket}" if code == _NO_BUCKET else str(error)
-            raise StoreError(what, self, passes=status >= _SERVERS_FAULT) from error
-        except BotoCoreError as error:
-            away = isinstance(error, HTTPClientError | ConnectionError)
-            what = "the store cannot be reached" if away else "the store cannot be asked"
-            raise StoreError(f"{what}: {error}", self, passes=away) from error

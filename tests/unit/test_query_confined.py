@@ -65,7 +65,7 @@ def test_a_query_reads_the_tables_and_does_nothing_else(
 
 
 def test_what_is_confined_stays_so() -> None:
-    with connect() as duck:
+    with connect(Path()) as duck:
         confine(duck, ())
         for setting in ("allowed_directories = ['/']", "lock_configuration = false"):
             with pytest.raises(Exception, match="configuration has been locked"):
@@ -96,7 +96,7 @@ def test_a_sort_that_does_not_fit_in_memory_still_goes_to_disk(
 ) -> None:
     """DuckDB's own temporary folder is not shut off."""
     monkeypatch.chdir(tmp_path)
-    with connect() as duck:
+    with connect(Path()) as duck:
         duck.execute("SET memory_limit = '40MB'; SET threads = 1")
         confine(duck, (lake.path(GOLD),))
         sql = "SELECT count(DISTINCT a::VARCHAR || repeat('x', 30)) FROM range(1_000_000) t(a)"
