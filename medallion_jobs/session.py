@@ -17,7 +17,7 @@ from medallion_jobs import places
 from medallion_jobs.config.secrecy import is_secret
 from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime import security
-from medallion_jobs.runtime.jars import DELTA, S3A, Jar, delta_jars
+from medallion_jobs.runtime.jars import Jar, delta_jars, needed
 from medallion_jobs.runtime.java import find_java
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     conf = SparkConf()
     defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
     master = defaults["spark.master"]
-    jars = (*DELTA, *(S3A if config.has_objects else ()))
+    jars = needed(objects=config.has_objects)
     own = {} if submitted else _own_jvm(master, jars, short, log_level)
     settings = {**defaults, **own, **dict(conf.getAll())}
     settings.update(security.secret(settings, master))

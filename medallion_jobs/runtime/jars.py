@@ -9,9 +9,9 @@ from pathlib import Path
 
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime.cache import cache_dir, from_home, locked
-from medallion_jobs.runtime.pinned import ALL, DELTA, POSTGRESQL, S3A, Jar
+from medallion_jobs.runtime.pinned import ALL, DELTA, POSTGRESQL, S3A, Jar, needed
 
-__all__ = ["ALL", "DELTA", "POSTGRESQL", "S3A", "Jar", "delta_jars"]
+__all__ = ["ALL", "DELTA", "POSTGRESQL", "S3A", "Jar", "delta_jars", "needed"]
 
 
 def delta_jars(

@@ -116,5 +116,12 @@ S3A = (
         for artifact, sha256 in _AWS_SDK_PARTS.items()
     ),
 )
+
+
+def needed(*, objects: bool) -> tuple[Jar, ...]:
+    """What a session's jars are; `objects`, where files or tables lie in a store."""
+    return (*DELTA, *(S3A if objects else ()))
+
+
 # What a place that will have no network needs.
 ALL = (*DELTA, POSTGRESQL, *S3A)

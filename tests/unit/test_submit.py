@@ -17,7 +17,7 @@ import pytest
 
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime import submit
-from medallion_jobs.runtime.jars import DELTA
+from medallion_jobs.runtime.jars import DELTA, S3A
 from medallion_jobs.runtime.submit import environment, ways
 from medallion_jobs.runtime.submit.packing import PACKAGE, config_zip, package_zip
 
@@ -63,8 +63,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MEDALLION_CACHE", str(tmp_path / "cache"))
     for name in ("MEDALLION_ENV", "SPARK_CONF_DIR"):
         monkeypatch.delenv(name, raising=False)
-    jars = [tmp_path / "jars" / jar.file for jar in DELTA]
-    monkeypatch.setattr(ways, "delta_jars", lambda **_: jars)
+    folder = tmp_path / "jars"
+    monkeypatch.setattr(ways, "delta_jars", lambda jars, **_: [folder / jar.file for jar in jars])
     conf = tmp_path / "work" / "conf"
     (conf / "env").mkdir(parents=True)
     (conf / "base.yaml").write_text("storage: {root: ./lake}\n")
@@ -85,6 +85,11 @@ def line(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 # Where the driver runs here
+
+
+def test_a_lake_in_a_store_takes_the_jars_to_read_it(line: Run) -> None:
+    made = line("bronze", "--config", "conf/sales.yaml", "--set", "storage.root=s3a://lake/l")
+    assert len(made.option("--jars").split(",")) == len(DELTA) + len(S3A)
 
 
 def test_with_no_master_the_driver_and_all_else_is_this_process(line: Run, folder: Path) -> None:
@@ -185,7 +190,8 @@ def test_kubernetes_takes_all_from_the_image(line: Run) -> None:
         "local:///opt/medallion/medallion_jobs/gold.py",
         *("--config", "/opt/medallion/conf/sales.yaml", "--once"),
     ]
-    jars = [f"local:///opt/cache/jars/{jar.file}" for jar in DELTA]
+    # What the image's config says is not known here: it may name a store.
+    jars = [f"local:///opt/cache/jars/{jar.file}" for jar in (*DELTA, *S3A)]
     assert made.option("--jars") == ",".join(jars)
     assert made.option("--py-files") is made.option("--archives") is None
     other = line(*own, *K8S, "--image-home", "/app", "--image-jars", "/jars", *image)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medallion_jobs.runtime.jars import needed
 from medallion_jobs.runtime.spark_home import spark_environment
 from medallion_jobs.runtime.submit import refusals, ways
 from medallion_jobs.runtime.submit.job import Job
@@ -43,14 +44,16 @@ def submission(
     said = spark.master or job.master or spark.setting("spark.master")
     master = said or (pipeline.spark.master if pipeline else None) or "local[*]"
     kind = kind_of(master)
+    # Where the config is not here, it may name what is in a store.
+    jars = needed(objects=pipeline is None or pipeline.has_objects)
     if away:
         refusals.cluster_mode(kind, pipeline, environ)
     if not away:
-        way = ways.here(job, master, environ, tell)
+        way = ways.here(job, master, jars, environ, tell)
     elif kind == "yarn" or spark.setting(ways.UPLOAD):
-        way = ways.carried(job, kind, environ, tell)
+        way = ways.carried(job, kind, jars, environ, tell)
     else:
-        way = ways.in_image(job, environ)
+        way = ways.in_image(job, jars, environ)
     settings = {**_name(job, pipeline), **_of_config(pipeline, away), **way.settings}
     settings = {key: value for key, value in settings.items() if spark.setting(key) is None}
     home = spark_environment()

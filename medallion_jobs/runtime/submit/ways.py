@@ -10,12 +10,12 @@ Executors need the jars only, and get them from the driver: they run no Python.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medallion_jobs.errors import UsageError
-from medallion_jobs.runtime.jars import DELTA, delta_jars
+from medallion_jobs.runtime.jars import Jar, delta_jars
 from medallion_jobs.runtime.submit.environment import packed_environment
 from medallion_jobs.runtime.submit.job import IN_IMAGE, Job
 from medallion_jobs.runtime.submit.packing import PACKAGE, config_zip, package_zip
@@ -47,7 +47,13 @@ class Way:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def here(job: Job, master: str, environ: Mapping[str, str], tell: Callable[[str], None]) -> Way:
+def here(
+    job: Job,
+    master: str,
+    wanted: Sequence[Jar],
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+) -> Way:
     """For client mode.
 
     Raises:
@@ -60,7 +66,7 @@ def here(job: Job, master: str, environ: Mapping[str, str], tell: Callable[[str]
             untouched="nothing was started",
             next_step="leave it out, or add --deploy-mode cluster",
         )
-    jars = [str(jar) for jar in delta_jars(tell=tell)]
+    jars = [str(jar) for jar in delta_jars(tuple(wanted), tell=tell)]
     # A laptop's own name may resolve to an address that changes with the network it is in.
     address = {"SPARK_LOCAL_IP": "127.0.0.1"} if is_on_loopback(master) else {}
     return Way(
@@ -73,7 +79,13 @@ def here(job: Job, master: str, environ: Mapping[str, str], tell: Callable[[str]
     )
 
 
-def carried(job: Job, kind: str, environ: Mapping[str, str], tell: Callable[[str], None]) -> Way:
+def carried(
+    job: Job,
+    kind: str,
+    wanted: Sequence[Jar],
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+) -> Way:
     """For cluster mode, where spark-submit brings what is on this machine."""
     archives, config, settings = [], job.config_there, {}
     if job.config is not None:
@@ -88,7 +100,7 @@ def carried(job: Job, kind: str, environ: Mapping[str, str], tell: Callable[[str
         main_file=str(PACKAGE / f"{job.layer}.py"),
         config=config,
         lists={
-            "jars": [str(jar) for jar in delta_jars(tell=tell)],
+            "jars": [str(jar) for jar in delta_jars(tuple(wanted), tell=tell)],
             "py_files": [str(package_zip())],
             "archives": archives,
         },
@@ -97,7 +109,7 @@ def carried(job: Job, kind: str, environ: Mapping[str, str], tell: Callable[[str
     )
 
 
-def in_image(job: Job, environ: Mapping[str, str]) -> Way:
+def in_image(job: Job, wanted: Sequence[Jar], environ: Mapping[str, str]) -> Way:
     """For cluster mode on Kubernetes.
 
     Raises:
@@ -115,7 +127,7 @@ def in_image(job: Job, environ: Mapping[str, str]) -> Way:
     return Way(
         main_file=f"{home}/medallion_jobs/{job.layer}.py",
         config=job.config_there,
-        lists={"jars": [f"{IN_IMAGE}{job.image_jars}/{jar.file}" for jar in DELTA]},
+        lists={"jars": [f"{IN_IMAGE}{job.image_jars}/{jar.file}" for jar in wanted]},
         environ=_without_drivers_python(environ),
     )
 
