@@ -19,6 +19,8 @@ ELSEWHERE = {
     # tests/spark/test_silver_rules.py and test_late_dimensions.py run these.
     'medallion quarantine replay silver.sales --set-column "quantity=1" --yes',
     "medallion replay silver --missed-lookup customers --yes",
+    # In a store: tests/recovery/test_objects.py.
+    "medallion run --set storage.root=s3a://BUCKET/lake --set landing.root=s3a://BUCKET/in",
     # Of another pipeline: tests/spark/test_pipelines.py runs these.
     "medallion generate --config conf/transactions.yaml",
     "medallion run --config conf/transactions.yaml",
