@@ -175,18 +175,18 @@ class _Batch:
     def changed(self) -> DataFrame:
         """The groups that come out otherwise than they are in the table."""
         keys, values = self.aggregation.keys, self.aggregation.values
+        there = self._old()
         joined = (
             self._new()
             .alias("new")
-            .join(self._old().alias("old"), _same("new", "old", keys), "full_outer")
+            .join(there.alias("old"), _same("new", "old", keys), "full_outer")
         )
         gone, was = F.col(f"new.`{_GOES_ON}`").isNull(), F.col(f"old.`{_WAS}`").isNotNull()
         settled = {name: self._settled(name, was) for name in values}
-        old = self._old().schema
         is_same = [
             # Of a map or a variant nobody can say.
             F.lit(False)
-            if has_type((MapType, VariantType), old[name].dataType)
+            if has_type((MapType, VariantType), there.schema[name].dataType)
             else value.eqNullSafe(F.col(f"old.`{name}`"))
             for name, value in settled.items()
         ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.lake import batches
 from support.own import OwnLake
-from support.rows_read import RowsRead
+from support.rows_read import rows_read
 
 from medallion_jobs.metrics.progress import Note
 
@@ -86,8 +86,8 @@ def test_hold(first: dict[str, Any], tmp_path: Path, spark: SparkSession) -> Non
     # She comes; nobody orders anything. Nothing of the table itself is read for her.
     lake.land("people", "q.json", person(1, "South"), at=1)
     lake.run("bronze")
-    counting = RowsRead(spark)
-    events = lake.run("silver")
+    with rows_read(spark) as counting:
+        events = lake.run("silver")
     assert counting.of(lake.path("held/silver/orders")) >= 4
     assert counting.of(lake.path("silver.orders")) == 0
     notes = [

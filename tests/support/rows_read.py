@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medallion_jobs import tables
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+@contextmanager
+def rows_read(spark: SparkSession) -> Iterator[RowsRead]:
+    """Counts what is read while the block runs."""
+    # A plan tells of a place in a hundred letters, unless it is asked for more.
+    with tables.with_conf(spark, {"spark.sql.maxMetadataStringLength": "2000"}):
+        yield RowsRead(spark)
 
 
 class RowsRead:
