@@ -120,15 +120,18 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     settings = {**defaults, **own, **dict(conf.getAll())}
     settings.update(security.secret(settings, master))
     security.quiet_bridge()
+    shown = SparkConf(loadDefaults=False)
+    shown.setAll([(key, value) for key, value in settings.items() if not is_secret(key, value)])
     if not submitted:
         # pyspark puts all that it starts a JVM with on a command line, for anybody to see.
-        shown = [(key, value) for key, value in settings.items() if not is_secret(key, value)]
-        SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
+        SparkContext._ensure_initialized(conf=shown)
         conf = SparkConf()
     for key, value in settings.items():
         conf.setIfMissing(key, value)
     with security.answered(master):
-        spark = SparkSession.builder.config(conf=conf).getOrCreate()
+        SparkContext.getOrCreate(conf)
+        # A session logs the options that it is made with; secrets it has from its context.
+        spark = SparkSession.builder.config(conf=shown).getOrCreate()
     security.without_foreign_code(spark)
     _refuse_unsafe(spark)
     return spark

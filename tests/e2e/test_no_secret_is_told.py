@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.lake import ROOT, Lake
+from support.lake import ROOT
 from support.own import OwnLake
 
 NAMES = (
@@ -69,8 +69,9 @@ COMMANDS = (
 )
 
 
+@pytest.mark.parametrize("level", ["info", pytest.param("debug", marks=pytest.mark.slow)])
 def test_a_planted_secret_is_nowhere_in_what_was_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     for name, secret in PLANTED.items():
         monkeypatch.setenv(name, secret)
@@ -84,7 +85,7 @@ def test_a_planted_secret_is_nowhere_in_what_was_written(
     (tmp_path / "leaky").mkdir()
     (tmp_path / "leaky" / "tells.py").write_text(LEAKY)
 
-    _run(lake, second, told)
+    _run(second, told, level)
 
     for at, command in enumerate(COMMANDS):
         words = [word.format(folder=told) for word in command]
@@ -125,7 +126,7 @@ def _at(folder: Path, config: str) -> str:
     return config.replace("spark:\n", f"{roots}spark:\n", 1)
 
 
-def _run(lake: Lake, second: Path, told: Path) -> None:
+def _run(second: Path, told: Path, level: str) -> None:
     settings = {
         "spark.ui.enabled": "true",
         "spark.ui.port": "0",
@@ -138,7 +139,7 @@ def _run(lake: Lake, second: Path, told: Path) -> None:
         **os.environ,
         "PYTHONPATH": os.pathsep.join((str(ROOT / "tests"), str(ROOT), str(second.parent))),
         "PYSPARK_SUBMIT_ARGS": f"{flags} pyspark-shell",
-        "LOG_LEVEL": "debug",
+        "LOG_LEVEL": level,
     }
     first = second.with_name("own.yaml")
     with (told / "said").open("wb") as said:
