@@ -114,7 +114,7 @@ class Driver(Medallion):
             **dict(option.split("=", 1) for option in options),
         }
         line = [
-            *(str(ROOT / "scripts" / "submit"), layer, "--continuous", "6s", *lake.arguments),
+            *(str(ROOT / "scripts" / "submit"), layer, "--continuous", "10s", *lake.arguments),
             *("--", "--properties-file", str(cluster.properties)),
             *("--driver-memory", "768m", "--driver-java-options", SHORT_LIVED),
             *(word for pair in spark.items() for word in ("--conf", "=".join(pair))),
