@@ -32,9 +32,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from medallion_jobs import session  # noqa: PLC0415 (unit tests need none of it)
 
     lake = Lake.at(tmp_path_factory.mktemp("session"), "spark.master=local[2]")
-    # Tests seldom do anything often enough for the JVM's second compiler, which would take a
-    # quarter of the processors' time.
-    made = session.build(lake.config, short=True)
+    made = session.build(lake.config)
     yield made
     made.stop()
 
