@@ -101,13 +101,16 @@ def folder(text: str, store: S3) -> Location:
     """A folder of this machine, or of objects in S3 (`s3a://BUCKET/FOLDER`).
 
     Raises:
-        ValueError: as `local_folder`; or a URI without a bucket.
+        ValueError: as `local_folder`; a URI without a bucket; a name that Delta cannot take.
     """
     if not text.isprintable():
         raise ValueError("empty, or holds control characters")
     if text.startswith("s3://"):
         raise ValueError("Spark's name for objects in S3 is s3a://BUCKET/FOLDER")
-    return location(text, store) or local_folder(text)
+    found = location(text, store) or local_folder(text)
+    if "`" in str(found):
+        raise ValueError("a folder with a ` in its name, which Delta cannot name in its statements")
+    return found
 
 
 def landing_folder(text: str) -> str:

@@ -78,7 +78,8 @@ def test_odd_names_of_folders_files_and_columns_are_names(
             schema: {json.dumps(f"{QUOTED} string, m bigint")}
             layout: {{optimize_after: 1}}
         """
-    lake = OwnLake.of(tmp_path / ODD, config)
+    # Delta itself cannot quote a backtick in a folder's name; the config refuses one.
+    lake = OwnLake.of(tmp_path / ODD.replace("`", ""), config)
     rows = [{COLUMN: text, "n": n} for n, text in enumerate((ODD, "\\'`\"", "${env:HOME}"))]
     lake.land("odd", f"{COLUMN.replace('/', '')}.json", *rows)
     lake.run("bronze", "silver")

@@ -38,6 +38,7 @@ def test_tables_lie_on_this_machine_or_in_s3(tmp_path: Path, uri: str) -> None:
         ("s3://bucket/lake", "Spark's name for objects in S3 is s3a://BUCKET/FOLDER"),
         ("s3a://", "a URI without a bucket"),
         ("s3a://bucket/a/../b", ". or .. in it"),
+        ("'a`b'", "a folder with a ` in its name"),
     ],
 )
 def test_objects_are_named_as_spark_names_them(tmp_path: Path, uri: str, what: str) -> None:
