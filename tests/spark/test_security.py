@@ -59,7 +59,8 @@ def test_a_variable_of_the_environment_is_a_text_in_sql(spark: SparkSession) -> 
 
 # A config takes `${…}` for a placeholder, so only data can hold that.
 ODD = "it's a `lake`; -- $HOME"
-COLUMN = "a`b'\"; -- $HOME"
+# Delta takes no blank, comma, semicolon, brace, bracket or equals sign in a column's name.
+COLUMN = "a`b'\"--$HOME"
 QUOTED = "`" + COLUMN.replace("`", "``") + "`"
 
 
