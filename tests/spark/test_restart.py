@@ -71,6 +71,7 @@ def test_a_reset_bronze_fills_a_removed_table_again(finished: Lake) -> None:
     assert_exact(finished)
 
 
+@pytest.mark.slow
 def test_resets_mend_the_loss_of_all_checkpoints(finished: Lake) -> None:
     shutil.rmtree(finished.checkpoints)
     with pytest.raises(Refused, match="its checkpoint is gone"):

@@ -139,6 +139,7 @@ def test_a_rule_that_stops_the_batch(ran: tuple[OwnLake, Any], tmp_path: Path) -
     assert len(lake.rows("silver.orders")) == 3
 
 
+@pytest.mark.slow
 def test_a_crash_before_rows_are_parked(
     ran: tuple[OwnLake, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,7 @@ def grown(events: list[Event], table: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_silver_and_gold_go_on_while_their_sources_change(lake: Lake, spark: SparkSession) -> None:
     lake = lake.having(*SEES_ALL)
     source = Source(spark, lake)
