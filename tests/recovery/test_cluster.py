@@ -80,6 +80,8 @@ class Layers:
         return Home.of(self._lake.config.state_path, ref).path / "v1"
 
 
+# A dozen JVMs: what CI runs on a cluster is tests/e2e/test_containers_on_host.py.
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_worker_and_then_a_driver_killed_in_mid_batch(lake: Lake, cluster: LocalCluster) -> None:
     lake.generate(6, rows=20, dirty=0.1)
