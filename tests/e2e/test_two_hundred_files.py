@@ -66,7 +66,7 @@ def test_progress_is_json_with_one_line_for_each_batch(big: Big) -> None:
 def test_what_needs_no_jvm_answers_at_once(big: Big, command: tuple[str, ...]) -> None:
     took, code, said = seconds_of_work(big.lake, *command)
     assert code == 0, said
-    assert took < 2.0
+    assert took < 4.0  # of a processor; a slow one takes two, and a JVM alone takes more
 
 
 def test_spark_submit_of_the_three_jobs_gives_the_same_tables(
