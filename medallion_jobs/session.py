@@ -78,6 +78,8 @@ _REQUIRED_OR_UNSET = {
 # For a master in this process: small tables, few cores, nobody watching a UI.
 _LOCAL = {
     "spark.ui.enabled": "false",
+    # Each query's plan is written out for it all the same, anew as its stages are done.
+    "spark.sql.ui.explainMode": "simple",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     # 50 by default: fifty tasks to read the log of a table of ten rows.

@@ -75,7 +75,6 @@ def write(
     Args:
         df: all groups of a stream in complete mode.
         new_schema: the rows bring their own columns and types, and are written in any case.
-        layout: the table's, with new columns.
         layout: the table's, with new columns; see `tables.replace`.
     """
     with _kept(df) as rows:

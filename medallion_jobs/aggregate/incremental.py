@@ -41,6 +41,10 @@ _GOES_ON, _WAS, _GONE, _IS_NEW = "goes on from the old", "was there", "is gone",
 
 _FEW_FILES = 4
 
+# Few groups are joined by sending them to every task: there is nothing to plan anew after each
+# stage, which was a fifth of what such a batch cost.
+_PLANNED_ONCE = {"spark.sql.adaptive.enabled": "false"}
+
 # What a commit notes: the version of the source that the table stands for.
 SOURCE_VERSION = "source_version"
 
@@ -109,19 +113,27 @@ class Step:
             placed = kept(self.aggregation.placed(changes.where(F.col(VERSION) > known)))
             touched = Touched.by(placed, self.aggregation.anchors, F.col(CHANGE) != "insert")
             kept(touched.groups)
-            batch = _Batch(self, placed, touched)
-            changed = kept(batch.changed()) if touched.count else None
-            count, new = _sizes(changed) if changed else (0, 0)
-            if changed is None or not count:
+            if not touched.count:
                 self._note(changes.sparkSession)
-                return Followed(touched.rows, batch.anew_count, 0)
-            if count <= SENT_AT_MOST:
-                # Else the table itself would be sorted by its keys, in each pass of the MERGE.
-                changed = F.broadcast(changed)
-            clauses = partial(batch.clauses, brings_groups=new > 0)
-            done = tables.merge(changed, self.target, self._noting, batch.same_group(), clauses)
-            written = done.inserted + done.updated + done.deleted
+                return Followed(touched.rows, 0, 0)
+            settings = _PLANNED_ONCE if touched.count <= SENT_AT_MOST else {}
+            with tables.with_conf(changes.sparkSession, settings):
+                batch = _Batch(self, placed, touched)
+                written = self._merge(batch, kept(batch.changed()))
             return Followed(touched.rows, batch.anew_count, written)
+
+    def _merge(self, batch: _Batch, changed: DataFrame) -> int:
+        """Puts groups in the place of those that were; returns how many rows that changed."""
+        count, new = _sizes(changed)
+        if not count:
+            self._note(changed.sparkSession)
+            return 0
+        if count <= SENT_AT_MOST:
+            # Else the table itself would be sorted by its keys, in each pass of the MERGE.
+            changed = F.broadcast(changed)
+        clauses = partial(batch.clauses, brings_groups=new > 0)
+        done = tables.merge(changed, self.target, self._noting, batch.same_group(), clauses)
+        return done.inserted + done.updated + done.deleted
 
     def source_rows(self, spark: SparkSession) -> DataFrame:
         """All rows of the source, as of the version."""

@@ -28,14 +28,16 @@ REDACTED = (
     r"|passwd|credential(?!s[.]provider)|(account|api|private|encryption)[._-]?key|keystore"
     r"|(^|[._-])sas([._-]|$)|connection[._-]?string|webhook|//[^/\s@]*:[^/\s@]+@"
 )
-# In texts, such as plans: passwords where a URL or a connection string has them.
-_IN_TEXTS = (
-    r"(?i)(?<=://)[^/\s@:]{0,99}:[^/\s@]+(?=@)"
-    r"|(?<=\b(?:passwd|password|accountkey|sharedaccesskey|signature|sig|token)=)[^&;,\s\]\)]+"
+# In texts, such as plans: passwords where a URL or a connection string has them. Spark holds it
+# against the plan of each query, whether or not anybody looks, at every character: so it looks
+# for one character first, and only then at what stands before it.
+IN_TEXTS = (
+    r"(?i):(?<=://[^/\s@:]{0,99}:)[^/\s@]+(?=@)"
+    r"|=(?<=\b(?:passwd|password|accountkey|sharedaccesskey|signature|sig|token)=)[^&;,\s\]\)]+"
 )
 _FOR_ALL = {
     "spark.redaction.regex": REDACTED,
-    "spark.redaction.string.regex": _IN_TEXTS,
+    "spark.redaction.string.regex": IN_TEXTS,
     # The UI asks for no login. It may be looked at; nothing may be done by it.
     "spark.ui.killEnabled": "false",
     "spark.ui.threadDumpsEnabled": "false",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from support.own import OwnLake
 from support.sockets import listening
 
 from medallion_jobs import session, tables
+from medallion_jobs.runtime import security
 
 # The second is what Spark says of a name in three parts that it does not find.
 GONE = "UNRESOLVED_ROUTINE|REQUIRES_SINGLE_PART_NAMESPACE"
@@ -55,6 +57,47 @@ def test_no_expression_calls_a_class_of_the_jvm(spark: SparkSession, call: str) 
 
 def test_a_variable_of_the_environment_is_a_text_in_sql(spark: SparkSession) -> None:
     assert spark.sql("SELECT '${env:HOME}' AS said").first()["said"] == "${env:HOME}"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("told", "hidden"),
+    [
+        ("jdbc:postgresql://ana:s3cr,e=t@db:5432/x", "s3cr,e=t"),
+        ("redis://:hunter22@cache", "hunter22"),
+        ("AccountName=a;AccountKey=abc+/==;x=1", "abc+/=="),
+        ("url=https://x/?sig=zz9%2F&se=1, PASSWORD=hunter22]", "zz9%2F"),
+        ("token=hunter22", "hunter22"),
+    ],
+)
+def test_passwords_in_texts_are_hidden_from_plans(
+    spark: SparkSession, told: str, hidden: str
+) -> None:
+    jvm: Any = spark._jvm
+    pattern = jvm.java.util.regex.Pattern.compile(security.IN_TEXTS)
+    said = pattern.matcher(told).replaceAll("***")
+    assert hidden not in said
+    assert "hunter22" not in said
+    assert said.startswith(told[: told.index(hidden) - 1])
+    # What looks alike stays as it is.
+    plain = "struct<a:int,b:bigint> file:/lake/x@y mytoken=1 s3a://lake/a:b/c count(x)#1L = 2"
+    assert pattern.matcher(plain).replaceAll("***") == plain
+
+
+def test_hiding_them_costs_little(spark: SparkSession) -> None:
+    jvm: Any = spark._jvm
+    plan = jvm.java.lang.StringBuilder("+- *(2) Project [a#12L, cast(b#13 as int)]\n" * 10_000)
+
+    def least_seconds(pattern: str) -> float:
+        compiled, took = jvm.java.util.regex.Pattern.compile(pattern), []
+        for _ in range(5):
+            started = time.monotonic()
+            compiled.matcher(plan).replaceAll("***")
+            took.append(time.monotonic() - started)
+        return min(took)
+
+    # Spark does it at every step of a query; the other one looks behind itself at each character.
+    looks_behind = r"(?i)(?<=\b(?:passwd|password|token|sig)=)[^&]+"
+    assert least_seconds(security.IN_TEXTS) < least_seconds(looks_behind) / 2
 
 
 # A config takes `${…}` for a placeholder, so only data can hold that.
