@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from support.lake import ROOT
 from support.own import OwnLake
+from typer.testing import CliRunner
+
+from medallion_jobs.cli import app
 
 NAMES = (
     *("S3_SECRET", "S3_ACCESS", "S3_TOKEN", "S3_ENCRYPTION", "PROXY", "CLUSTER", "API_KEY"),
@@ -89,14 +92,9 @@ def test_a_planted_secret_is_nowhere_in_what_was_written(
 
     for at, command in enumerate(COMMANDS):
         words = [word.format(folder=told) for word in command]
-        done = subprocess.run(
-            [sys.executable, "-m", "medallion_jobs", *words, "--config", str(lake.config_file)],
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        (told / f"command-{at}").write_bytes(done.stdout + done.stderr)
+        done = CliRunner().invoke(app, [*words, "--config", str(lake.config_file)])
+        assert done.exit_code == 0, done.output
+        (told / f"command-{at}").write_bytes(done.stdout_bytes + done.stderr_bytes)
 
     written = [f for top in (told, lake.storage) for f in top.rglob("*") if f.is_file()]
     assert [f.name for f in written if f.suffix == ".json" and "_delta_log" in f.parts]
