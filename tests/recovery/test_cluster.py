@@ -154,8 +154,9 @@ def test_nobody_submits_without_the_secret(cluster: LocalCluster, tmp_path: Path
         f"spark.master {cluster.master}\nspark.authenticate true\n"
         f"spark.authenticate.secret {'0' * 64}\nspark.network.crypto.enabled true\n"
     )
+    # A context that was not let in is there for a moment; it computes nothing.
     (tmp_path / "job.py").write_text(
-        "from pyspark import SparkContext\nprint('got in', SparkContext().defaultParallelism)\n"
+        "from pyspark import SparkContext\nprint('got in', SparkContext().range(1).count())\n"
     )
     for words in (["--properties-file", "other.properties"], ["--master", cluster.master]):
         line = [f"{spark_home()}/bin/spark-submit", *words, "job.py"]
