@@ -30,6 +30,7 @@ from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.config import Layout
 from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
+from medallion_jobs.tables.json_text import JSON_TEXT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -38,11 +39,6 @@ if TYPE_CHECKING:
 ROWS = "rows"
 
 _ANY_NUMBER = 1_000_000
-# By default JSON gets milliseconds of a moment.
-_JSON = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-}
 
 
 @dataclass(frozen=True)
@@ -145,7 +141,7 @@ def _plain(value: Column, kind: DataType) -> Column:
     if isinstance(kind, VariantType):
         return F.to_json(value)
     if isinstance(kind, StructType | ArrayType):
-        return F.to_json(F.struct(value.alias("value")), _JSON)
+        return F.to_json(F.struct(value.alias("value")), JSON_TEXT)
     return value
 
 

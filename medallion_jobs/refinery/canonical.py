@@ -15,14 +15,10 @@ from pyspark.sql.types import (
     VariantType,
 )
 
+from medallion_jobs.tables.json_text import JSON_TEXT
+
 if TYPE_CHECKING:
     from pyspark.sql import Column
-
-# By default JSON gets milliseconds of a moment.
-_JSON = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-}
 
 
 def canonical(value: Column, kind: DataType) -> Column:
@@ -43,7 +39,7 @@ def canonical(value: Column, kind: DataType) -> Column:
 
 def text(columns: Iterable[Column]) -> Column:
     """The named columns as one JSON object without its nulls; the columns are canonical."""
-    return F.to_json(F.struct(*columns), _JSON)
+    return F.to_json(F.struct(*columns), JSON_TEXT)
 
 
 def _struct(value: Column, kind: StructType) -> Column:

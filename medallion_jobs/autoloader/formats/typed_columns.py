@@ -32,15 +32,12 @@ from medallion_jobs.autoloader.formats import heads
 from medallion_jobs.autoloader.formats.records import FILE_COLUMNS, RESCUED_FILE, Records
 from medallion_jobs.autoloader.found import Found
 from medallion_jobs.autoloader.names import INPUT_FILE, RESCUED, is_free, namable
+from medallion_jobs.tables.json_text import JSON_TEXT
 
 Read = Callable[[StructType, Sequence[Found]], DataFrame]
 # Decimal digits that each whole type needs, and the bits of its numbers.
 _DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
 _ORDER = (ByteType, ShortType, IntegerType, LongType)
-_JSON = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-}
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,7 @@ def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tupl
     text = F.lit(None).cast("string")
     if rescued:
         some = F.greatest(F.lit(False), *(column.isNotNull() for column in rescued))
-        text = F.when(some, F.to_json(F.struct(*rescued, path), _JSON))
+        text = F.when(some, F.to_json(F.struct(*rescued, path), JSON_TEXT))
     return frame.select(*values, text.alias(RESCUED), *about), is_new
 
 
