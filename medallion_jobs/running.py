@@ -123,6 +123,14 @@ class Running:
                 self.query.awaitTermination()
             self.query = None
 
+    def let_go(self) -> None:
+        """Lets go of a query that has ended, with all that Spark keeps for it.
+
+        The query holds the function that Spark calls for a batch, and that function holds this:
+        a circle through both worlds, which neither's collector can see.
+        """
+        self.query = None
+
     def has_written(self) -> None:
         """Notes that a batch was done: whatever was followed was not followed in vain."""
         self._followed = None

@@ -63,7 +63,12 @@ class Supervisor:
             stream.preflight(made)
             self._await_reset_of_source(stream.claim, made)
         with ExitStack() as held:
-            yield [self._admit(stream, held) for stream in streams]
+            running = [self._admit(stream, held) for stream in streams]
+            try:
+                yield running
+            finally:
+                for one in running:
+                    one.let_go()
 
     def _await_reset_of_source(self, claim: Claim, made: Collection[Location]) -> None:
         """A table that is to be made anew must be begun before anybody reads it again."""

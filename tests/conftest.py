@@ -37,6 +37,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     made.stop()
 
 
+@pytest.fixture(autouse=True)
+def _no_table_is_kept_in_mind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Delta keeps the state of each table for an hour; those of hundreds of lakes fill the heap."""
+    yield
+    if "spark" in request.fixturenames:
+        jvm = request.getfixturevalue("spark").sparkContext._jvm
+        jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """An empty lake with the fifteen customers, and no landed file."""

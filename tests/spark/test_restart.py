@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.exact import assert_exact
 from support.lake import Lake, batches, order, run_streams
 
 from medallion_jobs.errors import Refused
+from medallion_jobs.running import Running
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 TABLES = ("bronze.sales", "silver.sales", "gold.sales_by_region_day")
 
@@ -35,6 +42,20 @@ def test_a_batch_that_is_run_again_changes_nothing(finished: Lake) -> None:
         assert again.batch == 0
     assert finished.versions() == versions
     assert_exact(finished)
+
+
+def test_nothing_is_kept_of_a_run_that_has_ended(spark: SparkSession, finished: Lake) -> None:
+    def kept() -> int:
+        spark._jvm.System.gc()  # type: ignore[union-attr]
+        gc.collect()
+        return sum(isinstance(one, Running) for one in gc.get_objects())
+
+    before = kept()
+    finished.run()
+    patience = time.monotonic() + 60
+    while (now := kept()) > before and time.monotonic() < patience:
+        time.sleep(0.5)
+    assert now <= before
 
 
 def test_reset_of_bronze_doubles_no_row(finished: Lake) -> None:
