@@ -60,6 +60,9 @@ class Engine:
         self.services: dict[str, Any] = compose(environment)["services"]
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._binds = self._laid_out()
+        (self.folder / "etc").mkdir()
+        for file, text in self._etc().items():
+            (self.folder / "etc" / file).write_text(text)
         self._network = subprocess.Popen(
             [*_UNSHARE, "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep infinity"],
             stdout=subprocess.PIPE,
@@ -194,10 +197,10 @@ class Engine:
 
     def _contained(self, name: str, command: Sequence[str]) -> list[str]:
         """The command in the service's own root, network, host name, user and environment."""
-        script = self.folder / f"{name}.sh"
-        script.write_text("\n".join(self._script(name)))
         network = [f"--target={self._network.pid}", "--net", *_ENTER]
-        apart = ["unshare", "--mount", "--uts", "sh", str(script), *command]
+        # No file: a health check would write it anew under a service that still reads it.
+        script = "\n".join(self._script(name))
+        apart = ["unshare", "--mount", "--uts", "sh", "-c", script, "sh", *command]
         return ["nsenter", *network, *apart]
 
     def _script(self, name: str) -> list[str]:
@@ -214,10 +217,8 @@ class Engine:
                 lines += _bound(root, f"/{top}", host)
         for place, host in {**self._host_parts(), **self._binds}.items():
             lines += _bound(root, place, host)
-        for file, text in self._etc().items():
-            own = self.folder / f"etc-{file}"
-            own.write_text(text)
-            lines.append(f"mount --bind {own} {root}/etc/{file}")
+        for file in self._etc():
+            lines.append(f"mount --bind {self.folder / 'etc' / file} {root}/etc/{file}")
         for place in ("/proc", "/dev"):
             lines += [f"mkdir -p {root}{place}", f"mount --rbind {place} {root}{place}"]
         for tmpfs in service.get("tmpfs", []):
