@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from deletion_vectors import take_away
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, write_table
 
@@ -251,15 +251,14 @@ def test_a_cut_text_fits(text: str, room: float, mono: bool) -> None:
 
 
 @given(st.text())
+@example("\t\r\n\"'<&>]]>")
 def test_any_text_is_well_formed_in_xml(text: str) -> None:
     node = Node("silver.a", "silver", text, text, (text,), (text,))
     edge = Edge("silver.a", "silver.b", "lookup", (text, text))
     drawn = Graph(text, (node, Node("silver.b", "silver", "b", "")), (edge,))
     ET.fromstring(svg(drawn))
     seen = ET.fromstring(f'<a b="{xml(text)}"/>').attrib["b"]
-    assert re.sub(r"\s", " ", seen) == re.sub(
-        r"\s", " ", re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
-    )
+    assert seen == re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
     shown = page(drawn, subtitle=text)
     assert "<script" not in shown.lower()
 

@@ -20,6 +20,8 @@ _NARROWEST, _WIDEST = 150.0, 310.0
 _MARGIN, _BAND_PAD, _HEADING = 6.0, 16.0, 34.0
 # XML 1.0 has no other characters.
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# As they are, a reader takes these for the end of an attribute, or for blanks.
+_REFERENCES = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,11 @@ def svg(drawn: Graph) -> str:
 
 
 def xml(text: str) -> str:
-    """Text as XML has it."""
-    return escape(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text), {'"': "&quot;"})
+    """Text as XML has it, also in an attribute: a reader gets it back as it was.
+
+    What no XML can hold becomes a replacement character.
+    """
+    return escape(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text), _REFERENCES)
 
 
 def _rows(node: Node, edges: Sequence[Edge]) -> list[_Row]:
