@@ -57,6 +57,13 @@ _COMMON = {
     # A version of a table can be read for as long as its files are there, however old it is: a
     # run may go on after a long stop with the versions that it began with.
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
+    # Spark asks the JVM several times more for each expression that Python builds, to tell where a
+    # wrong one was written: here that is a line of this package. It is most of a small batch's
+    # Python; spark-submit can turn it on again.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    # Three queries have more generated classes than the 100 that Spark keeps: each batch would
+    # compile some 75 of them again.
+    "spark.sql.codegen.cache.maxEntries": "500",
     # Nothing reads more than the newest few; the default keeps 100 a query on the heap.
     "spark.sql.streaming.numRecentProgressUpdates": "20",
     "spark.ui.showConsoleProgress": "false",
@@ -74,6 +81,12 @@ _REQUIRED_OR_UNSET = {
     "spark.sql.extensions": (DELTA_EXTENSION, "not set"),
     "spark.sql.streaming.checkpointLocation": ("", ""),
     "spark.databricks.delta.schema.autoMerge.enabled": ("false", "false"),
+}
+# For checkpoints on a disk, where a rename replaces a file in one step. Spark's own choice deletes
+# the old file first, and starts a process to ask of each name whether it is a link.
+_ON_DISK = {
+    "spark.sql.streaming.checkpointFileManagerClass": "org.apache.spark.sql.execution.streaming."
+    "checkpointing.FileSystemBasedCheckpointFileManager",
 }
 # For a master in this process: small tables, few cores, nobody watching a UI.
 _LOCAL = {
@@ -197,6 +210,7 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
         "spark.sql.warehouse.dir": str(places.warehouse(config)),
         "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
         **(_LOCAL if master.startswith("local") else {}),
+        **(_ON_DISK if isinstance(config.state_path, Path) else {}),
         **({"spark.driver.memory": memory} if memory else {}),
         **(config.store.spark_conf if config.has_objects else {}),
         **config.spark.conf,

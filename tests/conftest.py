@@ -18,21 +18,41 @@ TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).parts[0] in TIERS_WITH_A_JVM:
+        if _tier(item) in TIERS_WITH_A_JVM:
             item.add_marker(pytest.mark.spark)
 
 
+def _tier(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+# Hundreds of tiny tables: a task for each file, and a collector that works beside them, are a
+# quarter of what they cost.
+_SMALL = (
+    "spark.databricks.delta.snapshotPartitions=1",
+    "spark.sql.files.minPartitionNum=1",
+    "spark.sql.leafNodeDefaultParallelism=1",
+)
+_FOR_MANY_TESTS = "-XX:+UseParallelGC"
+
+
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def spark(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkSession]:
     """One session, made as the jobs make it; tests are kept apart by their folders."""
     from support.lake import Lake  # noqa: PLC0415
+    from support.processes import SHORT_LIVED  # noqa: PLC0415
 
     from medallion_jobs import session  # noqa: PLC0415 (unit tests need none of it)
 
-    lake = Lake.at(tmp_path_factory.mktemp("session"), "spark.master=local[2]")
-    made = session.build(lake.config)
+    small = (f"spark.conf.{setting}" for setting in _SMALL)
+    lake = Lake.at(tmp_path_factory.mktemp("session"), "spark.master=local[2]", *small)
+    tiers = {_tier(item) for item in request.session.items}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", _FOR_MANY_TESTS if "spark" in tiers else SHORT_LIVED)
+        made = session.build(lake.config)
     yield made
     made.stop()
 

@@ -13,6 +13,7 @@ from support.exact import assert_exact
 from support.image import in_order
 from support.lake import Lake
 from support.oracle import Truth
+from support.processes import SHORT_LIVED
 
 SECRET = "0123456789abcdef" * 4
 # Small and quick, by the variables that .env.example names.
@@ -28,8 +29,6 @@ ENVIRONMENT = {
     "DURATION": "2s",
     "INTERVAL": "1s",
 }
-# Nine JVMs that each live for some seconds: let them compile less.
-SHORT_RUN = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 LAYERS = ("bronze", "silver", "gold")
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no containers here: {why_not()}")
@@ -38,7 +37,7 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no containers he
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     tmp_path.chmod(0o755)
-    with Engine(tmp_path, ENVIRONMENT, SHORT_RUN) as made:
+    with Engine(tmp_path, ENVIRONMENT, {"JAVA_TOOL_OPTIONS": SHORT_LIVED}) as made:
         yield made
 
 

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 from support.exact import assert_exact
 from support.lake import ROOT, Lake
-from support.processes import seconds_of_work
+from support.processes import SHORT_LIVED, seconds_of_work
 
 FILES, ROWS = 200, 250
-# Three JVMs that each live for some seconds: let them compile less.
-SHORT_RUN = ("--driver-java-options", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+SHORT_RUN = ("--driver-java-options", SHORT_LIVED)
 
 
 class Big(NamedTuple):

@@ -2,6 +2,7 @@
 
 A probe runs both over the same files, asserts what each of them did, and holds its line of
 the table in docs/autoloader.md against it. `MEDALLION_WRITE_DOCS=1` writes the table instead.
+Those whose side of ours test_policies.py and test_finding.py hold in CI are of the full matrix.
 """
 
 from __future__ import annotations
@@ -130,6 +131,7 @@ def _append(path: Path, text: str) -> None:
         file.write(text)
 
 
+@pytest.mark.slow
 def test_3_a_file_that_is_gone_when_its_batch_is_run_again(
     lake: Lake, native_of: MakeNative, probes: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +216,7 @@ def test_7_one_broken_archive_among_a_hundred(
     probes.record(7)
 
 
+@pytest.mark.slow
 def test_8_a_file_that_is_overwritten(
     lake: Lake, native_of: MakeNative, probes: Table, tmp_path: Path
 ) -> None:
@@ -269,6 +272,7 @@ def test_9_files_that_are_done_with(
     probes.record(9)
 
 
+@pytest.mark.slow
 def test_10_caps_on_files_and_on_bytes(lake: Lake, native_of: MakeNative, probes: Table) -> None:
     for number in range(4):
         lake.drop(f"{number}.json", order(order_id=str(number)), at=number)
@@ -301,6 +305,7 @@ def test_11_a_misspelt_option(lake: Lake, native_of: MakeNative, probes: Table) 
     probes.record(11)
 
 
+@pytest.mark.slow
 def test_12_metrics_of_the_source(lake: Lake, native_of: MakeNative, probes: Table) -> None:
     sizes = [
         lake.drop(f"{number}.json", order(order_id=str(number)), at=number).stat().st_size
@@ -319,6 +324,7 @@ def test_12_metrics_of_the_source(lake: Lake, native_of: MakeNative, probes: Tab
     probes.record(12)
 
 
+@pytest.mark.slow
 def test_13_what_is_kept_of_files_that_were_read(
     lake: Lake, native_of: MakeNative, probes: Table
 ) -> None:

@@ -17,10 +17,8 @@ import psutil
 from medallion_jobs.runtime.cluster.daemon import Daemon
 from medallion_jobs.runtime.cluster.standalone import Cluster
 from support.lake import ROOT, Lake
-from support.processes import Medallion
+from support.processes import SHORT_LIVED, Medallion
 
-# A dozen JVMs on two cores that each live for a minute or so: let them compile less.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 NO_PYTHON = "/no/python/here"
 EXECUTOR = "CoarseGrainedExecutorBackend"
 

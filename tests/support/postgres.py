@@ -70,7 +70,7 @@ class Postgres:
         with self.connect() as connection:
             return connection.execute(query, values).fetchall()
 
-    def wait_until(self, seen: Callable[[], Any], seconds: float = 60) -> Any:
+    def wait_until(self, seen: Callable[[], Any], seconds: float = 240) -> Any:
         """What `seen` gives once it gives something."""
         deadline = time.monotonic() + seconds
         while not (found := seen()):

@@ -14,6 +14,9 @@ from typing import Any
 
 from support.lake import ROOT, Lake
 
+# For a JVM of a minute or two: most of what it would compile well it would not run again.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
 
 class Medallion:
     """A `medallion` command that runs beside the test; killed at the end if it still runs."""
@@ -30,7 +33,12 @@ class Medallion:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=lake.landing.parent,
-                env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), **environment},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT / "tests"),
+                    "JDK_JAVA_OPTIONS": SHORT_LIVED,
+                    **environment,
+                },
             )
         self.pid = self._process.pid
 
