@@ -58,11 +58,11 @@ _COMMON = {
     # run may go on after a long stop with the versions that it began with.
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     # Spark asks the JVM several times more for each expression that Python builds, to tell where a
-    # wrong one was written: here that is a line of this package. It is most of a small batch's
-    # Python; spark-submit can turn it on again.
+    # wrong one was written: here that is a line of this package. It is two fifths of what Python
+    # does for a small batch; spark-submit can turn it on again.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
-    # Three queries have more generated classes than the 100 that Spark keeps: each batch would
-    # compile some 75 of them again.
+    # Three queries have more generated classes than the 100 that Spark keeps: each round of their
+    # batches would compile some 75 of them again.
     "spark.sql.codegen.cache.maxEntries": "500",
     # Nothing reads more than the newest few; the default keeps 100 a query on the heap.
     "spark.sql.streaming.numRecentProgressUpdates": "20",

@@ -27,8 +27,7 @@ def _tier(item: pytest.Item) -> str:
     return item.path.relative_to(Path(__file__).parent).parts[0]
 
 
-# Hundreds of tiny tables: a task for each file, and a collector that works beside them, are a
-# quarter of what they cost.
+# Hundreds of tiny tables on two cores: one task for each scan, and no collector that works beside.
 _SMALL = (
     "spark.databricks.delta.snapshotPartitions=1",
     "spark.sql.files.minPartitionNum=1",

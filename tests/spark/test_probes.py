@@ -2,7 +2,8 @@
 
 A probe runs both over the same files, asserts what each of them did, and holds its line of
 the table in docs/autoloader.md against it. `MEDALLION_WRITE_DOCS=1` writes the table instead.
-Those whose side of ours test_policies.py and test_finding.py hold in CI are of the full matrix.
+Those whose side of ours is held in CI by test_policies.py (3) and test_finding.py (10, 12) are
+of the full matrix.
 """
 
 from __future__ import annotations
@@ -216,7 +217,6 @@ def test_7_one_broken_archive_among_a_hundred(
     probes.record(7)
 
 
-@pytest.mark.slow
 def test_8_a_file_that_is_overwritten(
     lake: Lake, native_of: MakeNative, probes: Table, tmp_path: Path
 ) -> None:
@@ -324,7 +324,6 @@ def test_12_metrics_of_the_source(lake: Lake, native_of: MakeNative, probes: Tab
     probes.record(12)
 
 
-@pytest.mark.slow
 def test_13_what_is_kept_of_files_that_were_read(
     lake: Lake, native_of: MakeNative, probes: Table
 ) -> None:
