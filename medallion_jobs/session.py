@@ -19,14 +19,18 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime import security
 from medallion_jobs.runtime.jars import Jar, delta_jars, needed
 from medallion_jobs.runtime.java import find_java
+from medallion_jobs.runtime.submitted import (
+    DELTA_CATALOG,
+    DELTA_EXTENSION,
+    add_missing,
+    refuse_other_delta,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from medallion_jobs.config import Pipeline
 
-DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
-DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
 
 # For every master.
@@ -79,6 +83,7 @@ _REQUIRED = {
 # The same, of settings that Spark itself knows no default of.
 _REQUIRED_OR_UNSET = {
     "spark.sql.extensions": (DELTA_EXTENSION, "not set"),
+    "spark.sql.catalog.spark_catalog": (DELTA_CATALOG, "not set"),
     "spark.sql.streaming.checkpointLocation": ("", ""),
     "spark.databricks.delta.schema.autoMerge.enabled": ("false", "false"),
 }
@@ -133,6 +138,10 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     jars = needed(objects=config.has_objects)
     own = {} if submitted else _own_jvm(master, jars, short, log_level)
     settings = {**defaults, **own, **dict(conf.getAll())}
+    added = add_missing(SparkContext._jvm, jars) if submitted else []
+    if added:
+        settings["spark.jars"] = ",".join(filter(None, (settings.get("spark.jars"), *added)))
+        conf.set("spark.jars", settings["spark.jars"])
     settings.update(security.secret(settings, master))
     security.quiet_bridge()
     shown = SparkConf(loadDefaults=False)
@@ -150,6 +159,20 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     security.without_foreign_code(spark)
     _refuse_unsafe(spark)
     return spark
+
+
+def check_submitted() -> None:
+    """Refuses what was submitted where it cannot work, before anything is made.
+
+    Raises:
+        UsageError: the JVM has another Delta; the next step is the whole line to type.
+    """
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return
+    from pyspark import SparkContext  # noqa: PLC0415 (as in `build`)
+
+    SparkContext._ensure_initialized()
+    refuse_other_delta(SparkContext._jvm)
 
 
 def beside(spark: SparkSession) -> SparkSession:
