@@ -20,7 +20,7 @@ from medallion_jobs import session
 from medallion_jobs.config import Pipeline, load
 from medallion_jobs.errors import MedallionError, TransientError
 from medallion_jobs.masking import masked
-from medallion_jobs.metrics.progress import Emit, Note, as_json
+from medallion_jobs.metrics.progress import Emit, Note, Warnings, as_json
 from medallion_jobs.running import StopSwitch
 from medallion_jobs.streams import Stream
 from medallion_jobs.supervisor import Supervisor
@@ -48,8 +48,13 @@ def run(
         MedallionError: a query was refused, or failed; its exit code tells which.
     """
     stop = StopSwitch()
-    supervisor = Supervisor(config.state_path, emit, stop)
-    with supervisor.admitted(streams) as running, _signals_flip(stop) as take_signals:
+    warnings = Warnings(emit)
+    supervisor = Supervisor(config.state_path, warnings.noting, stop)
+    with (
+        warnings.at_the_end(),
+        supervisor.admitted(streams) as running,
+        _signals_flip(stop) as take_signals,
+    ):
         started = time.monotonic()
         spark = session.build(config, short=continuous is None, log_level=log_level)
         take_signals()
@@ -113,6 +118,7 @@ def submitted(streams: Streams) -> None:
         if isinstance(chosen.continuous, str):
             chosen.set.append(f"trigger.interval={chosen.continuous}")
         config = load(chosen.config, chosen.env, chosen.set).pipeline
+        session.check_submitted()
         interval = config.trigger.interval.total_seconds() if chosen.continuous else None
         run(config, streams(config), _print, continuous=interval)
     except MedallionError as error:

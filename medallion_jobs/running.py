@@ -160,6 +160,7 @@ class Running:
             oldest_waiting_seconds=waiting.oldest if waiting else None,
             backlog=_rows(left),
             remarks=written.remarks,
+            set_aside=written.set_aside,
         )
 
     def end(self, deadline: float) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from medallion_jobs.checkpoint import Claim
+from medallion_jobs.metrics.set_aside import SetAside
 from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
 
@@ -77,6 +78,7 @@ class Written:
         repeated: rows that were there already, or are older than what is there.
         listing_seconds: how long it took to look for files; None where none are looked for.
         remarks: what a person should know of it, such as rows without a match.
+        set_aside: where most of its rows did not get into the table, which and why.
     """
 
     rows_out: int
@@ -92,6 +94,7 @@ class Written:
     listing_seconds: float | None = None
     waiting: Waiting | None = None
     remarks: tuple[str, ...] = ()
+    set_aside: SetAside | None = None
 
     @classmethod
     def before(cls, rows: int) -> Written:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from medallion_jobs.autoloader.finding.discovery import Discovery, Scan
 from medallion_jobs.autoloader.finding.stores import is_local_path, store_for
 from medallion_jobs.autoloader.found import Found, is_local, to_path
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Older
+from medallion_jobs.autoloader.loading.aside import LoadedBatch
 from medallion_jobs.autoloader.loading.bad_records import BadRecords
 from medallion_jobs.autoloader.loading.load import BatchLoad
 from medallion_jobs.autoloader.loading.sight import Sight
@@ -33,6 +34,7 @@ from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Layout, Pipeline, Source, TableRef
 from medallion_jobs.errors import DataError
+from medallion_jobs.metrics.set_aside import SetAside
 from medallion_jobs.storage import Location
 from medallion_jobs.streams import Batch, Start, Written
 
@@ -63,6 +65,7 @@ class AutoLoader:
     _older: Older = NOTHING_OLDER
     _listing_seconds: float | None = None
     _is_first_poll: bool = True
+    _knows_schema_fits: bool = False
     _cleans_at: float = 0.0  # by the monotonic clock
 
     @classmethod
@@ -202,11 +205,22 @@ class AutoLoader:
             generation=batch.generation,
             replayed=batch.replayed,
             older=self._older,
+            refuses_most_aside=self.config.on_all_aside_of(self.ref) == "fail",
         )
         outcomes = load.run(self._to_load(df, batch))
         self.ledger.record(outcomes, batch.txn, batch.generation)
         remarks = [*load.remarks, *self._optimized(df.sparkSession)]
-        return written_of(outcomes, remarks, self.ledger.waiting(), self._listing_seconds)
+        written = written_of(outcomes, remarks, self.ledger.waiting(), self._listing_seconds)
+        return replace(written, set_aside=self._set_aside(load.seen(outcomes), written))
+
+    def _set_aside(self, batch: LoadedBatch, written: Written) -> SetAside | None:
+        """Whether little of a batch got into bronze as it should, and why."""
+        table = self.sink.path if isinstance(self.sink, DeltaSink) else None
+        # That a schema does not fit is looked for once a run: rescued data may be the rule.
+        if self._knows_schema_fits and not written.quarantined:
+            table = None
+        self._knows_schema_fits = True
+        return batch.in_tables(table, self._quarantine.path)
 
     def _optimized(self, spark: SparkSession) -> Sequence[str]:
         told = self.layout and tables.optimize_if_due(spark, self.written_to, self.layout)

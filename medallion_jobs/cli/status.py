@@ -74,3 +74,6 @@ def status(
             for one in found
         ],
     )
+    for one in found:
+        if one.warning:
+            typer.echo(f"warning: {one.table}: batch {one.batch}: {one.warning}")

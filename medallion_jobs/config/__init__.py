@@ -21,7 +21,7 @@ from medallion_jobs.config.model import (
 from medallion_jobs.config.names import LAYERS, Layer, TableRef
 from medallion_jobs.config.problems import ConfigError, Problem
 from medallion_jobs.config.schema import json_schema
-from medallion_jobs.config.silver import Cast, Dedupe, Deletes, SilverTable, Watermark
+from medallion_jobs.config.silver import Cast, Dedupe, Deletes, Parse, SilverTable, Watermark
 from medallion_jobs.config.sinks import Jdbc, Sink
 from medallion_jobs.config.source import CleanSource, Evolution, Format, Source
 from medallion_jobs.config.tree import Origin
@@ -46,6 +46,7 @@ __all__ = [
     "Lookup",
     "Measure",
     "Origin",
+    "Parse",
     "Period",
     "Pipeline",
     "Problem",

@@ -19,7 +19,17 @@ from medallion_jobs.config.fields import (
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.lookups import Reference
 
-CHECKS = ("check", "not_null", "unique", "in_set", "references", "matches", "between", "recent")
+CHECKS = (
+    "check",
+    "not_null",
+    "not_rescued",
+    "unique",
+    "in_set",
+    "references",
+    "matches",
+    "between",
+    "recent",
+)
 
 
 class Expectation(Frozen):
@@ -29,6 +39,10 @@ class Expectation(Frozen):
         default=None, description="SQL that is true of a good row; null is not true."
     )
     not_null: OneOrMoreNames | None = Field(default=None, description="Columns that are not null.")
+    not_rescued: OneOrMoreNames | None = Field(
+        default=None,
+        description="Columns whose value fit its type, or is missing: nothing of it was rescued.",
+    )
     unique: OneOrMoreNames | None = Field(
         default=None,
         description="Columns whose values no other row has, of the batch or of the table.",

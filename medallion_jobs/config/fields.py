@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -124,6 +124,20 @@ Identifier = Annotated[
 ]
 Names = Annotated[
     tuple[Identifier, ...],
+    Field(min_length=1, title="a list of names, one or more"),
+]
+SelectNames = Annotated[
+    tuple[
+        Annotated[
+            str,
+            Field(
+                pattern=IDENTIFIER_PATTERN.removesuffix("$") + r"\??$",
+                title=f"{IDENTIFIER_ALLOWED}; with a ? behind it, a column that may be missing",
+            ),
+            HIDES,
+        ],
+        ...,
+    ],
     Field(min_length=1, title="a list of names, one or more"),
 ]
 OneOrMoreNames = Annotated[
@@ -250,6 +264,7 @@ SparkValue = Annotated[
     Field(title="text, a number, true or false"),
     HIDES,
 ]
+AllAside = Literal["warn", "fail"]
 AnyTable = Annotated[TableRef, In(("bronze", "silver", "gold"))]
 SilverInput = Annotated[TableRef, In(("bronze", "silver"))]
 GoldInput = Annotated[TableRef, In(("silver",))]

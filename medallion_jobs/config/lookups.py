@@ -11,7 +11,7 @@ from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.units import parse_time
 
 
-def _null_as_word(value: object) -> object:
+def null_as_word(value: object) -> object:
     # `on_miss: null` is YAML's own null, and means what it says.
     return "null" if value is None else value
 
@@ -55,13 +55,17 @@ class Lookup(Frozen):
         default="valid_to",
         description="With as_of: the moment from which it is not valid; null, still valid.",
     )
+    before_first: Literal["miss", "first"] = Field(
+        default="miss",
+        description="With as_of: what a moment before a key's first row finds; first: that row.",
+    )
     one_by: Sql | None = Field(
         default=None,
         description="Of several rows with a key, take the first by this order; unset, refuse them.",
         title="a Spark SQL order, such as `updated_at desc`",
     )
     on_miss: Annotated[
-        Literal["null", "unknown", "hold", "quarantine", "fail"], BeforeValidator(_null_as_word)
+        Literal["null", "unknown", "hold", "quarantine", "fail"], BeforeValidator(null_as_word)
     ] = Field(
         default="null",
         description="What becomes of a row whose key is not there; unknown: it takes the "
@@ -73,7 +77,7 @@ class Lookup(Frozen):
         description="With hold: how long a row waits for its key.",
     )
     after_hold: Annotated[
-        Literal["null", "unknown", "quarantine"], BeforeValidator(_null_as_word)
+        Literal["null", "unknown", "quarantine"], BeforeValidator(null_as_word)
     ] = Field(default="null", description="With hold: what becomes of a row that waited in vain.")
     max_age: Time | None = Field(
         default=None, description="How long ago the dimension may have been written last."

@@ -16,6 +16,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from medallion_jobs.config import spark_conf
 from medallion_jobs.config.checks import findings
 from medallion_jobs.config.fields import (
+    AllAside,
     Count,
     Folder,
     Identifier,
@@ -86,6 +87,9 @@ class BronzeTable(Frozen):
     """Files as they came, appended to a table."""
 
     source: Source = Field(description="The files to read.")
+    on_all_aside: AllAside | None = Field(
+        default=None, description="In place of the pipeline's on_all_aside."
+    )
     layout: Layout = Field(default_factory=Layout, description="How the table lies on disk.")
 
 
@@ -114,6 +118,11 @@ class Pipeline(Frozen):
     )
     spark: SparkSettings = Field(default_factory=SparkSettings, description="How Spark is started.")
     trigger: Trigger = Field(default_factory=Trigger, description="When batches start.")
+    on_all_aside: AllAside = Field(
+        default="warn",
+        description="What a batch does whose rows are all put aside, dropped or filtered, or of "
+        "a table's first batch more than half: the run warns at its end, or the batch fails.",
+    )
     python_packages: tuple[Identifier, ...] = Field(
         default=(),
         description="Packages whose functions a `transform` may name; of no other, code is run.",
@@ -147,6 +156,15 @@ class Pipeline(Frozen):
         """
         tables: Mapping[str, BronzeTable | SilverTable | GoldTable] = getattr(self, table.layer)
         return tables[table.name].layout
+
+    def on_all_aside_of(self, table: TableRef) -> str:
+        """What a batch of a table does, most of whose rows are put aside: `warn` or `fail`.
+
+        Raises:
+            KeyError: the pipeline has no such table.
+        """
+        tables: Mapping[str, BronzeTable | SilverTable] = getattr(self, table.layer)
+        return tables[table.name].on_all_aside or self.on_all_aside
 
     @property
     def changes_read(self) -> frozenset[str]:

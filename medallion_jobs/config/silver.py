@@ -8,25 +8,30 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from medallion_jobs.config.expectations import Expectation
-from medallion_jobs.config.fields import Ddl as DdlText
 from medallion_jobs.config.fields import (
+    AllAside,
     DdlType,
     Function,
     Identifier,
-    Names,
     OneOrMoreNames,
     RowSql,
     Scalar,
+    SelectNames,
     SilverInput,
     Time,
     refused,
 )
+from medallion_jobs.config.fields import Ddl as DdlText
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.layout import Layout
-from medallion_jobs.config.lookups import Lookup
+from medallion_jobs.config.lookups import Lookup, null_as_word
 from medallion_jobs.config.names import TableRef
 
 _OF_KEYED = frozenset({"keys", "sequence", "deletes", "surrogate_key", "unknown_member"})
+
+
+def _schema_alone(value: object) -> object:
+    return {"schema": value} if isinstance(value, str) else value
 
 
 def _type_alone(value: object) -> object:
@@ -39,14 +44,26 @@ class Cast(Frozen):
     to: DdlType = Field(description="The type.")
     formats: tuple[str, ...] = Field(
         default=(),
-        description="For dates and timestamps: Spark patterns, tried in this order.",
-        title="a list of patterns such as `yyyy-MM-dd HH:mm:ss`",
+        description="For dates and timestamps: Spark patterns, tried in this order; `iso` is ISO "
+        "8601 with T or a space, any fraction, and Z, an offset or none, which is UTC.",
+        title="a list of patterns such as `yyyy-MM-dd HH:mm:ss`, or `iso`",
     )
     default: Scalar | None = Field(
         default=None, description="In place of a missing or unreadable value.", title="a value"
     )
     rescue: bool = Field(
         default=False, description="Keep the text of an unreadable value in _rescued_data."
+    )
+
+
+class Parse(Frozen):
+    """JSON text made a struct, an array or a map."""
+
+    schema_: DdlText = Field(alias="schema", description="The columns in it, or its type, as DDL.")
+    rest: Identifier | None = Field(
+        default=None,
+        description="With columns: one more of them, a map of texts, for the keys that they do "
+        "not name; unset, such a text is kept in _rescued_data.",
     )
 
 
@@ -98,7 +115,10 @@ class SilverTable(Frozen):
     where: RowSql | None = Field(
         default=None, description="Rows to take; the others are counted and left out."
     )
-    parse: dict[Identifier, DdlText] = Field(
+    parse: dict[
+        Identifier,
+        Annotated[Parse, BeforeValidator(_schema_alone, json_schema_input_type=str | Parse)],
+    ] = Field(
         default={},
         description="Columns of JSON text, and the columns in it.",
         title="a mapping of names to DDL",
@@ -154,8 +174,10 @@ class SilverTable(Frozen):
     deletes: Deletes | None = Field(
         default=None, description="With upsert and scd2: rows that say that their key is gone."
     )
-    select: Names | None = Field(
-        default=None, description="The table's columns, in their order, with the types they have."
+    select: SelectNames | None = Field(
+        default=None,
+        description="The table's columns, in their order, with the types they have; one with a "
+        "`?` behind it is there once the source has it.",
     )
     schema_: DdlText | None = Field(
         default=None,
@@ -175,7 +197,20 @@ class SilverTable(Frozen):
         "values; `on_miss: unknown` takes it.",
         title="a mapping of names to values",
     )
+    on_rescued: Annotated[Literal["quarantine", "null"], BeforeValidator(null_as_word)] = Field(
+        default="quarantine",
+        description="What becomes of a row whose key, or whose column that a lookup or a rule "
+        "reads, has a value that did not fit; null: it is taken for a missing value.",
+    )
+    on_all_aside: AllAside | None = Field(
+        default=None, description="In place of the pipeline's on_all_aside."
+    )
     layout: Layout = Field(default_factory=Layout, description="How the table lies on disk.")
+
+    @property
+    def selected(self) -> dict[str, bool]:
+        """The names of `select`, in order, and whether the row has to have the column."""
+        return {name.removesuffix("?"): not name.endswith("?") for name in self.select or ()}
 
     @property
     def dimensions(self) -> tuple[TableRef, ...]:

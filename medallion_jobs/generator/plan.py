@@ -32,7 +32,7 @@ class FileOrder:
         number: which file of the run this is, from 1.
         lines: how many lines it holds.
         now: the moment the file is written, UTC; its events lie in the hour before.
-        customers: ids of known customers go from 1 to this number.
+        customers: how many known customers or users there are.
         dirty: the share of spoiled lines, 0 to 1.
         new_column: whether each line carries the feed's new column.
     """
@@ -54,7 +54,7 @@ class Plan:
         now: to the second, UTC; clean events lie in the hour before it.
         files: at most this many files; None when only the duration bounds the run.
         rows: lines a file.
-        customers: ids of known customers go from 1 to this number.
+        customers: how many known customers or users there are.
         dirty: the share of spoiled lines, 0 to 1.
         new_column_from: the first file, counted from 1, whose lines carry the new column.
         rate: lines a second; None for as fast as it goes.

@@ -19,11 +19,14 @@ from medallion_jobs.lookup.misses import (
     fails,
     held,
     left_out,
+    left_out_names,
+    left_out_reasons,
     names,
     observed,
     quarantined,
     reasons,
     remarks,
+    without_misses,
 )
 from medallion_jobs.lookup.repeats import Checked
 from medallion_jobs.lookup.unknown import is_member, member, taken_for_missed
@@ -42,6 +45,8 @@ __all__ = [
     "join_all",
     "keys_of",
     "left_out",
+    "left_out_names",
+    "left_out_reasons",
     "member",
     "names",
     "observed",
@@ -53,4 +58,5 @@ __all__ = [
     "versions",
     "versions_column",
     "waits_for",
+    "without_misses",
 ]

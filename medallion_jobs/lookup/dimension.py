@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import (
     DataType,
@@ -202,6 +203,8 @@ def _check_columns(name: TableRef, table: DataFrame, wanted: Iterable[str], wher
 
 def _side(lookup: Lookup, table: DataFrame) -> DataFrame:
     """The dimension's side of the join."""
+    if lookup.as_of and lookup.before_first == "first":
+        table = _open_at_first(lookup, table)
     wanted = {marks.key(number): name for number, name in enumerate(lookup.on)}
     wanted |= {marks.taken(name): name for name in lookup.take.values()}
     if lookup.as_of:
@@ -213,6 +216,18 @@ def _side(lookup: Lookup, table: DataFrame) -> DataFrame:
     if lookup.as_of is None:
         return ranked.where(marks.column(repeats.RANK) == 1).drop(repeats.RANK)
     return _grouped(lookup, ranked)
+
+
+def _open_at_first(lookup: Lookup, table: DataFrame) -> DataFrame:
+    """The rows, where the first one of a key is valid from ever.
+
+    Rows that are valid for no time, as those of deleted keys, are not the first.
+    """
+    begin, end = marks.column(lookup.valid_from), marks.column(lookup.valid_to)
+    is_valid = end.isNull() | (begin < end)
+    of_key = Window.partitionBy(*map(marks.column, lookup.on))
+    is_first = is_valid & (begin == F.min(F.when(is_valid, begin)).over(of_key))
+    return table.withColumn(lookup.valid_from, F.when(~F.coalesce(is_first, F.lit(False)), begin))
 
 
 def _grouped(lookup: Lookup, ranked: DataFrame) -> DataFrame:

@@ -23,6 +23,19 @@ _SAMPLES = 3
 _GO_ON = ("null", "unknown")
 
 
+def without_misses(rows: DataFrame, unfit: Sequence[Column]) -> DataFrame:
+    """Joined rows, where a lookup whose key did not fit has missed nothing.
+
+    Args:
+        unfit: by the lookup's place, whether a value of its key did not fit; never null.
+    """
+    changed = {}
+    for place, is_unfit in enumerate(unfit):
+        changed[marks.miss(place)] = marks.column(marks.miss(place)) & ~is_unfit
+        changed[marks.missed(place)] = F.when(~is_unfit, marks.column(marks.missed(place)))
+    return rows.withColumns(changed) if changed else rows
+
+
 def observed(lookups: Sequence[Lookup]) -> list[Column]:
     """Counts of misses, one a lookup, for `DataFrame.observe` on the joined rows."""
     return [
@@ -106,6 +119,28 @@ def reasons(lookups: Sequence[Lookup]) -> Column:
         if lookup.on_miss not in _GO_ON
     ]
     return _those_that_are(words)
+
+
+def left_out_names(lookups: Sequence[Lookup]) -> Column:
+    """The dimensions of inner lookups that found nothing for a row, as array<string>."""
+    return _those_that_are(
+        [
+            F.when(missed, F.lit(str(lookup.table)))
+            for _, lookup, missed in _missed(lookups)
+            if lookup.how == "inner"
+        ]
+    )
+
+
+def left_out_reasons(lookups: Sequence[Lookup]) -> Column:
+    """Why an inner lookup leaves a row out, as array<string>, as in `reasons`."""
+    return _those_that_are(
+        [
+            F.when(missed, F.concat(F.lit(_no_match(lookup)), _said(place)))
+            for place, lookup, missed in _missed(lookups)
+            if lookup.how == "inner"
+        ]
+    )
 
 
 def explain_failure(rows: DataFrame, lookups: Sequence[Lookup], table: str) -> DataError | None:

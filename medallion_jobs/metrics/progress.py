@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from medallion_jobs.masking import masked
+from medallion_jobs.metrics.set_aside import SetAside
 
 # A line begins with the table's name, in as many characters.
 NAME_WIDTH = 28
@@ -46,6 +49,7 @@ class BatchDone:
         oldest_waiting_seconds: since the last change of the oldest of these files; None when
             nothing waits.
         listing_seconds: what the last look for new files took.
+        set_aside: where most of its rows did not get into the table, which and why.
     """
 
     table: str
@@ -68,6 +72,7 @@ class BatchDone:
     bytes_left: int | None = None
     oldest_waiting_seconds: float | None = None
     listing_seconds: float | None = None
+    set_aside: SetAside | None = None
 
     @property
     def files_per_second(self) -> float:
@@ -85,16 +90,80 @@ class Note:
     at: str = field(default_factory=_now)
 
 
-Event = BatchDone | Note
+@dataclass(frozen=True)
+class Warned:
+    """A run has ended, and most rows of a batch did not get into their table.
+
+    Attributes:
+        table: `layer.name`.
+        batch: the newest batch of which this is true.
+        batches: how many batches of the run it is true of.
+    """
+
+    table: str
+    batch: int
+    batches: int
+    set_aside: SetAside
+    at: str = field(default_factory=_now)
+
+    @property
+    def text(self) -> str:
+        """The warning in one line, with the command to type next."""
+        more = f", and {_counted(self.batches - 1, 'batch')} before it" if self.batches > 1 else ""
+        return f"batch {self.batch}{more}: {self.set_aside.text}; see: {self.next_step}"
+
+    @property
+    def next_step(self) -> str:
+        if self.set_aside.how == "quarantined":
+            return f"medallion quarantine show {self.table}"
+        return "medallion files" if self.set_aside.unit == "files" else "medallion status"
+
+
+Event = BatchDone | Note | Warned
 Emit = Callable[[Event], None]
+
+
+class Warnings:
+    """Hands events on, and says at the end which tables lack most rows of a batch.
+
+    What is said in the middle of a run, nobody reads; one line a table at its end is read.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._newest: dict[str, BatchDone] = {}
+        self._batches: Counter[str] = Counter()
+
+    def noting(self, event: Event) -> None:
+        """Hands an event on, and keeps it in mind if its batch is such a one."""
+        if isinstance(event, BatchDone) and event.set_aside:
+            self._newest[event.table] = event
+            self._batches[event.table] += 1
+        self._emit(event)
+
+    @contextmanager
+    def at_the_end(self) -> Iterator[None]:
+        """Warns when the block ends, however it ends."""
+        try:
+            yield
+        finally:
+            for table, event in self._newest.items():
+                if event.set_aside:
+                    times = self._batches[table]
+                    self._emit(Warned(table, event.batch, times, event.set_aside))
 
 
 def as_json(event: Event) -> str:
     """One line of JSON without a secret; `event` tells the kind."""
-    kind = "batch" if isinstance(event, BatchDone) else "note"
-    told = {"event": kind, **asdict(event)}
-    if isinstance(event, BatchDone):
+    if isinstance(event, Warned):
+        told = {"event": "warning", **asdict(event)}
+        told |= {**told.pop("set_aside"), "share": round(event.set_aside.share, 4)}
+        told |= {"text": event.text, "next_step": event.next_step}
+    elif isinstance(event, BatchDone):
+        told = {"event": "batch", **asdict(event)}
         told["files_per_second"] = round(event.files_per_second, 3)
+    else:
+        told = {"event": "note", **asdict(event)}
     return masked(json.dumps(told, default=str))
 
 
@@ -104,6 +173,8 @@ def as_line(event: Event) -> str:
 
 
 def _line(event: Event) -> str:
+    if isinstance(event, Warned):
+        return f"{event.table:<{NAME_WIDTH}} warning: {event.text}"
     if isinstance(event, Note):
         told = ", ".join(
             f"{value:.1f} s" if key == "seconds" else str(value)
@@ -161,7 +232,8 @@ def format_age(seconds: float) -> str:
 
 
 def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+    plural = "es" if thing.endswith("ch") else "s"
+    return f"{count:,} {thing}" + ("" if count == 1 else plural)
 
 
 def _count(number: int | None) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from medallion_jobs.masking import masked
 from medallion_jobs.metrics.log import Log
 from medallion_jobs.metrics.progress import BatchDone
 from medallion_jobs.storage import Location
@@ -43,6 +44,8 @@ COLUMNS = pa.schema(
 # The key in a commit's information under which a batch's seconds are found without opening
 # a data file: `medallion status` tells them.
 SECONDS = "batchSeconds"
+# And the warning of a batch of which most rows are not in the table.
+WARNING = "batchWarning"
 
 
 def app_id(table: str, generation: int) -> str:
@@ -64,6 +67,8 @@ class BatchLog:
         """
         row = _row(event, generation, run_id)
         told = {SECONDS: f"{event.seconds:.3f}"}
+        if event.set_aside:
+            told[WARNING] = masked(event.set_aside.text)
         return self._log.append([row], app_id(event.table, generation), event.batch, told)
 
 

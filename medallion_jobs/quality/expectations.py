@@ -31,6 +31,7 @@ def judged(
     moment: datetime,
     references: Mapping[str, DataFrame],
     existing: DataFrame | None,
+    misfits: Mapping[str, Column] | None = None,
 ) -> DataFrame:
     """The rows, with a mark for each rule.
 
@@ -38,6 +39,7 @@ def judged(
         moment: the batch's, with a time zone; `recent` counts from it.
         references: by rule, the distinct keys of the dimension that it names.
         existing: the table that the rows are for; None where there is none yet.
+        misfits: by rule, whether a value that it looks at did not fit its column; never null.
 
     Raises:
         UsageError: a rule compares a column of numbers with a text that is none.
@@ -48,7 +50,11 @@ def judged(
         if rule.references is not None:
             rows = with_strangers(rows, mark(name), rule.references, references[name])
         elif rule.unique is not None:
-            rows = with_repeated(rows, mark(name), rule.unique, existing)
+            apart = (misfits or {}).get(name, F.lit(False))
+            rows = with_repeated(rows, mark(name), rule.unique, existing, apart)
+        elif rule.not_rescued is not None:
+            rows.select(*map(column, rule.not_rescued))  # raises where there is no such column
+            marks[mark(name)] = (misfits or {}).get(name, F.lit(False))
         else:
             marks[mark(name)] = ~good(rule, types, moment)
     return rows.withColumns(marks) if marks else rows
@@ -93,6 +99,8 @@ def _reason(rule: Expectation) -> Column:
     if rule.not_null is not None:
         nulls = (F.when(column(name).isNull(), F.lit(name)) for name in rule.not_null)
         return F.concat(F.concat_ws(", ", *nulls), F.lit(" is null"))
+    if rule.not_rescued is not None:
+        return F.lit(f"{', '.join(rule.not_rescued)}: a value did not fit")
     if rule.unique is not None:
         values, fault = {name: column(name) for name in rule.unique}, " is not unique"
     elif rule.references is not None:

@@ -43,21 +43,28 @@ def with_strangers(
 
 
 def with_repeated(
-    rows: DataFrame, mark: str, columns: Sequence[str], existing: DataFrame | None
+    rows: DataFrame,
+    mark: str,
+    columns: Sequence[str],
+    existing: DataFrame | None,
+    apart: Column,
 ) -> DataFrame:
     """Adds `mark`: true where another row, of these or of `existing`, has the same values.
 
     Nulls are equal. All rows with the values have the mark, the first of them too.
+
+    Args:
+        apart: rows whose values are not known, and which are therefore equal to no other.
     """
-    same = Window.partitionBy(*(column(name) for name in columns))
-    rows = rows.withColumn(mark, F.count(F.lit(1)).over(same) > 1)
+    same = Window.partitionBy(*(column(name) for name in columns), apart)
+    rows = rows.withColumn(mark, (F.count(F.lit(1)).over(same) > 1) & ~apart)
     if existing is None:
         return rows
     names = {name: f"{mark} key {place}" for place, name in enumerate(columns)}
     there = existing.select(*(column(name).alias(hidden) for name, hidden in names.items()))
     keys = there.distinct().withColumn(f"{mark} found", F.lit(True))
     alike = [column(name).eqNullSafe(column(hidden)) for name, hidden in names.items()]
-    is_repeated = column(mark) | column(f"{mark} found").isNotNull()
+    is_repeated = column(mark) | (column(f"{mark} found").isNotNull() & ~apart)
     return _marked(rows, mark, keys, reduce(and_, alike), is_repeated)
 
 

@@ -32,6 +32,8 @@ def said(rule: Expectation) -> str:
         return " ".join(rule.check.split())
     if rule.not_null is not None:
         return f"{', '.join(rule.not_null)} not null"
+    if rule.not_rescued is not None:
+        return f"{', '.join(rule.not_rescued)} not rescued"
     if rule.unique is not None:
         return f"{', '.join(rule.unique)} unique"
     if rule.references is not None:

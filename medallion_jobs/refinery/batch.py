@@ -15,7 +15,7 @@ from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.errors import DataError, Refused
 from medallion_jobs.metrics.quality import RuleLog
 from medallion_jobs.quality.parked import Siding
-from medallion_jobs.refinery import fate, parking, stopping, tally, writes
+from medallion_jobs.refinery import aside, fate, parking, stopping, tally, writes
 from medallion_jobs.refinery.facts import Facts, logic_of
 from medallion_jobs.refinery.marks import FATE, mark
 from medallion_jobs.refinery.observing import observing
@@ -80,6 +80,9 @@ class Refinery:
         # Not the frames that are observed: they would be observed once more.
         unseen = self.judged(self.recipe.shaped(source), facts, dimensions)
         stopping.refuse_too_many(unseen, self.table, str(self.ref))
+        is_first = batch.number == 0
+        if self.config.on_all_aside_of(self.ref) == "fail":
+            aside.refuse(self.table, str(self.ref), source, unseen, facts.moment, is_first=is_first)
         txn = Txn(batch.txn.app_id, batch.number, batch.txn.run_id, notes=facts.notes)
         observed = judged.observe(seen, *tally.of_judged(judged, self.table))
         try:
@@ -93,7 +96,8 @@ class Refinery:
         self._park(unseen, dimensions, counts, batch, facts)
         if (newest := tally.newest(counts)) is not None:
             self._newest = max(self._newest or newest, newest)
-        return tally.told(self.table, counts, outcome, stale)
+        most = aside.of_batch(self.table, source, unseen, counts, facts.moment, is_first=is_first)
+        return tally.told(self.table, counts, outcome, stale, most)
 
     def facts(self, spark: SparkSession) -> Facts:
         """What a batch that begins now knows."""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructField
 
+# Among the formats: as the autoloader reads a moment.
+ISO = "iso"
 MOMENTS = (TimestampType, TimestampNTZType, DateType)
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 # Java also takes "1d" and "0x1p3" for doubles.
@@ -132,7 +134,12 @@ def _of_value(column: Column, has: DataType, to: DataType) -> Column:
 
 
 def _by_formats(text: Column, to: DataType, formats: Sequence[str]) -> Column:
-    tried = [F.try_to_timestamp(F.trim(text), F.lit(pattern)) for pattern in formats]
+    tried = [
+        values.value(text, TimestampType())
+        if pattern == ISO
+        else F.try_to_timestamp(F.trim(text), F.lit(pattern))
+        for pattern in formats
+    ]
     return F.coalesce(*tried).cast(to)
 
 
@@ -154,6 +161,8 @@ def check_formats(spark: SparkSession, formats: Sequence[str], to: DataType) -> 
         raise wrong(f"`formats` are for dates and timestamps, not for {to.simpleString()}")
     jvm: Any = spark._jvm
     for pattern in formats:
+        if pattern == ISO:
+            continue
         formatters = jvm.org.apache.spark.sql.catalyst.util.TimestampFormatter
         try:
             formatter = formatters.apply(pattern, jvm.java.time.ZoneId.of("UTC"), True)

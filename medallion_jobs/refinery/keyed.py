@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs import tables
+from medallion_jobs.autoloader.names import FILE_MODIFIED
 from medallion_jobs.errors import DataError
 from medallion_jobs.refinery.canonical import canonical
 from medallion_jobs.refinery.observing import observing
@@ -92,6 +93,15 @@ def there(column: str) -> str:
 def stable_order(rows: DataFrame, columns: Sequence[str]) -> list[Column]:
     """An order that depends on nothing but the rows' values: by these columns, one by one."""
     return [canonical(col(c), rows.schema[c].dataType).asc_nulls_last() for c in columns]
+
+
+def by_file(rows: DataFrame) -> list[Column]:
+    """The order of changes that came at the same moment: that of the newest file first.
+
+    For a source without a time of its own, whose changes are ordered by when they were loaded:
+    those of one load have the same. It needs `_file_modified` among `add_columns` of bronze.
+    """
+    return [col(FILE_MODIFIED).desc_nulls_last()] if FILE_MODIFIED in rows.columns else []
 
 
 @contextmanager

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 ROW = "the row"
 # When a row was parked first, and its id there; null for a row that comes from the source.
 SINCE, PARKED = "held since", "parked id"
+# By name, why a value that something of the table reads did not fit; see `rescued`.
+MISFITS = "values that do not fit"
+# `where` is not true of the row because a value that it reads did not fit.
+UNDECIDED = "where is undecided"
+# A key, or a column that a rule reads, has a value that did not fit.
+RESCUED_VALUE = "has a rescued value"
 LATE = "is late"
 # The row has the key of the table's unknown member.
 UNKNOWN = "is the unknown member"

@@ -16,7 +16,7 @@ from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
 from medallion_jobs.quality import row_text
 from medallion_jobs.refinery import fate
-from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, is_mark, mark
+from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, UNDECIDED, is_mark, mark
 from medallion_jobs.tables.sql import column
 
 if TYPE_CHECKING:
@@ -74,12 +74,13 @@ def called(parked: DataFrame, shape: StructType) -> DataFrame:
     """Parked rows as they were, with the marks of rows that were parked."""
     back = row_text.from_text(F.col("row"), shape)
     return parked.select(
-        back.alias(ROW), F.col("since").alias(SINCE), F.col("id").alias(PARKED)
+        back.alias(ROW),
+        F.col("since").alias(SINCE),
+        F.col("id").alias(PARKED),
+        F.array_contains("rules", fate.WHERE).alias(UNDECIDED),
     ).select(
         *[F.col(f"`{ROW}`.`{name}`") for name in shape.names],
-        mark(ROW),
-        mark(SINCE),
-        mark(PARKED),
+        *(mark(name) for name in (ROW, SINCE, PARKED, UNDECIDED)),
     )
 
 
@@ -99,7 +100,8 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
         )
     kinds = {name: rows.schema[name].dataType for name in changes}
     values = {name: F.expr(sql).cast(kinds[name]) for name, sql in changes.items()}
-    rows = rows.withColumns(values)
+    # Whoever sets columns of a row says by it that the table is to have the row.
+    rows = rows.withColumns({**values, UNDECIDED: F.lit(False)})
     return rows.withColumn(ROW, F.struct(*own.values()))
 
 

@@ -13,8 +13,8 @@ from medallion_jobs import lookup
 from medallion_jobs.autoloader.names import RESERVED
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
-from medallion_jobs.refinery import compute, dedupe, shape, writes
-from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, is_mark, mark
+from medallion_jobs.refinery import compute, dedupe, rescued, shape, writes
+from medallion_jobs.refinery.marks import PARKED, ROW, SINCE, UNDECIDED, is_mark, mark
 from medallion_jobs.refinery.step import Step, applied
 from medallion_jobs.tables import schema as schemas
 from medallion_jobs.tables.sql import column
@@ -55,17 +55,18 @@ class Recipe:
     def kept(self, rows: DataFrame) -> DataFrame:
         """Shaped rows that keep themselves as they are, and were never parked."""
         own = [F.col(column(name)) for name in rows.columns if not is_mark(name)]
-        return rows.withColumns(
-            {
-                ROW: F.struct(*own),
-                SINCE: F.lit(None).cast("timestamp"),
-                PARKED: F.lit(None).cast("string"),
-            }
-        )
+        marks = {
+            ROW: F.struct(*own),
+            SINCE: F.lit(None).cast("timestamp"),
+            PARKED: F.lit(None).cast("string"),
+        }
+        if UNDECIDED not in rows.columns:
+            marks[UNDECIDED] = F.lit(False)
+        return rows.withColumns(marks)
 
     def computed(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
         """Shaped rows with all columns that the table, or a rule, may ask for."""
-        rows = applied(rows, self.cast_steps)
+        rows = rescued.with_misfits(applied(rows, self.cast_steps), self.table)
         rows = lookup.join_all(rows, dimensions)
         return self.finished(applied(rows, self.column_steps), dimensions)
 
@@ -92,15 +93,15 @@ class Recipe:
             return declared
         has = {field.name: field for field in rows.schema if not is_mark(field.name)}
         has.pop(dedupe.ROW_KEY, None)
-        wanted = self.table.select or tuple(has)
-        missing = [name for name in wanted if name not in has]
+        selected = self.table.selected or dict.fromkeys(has, True)
+        missing = [name for name, needed in selected.items() if needed and name not in has]
         if missing:
             raise UsageError(
                 f"there is no column {', '.join(missing)} to select; there are {', '.join(has)}",
                 untouched="nothing was written",
                 next_step="mend `select` or `columns` of the table in the config",
             )
-        return StructType([has[name] for name in wanted])
+        return StructType([has[name] for name in selected if name in has])
 
     def written(self, rows: DataFrame) -> StructType:
         """All columns of the table that computed rows make, those of its way of writing too."""
@@ -148,6 +149,6 @@ class Recipe:
 
     @property
     def _tells_versions(self) -> bool:
-        named = self.table.select or ()
+        named = self.table.selected
         declared = schemas.parse_ddl(self.table.schema_).names if self.table.schema_ else ()
         return LOOKUP_VERSIONS in (*named, *declared)

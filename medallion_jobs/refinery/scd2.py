@@ -21,6 +21,7 @@ from medallion_jobs.refinery.keyed import (
     PLACE,
     Outcome,
     Ranked,
+    by_file,
     col,
     in_table,
     ranked,
@@ -58,7 +59,7 @@ def write(
     keys, sequence = table.keys or (), table.sequence or ""
     others = [c for c in columns if c not in (*keys, sequence)]
     # Of a change and a delete at the same moment the delete counts.
-    order = [col(GONE).desc(), *stable_order(rows, others)]
+    order = [col(GONE).desc(), *by_file(rows), *stable_order(rows, others)]
     rows = with_gone(rows, table)
     with ranked(rows, keys, order, by=[col(sequence)]) as batch:
         refuse_null(batch, sequence, path)

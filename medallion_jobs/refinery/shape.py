@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
-from pyspark.sql.types import ArrayType, DataType, StringType, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 from medallion_jobs.autoloader.formats import json_marks, values
 from medallion_jobs.autoloader.names import namable
-from medallion_jobs.config import SilverTable
-from medallion_jobs.refinery import casts, functions
+from medallion_jobs.config import Parse, SilverTable
+from medallion_jobs.refinery import casts, functions, rescued
+from medallion_jobs.refinery.marks import UNDECIDED
 from medallion_jobs.refinery.step import Step
 
 if TYPE_CHECKING:
@@ -36,9 +44,10 @@ def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
     """
     made = []
     if table.where is not None:
-        made.append(Step("where", table.where, partial(_where, sql=table.where)))
-    for name, ddl in table.parse.items():
-        made.append(Step(f"parse.{name}", ddl, partial(_parse, name=name, ddl=ddl)))
+        made.append(Step("where", table.where, partial(_where, table=table)))
+    for name, parse in table.parse.items():
+        step = partial(_parse, name=name, parse=parse)
+        made.append(Step(f"parse.{name}", parse.schema_, step))
     for item, items in table.explode.items():
         made.append(Step(f"explode.{item}", items, partial(_explode, item=item, items=items)))
     for place, name in enumerate(table.flatten or ()):
@@ -56,21 +65,35 @@ def parse_mark(name: str) -> str:
     return f"parse {name}"
 
 
-def _where(rows: DataFrame, sql: str) -> DataFrame:
-    return rows.where(F.expr(sql))
+def taken(rows: DataFrame, table: SilverTable) -> Column:
+    """Whether a row of the source is one of the table's: by `where`, or where that is undecided."""
+    if table.where is None:
+        return F.lit(True)
+    return F.coalesce(F.expr(table.where), F.lit(False)) | rescued.undecided(rows, table)
 
 
-def _parse(rows: DataFrame, name: str, ddl: str) -> DataFrame:
-    field, kind = casts.named(rows, name), DataType.fromDDL(ddl)
+def _where(rows: DataFrame, table: SilverTable) -> DataFrame:
+    if not rescued.decides_where(table):
+        return rows.where(F.expr(table.where or "true"))
+    return rows.where(taken(rows, table)).withColumn(UNDECIDED, rescued.undecided(rows, table))
+
+
+def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
+    field, kind = casts.named(rows, name), DataType.fromDDL(parse.schema_)
     if not isinstance(field.dataType, StringType):
         raise casts.wrong(f"{name} is {field.dataType.simpleString()}, not JSON text")
     if not values.is_nested(kind):
         raise casts.wrong(
-            f"{ddl} has no columns in it: give columns, or an array, map or struct; "
+            f"{parse.schema_} has no columns in it: give columns, or an array, map or struct; "
             "for other types take `cast`"
         )
+    if parse.rest is not None:
+        if not isinstance(kind, StructType):
+            raise casts.wrong(f"{name}: `rest` goes with columns, not with {parse.schema_}")
+        if parse.rest.lower() in map(str.lower, kind.names):
+            raise casts.wrong(f"{name}: `rest` is {parse.rest}, which is one of its columns")
     text, read, mark = casts.quoted(field.name), f"read {name}", parse_mark(name)
-    rows = rows.withColumn(read, _reading(text, kind))
+    rows = rows.withColumn(read, _reading(text, kind, parse.rest))
     unread = ~casts.quoted(read)["fits"]
     rows = casts.rescue(
         rows.withColumn(mark, unread), {field.name: F.when(unread, text)}, done="parse"
@@ -80,13 +103,18 @@ def _parse(rows: DataFrame, name: str, ddl: str) -> DataFrame:
     )
 
 
-def _reading(text: Column, kind: DataType) -> Column:
+def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
     """A text's `value` and whether it `fits` with all that is inside, never null."""
     ended = F.from_json(F.concat(F.lit("["), text, F.lit(f',"{_END}"]')), "array<string>", _STRICT)
     # Spark reads no further than the first whole value; what follows would be lost.
     is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(_END))
     marked = F.when(json_marks.are_needed(text, texts=True), json_marks.marked(text))
-    read = values.reading(F.coalesce(marked, text), kind)
+    json = F.coalesce(marked, text)
+    if isinstance(kind, StructType) and rest is not None:
+        read = values.reading_with_rest(json, kind, rest)
+        kind = StructType([*kind.fields, StructField(rest, MapType(StringType(), StringType()))])
+    else:
+        read = values.reading(json, kind)
     # JSON's own null stands for one.
     is_null = F.coalesce(F.trim(text) == "null", F.lit(True))
     nothing = F.named_struct(F.lit("value"), F.lit(None).cast(kind), F.lit("fits"), is_null)

@@ -11,9 +11,10 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from medallion_jobs import lookup
 from medallion_jobs.config import SilverTable
 from medallion_jobs.metrics.quality import Judged
+from medallion_jobs.metrics.set_aside import SetAside
 from medallion_jobs.quality import expectations, rules
-from medallion_jobs.refinery import fate
-from medallion_jobs.refinery.marks import FATE, mark
+from medallion_jobs.refinery import fate, shape
+from medallion_jobs.refinery.marks import FATE, RESCUED_VALUE, mark
 from medallion_jobs.refinery.writes import Outcome
 from medallion_jobs.streams import Batch, Written
 
@@ -29,8 +30,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 def of_source(source: DataFrame, table: SilverTable, observed: Observation) -> DataFrame:
     """The source's rows, which are counted, as are those of them that `where` takes."""
-    where = F.expr(table.where) if table.where else F.lit(True)
-    return source.observe(observed, F.count(F.lit(1)).alias(_READ), F.count_if(where).alias(_TAKEN))
+    return source.observe(observed, *source_counts(source, table))
+
+
+def source_counts(source: DataFrame, table: SilverTable) -> list[Column]:
+    """What is counted of the source's rows."""
+    taken = shape.taken(source, table)
+    return [F.count(F.lit(1)).alias(_READ), F.count_if(taken).alias(_TAKEN)]
 
 
 def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
@@ -38,6 +44,7 @@ def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
     readings = [name for name in judged.columns if name.startswith(_READINGS)]
     counts = [
         *(F.count_if(mark(FATE) == what).alias(what) for what in _FATES),
+        F.count_if(mark(RESCUED_VALUE)).alias(RESCUED_VALUE),
         *lookup.observed(table.lookups),
         *expectations.observed(table.expect),
         *(F.count_if(mark(name)).alias(name) for name in readings),
@@ -74,7 +81,11 @@ def of_rules(
 
 
 def told(
-    table: SilverTable, counts: Mapping[str, int], outcome: Outcome, further: Sequence[str]
+    table: SilverTable,
+    counts: Mapping[str, int],
+    outcome: Outcome,
+    further: Sequence[str],
+    most: SetAside | None = None,
 ) -> Written:
     """What a batch came to."""
     unread = [
@@ -82,12 +93,14 @@ def told(
         for name in counts
         if name.startswith(_READINGS) and counts[name]
     ]
+    if unfit := counts[RESCUED_VALUE]:
+        unread.append(f"{unfit:,} rows quarantined: a value that did not fit is no missing value")
     broken = rules.counts_of(table.expect, counts)
     return Written(
         rows_in=counts[_READ],
         rows_out=outcome.rows_out,
         quarantined=counts[fate.QUARANTINED],
-        filtered=counts[_READ] - counts[_TAKEN],
+        filtered=filtered(counts),
         dropped=counts[fate.DROPPED] + counts[fate.LEFT_OUT],
         held=counts[fate.HELD],
         repeated=outcome.repeated + outcome.ignored,
@@ -97,7 +110,19 @@ def told(
             *unread,
             *further,
         ),
+        set_aside=most,
     )
+
+
+def filtered(counts: Mapping[str, int]) -> int:
+    """Rows of the source that the table does not take."""
+    return counts[_READ] - counts[_TAKEN]
+
+
+def set_aside(counts: Mapping[str, int]) -> tuple[int, int]:
+    """All rows of a batch, and those of them that are not good."""
+    rows = _rows(counts) + filtered(counts)
+    return rows, rows - counts[fate.GOOD]
 
 
 def _rows(counts: Mapping[str, int]) -> int:

@@ -16,6 +16,7 @@ from medallion_jobs.refinery.keyed import (
     PLACE,
     Outcome,
     Ranked,
+    by_file,
     col,
     in_table,
     ranked,
@@ -59,7 +60,7 @@ def write(
     """
     keys, sequence = table.keys or (), table.sequence or ""
     others = [c for c in columns if c not in (*keys, sequence)]
-    order = [col(sequence).desc_nulls_last(), *stable_order(rows, others)]
+    order = [col(sequence).desc_nulls_last(), *by_file(rows), *stable_order(rows, others)]
     rows = with_gone(rows, table)
     with ranked(rows, keys, order, by=[col(GONE)], same=sequence) as batch:
         refuse_null(batch, sequence, path)

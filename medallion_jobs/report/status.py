@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -33,6 +34,7 @@ class Status:
         oldest_waiting_seconds: since the last change of the oldest of them.
         broken: rows of that batch that broke a rule of the table; None where it has no rules,
             or what they said of the batch is not noted.
+        warning: why most rows of that batch are not in the table, where this is so.
         holder: who runs the query; `alive` in it tells whether that run still lives.
     """
 
@@ -48,6 +50,7 @@ class Status:
     bytes_waiting: int | None = None
     oldest_waiting_seconds: float | None = None
     broken: int | None = None
+    warning: str | None = None
 
     @property
     def state(self) -> str:
@@ -67,7 +70,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
     path = config.table_path(ref)
     table, recorded = snapshot(path), manifest.read(home)
     checkpoint = home.checkpoint(recorded.current.number) if recorded else None
-    batch = at = seconds = behind = broken = None
+    batch = at = seconds = behind = broken = warning = None
     if checkpoint and recorded:
         left = backlog(checkpoint, source)
         behind = left.rows if left else None
@@ -76,7 +79,9 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
             batch = written
             commit = commit_of(path, checkpoint.app_id, written)
             at = datetime.fromtimestamp(commit.at_ms / 1000, timezone.utc) if commit else None
-            seconds = _seconds_of(config, ref, recorded.current.number, written)
+            noted = _noted_of(config, ref, recorded.current.number, written)
+            seconds = float(noted[metrics.SECONDS]) if metrics.SECONDS in noted else None
+            warning = noted.get(metrics.WARNING)
             broken = _broken_of(config, ref, recorded.current.number, written)
     waits = _waiting(source, checkpoint) if ref.layer == "bronze" else None
     return Status(
@@ -92,6 +97,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
         bytes_waiting=waits.bytes if waits else None,
         oldest_waiting_seconds=waits.oldest_seconds if waits else None,
         broken=broken,
+        warning=warning,
     )
 
 
@@ -109,10 +115,11 @@ def _waiting(discovered: Location, checkpoint: Checkpoint | None) -> Waiting | N
     return waiting(discovered, checkpoint, checkpoint.latest_commits if checkpoint else -1)
 
 
-def _seconds_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> float | None:
+def _noted_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> Mapping[str, str]:
+    """What the metrics of a batch say without a data file being opened."""
     owner = metrics.app_id(str(ref), generation)
     commit = commit_of(places.metrics(config.state_path, ref), owner, batch)
-    return float(commit.info[metrics.SECONDS]) if commit else None
+    return commit.info if commit else {}
 
 
 def _broken_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> int | None:

@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import ROUND_HALF_UP, Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ Tables = dict[str, Counter[Row]]
 COLUMNS: dict[str, tuple[str, ...]] = {
     "silver.app_events": ("user_id", "event_time", "event_type", "metadata", "date"),
     "gold.daily_active_users": ("date", "dau", "events_count"),
-    "silver.transactions": ("transaction_id", "user_id", "amount", "timestamp", "metadata"),
+    "silver.transactions": ("transaction_id", "user_id", "amount", "timestamp", "raw_metadata"),
     "gold.user_summary": (
         "user_id",
         "total_spent",
@@ -43,7 +44,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "list_price",
         "updated_at",
     ),
-    "silver.dim_store": ("store_id", "store_name", "manager", "updated_at"),
+    "silver.dim_store": ("store_id", "store_name", "city", "manager", "updated_at"),
     "silver.dim_customer": ("customer_id", "customer_name", "region", "valid_from", "valid_to"),
     "silver.sales_enriched": (
         "device_id",
@@ -68,13 +69,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "gold.avg_order_size": ("store_id", "avg_order_size", "orders"),
 }
 
-_ISO = r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)"
-_WITH_ZONE = re.compile(_ISO + r"(Z|[+-]\d\d:\d\d)")
-_NO_ZONE = re.compile(_ISO)
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII
+)
 _DAY_FIRST = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d:\d\d:\d\d)")
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
-_CENTS = re.compile(r"\s*[+-]?\d{1,8}(\.\d{1,2})?\s*")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_PRICE_DIGITS, _PRICE_DECIMALS = 14, 4
 _VIP_ABOVE = 1000
 
 
@@ -91,7 +92,10 @@ def good_lines(paths: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def canonical(value: Any) -> Hashable:
-    """Structs as sorted pairs without nulls, lists as tuples: a key that is absent is null."""
+    """Structs and maps as sorted pairs without nulls, lists as tuples: an absent key is null."""
+    # Arrow gives a map as a list of pairs; a pair in JSON is a list.
+    if isinstance(value, list) and value and all(isinstance(item, tuple) for item in value):
+        value = dict(value)
     if isinstance(value, Mapping):
         return tuple(sorted((k, canonical(v)) for k, v in value.items() if v is not None))
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -104,9 +108,9 @@ def canonical(value: Any) -> Hashable:
 
 def app_events(records: Mapping[str, Sequence[Record]]) -> Tables:
     """An event is its user and its moment; without a user, or a time that is one, it is none."""
-    events: dict[tuple[int, datetime], Row] = {}
+    events: dict[tuple[str, datetime], Row] = {}
     for record in records["app_logs"]:
-        user, at = _whole(record.get("user_id")), _moment(record.get("event_time"))
+        user, at = _text(record.get("user_id")), _moment(record.get("event_time"))
         if user is None or at is None:
             continue
         kind = _text(record.get("event_type"))
@@ -126,15 +130,8 @@ def app_events(records: Mapping[str, Sequence[Record]]) -> Tables:
 
 
 def _metadata_as_read(value: Any) -> Hashable:
-    """Inside an object of no declared type all is text, but for what is hinted."""
-    if not isinstance(value, Mapping):
-        return None
-    return canonical(
-        {
-            key: _whole(inner) if key == "duration_ms" else _texts(inner)
-            for key, inner in value.items()
-        }
-    )
+    """Inside an object of no declared type all is text."""
+    return canonical(_texts(value)) if isinstance(value, Mapping) else None
 
 
 def _texts(value: Any) -> Any:
@@ -156,21 +153,26 @@ def transactions(records: Mapping[str, Sequence[Record]]) -> Tables:
         df = df[df["amount"] >= 0]
 
     where a row is all that its line holds, and a missing key, null and NaN are one and the same.
+    As in bronze, where amounts are texts and users are numbers, a number and its text are one
+    and the same as well. A row whose user is there, but is no whole number, is quarantined.
     """
-    # A number and the text of it are two values to pandas.
     rows = {
-        frozenset((name, type(value), value) for name, value in record.items() if value is not None)
+        frozenset(
+            (name, str(_whole(value)) if name == "user_id" else _text(value))
+            for name, value in record.items()
+            if value is not None
+        )
         for record in records["transactions"]
+        if record.get("user_id") is None or _whole(record["user_id"]) is not None
     }
     silver = []
-    for row in rows:
-        value = {name: value for name, _, value in row}
+    for value in map(dict, rows):
         amount = _to_numeric(value.get("amount"))
-        amount = Decimal(0) if amount is None else amount
         if amount >= 0:
-            at, metadata = _moment(value.get("timestamp")), _metadata_of_text(value.get("metadata"))
-            one, user = value.get("transaction_id"), value.get("user_id")
-            silver.append((one, user, amount, at, metadata))
+            at = _moment(value.get("timestamp"))
+            metadata = _metadata_of_text(value.get("raw_metadata"))
+            user = _whole(value.get("user_id"))
+            silver.append((value.get("transaction_id"), user, amount, at, metadata))
     users: dict[Any, list[Row]] = defaultdict(list)
     for row in silver:
         users[row[1]].append(row)
@@ -181,28 +183,37 @@ def transactions(records: Mapping[str, Sequence[Record]]) -> Tables:
 
 
 def _summary(user: Any, rows: Sequence[Row]) -> Row:
-    total = sum((row[2] for row in rows), Decimal(0))
+    # The feed's amounts are multiples of a half: their sum is exact, in any order.
+    total = sum(row[2] for row in rows)
     ids = sum(row[0] is not None for row in rows)
     last = max((row[3] for row in rows if row[3]), default=None)
     return (user, total, ids, last, "VIP" if total > _VIP_ABOVE else "Regular")
 
 
-def _to_numeric(value: Any) -> Decimal | None:
-    """pandas.to_numeric(errors="coerce") of one value; None is NaN."""
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        return None
-    return None if value is None else Decimal(str(value))
+def _to_numeric(text: str | None) -> float:
+    """pandas.to_numeric(errors="coerce").fillna(0) of one text; what is infinite is 0, too."""
+    if text is None or not _NUMBER.fullmatch(text):
+        return 0.0
+    return float(text) if isfinite(float(text)) else 0.0
 
 
-def _metadata_of_text(text: Any) -> Hashable:
-    """The four declared columns of the JSON text; None where there are none of them."""
+def _metadata_of_text(text: str | None) -> Hashable:
+    """The source that the JSON text names, and all its other keys as texts."""
     try:
         found = json.loads(text or "null")
     except json.JSONDecodeError:
         return None
     if not isinstance(found, dict):
         return None
-    return canonical({k: found.get(k) for k in ("channel", "items", "coupon", "device")}) or None
+    others = {key: _text_in_json(inner) for key, inner in found.items() if key != "source"}
+    return canonical({"source": _text(found.get("source")), "other": others or None}) or None
+
+
+def _text_in_json(value: Any) -> str | None:
+    """A value as it stands within JSON that was read and is written without spaces."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 # iot_sales
@@ -236,28 +247,28 @@ def iot_sales(records: Mapping[str, Sequence[Record]]) -> Tables:
 def _sale(
     record: Record, products: Mapping[Any, Row], customers: Mapping[Any, list[Row]]
 ) -> Iterator[Row]:
-    device, at = _text(record.get("device_id")), _moment(record.get("timestamp"))
-    store, product, customer = (
-        _whole(record.get(name)) for name in ("store_id", "product_id", "customer_id")
-    )
-    price = _cents(record.get("price"))
+    device, at = _text(record.get("device_id")), _iso(record.get("timestamp"))
+    store = _text(record.get("store_id"))
+    product, customer = (_whole(record.get(name)) for name in ("product_id", "customer_id"))
+    price = _price(record.get("price"))
     if None in (device, at, store) or price is None or price <= 0 or product not in products:
         return
-    for _, name, region, valid_from, valid_to in customers.get(customer, ()):
-        if valid_from <= at and (valid_to is None or at < valid_to):
+    for place, (_, name, region, valid_from, valid_to) in enumerate(customers.get(customer, ())):
+        # What was first known of a customer holds for the time before, too.
+        if (not place or valid_from <= at) and (valid_to is None or at < valid_to):
             of_product = products[product][1:3]
             known = (device, store, product, *of_product, customer, name, region)
             yield (*known, price, at.date())
 
 
 def _product(record: Record) -> Row:
-    price, at = _cents(record["list_price"]), _moment(record["updated_at"])
+    price, at = _price(record["list_price"]), _iso(record["updated_at"])
     return (record["product_id"], record["product_name"], record["category"], price, at)
 
 
 def _store(record: Record) -> Row:
-    told = (record["store_id"], record["store_name"], record["manager"])
-    return (*told, _moment(record["updated_at"]))
+    known = (record["store_name"], record["city"], record["manager"])
+    return (_text(record["store_id"]), *known, _iso(record["updated_at"]))
 
 
 def _newest(
@@ -275,7 +286,7 @@ def _histories(records: Iterable[Record]) -> dict[Any, list[Row]]:
     """By customer, a row for each state, from its moment to that of the next one."""
     told: dict[Any, dict[datetime, Row]] = defaultdict(dict)
     for record in records:
-        at = _moment(record["updated_at"])
+        at = _iso(record["updated_at"])
         state = (record["customer_id"], record["customer_name"], record["region"])
         assert told[record["customer_id"]].setdefault(at, state) == state
     histories = {}
@@ -296,9 +307,9 @@ def _prices(sales: Iterable[Row], *columns: int) -> Iterable[tuple[Row, list[Dec
 
 
 def _average(prices: Sequence[Decimal]) -> Decimal:
-    """Four more digits than a price, as Spark's avg of a decimal has."""
+    """Four more digits than a price may have, as Spark's avg of a decimal has."""
     average = sum(prices, Decimal(0)) / len(prices)
-    return average.quantize(Decimal("0.000001"), ROUND_HALF_UP)
+    return average.quantize(Decimal("0.00000001"), ROUND_HALF_UP)
 
 
 # Values
@@ -313,24 +324,38 @@ def _whole(value: Any) -> int | None:
     return int(text) if text is not None and _WHOLE.fullmatch(text) else None
 
 
-def _cents(value: Any) -> Decimal | None:
+def _price(value: Any) -> Decimal | None:
+    """A number of few enough digits; zeros behind the last decimal do not count."""
     text = _text(value)
-    return Decimal(text) if text is not None and _CENTS.fullmatch(text) else None
+    if text is None or not _NUMBER.fullmatch(text):
+        return None
+    found = Decimal(text.strip())
+    is_price = abs(found) < 10**_PRICE_DIGITS and found == round(found, _PRICE_DECIMALS)
+    return found if is_price else None
 
 
 def _moment(value: Any) -> datetime | None:
-    """A moment in one of the forms that the feeds use; without a zone it is UTC."""
-    text = _text(value) or ""
-    if found := _WITH_ZONE.fullmatch(text):
-        day, time, zone = found.groups()
-        told = f"{day}T{time}{zone.replace('Z', '+00:00')}"
-        return datetime.fromisoformat(told).astimezone(timezone.utc)
-    if found := _NO_ZONE.fullmatch(text):
-        return datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00")
-    if found := _DAY_FIRST.fullmatch(text):
+    """A moment as ISO 8601 has it, or day first; without a zone it is UTC."""
+    if found := _DAY_FIRST.fullmatch((_text(value) or "").strip()):
         day, month, year, time = found.groups()
-        return datetime.fromisoformat(f"{year}-{month}-{day}T{time}+00:00")
-    return None
+        return _iso(f"{year}-{month}-{day}T{time}")
+    return _iso(value)
+
+
+def _iso(value: Any) -> datetime | None:
+    """A moment as ISO 8601 has it, to the microsecond; without a zone it is UTC."""
+    found = _ISO.fullmatch((_text(value) or "").strip())
+    if not found:
+        return None
+    day, time, fraction, zone = found.groups()
+    # Python 3.10 reads a fraction of six digits, and no Z.
+    fraction = f"{fraction or '':0<6}"[:6]
+    offset = "+00:00" if zone in (None, "Z") else zone
+    try:
+        at = datetime.fromisoformat(f"{day}T{time}.{fraction}{offset}")
+    except ValueError:
+        return None
+    return at.astimezone(timezone.utc)
 
 
 ORACLES: dict[str, Callable[[Mapping[str, Sequence[Record]]], Tables]] = {

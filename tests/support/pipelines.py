@@ -19,7 +19,7 @@ PIPELINES = tuple(ORACLES)
 NOW = "2026-01-31T21:30:00Z"  # the hours of the files begin then, so on two days and more
 
 # A parsed text that holds none of the declared columns may be null, or a struct of nulls.
-_NULL_IF_EMPTY = {("silver.transactions", "metadata")}
+_NULL_IF_EMPTY = {("silver.transactions", "raw_metadata")}
 
 
 @dataclass(frozen=True)

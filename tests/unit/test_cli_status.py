@@ -30,6 +30,7 @@ KEYS = {
     "bytes_waiting",
     "oldest_waiting_seconds",
     "broken",
+    "warning",
     "holder",
 }
 

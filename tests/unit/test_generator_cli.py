@@ -123,6 +123,17 @@ def test_the_docs_show_what_it_prints(tmp_path: Path, monkeypatch: pytest.Monkey
     assert first_file in page
 
 
+@pytest.mark.parametrize("name", ["app_events", "iot_sales", "transactions"])
+def test_the_docs_show_the_first_lines(name: str, tmp_path: Path) -> None:
+    page = DOCS.read_text().splitlines()
+    wanted = ("--files", "1", "--seed", "42", "--now", "2026-01-31T12:00:00Z")
+    invoke(tmp_path, *wanted, config=CONF / f"{name}.yaml")
+    files = [path for path in (tmp_path / "landing").rglob("*.json") if path.parent.name[0] != "_"]
+    assert len(files) == (4 if name == "iot_sales" else 1)
+    for path in files:
+        assert path.read_text().splitlines()[0] in page
+
+
 def test_json_is_the_summary_on_disk_and_the_drawn_seed_repeats_it(tmp_path: Path) -> None:
     told = json.loads(invoke(tmp_path, "--files", "2", "--rows", "10", "--json").stdout)
     [path] = (tmp_path / "landing" / "_generated").iterdir()

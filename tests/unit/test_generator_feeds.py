@@ -46,6 +46,14 @@ def lines(feed: str, files: int, **changes: Any) -> Lines:
     return found
 
 
+def loaded(text: str | bytes) -> Any:
+    """What a JSON text holds; None where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 def truth(feed: str, found: Lines, *, upto: int) -> Tables:
     """What the tables hold once the files up to a number have landed."""
     return ORACLES[feed](
@@ -59,9 +67,9 @@ def truth(feed: str, found: Lines, *, upto: int) -> Tables:
 @pytest.mark.parametrize(
     ("feed", "sha256"),
     [
-        ("app_events", "6a4d5dd8852363b764c0ce11b7b1cf8917dcb77991b0a3ecc2c80cccfd681526"),
-        ("iot_sales", "96e3805eea4d649dbbfb3f050b582ab08e4e921db731d4a5bc7eceb99f70bb4c"),
-        ("transactions", "fdd01cebadc052eab8803a9e497e47d558b57f78d6c7cd05ff35c216c206383c"),
+        ("app_events", "a8a6f50c67a721c9b8036dc7e4deb73da5b1ed89d953000f7b03c1d0e80fdf55"),
+        ("iot_sales", "f82db2c4196e302d8f427c6af7471008e50ab9b5445babb5c3e88039fd177bc6"),
+        ("transactions", "9864c0d126b1f82c79bd0e04b1737b56429af519cd13490a8593b39198b76b15"),
     ],
 )
 def test_a_seed_gives_these_very_bytes_on_every_python(feed: str, sha256: str) -> None:
@@ -189,8 +197,11 @@ def test_log_lines_come_in_all_their_forms() -> None:
         "99/99/9999 99:99:99",
         "9999-99-99T99:99:99+99:99",
     }
+    assert {tuple(event) for event in events if len(event) == 4} == {
+        ("user_id", "event_time", "event_type", "metadata")
+    }
     users = [event.get("user_id", "absent") for event in events]
-    assert {None, "absent", *range(1, 16)} == set(users)
+    assert {None, "absent", *(f"u{number}" for number in range(1, 16))} == set(users)
     assert {"login", "LOGIN", "Page_View"} <= {event["event_type"] for event in events}
     assert {dict, type(None)} == {type(event.get("metadata")) for event in events}
 
@@ -224,34 +235,100 @@ def test_a_spoiled_log_line_is_no_event() -> None:
             continue
         events += [event] if isinstance(event, dict) else []
     assert len(events) > 200
+    wrong = [event.get("event_time") for event in events]
+    wrong = [time for time in wrong if isinstance(time, dict | list)]
+    assert len(wrong) == file.counts["wrong_type"]
+    assert {type(time) for time in wrong} == {dict, list}
     assert not truth("app_events", {"app_logs": [events]}, upto=1)["silver.app_events"]
 
 
 # transactions
 
 
-def test_a_thousand_transactions_are_messy_as_the_issue_says() -> None:
+def test_a_thousand_transactions_are_messy_as_they_were_described() -> None:
     [file] = made("transactions", rows=1000)
     found = file.content.splitlines()
     assert (len(found), file.repeats) == (1020, 20)
-    # Every fiftieth event stands twice in a row, and none else.
+    # The first event and every fiftieth after it stand twice in a row, and none else.
     doubled = [place for place in range(1, 1020) if found[place] == found[place - 1]]
-    assert doubled == [50 + 51 * time for time in range(20)]
+    assert doubled == [1 + 51 * time for time in range(20)]
     events = parsed(file)
-    ids = [event.get("transaction_id", "absent") for event in events]
-    missing = ids.count(None) + ids.count("absent")
-    assert missing == pytest.approx(50, abs=20)
-    assert ids.count(None) > 0 < ids.count("absent")
-    assert {repr(event["amount"]) for event in events} == {
+    assert {tuple(event) for event in events} == {
+        ("transaction_id", "user_id", "amount", "timestamp", "raw_metadata")
+    }
+    once = [event for place, event in enumerate(events) if place not in doubled]
+    ids = [event["transaction_id"] for event in once]
+    assert all(one in (None, str(place)) for place, one in enumerate(ids))
+    assert ids.count(None) == pytest.approx(50, abs=20)
+    assert {event["user_id"] for event in events} == set(range(100, 115))
+    amounts = Counter(repr(event["amount"]) for event in once)
+    assert all(count == pytest.approx(200, abs=50) for count in amounts.values())
+    assert set(amounts) == {
         "10.5",
         "20.0",
         "'50.0'",
         "-5.0",
         "None",
     }
-    forms = Counter(re.sub(r"\d", "9", event["timestamp"]) for event in events)
-    assert forms.keys() == {"9999-99-99T99:99:99Z", "99/99/9999 99:99:99"}
-    assert all(isinstance(json.loads(event["metadata"]), dict) for event in events)
+    forms = [re.sub(r"\d", "9", event["timestamp"]) for event in once]
+    assert forms == ["9999-99-99T99:99:99", "9999-99-99 99:99:99"] * 500
+    moments = [datetime.fromisoformat(event["timestamp"]) for event in once]
+    ages = [NOW.replace(tzinfo=None) - moment for moment in moments]
+    assert timedelta(0) <= min(ages) < timedelta(minutes=1)
+    assert timedelta(minutes=59) < max(ages) < timedelta(hours=1)
+    texts = {event["raw_metadata"] for event in events}
+    assert '{"source": "mobile"}' in texts
+    about = [json.loads(text) for text in texts]
+    assert {"mobile", "web", "store"} == {one["source"] for one in about}
+    assert {"source", "coupon", "device"} == {key for one in about for key in one}
+    assert any('"' in one.get("coupon", "") for one in about)
+
+
+def test_transactions_come_in_the_shares_that_were_described() -> None:
+    [file] = made("transactions", rows=20_000)
+    events = parsed(file)
+    assert len(events) == 20_400
+    share = pytest.approx(len(events) / 20, rel=0.1)
+    assert sum(event["transaction_id"] is None for event in events) == share
+    amounts = Counter(repr(event["amount"]) for event in events)
+    assert list(amounts.values()) == [pytest.approx(len(events) / 5, rel=0.05)] * 5
+
+
+@pytest.mark.parametrize("users", [1, 10])
+def test_there_are_as_many_users_as_were_asked_for(users: int) -> None:
+    [file] = made("transactions", rows=300, customers=users)
+    assert {event["user_id"] for event in parsed(file)} == set(range(100, 100 + users))
+
+
+def test_transactions_are_spoiled_in_the_ways_that_are_counted() -> None:
+    [file] = made("transactions", rows=1000, dirty=1.0)
+    events = [event for event in map(loaded, file.content.splitlines()) if isinstance(event, dict)]
+    users = [event["user_id"] for event in events if "user_id" in event]
+    wrong = Counter(repr(user) for user in users if not isinstance(user, int))
+    assert wrong.keys() == {"'guest'", "1.5", "[7]"}
+    fields = {"transaction_id", "user_id", "amount", "timestamp", "raw_metadata"}
+    texts = [event.get("raw_metadata", "{}") for event in events]
+    assert {
+        "wrong_type": wrong.total(),
+        "missing_field": sum(event.keys() < fields for event in events),
+        "unreadable_amount": sum(event.get("amount") in ("n/a", "12,50", "") for event in events),
+        "unreadable_metadata": sum(loaded(text) is None for text in texts),
+        "unreadable_time": sum(
+            not re.match(r"\d{4}-", event.get("timestamp", "0000-")) for event in events
+        ),
+        "broken_line": 1020 - len(events),
+        "duplicate": 0,
+        "clean": 0,
+    } == file.counts
+    assert all(file.counts[kind] for kind in FEEDS["transactions"].kinds if kind != "duplicate")
+
+
+def test_transactions_of_the_next_file_go_on_counting() -> None:
+    [file] = made("transactions", 3, rows=100)
+    found = [event["transaction_id"] for event in parsed(file)]
+    # The lines 0 and 50 stand twice.
+    expected = [str(200 + place) for place in range(100) for _ in range(1 + (place % 50 == 0))]
+    assert [one or there for one, there in zip(found, expected, strict=True)] == expected
 
 
 def test_some_users_are_vip_and_some_are_not() -> None:
@@ -261,6 +338,70 @@ def test_some_users_are_vip_and_some_are_not() -> None:
 
 
 # iot_sales
+
+
+def test_a_reading_has_the_form_that_was_described() -> None:
+    found = lines("iot_sales", 9, rows=100)
+    for reading in (one for file in found["iot_sales_raw"] for one in file):
+        assert list(reading) == [
+            *("device_id", "timestamp", "product_id", "price", "store_id", "customer_id"),
+        ]
+        assert re.fullmatch(r"[a-g]{3}12[3-6]", reading["device_id"])
+        assert re.fullmatch(r"2026-\d\d-\d\dT\d\d:\d\d:\d\dZ", reading["timestamp"])
+        assert reading["product_id"] in range(101, 109)
+        assert re.fullmatch(r"store_00[1-5]", reading["store_id"])
+        assert reading["customer_id"] in range(1001, 1016)
+        assert isinstance(reading["price"], float)
+    devices = defaultdict(set)
+    for reading in (one for file in found["iot_sales_raw"] for one in file):
+        devices[reading["store_id"]].add(reading["device_id"])
+    assert [len(those) for those in devices.values()] == [4] * 5
+    assert len(set().union(*devices.values())) == 20
+    columns = {
+        table: {tuple(one) for file in found[table] for one in file}
+        for table in ("iot_products", "iot_stores", "iot_customers")
+    }
+    assert columns == {
+        "iot_products": {("product_id", "product_name", "category", "list_price", "updated_at")},
+        "iot_stores": {("store_id", "store_name", "city", "manager", "updated_at")},
+        "iot_customers": {("customer_id", "customer_name", "region", "updated_at")},
+    }
+
+
+def test_a_spoiled_reading_is_wrong_in_one_field() -> None:
+    *_, file = made("iot_sales", rows=2000, dirty=1.0)
+    readings = [one for one in map(loaded, file.content.splitlines()) if isinstance(one, dict)]
+    is_right = {
+        "price": lambda price: isinstance(price, float),
+        "timestamp": lambda time: str(time).endswith("Z"),
+        "product_id": lambda product: isinstance(product, int),
+        "customer_id": lambda customer: isinstance(customer, int),
+        "store_id": lambda store: str(store).startswith("store_"),
+        "device_id": lambda device: isinstance(device, str),
+    }
+    wrong = Counter(
+        (field, json.dumps(one[field]))
+        for one in readings
+        for field, is_so in is_right.items()
+        if field in one and not is_so(one[field])
+    )
+    assert wrong.keys() == {
+        ("price", '"free"'),
+        ("price", "[2]"),
+        ("timestamp", '"31/12/2025 10:00"'),
+        ("product_id", '{"id": 3}'),
+        ("customer_id", '"C-7"'),
+    }
+    assert wrong.total() == file.counts["wrong_type"]
+    assert sum(one.keys() < is_right.keys() for one in readings) == file.counts["missing_field"]
+    customers = [one.get("customer_id") for one in readings]
+    unknown = [one for one in customers if isinstance(one, int) and one not in range(1001, 1016)]
+    assert len(unknown) == file.counts["unknown_customer"]
+    assert min(unknown) >= 2_000_000
+    below_zero = [
+        one for one in readings if isinstance(one.get("price"), float) and one["price"] < 0
+    ]
+    assert len(below_zero) == file.counts["negative_price"]
 
 
 @given(

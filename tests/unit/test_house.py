@@ -60,7 +60,7 @@ WITHOUT_SPARK = (
     "quality",
     "quarantine",
 )
-MOST_LINES = 300
+MOST_LINES = 500
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,7 @@ def test_a_batch_as_json() -> None:
         "bytes_left": None,
         "oldest_waiting_seconds": None,
         "listing_seconds": None,
+        "set_aside": None,
         "files_per_second": 318.31,
     }
 

@@ -18,6 +18,7 @@ from medallion_jobs.autoloader.formats.records import Records, UnreadableError
 from medallion_jobs.autoloader.found import Found, to_path
 from medallion_jobs.autoloader.loading import bronze_rows, write
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Counts, Older
+from medallion_jobs.autoloader.loading.aside import LoadedBatch, refusal, refuse
 from medallion_jobs.autoloader.loading.bad_records import BadRecords
 from medallion_jobs.autoloader.loading.sight import Sight
 from medallion_jobs.autoloader.loading.sinks import Sink
@@ -36,6 +37,8 @@ class BatchLoad:
 
     Attributes:
         replayed: the sink has taken this batch already.
+        refuses_most_aside: the batch fails, with nothing written, if little of it would get
+            into bronze as it should.
         remarks: what a person should know of the batch, besides what became of its files.
     """
 
@@ -48,6 +51,7 @@ class BatchLoad:
     generation: int
     replayed: bool
     older: Older = NOTHING_OLDER
+    refuses_most_aside: bool = False
     remarks: list[str] = field(default_factory=list)
 
     def run(self, files: Sequence[Found]) -> list[Outcome]:
@@ -109,7 +113,9 @@ class BatchLoad:
             What was read; None where the sink had the batch after all.
         """
         may_grow = self.columns.source.evolution not in ("rescue", "none")
+        total = len(files) + len(aside)
         while True:
+            self._refuse_unread(total, aside)
             files = [file for file in files if file not in aside]
             try:
                 return self._write_good(files, may_grow=may_grow)
@@ -132,6 +138,9 @@ class BatchLoad:
         selected = bronze_rows.of(records, self.columns, files, self.txn.batch)
         replaces = self.columns.source.on_changed_file == "reprocess"
         old = bronze_rows.older_contents(files) if replaces else None
+        if self.refuses_most_aside:
+            good = records.frame.where(records.good).select(*selected)
+            refuse(self.sink.name, self.seen([]), records, good)
         return write.good(
             records,
             selected,
@@ -157,6 +166,24 @@ class BatchLoad:
             self.sink.prepare(self.spark, self.columns.of_table)
             self.remarks.append("new in the schema: " + ", ".join(changes))
         return bool(changes)
+
+    def _refuse_unread(self, files: int, aside: Mapping[Found, Outcome]) -> None:
+        """Raises DataError where most files cannot be read, and the config says that it fails."""
+        if self.refuses_most_aside and aside:
+            found = self.seen([*aside.values()]).of_files(files)
+            if found:
+                raise refusal(self.sink.name, found)
+
+    def seen(self, outcomes: Sequence[Outcome]) -> LoadedBatch:
+        """The batch, for whoever asks how much of it got into bronze."""
+        columns = self.columns
+        return LoadedBatch(
+            outcomes=outcomes,
+            format=columns.source.format,
+            in_files=columns.in_files,
+            txn=self.txn,
+            is_first=self.txn.batch == 0,
+        )
 
     def _readable(self, files: Sequence[Found]) -> list[Found]:
         there = [file for file in files if not self.sight.first(file, may_fail=False)]

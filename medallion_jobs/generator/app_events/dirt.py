@@ -1,7 +1,7 @@
 """The ways in which a log line goes wrong.
 
-Each keeps the line out of silver: the user and the moment of an event stay those of one event,
-whichever of its deliveries was spoiled.
+Each spoils the time, which keeps the line out of silver: an event of which one delivery is
+spoiled and one is not still has one content.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from medallion_jobs.generator.plan import FileOrder
 
 
 def _wrong_type(line: str, rng: Random, order: FileOrder) -> str:  # noqa: ARG001
-    return with_fields(line, user_id=rng.choice(("guest", 1.5, [7])))
+    return with_fields(line, event_time=rng.choice(({"at": "noon"}, ["noon"])))
 
 
 def _unreadable_time(line: str, rng: Random, order: FileOrder) -> str:

@@ -70,7 +70,7 @@ def _own(plan: Plan, number: int) -> tuple[str | None, ...]:
             lines.append(None)
             continue
         seconds, user = divmod(pair, order.customers)
-        event: dict[str, Any] = {"user_id": user + 1} if rng.random() >= _NO_USER else {}
+        event: dict[str, Any] = {"user_id": f"u{user + 1}"} if rng.random() >= _NO_USER else {}
         if not event and rng.random() < 1 / 2:
             event["user_id"] = None
         event["event_time"] = rng.choice(_FORMS)(start + timedelta(seconds=seconds))

@@ -21,7 +21,7 @@ READINGS, PRODUCTS, STORES, CUSTOMERS = (
 
 
 class IotSalesFeed:
-    """Sales told by devices, for conf/iot_sales.yaml."""
+    """Sales that devices report, for conf/iot_sales.yaml."""
 
     name = "iot_sales"
     tables = (READINGS, PRODUCTS, STORES, CUSTOMERS)

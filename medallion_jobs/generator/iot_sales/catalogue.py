@@ -34,27 +34,28 @@ class Product(NamedTuple):
 class Store(NamedTuple):
     """A store and its first manager."""
 
-    id: int
+    id: str
     name: str
+    city: str
     manager: str
 
 
 PRODUCTS = (
-    Product(1, "Thermostat", "Climate", Decimal("129.90")),
-    Product(2, "Air Sensor", "Climate", Decimal("79.50")),
-    Product(3, "Smart Bulb", "Light", Decimal("14.99")),
-    Product(4, "Light Strip", "Light", Decimal("39.00")),
-    Product(5, "Dimmer", "Light", Decimal("24.25")),
-    Product(6, "Door Lock", "Security", Decimal("189.00")),
-    Product(7, "Camera", "Security", Decimal("99.95")),
-    Product(8, "Smoke Alarm", "Security", Decimal("34.40")),
+    Product(101, "Thermostat", "Climate", Decimal("129.90")),
+    Product(102, "Air Sensor", "Climate", Decimal("79.50")),
+    Product(103, "Smart Bulb", "Light", Decimal("14.99")),
+    Product(104, "Light Strip", "Light", Decimal("39.00")),
+    Product(105, "Dimmer", "Light", Decimal("24.25")),
+    Product(106, "Door Lock", "Security", Decimal("189.00")),
+    Product(107, "Camera", "Security", Decimal("99.95")),
+    Product(108, "Smoke Alarm", "Security", Decimal("34.40")),
 )
 STORES = (
-    Store(1, "Harbour", "Ada"),
-    Store(2, "Station", "Ben"),
-    Store(3, "Market", "Cleo"),
-    Store(4, "Airport", "Dan"),
-    Store(5, "Campus", "Elif"),
+    Store("store_001", "Harbour", "Bergen", "Ada"),
+    Store("store_002", "Station", "Bremen", "Ben"),
+    Store("store_003", "Market", "Basel", "Cleo"),
+    Store("store_004", "Airport", "Bilbao", "Dan"),
+    Store("store_005", "Campus", "Brno", "Elif"),
 )
 
 
@@ -81,6 +82,7 @@ def stores(plan: Plan, number: int) -> list[str]:
             {
                 "store_id": store.id,
                 "store_name": store.name,
+                "city": store.city,
                 "manager": f"{store.manager} {changed_by}" if changed_by else store.manager,
                 "updated_at": _told(plan, changed_by),
             }
@@ -106,8 +108,8 @@ def _changes(rows: Iterable[Any], number: int) -> list[tuple[Any, int]]:
     # Delivered once more although it is out of date: it must not go back.
     again = number % _SENT_AGAIN_EVERY == 0
     changed = number % _CHANGED_EVERY == 0
-    return [(row, 0) for row in rows if again and row.id == 1] + [
+    return [(row, 0) for place, row in enumerate(rows) if again and place == 0] + [
         (row, number)
-        for row in rows
-        if changed and (row.id + number // _CHANGED_EVERY) % _ONE_OF == 0
+        for place, row in enumerate(rows, start=1)
+        if changed and (place + number // _CHANGED_EVERY) % _ONE_OF == 0
     ]

@@ -18,6 +18,7 @@ from medallion_jobs.generator.plan import Plan
 
 REGIONS = ("North", "South", "East", "West")
 
+FIRST_CUSTOMER = 1001
 _FIRST = ("Alice", "Bob", "Charlie", "Diana", "Eve", "Frank", "Grace", "Hank", "Ivy", "Jack")
 _LAST = ("Abel", "Brook", "Cole", "Dorn", "Egge", "Falk", "Gray", "Hart", "Iden", "Joss")
 _ONE_LATE_OF = 5
@@ -30,7 +31,7 @@ class Customer(NamedTuple):
     """What is fixed of a customer.
 
     Attributes:
-        id: from 1.
+        id: from 1; files call her by `number`.
         buys_from: the file with her first sales.
         lands_in: the file that brings her; the same, but for the late.
         every: she changes in each file whose number is a multiple of this, after `buys_from`.
@@ -42,6 +43,11 @@ class Customer(NamedTuple):
     lands_in: int
     every: int
     second: int
+
+    @property
+    def number(self) -> int:
+        """Her id in files."""
+        return FIRST_CUSTOMER + self.id - 1
 
 
 @lru_cache(maxsize=2)
@@ -94,7 +100,7 @@ def _row(plan: Plan, customer: Customer, changed_in: int) -> str:
     last = _LAST[(customer.id + before // 2) % len(_LAST)]
     return json.dumps(
         {
-            "customer_id": customer.id,
+            "customer_id": customer.number,
             "customer_name": f"{first} {last}",
             "region": REGIONS[(customer.id + before) % len(REGIONS)],
             "updated_at": moment(at),

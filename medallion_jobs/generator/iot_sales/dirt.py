@@ -20,7 +20,6 @@ def _wrong_type(line: str, rng: Random, order: FileOrder) -> str:  # noqa: ARG00
             ("price", [2]),
             ("timestamp", "31/12/2025 10:00"),
             ("product_id", {"id": 3}),
-            ("store_id", 1.5),
             ("customer_id", "C-7"),
         )
     )

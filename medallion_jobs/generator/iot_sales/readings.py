@@ -16,18 +16,24 @@ FIELDS = ("device_id", "timestamp", "product_id", "price", "store_id", "customer
 HOUR_IN_SECONDS = 3600
 
 _DEVICES_A_STORE = 4
+# Letters and digits, the same ones in every run.
+_DEVICES = {
+    store.id: [f"{'abcde'[place]}{'bcdef'[place]}{'cdefg'[place]}{number}" for number in numbers]
+    for place, store in enumerate(STORES)
+    for numbers in [range(123, 123 + _DEVICES_A_STORE)]
+}
 
 
 def readings(plan: Plan, number: int, rng: Random) -> list[str]:
     """The lines of file `number`: sales of its own hour, each one JSON object."""
     order = plan.order(number)
     start = hours_of(plan, number)
-    buyers = [customer.id for customer in customers(plan) if customer.buys_from <= number]
+    buyers = [customer.number for customer in customers(plan) if customer.buys_from <= number]
     lines = []
     for _ in range(order.lines):
         store, product = rng.choice(STORES), rng.choice(PRODUCTS)
         reading: dict[str, Any] = {
-            "device_id": f"device-{store.id}{rng.randint(1, _DEVICES_A_STORE)}",
+            "device_id": rng.choice(_DEVICES[store.id]),
             "timestamp": moment(start + timedelta(seconds=rng.randrange(HOUR_IN_SECONDS))),
             "product_id": product.id,
             # Up to a fifth off the first list price, in cents.

@@ -1,0 +1,109 @@
+"""A batch of which most rows did not get into their table: what is said of it, and why.
+
+A run that ends well over an empty table is the worst kind of failure: nobody looks. So it says
+which rule did it, with an example and the likely cause.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+How = Literal["quarantined", "dropped", "filtered", "held", "put aside", "rescued"]
+
+# What a rescued value is called among the reasons of a quarantined row.
+_MISFIT = re.compile(r'^(?:.*; )?([^:;"]+): "(.*?)" does not fit ([^;]+?)(?:;.*)?$', re.DOTALL)
+_NULL = re.compile(r"(?:^|: )([^:;]+) is null")
+_NO_MATCH = re.compile(r"no match in (\S+) for (.+?)(?: at .+)?(?:;|$)")
+_WHOLE, _NUMBER = re.compile(r"[+-]?\d{1,18}"), re.compile(r"[+-]?\d+\.\d+")
+_MOST_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Most rows of one batch, which are not in the table.
+
+    Attributes:
+        rows: rows of the batch; files where the files themselves could not be read.
+        aside: those of them that are not in the table, or that hold rescued data.
+        how: where most of these are.
+        rule: the rule, the dimension or the part of the config that did it.
+        example: a value or a row, and what is wrong with it.
+        cause: the likely cause, and what to change.
+        unit: what is counted: rows or files.
+    """
+
+    rows: int
+    aside: int
+    how: How
+    rule: str
+    example: str
+    cause: str
+    unit: str = "rows"
+
+    @property
+    def share(self) -> float:
+        """The share of the batch, from 0 to 1."""
+        return self.aside / self.rows if self.rows else 0.0
+
+    @property
+    def text(self) -> str:
+        """All of it in one line."""
+        done = {"held": "are held", "rescued": "hold rescued data"}.get(self.how, f"are {self.how}")
+        return (
+            f"{self.aside:,} of {self.rows:,} {self.unit} ({self.share:.0%}) {done} by "
+            f"{self.rule}, such as {self.example}; likely cause: {self.cause}"
+        )
+
+
+def is_most(rows: int, aside: int, *, is_first: bool) -> bool:
+    """Whether so many rows of a batch are aside that the result is in doubt.
+
+    Args:
+        is_first: it is the table's first batch; of a later one, all rows have to be.
+    """
+    return rows > 0 and (aside >= rows or (is_first and 2 * aside > rows))
+
+
+def cause_of(example: str, *, casts: frozenset[str], others: tuple[str, ...]) -> str:
+    """The likely cause, by the reasons that stand with a row.
+
+    Args:
+        example: the reasons of a row.
+        casts: columns that the table casts.
+        others: keys of the row's record that no column bears.
+    """
+    if misfit := _MISFIT.match(example):
+        column, text, kind = misfit.groups()
+        return misfit_cause(column, kind, text, is_cast=column in casts)
+    if no_match := _NO_MATCH.search(example):
+        table, key = no_match.groups()
+        return f"{table} has no row for {key}: load the dimension first, and compare the keys"
+    if null := _NULL.search(example):
+        column = null[1].strip()
+        if others:
+            return (
+                f"the files have no {column}, but {', '.join(others)}, which no column bears: "
+                "declare it, or name the right column in the rule"
+            )
+        return f"the files have no value of {column}: compare its name with the keys of the files"
+    return "the rule does not fit the data: compare it with the example"
+
+
+def misfit_cause(column: str, kind: str, text: str, *, is_cast: bool = False) -> str:
+    """Why values do not fit a column's type, and what to declare instead."""
+    shown = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
+    there = f'{column} is {kind}, the files have text such as "{shown}"'
+    if is_cast and kind in ("timestamp", "timestamp_ntz", "date"):
+        return f"{there}: add its form to `cast.{column}.formats`"
+    what = "cast it to" if is_cast else "declare it as"
+    return f"{there}: {what} {_type_for(text, kind)}"
+
+
+def _type_for(text: str, kind: str) -> str:
+    if _WHOLE.fullmatch(text.strip()) and kind != "bigint":
+        return "bigint"
+    if _NUMBER.fullmatch(text.strip()) and not kind.startswith(("decimal", "double")):
+        return "decimal or double"
+    return "string"

@@ -1,0 +1,166 @@
+"""A run over a table that stays empty, or nearly so, does not end without a word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.own import OwnLake
+
+from medallion_jobs.errors import DataError
+from medallion_jobs.metrics.progress import Warned
+
+# Nothing of the schema fits the files but their names, or not even these.
+CONFIG = """
+pipeline: shop
+bronze:
+  sales:
+    source: {format: json, schema: "device string, store_id bigint, price double"}
+  others:
+    source: {format: json, schema: "user_id string, amount double"}
+  broken:
+    source: {format: json, schema: "id bigint"}
+silver:
+  sales:
+    from: bronze.sales
+    expect: {complete: {not_null: [device, store_id], otherwise: quarantine}}
+  users:
+    from: bronze.others
+    expect: {known: {not_null: user_id, otherwise: drop}}
+  filtered:
+    from: bronze.others
+    where: _input_file = 'none'
+"""
+SALES = [{"device": f"d{n}", "store_id": f"store_00{n}", "price": 1.5} for n in range(1, 5)]
+OTHERS = [{"userId": f"u{n}", "total": n} for n in range(5)]
+
+
+def lake_of(folder: Path, *settings: str) -> OwnLake:
+    lake = OwnLake.of(folder, CONFIG, *settings)
+    lake.land("sales", "s.json", *SALES)
+    lake.land("others", "o.json", *OTHERS)
+    lake.drop_bytes("../broken/b.json", b"id\n1\n2\n")
+    return lake
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, spark: object) -> tuple[OwnLake, dict[str, Any]]:
+    lake = lake_of(tmp_path_factory.mktemp("aside"))
+    events = lake.run()
+    warned = {event.table: event for event in events if isinstance(event, Warned)}
+    # They are the last that a run says.
+    assert list(warned.values()) == events[-len(warned) :]
+    return lake, warned
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (
+            "bronze.sales",
+            (
+                "rescued",
+                4,
+                "schema",
+                'store_id: "store_001" does not fit bigint',
+                'store_id is bigint, the files have text such as "store_001": declare it as string',
+            ),
+        ),
+        (
+            "bronze.others",
+            (
+                "rescued",
+                5,
+                "schema",
+                '"userId":"u',
+                "no row has a value of user_id, amount, and the files have total, userId",
+            ),
+        ),
+        (
+            "bronze.broken",
+            (
+                "quarantined",
+                3,
+                "the reader",
+                "JSON",
+                "compare `format`",
+            ),
+        ),
+        (
+            "silver.sales",
+            (
+                "quarantined",
+                4,
+                "complete",
+                'complete: store_id is null; store_id: "store_001" does not fit bigint',
+                'store_id is bigint, the files have text such as "store_001": declare it as string',
+            ),
+        ),
+        (
+            "silver.users",
+            (
+                "dropped",
+                5,
+                "known",
+                "known: user_id is null",
+                "the files have no user_id, but userId, total, which no column bears",
+            ),
+        ),
+        (
+            "silver.filtered",
+            (
+                "filtered",
+                5,
+                "where",
+                "{",
+                "`where: _input_file = 'none'` is not true of such rows",
+            ),
+        ),
+    ],
+)
+def test_each_way_of_losing_all_rows_is_told(
+    table: str, says: tuple[str, int, str, str, str], ran: tuple[OwnLake, dict[str, Any]]
+) -> None:
+    how, rows, rule, example, cause = says
+    aside = ran[1][table].set_aside
+    assert (aside.how, aside.rows, aside.aside, aside.rule) == (how, rows, rows, rule)
+    assert example in aside.example
+    assert cause in aside.cause
+
+
+def test_status_tells_it_as_well(ran: tuple[OwnLake, dict[str, Any]]) -> None:
+    lake, warned = ran
+    told = {row["table"]: row["warning"] for row in json.loads(lake.cli("status", "--json"))}
+    assert {table for table, warning in told.items() if warning} == set(warned)
+    assert told["silver.users"] == warned["silver.users"].set_aside.text
+    assert "warning: silver.users: batch 0: 5 of 5 rows (100%) are dropped by known" in lake.cli(
+        "status"
+    )
+
+
+def test_a_later_batch_that_is_right_ends_the_warning(
+    ran: tuple[OwnLake, dict[str, Any]], tmp_path: Path
+) -> None:
+    lake = ran[0].copy(tmp_path)
+    lake.land("others", "p.json", {"user_id": "u1", "amount": 1.5}, OTHERS[0])
+    warned = {event.table for event in lake.run() if isinstance(event, Warned)}
+    assert warned == {"silver.filtered"}
+    told = {row["table"]: row["warning"] for row in json.loads(lake.cli("status", "--json"))}
+    assert told["silver.users"] is None
+
+
+@pytest.mark.parametrize("table", ["bronze.sales", "bronze.broken", "silver.users"])
+def test_it_can_be_an_error(table: str, tmp_path: Path, spark: object) -> None:
+    layer, _, name = table.partition(".")
+    lake = lake_of(tmp_path, f"{layer}.{name}.on_all_aside=fail")
+    with pytest.raises(DataError) as told:
+        lake.run()
+    assert table in told.value.what
+    assert "likely cause" in told.value.what
+    assert lake.rows(table) == []
+    # Once it lets it pass, the same rows are read.
+    lake.having(f"{layer}.{name}.on_all_aside=warn").run(layer)
+    batch = json.loads(lake.cli("status", "--json"))
+    assert {row["table"]: row["batch"] for row in batch}[table] == 0

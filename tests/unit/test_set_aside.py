@@ -1,0 +1,114 @@
+"""What a run says of a batch of which most rows are not in the table."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from medallion_jobs.metrics.progress import BatchDone, Event, Warned, Warnings, as_json, as_line
+from medallion_jobs.metrics.set_aside import SetAside, cause_of, is_most
+
+ASIDE = SetAside(
+    rows=300,
+    aside=300,
+    how="quarantined",
+    rule="rescued_value",
+    example='store_id: "store_001" does not fit bigint',
+    cause='store_id is bigint, the files have text such as "store_001": declare it as string',
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "aside", "is_first", "most"),
+    [
+        (0, 0, True, False),
+        (1, 1, False, True),
+        (10, 10, False, True),
+        (10, 9, False, False),
+        (10, 6, True, True),
+        (10, 5, True, False),
+    ],
+)
+def test_all_rows_or_of_the_first_batch_more_than_half(
+    rows: int, aside: int, is_first: bool, most: bool
+) -> None:
+    assert is_most(rows, aside, is_first=is_first) is most
+
+
+@pytest.mark.parametrize(
+    ("example", "cause"),
+    [
+        (
+            'store_id: "store_001" does not fit bigint',
+            'store_id is bigint, the files have text such as "store_001": declare it as string',
+        ),
+        (
+            'known: user_id is null; user_id: "7.5" does not fit int',
+            'user_id is int, the files have text such as "7.5": declare it as decimal or double',
+        ),
+        (
+            'total: "12345678901" does not fit int',
+            'total is int, the files have text such as "12345678901": declare it as bigint',
+        ),
+        (
+            'event_time: "10.02.2024: noon" does not fit timestamp',
+            'event_time is timestamp, the files have text such as "10.02.2024: noon": '
+            "add its form to `cast.event_time.formats`",
+        ),
+        (
+            'amount: "12,50" does not fit decimal(18,2)',
+            'amount is decimal(18,2), the files have text such as "12,50": cast it to string',
+        ),
+        (
+            "no match in silver.people for id=7 at 2026-01-01 00:00:00",
+            "silver.people has no row for id=7: load the dimension first, and compare the keys",
+        ),
+        (
+            "known: user_id is null",
+            "the files have no user_id, but userId, which no column bears: declare it, or name "
+            "the right column in the rule",
+        ),
+        (
+            "cheap: not (price < 5)",
+            "the rule does not fit the data: compare it with the example",
+        ),
+    ],
+)
+def test_the_likely_cause(example: str, cause: str) -> None:
+    casts = frozenset({"event_time", "amount"})
+    assert cause_of(example, casts=casts, others=("userId",)) == cause
+
+
+def test_a_null_without_another_name() -> None:
+    told = cause_of("known: user_id is null", casts=frozenset(), others=())
+    assert told == (
+        "the files have no value of user_id: compare its name with the keys of the files"
+    )
+
+
+def batch(table: str, number: int, aside: SetAside | None) -> BatchDone:
+    return BatchDone(table, number, 300, 0, 0, 300, 1.0, 0, set_aside=aside)
+
+
+def test_a_run_warns_at_its_end_of_each_table_once() -> None:
+    events: list[Event] = []
+    warnings = Warnings(events.append)
+    with pytest.raises(KeyError), warnings.at_the_end():
+        for number, aside in enumerate((ASIDE, None, ASIDE)):
+            warnings.noting(batch("silver.sales_enriched", number, aside))
+        warnings.noting(batch("silver.other", 0, None))
+        raise KeyError
+    assert len(events) == 5
+    warned = events[-1]
+    assert isinstance(warned, Warned)
+    assert (warned.table, warned.batch, warned.batches) == ("silver.sales_enriched", 2, 2)
+    line = as_line(warned)
+    assert line.startswith("silver.sales_enriched        warning: batch 2, and 1 batch before it")
+    assert "300 of 300 rows (100%) are quarantined by rescued_value" in line
+    assert line.endswith("see: medallion quarantine show silver.sales_enriched")
+    told = json.loads(as_json(warned))
+    assert told["event"] == "warning"
+    assert (told["rule"], told["share"], told["how"]) == ("rescued_value", 1.0, "quarantined")
+    assert told["example"] == ASIDE.example
+    assert told["cause"] == ASIDE.cause
