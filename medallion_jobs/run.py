@@ -118,7 +118,7 @@ def submitted(streams: Streams) -> None:
         if isinstance(chosen.continuous, str):
             chosen.set.append(f"trigger.interval={chosen.continuous}")
         config = load(chosen.config, chosen.env, chosen.set).pipeline
-        session.check_submitted()
+        session.check_submitted(config)
         interval = config.trigger.interval.total_seconds() if chosen.continuous else None
         run(config, streams(config), _print, continuous=interval)
     except MedallionError as error:

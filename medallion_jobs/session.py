@@ -19,12 +19,8 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime import security
 from medallion_jobs.runtime.jars import Jar, delta_jars, needed
 from medallion_jobs.runtime.java import find_java
-from medallion_jobs.runtime.submitted import (
-    DELTA_CATALOG,
-    DELTA_EXTENSION,
-    add_missing,
-    refuse_other_delta,
-)
+from medallion_jobs.runtime.submitted import Submitted
+from medallion_jobs.runtime.whole_line import DELTA_CATALOG, DELTA_EXTENSION
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -122,7 +118,7 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
         TransientError: the Delta jars had to be fetched and could not be; or a cluster did not
             answer.
     """
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    submitted = _is_submitted()
     if not submitted:
         _prepare_own_jvm()
 
@@ -138,8 +134,7 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     jars = needed(objects=config.has_objects)
     own = {} if submitted else _own_jvm(master, jars, short, log_level)
     settings = {**defaults, **own, **dict(conf.getAll())}
-    added = add_missing(SparkContext._jvm, jars) if submitted else []
-    if added:
+    if submitted and (added := _added_jars(settings, jars)):
         settings["spark.jars"] = ",".join(filter(None, (settings.get("spark.jars"), *added)))
         conf.set("spark.jars", settings["spark.jars"])
     settings.update(security.secret(settings, master))
@@ -161,18 +156,35 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     return spark
 
 
-def check_submitted() -> None:
-    """Refuses what was submitted where it cannot work, before anything is made.
+def check_submitted(config: Pipeline) -> None:
+    """Sees that a job under spark-submit has what it needs, before anything is made.
 
     Raises:
-        UsageError: the JVM has another Delta; the next step is the whole line to type.
+        UsageError: it has not, and this cannot be helped from here; the next step is the whole
+            line to type.
     """
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    if not _is_submitted():
         return
-    from pyspark import SparkContext  # noqa: PLC0415 (as in `build`)
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415 (as in `build`)
 
     SparkContext._ensure_initialized()
-    refuse_other_delta(SparkContext._jvm)
+    conf = SparkConf()
+    defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
+    _added_jars({**defaults, **dict(conf.getAll())}, needed(objects=config.has_objects))
+
+
+def _is_submitted() -> bool:
+    """Whether spark-submit has started the JVM, and this process from it."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _added_jars(settings: Mapping[str, str], wanted: tuple[Jar, ...]) -> list[str]:
+    """Adds the jars that spark-submit was not given; the paths of those that executors lack."""
+    from pyspark import SparkContext  # noqa: PLC0415 (as in `build`)
+
+    if SparkContext._active_spark_context is not None:
+        return []  # its jars and settings are what they are
+    return Submitted(SparkContext._jvm, settings, sys.argv).prepare(wanted)
 
 
 def beside(spark: SparkSession) -> SparkSession:

@@ -11,7 +11,17 @@ from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime.cache import cache_dir, from_home, locked
 from medallion_jobs.runtime.pinned import ALL, DELTA, POSTGRESQL, S3A, Jar, needed
 
-__all__ = ["ALL", "DELTA", "POSTGRESQL", "S3A", "Jar", "delta_jars", "needed"]
+__all__ = [
+    "ALL",
+    "DELTA",
+    "POSTGRESQL",
+    "S3A",
+    "Jar",
+    "are_kept",
+    "delta_jars",
+    "kept_at",
+    "needed",
+]
 
 
 def delta_jars(
@@ -37,6 +47,16 @@ def delta_jars(
                 if not _intact(folder / jar.file, jar):
                     _obtain(jar, folder, tell)
     return [folder / jar.file for jar in wanted]
+
+
+def kept_at(wanted: tuple[Jar, ...]) -> list[Path]:
+    """Where the cache keeps `wanted`, or would."""
+    return [cache_dir() / "jars" / jar.file for jar in wanted]
+
+
+def are_kept(wanted: tuple[Jar, ...]) -> bool:
+    """Whether the cache has `wanted`, each as it should be."""
+    return all(_intact(path, jar) for path, jar in zip(kept_at(wanted), wanted, strict=True))
 
 
 def _obtain(jar: Jar, folder: Path, tell: Callable[[str], None]) -> None:

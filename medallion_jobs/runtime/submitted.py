@@ -1,8 +1,8 @@
 """A JVM that spark-submit started: what it lacks of Delta is added, what is wrong is refused.
 
-spark-submit puts `--jars` into a class loader of its own before it starts Python, and there
-is no Spark context yet. So the jars that are missing can still be added to that loader; the
-executors get them by `spark.jars`. A Delta of another version cannot be taken out again.
+spark-submit makes a class loader for `--jars` before it starts Python, and at that time there
+is no Spark context. So the jars that are missing can be added to that loader; the executors get
+them by `spark.jars`. A Delta of another version cannot be taken out again.
 """
 
 from __future__ import annotations
@@ -11,147 +11,251 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from medallion_jobs.errors import UsageError
-from medallion_jobs.masking import masked
-from medallion_jobs.runtime.jars import DELTA, Jar, delta_jars
-
-DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
-DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
-# A class by which each set of jars is told to be there.
-_DELTA_CLASSES = (DELTA_EXTENSION, "io.delta.storage.LogStore")
-_S3A_CLASSES = (
-    "org.apache.hadoop.fs.s3a.S3AFileSystem",
-    "software.amazon.awssdk.services.s3.S3Client",
+from medallion_jobs.errors import MedallionError, UsageError
+from medallion_jobs.runtime.jars import DELTA, S3A, Jar, are_kept, delta_jars, kept_at
+from medallion_jobs.runtime.whole_line import (
+    CATALOG,
+    CLASS_PATH,
+    DELTA_CATALOG,
+    DELTA_EXTENSION,
+    EXECUTORS_CLASS_PATH,
+    EXTENSIONS,
+    JARS,
+    line_for_cluster_mode,
+    named,
+    typed_words,
+    whole_line,
 )
-_SUBMIT = "org.apache.spark.deploy.SparkSubmit"
-# delta-spark_4.2_2.13-4.4.0.jar: the version of Spark, which older ones do not name, of Scala,
-# and of Delta.
-_NAME = re.compile(r"delta-(?:spark|core)(?:_(\d+\.\d+))?_(\d+\.\d+)-(\d+\.\d+)[\d.]*[^/]*\.jar$")
-_DELTAS_OWN = re.compile(r"(^|[:_/])delta-(spark|core|storage)|^io\.delta:")
+
+# Jars, and a class by which they are known to be there.
+_PARTS = (
+    (DELTA_EXTENSION, DELTA[:1]),
+    ("io.delta.storage.LogStore", DELTA[1:]),
+    ("org.apache.hadoop.fs.s3a.S3AFileSystem", S3A[:1]),
+    ("software.amazon.awssdk.services.s3.S3Client", S3A[1:]),
+)
+_SENT_BY_YARN = "spark.yarn.dist.jars"
+_UNTOUCHED = "nothing was started, and no table was made"
+# delta-spark_4.2_2.13-4.4.0.jar: the versions of Spark, of Scala and of Delta. A jar that names
+# no Spark is for the newest that its Delta knows. Of Delta's own version, the third number
+# changes nothing that matters here.
+_NAME = re.compile(
+    r"delta-(?:spark|core|storage)(?:_(\d+\.\d+))??(?:_(\d+\.\d+))?-(\d+\.\d+)[^/]*\.jar$"
+)
 
 
-def refuse_other_delta(jvm: Any) -> None:
-    """Refuses a JVM that has another Delta than the one that this package is for.
+@dataclass(frozen=True)
+class Submitted:
+    """A job under spark-submit.
 
-    Raises:
-        UsageError: it has; the next step is the whole line to type.
+    Attributes:
+        jvm: the JVM, by way of py4j.
+        conf: the settings that its session is to have.
+        argv: the job's file and its words.
     """
-    found = _jar_of(jvm, DELTA_EXTENSION)
-    has, wants = found and _NAME.search(found), _NAME.search(DELTA[0].file)
-    if not (has and wants) or has.groups() == wants.groups():
-        return
-    raise UsageError(
-        f"the submitted Delta is {Path(found or '').name}, and this package needs "
-        f"{DELTA[0].file}: of another Spark, Scala or Delta, its classes do not fit",
-        untouched="nothing was started, and no table was made",
-        next_step=_line(),
+
+    jvm: Any
+    conf: Mapping[str, str]
+    argv: Sequence[str]
+
+    def prepare(self, wanted: Sequence[Jar]) -> list[str]:
+        """Adds the jars that are missing to the JVM; gives the paths that executors lack.
+
+        Done twice, it does the same: a context that is made later needs to know them, too.
+
+        Raises:
+            UsageError: it cannot work; the next step is the whole line to type.
+        """
+        self._refuse_other_spark()
+        self._refuse_other_delta()
+        self._refuse_other_settings()
+        missing = tuple(
+            jar
+            for class_name, jars in _PARTS
+            if set(jars) <= set(wanted) and self._lacks(class_name)
+            for jar in jars
+        )
+        if not missing:
+            return []
+        paths = self._fetched(missing)
+        self._add(paths, missing)
+        return [str(path) for path in paths]
+
+    # What is refused
+
+    def _refuse_other_spark(self) -> None:
+        wanted, *_ = _versions(DELTA[0].file)
+        spark = getattr(self.jvm.org.apache.spark, "package$")
+        has = str(getattr(spark, "MODULE$").SPARK_VERSION)
+        if has.startswith(f"{wanted}."):
+            return
+        beside_python = Path(sys.executable).with_name("spark-submit")
+        raise UsageError(
+            f"spark-submit is that of Spark {has}, and this package needs Spark {wanted}",
+            untouched=_UNTOUCHED,
+            # A SPARK_HOME decides which Spark is started, whatever spark-submit is called.
+            next_step=self._line(program=("env", "-u", "SPARK_HOME", str(beside_python))),
+        )
+
+    def _refuse_other_delta(self) -> None:
+        found = {name: (self._jar_of(name), jar) for name, (jar, *_) in _PARTS if jar in DELTA}
+        wrong = {name: path for name, (path, jar) in found.items() if path and not _fits(path, jar)}
+        if not wrong:
+            return
+        names = list(dict.fromkeys(path.name for path in wrong.values()))
+        stays = [str(path) for name, path in wrong.items() if self._stays(name, path)]
+        raise UsageError(
+            f"the job has {' and '.join(names)}, and needs "
+            f"{' and '.join(jar.file for jar in DELTA)}: the classes of another Spark, Scala or "
+            "Delta do not fit",
+            untouched=_UNTOUCHED,
+            next_step=(f"remove {', '.join(stays)}; then " if stays else "")
+            + self._line(without=names),
+        )
+
+    def _stays(self, class_name: str, jar: Path) -> bool:
+        """Whether a jar is there whatever is typed, as one in Spark's own folder is."""
+        typed = {named(one) for one in self.conf.get(CLASS_PATH, "").split(os.pathsep)}
+        return self._is_on_class_path(class_name) and jar.name not in typed
+
+    def _refuse_other_settings(self) -> None:
+        wanted = {EXTENSIONS: DELTA_EXTENSION, CATALOG: DELTA_CATALOG}
+        wrong = [
+            f"{key} is {self.conf[key]}, and has to be {value}"
+            for key, value in wanted.items()
+            if key in self.conf and value not in _items(self.conf[key])
+        ]
+        if wrong:
+            raise UsageError("; ".join(wrong), untouched=_UNTOUCHED, next_step=self._line())
+
+    # What is added
+
+    def _fetched(self, missing: tuple[Jar, ...]) -> list[Path]:
+        try:
+            return delta_jars(missing, tell=_say)
+        except MedallionError as error:
+            raise UsageError(
+                f"spark-submit was not given {missing[0].file}, and it is not on this machine: "
+                f"{error.what}",
+                untouched=f"{_UNTOUCHED}; {error.untouched}",
+                next_step=f"{self._line(missing)}\n             {error.next_step}",
+            ) from error
+
+    def _add(self, paths: Sequence[Path], missing: tuple[Jar, ...]) -> None:
+        loader = self._loader()
+        try:
+            for path in paths:
+                loader.addURL(self.jvm.java.net.URL(path.as_uri()))
+        except Exception as error:  # whatever a foreign class loader answers
+            raise UsageError(
+                f"spark-submit was not given {missing[0].file}, and its class loader takes no jar",
+                untouched=_UNTOUCHED,
+                next_step=self._line(missing),
+            ) from error
+
+    # What is there
+
+    def _lacks(self, class_name: str) -> bool:
+        """Whether the driver, or executors on other machines, do not get a class."""
+        found = self._jar_of(class_name)
+        if found is None:
+            return True
+        sent = {named(one) for key in (JARS, _SENT_BY_YARN) for one in _items(self.conf.get(key))}
+        if found.name in sent:
+            return False
+        if not self._is_on_class_path(class_name):
+            return True  # it was added here, and executors do not know it
+        of_spark = found.resolve().is_relative_to(Path(os.environ["SPARK_HOME"]).resolve())
+        is_local = self.conf.get("spark.master", "").startswith("local")
+        return not (is_local or of_spark or self.conf.get(EXECUTORS_CLASS_PATH))
+
+    def _jar_of(self, class_name: str) -> Path | None:
+        """The jar from which the JVM takes a class; None where it has no such class."""
+        return _path(self._loader().getResource(_file_of(class_name)))
+
+    def _is_on_class_path(self, class_name: str) -> bool:
+        loader = self.jvm.java.lang.ClassLoader.getSystemClassLoader()
+        return loader.getResource(_file_of(class_name)) is not None
+
+    def _loader(self) -> Any:
+        return self.jvm.java.lang.Thread.currentThread().getContextClassLoader()
+
+    def _line(self, missing: tuple[Jar, ...] = (), **options: Any) -> str:
+        if _is_in_cluster_mode(self.conf):
+            return line_for_cluster_mode(self.conf, self.argv)
+        jars = (*DELTA, *(jar for jar in missing if jar not in DELTA))
+        line = whole_line(self._typed(), self.conf, kept_at(jars), **options)
+        if are_kept(jars):
+            return line
+        more = ["--all"] if len(jars) > len(DELTA) else []
+        fetch = [sys.executable, "-m", "medallion_jobs.runtime", "jars", *more]
+        return f"{shlex.join(fetch)} && {line}"
+
+    def _typed(self) -> list[str]:
+        process = self.jvm.java.lang.ProcessHandle.current()
+
+        def arguments() -> list[str]:
+            known = process.info().arguments()
+            return list(known.get()) if known.isPresent() else []
+
+        return typed_words(int(process.pid()), arguments) or list(self.argv)
+
+
+def _is_in_cluster_mode(conf: Mapping[str, str]) -> bool:
+    return (
+        conf.get("spark.submit.deployMode") == "cluster"
+        or conf.get("spark.kubernetes.submitInDriver") == "true"
     )
 
 
-def add_missing(jvm: Any, wanted: tuple[Jar, ...]) -> list[str]:
-    """Adds those of the jars that the JVM has not, and gives their paths.
-
-    Raises:
-        TransientError: they had to be fetched and could not be.
-        UsageError: the JVM's class loader takes no jar; the next step is the whole line to type.
-    """
-    lacks_delta = not all(_jar_of(jvm, name) for name in _DELTA_CLASSES)
-    objects = tuple(jar for jar in wanted if jar not in DELTA)
-    lacks_objects = bool(objects) and not all(_jar_of(jvm, name) for name in _S3A_CLASSES)
-    missing = (*(DELTA if lacks_delta else ()), *(objects if lacks_objects else ()))
-    if not missing:
-        return []
-    jars = delta_jars(missing)
-    loader = _loader(jvm)
-    try:
-        for jar in jars:
-            loader.addURL(jvm.java.net.URL(jar.as_uri()))
-    except Exception as error:  # whatever a foreign class loader says to it
-        raise UsageError(
-            "the submitted job has no Delta, and its class loader takes no jar",
-            untouched="nothing was started, and no table was made",
-            next_step=_line(),
-        ) from error
-    return [str(jar) for jar in jars]
+def _file_of(class_name: str) -> str:
+    return class_name.replace(".", "/") + ".class"
 
 
-def _loader(jvm: Any) -> Any:
-    return jvm.java.lang.Thread.currentThread().getContextClassLoader()
-
-
-def _jar_of(jvm: Any, name: str) -> str | None:
-    """The path of the jar that has a class; None where the JVM lacks the class."""
-    file = _loader(jvm).getResource(name.replace(".", "/") + ".class")
-    if file is None:
+def _path(url: Any) -> Path | None:
+    """The jar, of jar:file:/…/NAME.jar!/io/delta/…"""
+    if url is None:
         return None
-    # jar:file:/…/NAME.jar!/io/delta/…
-    return unquote(urlsplit(str(file.toString()).removeprefix("jar:")).path.partition("!")[0])
+    inner = urlsplit(str(url.toString()).removeprefix("jar:")).path
+    return Path(unquote(inner.partition("!")[0]))
 
 
-def _line() -> str:
-    """What was typed, with Delta's jars and settings as they have to be; without secrets."""
-    ours = [str(jar) for jar in delta_jars()]
-    jars, rest = _without_delta(_typed())
-    words = [
-        "spark-submit",
-        *("--jars", ",".join([*ours, *jars])),
-        *("--conf", f"spark.sql.extensions={DELTA_EXTENSION}"),
-        *("--conf", f"spark.sql.catalog.spark_catalog={DELTA_CATALOG}"),
-        *rest,
-    ]
-    return masked(shlex.join(map(_shown, words)))
+def _items(setting: str | None) -> list[str]:
+    return [item.strip() for item in (setting or "").split(",") if item.strip()]
 
 
-def _shown(word: str) -> str:
-    """A word as it may be shown: who reads the line knows the secret, or may not know it."""
-    from medallion_jobs.config.secrecy import is_secret_key  # noqa: PLC0415 (set-up has no config)
+def _fits(path: Path, jar: Jar) -> bool:
+    """Whether a jar of Delta can stand for ours; one of which nothing is known may."""
+    spark, scala, delta = _versions(path.name)
+    found = (spark, scala, delta or _version_in(path))
+    wanted = _versions(jar.file)
+    return all(has in ("", wants) for has, wants in zip(found, wanted, strict=True))
 
-    key, is_pair, _ = word.partition("=")
-    return f"{key}=***" if is_pair and is_secret_key((key,)) else word
+
+def _versions(name: str) -> tuple[str, str, str]:
+    """Of Spark, of Scala and of Delta, by a jar's name; empty where it does not say."""
+    match = _NAME.search(name)
+    return (match[1] or "", match[2] or "", match[3]) if match else ("", "", "")
 
 
-def _typed() -> list[str]:
-    """The words behind `spark-submit`, from the JVM that started this process."""
+def _version_in(path: Path) -> str:
+    """Delta's version by a jar's manifest."""
     try:
-        words = Path(f"/proc/{os.getppid()}/cmdline").read_text("utf-8", "replace").split("\0")
-        return words[words.index(_SUBMIT) + 1 :][:-1]
-    except (OSError, ValueError):
-        return list(sys.argv)
+        with zipfile.ZipFile(path) as jar:
+            manifest = jar.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return ""
+    of_delta = re.search(r"^Implementation-Title: delta-", manifest, re.MULTILINE)
+    version = re.search(r"^Implementation-Version: (\d+\.\d+)", manifest, re.MULTILINE)
+    return version[1] if of_delta and version else ""
 
 
-def _without_delta(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The jars among the words that are not Delta's, and all words but lists of jars."""
-    jars: list[str] = []
-    rest: list[str] = []
-    for option, value in _pairs(words):
-        key, _, setting = (value or "").partition("=") if option in ("--conf", "-c") else ("",) * 3
-        if option == "--jars" or key == "spark.jars":
-            named = (setting if key else value or "").split(",")
-            jars += [one for one in named if not _DELTAS_OWN.search(one)]
-        elif option == "--packages" or key == "spark.jars.packages":
-            named = (setting if key else value or "").split(",")
-            others = [one for one in named if not _DELTAS_OWN.search(one)]
-            rest += ["--packages", ",".join(others)] if others else []
-        elif key not in ("spark.sql.extensions", "spark.sql.catalog.spark_catalog"):
-            rest += [option, *([] if value is None else [value])]
-    return jars, rest
-
-
-def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """spark-submit's options with their values, then each word of the job by itself."""
-    place = 0
-    while place < len(words) and words[place].startswith("-"):
-        option = words[place]
-        if option in ("--verbose", "-v", "--supervise"):
-            yield option, None
-            place += 1
-            continue
-        yield option, words[place + 1] if place + 1 < len(words) else None
-        place += 2
-    for word in words[place:]:
-        yield word, None
+def _say(line: str) -> None:
+    sys.stderr.write(f"jars: {line}\n")

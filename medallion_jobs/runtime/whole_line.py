@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from medallion_jobs.config.secrecy import is_secret_key
+from medallion_jobs.config.secrecy import is_placeholder, is_secret_key
 from medallion_jobs.masking import MASK
 
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -50,12 +49,8 @@ def whole_line(
         without: names of files that must not be in the line; Delta's own never are.
     """
     options, job = _parted(typed)
-    given = {key: value for option, value in options if (key := _key(option)) in _OURS}
-    given |= {
-        key: value
-        for key, value in (_pair(value) for option, value in options if option in _CONF)
-        if key in _OURS
-    }
+    settings = [_setting(option, value) for option, value in options]
+    given = {key: value for key, value in settings if key in _OURS}
     has = {**_of_files(conf), **given}
 
     def is_delta(item: str) -> bool:
@@ -63,21 +58,20 @@ def whole_line(
 
     lists = {key: _split(has.get(key, ""), separator) for key, separator in _SEPARATORS.items()}
     rest = {key: [one for one in items if not is_delta(one)] for key, items in lists.items()}
-    extensions = [one for one in _split(has.get(EXTENSIONS, ""), ",") if one != DELTA_EXTENSION]
+    others = [one for one in _split(has.get(EXTENSIONS, ""), ",") if one != DELTA_EXTENSION]
     words = [
         *program,
-        *("--jars", ",".join([*map(str, jars), *rest[JARS]])),
-        *("--conf", f"{EXTENSIONS}={','.join([*extensions, DELTA_EXTENSION])}"),
+        *("--jars", ",".join([*map(str, jars), *rest.pop(JARS)])),
+        *("--conf", f"{EXTENSIONS}={','.join([*others, DELTA_EXTENSION])}"),
         *("--conf", f"{CATALOG}={DELTA_CATALOG}"),
     ]
-    for key, separator in _SEPARATORS.items():
-        # An empty one takes back what a file of settings has.
-        is_taken_back = rest[key] != lists[key] and key not in given
-        if key != JARS and ((key in given and rest[key]) or is_taken_back):
-            words += ["--conf", f"{key}={separator.join(rest[key])}"]
-    for option, value in options:
-        if _key(option) not in _OURS and not (option in _CONF and _pair(value)[0] in _OURS):
-            words += [option, _shown(option, value)] if value is not None else [option]
+    for key, items in rest.items():
+        # What a file of settings has, only another value takes back: an empty one, too.
+        if items if key in given else items != lists[key]:
+            words += ["--conf", f"{key}={_SEPARATORS[key].join(items)}"]
+    for (option, value), (key, _) in zip(options, settings, strict=True):
+        if key not in _OURS:
+            words += [option] if value is None else [option, _shown(option, value)]
     return shlex.join([*words, *_job_shown(job)])
 
 
@@ -89,7 +83,7 @@ def line_for_cluster_mode(conf: Mapping[str, str], argv: Sequence[str]) -> str:
 
 
 def typed_words(pid: int, arguments: Callable[[], Sequence[str]]) -> list[str]:
-    """The words after `spark-submit`, of the JVM that it has become.
+    """The words after `spark-submit`, of the JVM that it has become; none where it was another way.
 
     Args:
         arguments: gives what that JVM itself knows of them, where there is no /proc.
@@ -98,9 +92,7 @@ def typed_words(pid: int, arguments: Callable[[], Sequence[str]]) -> list[str]:
         words: Sequence[str] = _words_of(pid)
     except OSError:
         words = arguments()
-    if _SUBMIT in words:
-        return list(words[words.index(_SUBMIT) + 1 :])
-    return list(sys.argv)
+    return list(words[words.index(_SUBMIT) + 1 :]) if _SUBMIT in words else []
 
 
 def named(item: str) -> str:
@@ -125,13 +117,12 @@ def _parted(words: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[st
     return options, rest
 
 
-def _key(option: str) -> str:
-    return _KEYS.get(option, "")
-
-
-def _pair(setting: str | None) -> tuple[str, str]:
-    key, _, value = (setting or "").partition("=")
-    return key, value
+def _setting(option: str, value: str | None) -> tuple[str, str]:
+    """What an option sets, as key and value."""
+    if option in _CONF:
+        key, _, value = (value or "").partition("=")
+        return key, value
+    return _KEYS.get(option, ""), value or ""
 
 
 def _of_files(conf: Mapping[str, str]) -> dict[str, str]:
@@ -152,8 +143,10 @@ def _job_shown(words: Sequence[str]) -> Iterator[str]:
 
 def _shown(option: str, value: str) -> str:
     """A value as it may be printed: a secret is masked."""
-    key, sign, _ = value.removeprefix("--set=").partition("=")
-    wants_pair = option in (*_CONF, "--set") or value.startswith("--set=")
-    if wants_pair and sign and is_secret_key(tuple(key.split("."))):
-        return f"{value[: value.index(key)]}{key}={MASK}"
+    prefix = "--set=" if value.startswith("--set=") else ""
+    key, sign, secret = value.removeprefix(prefix).partition("=")
+    path = (key,) if option in _CONF else tuple(key.split("."))
+    is_pair = sign and (prefix or option in (*_CONF, "--set"))
+    if is_pair and is_secret_key(path) and not is_placeholder(secret):
+        return f"{prefix}{key}={MASK}"
     return value
