@@ -149,6 +149,10 @@ class AutoLoader:
         self._columns = BronzeColumns(
             spark, self.source, registry, start.generation, self.sink.tells_versions
         )
+        told = self._columns.told()
+        if told is not None:
+            # Before anything is noted of it: with the config of before, the table goes on.
+            self.sink.check(spark, self._columns.table_of(told))
         self._columns.begin(self._sample() if self._columns.wants_sample else [])
         self.sink.prepare(spark, self._columns.of_table)
         if start.generation > 1:

@@ -23,6 +23,7 @@ from pyspark.sql.types import DataType, StringType, StructType
 from medallion_jobs.autoloader.formats import values
 from medallion_jobs.autoloader.names import RESCUED
 from medallion_jobs.config import Expectation, Lookup, SilverTable
+from medallion_jobs.refinery.compute import cast_mark
 from medallion_jobs.refinery.marks import MISFITS, ROW, mark
 from medallion_jobs.tables.sql import column as quoted
 
@@ -228,8 +229,9 @@ def undecided(rows: DataFrame, table: SilverTable) -> Column:
 def _misfit(one: RowValue, rows: DataFrame, table: SilverTable, texts: Column) -> Column:
     """The entry of a value that did not fit; null of another."""
     kept = list(one.texts(table, texts))
-    if (read := f"cast {one.column}") in rows.columns and not one.path:
-        kept.append(F.when(mark(read), mark(ROW)[one.column].cast("string")))
+    read = next((name for name in table.cast if name.lower() == one.column.lower()), None)
+    if read is not None and not one.path:
+        kept.append(F.when(mark(cast_mark(read)), mark(ROW)[one.column].cast("string")))
     text, kind = F.coalesce(*kept), one.type_in(rows.schema)
     fault = F.lit(f'" does not fit {kind.simpleString()}')
     why = F.concat(F.lit('"'), F.substring(text, 1, _MOST_TEXT), fault)

@@ -93,7 +93,7 @@ class Submitted:
     def _refuse_other_spark(self) -> None:
         wanted, *_ = _versions(DELTA[0].file)
         spark = getattr(self.jvm.org.apache.spark, "package$")
-        has = str(getattr(spark, "MODULE$").SPARK_VERSION)
+        has = str(getattr(spark, "MODULE$").SPARK_VERSION())
         if has.startswith(f"{wanted}."):
             return
         beside_python = Path(sys.executable).with_name("spark-submit")
@@ -172,9 +172,10 @@ class Submitted:
             return False
         if not self._is_on_class_path(class_name):
             return True  # it was added here, and executors do not know it
-        of_spark = found.resolve().is_relative_to(Path(os.environ["SPARK_HOME"]).resolve())
         is_local = self.conf.get("spark.master", "").startswith("local")
-        return not (is_local or of_spark or self.conf.get(EXECUTORS_CLASS_PATH))
+        home = os.environ.get("SPARK_HOME")
+        is_sparks = bool(home) and found.resolve().is_relative_to(Path(str(home)).resolve())
+        return not (is_local or is_sparks or self.conf.get(EXECUTORS_CLASS_PATH))
 
     def _jar_of(self, class_name: str) -> Path | None:
         """The jar from which the JVM takes a class; None where it has no such class."""

@@ -19,7 +19,12 @@ def test_unknown_customers_are_kept_without_a_region_and_counted(
     lake, events = sales_run
     unknown = sum(count for row, count in lake.truth().silver.items() if row[1] not in REGIONS)
     (batch,) = batches(events, "silver.sales")
-    assert batch.remarks == (f"{unknown:,} rows without a match in silver.customers",)
+    unfit = batch.quarantined
+    assert unfit == len(lake.rows("bronze.sales")) - lake.truth().silver.total() > 0
+    assert batch.remarks == (
+        f"{unknown:,} rows without a match in silver.customers",
+        f"{unfit:,} rows quarantined: a value that did not fit is no missing value",
+    )
 
 
 def test_a_customer_that_is_added_between_two_batches_is_seen_by_the_second(

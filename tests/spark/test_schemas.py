@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from deltalake import DeltaTable
-from support.lake import Lake, local
+from support.lake import Lake, local, snapshot_of
+from support.own import OwnLake
+
+from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -111,3 +114,28 @@ def test_tables_are_registered_in_the_catalog(
     assert spark.table("gold.sales_by_region_day").count() == lake.truth().gold.total()
     where = spark.sql("DESCRIBE DETAIL bronze.sales").first()["location"]
     assert local(where) == str(lake.path("bronze.sales"))
+
+
+def test_a_config_that_does_not_fit_the_table_leaves_all_as_it_was(
+    tmp_path: Path, spark: object
+) -> None:
+    """It is refused before a column is added: with the config of before, the table goes on."""
+    config = 'pipeline: p\nbronze: {t: {source: {format: json, schema: "id bigint, old string"}}}\n'
+    lake = OwnLake.of(tmp_path, config)
+    lake.land("t", "a.json", {"id": 1, "old": "x"})
+    lake.run()
+    there = snapshot_of(lake.storage)
+    for schema in ("id bigint, new string", "id string, old string"):
+        with pytest.raises(UsageError) as told:
+            lake.having(f"bronze.t.source.schema={schema}").run()
+        assert "bronze.t has columns" in told.value.what
+        assert "--set storage.root=./another-lake" in (told.value.next_step or "")
+        changed = {
+            path
+            for path, stat in snapshot_of(lake.storage).items()
+            if there.get(path) != stat and "/ledger/" not in path
+        }
+        assert changed == set()
+    lake.land("t", "b.json", {"id": 2, "old": "y"})
+    lake.run()
+    assert sorted(row["old"] for row in lake.rows("bronze.t")) == ["x", "y"]

@@ -21,7 +21,7 @@ from support.pages import ROOT
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
 from medallion_jobs.refinery import compute, shape
-from medallion_jobs.refinery.marks import is_mark
+from medallion_jobs.refinery.marks import UNDECIDED, is_mark
 from medallion_jobs.refinery.step import applied
 from medallion_jobs.testing import check_transform
 
@@ -41,6 +41,7 @@ def refined(rows: DataFrame, keys: Mapping[str, Any]) -> DataFrame:
     assert {name for name in made.columns if is_mark(name)} == {
         *(f"cast {name}" for name in table.cast),
         *(f"parse {name}" for name in table.parse),
+        *([UNDECIDED] if table.where and not table.transform else []),
     }
     return made
 
@@ -64,7 +65,7 @@ def utc(*parts: int) -> datetime:
 def examples() -> Iterator[Any]:
     page = (ROOT / "docs" / "transforms.md").read_text(encoding="utf-8")
     shown = re.findall(r"```yaml\n([^`]*)```\s+```text\n(.*?)```", page, re.DOTALL)
-    assert len(shown) == 7
+    assert len(shown) == 8
     for yaml, text in shown:
         yield pytest.param(yaml, text, id=yaml.partition(":")[0])
 
@@ -108,6 +109,8 @@ def plain(value: Any) -> Any:
     """Without nulls, and with every value as JSON has it."""
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items() if one is not None}
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return plain(dict(value))  # Arrow gives a map as its pairs
     if isinstance(value, Decimal):
         return float(value)
     return value.isoformat() if isinstance(value, datetime) else value

@@ -131,7 +131,7 @@ class LoadedBatch:
             cause = misfit_cause(name, kind, examples[name])
             return SetAside(rows, rescued, "rescued", "schema", example, cause)
         empty = [name for name, count in counts.items() if not count]
-        keys = [key for key, _ in unknown.most_common(_MOST_KEYS)]
+        keys = sorted(unknown, key=lambda key: (-unknown[key], key))[:_MOST_KEYS]
         if not (self.is_first and empty and keys):
             return None
         cause = (

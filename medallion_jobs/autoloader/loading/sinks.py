@@ -14,9 +14,9 @@ from medallion_jobs.autoloader.found import FileKey
 from medallion_jobs.autoloader.loading import account
 from medallion_jobs.autoloader.loading.account import Counts
 from medallion_jobs.autoloader.names import FILE_VERSION, INPUT_FILE, RESCUED
-from medallion_jobs.autoloader.schemas.evolution import alterations
+from medallion_jobs.autoloader.schemas.evolution import OTHER_LAKE, alterations
 from medallion_jobs.config import Layout, TableRef
-from medallion_jobs.errors import DataError, MedallionError
+from medallion_jobs.errors import DataError, MedallionError, UsageError
 from medallion_jobs.storage import Location
 from medallion_jobs.tables import Txn
 from medallion_jobs.tables.sql import table
@@ -24,9 +24,6 @@ from medallion_jobs.tables.sql import table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
-
-
-_OTHER_TABLE = "declare it as it is, or give the rows another table"
 
 
 class Sink(Protocol):
@@ -37,6 +34,13 @@ class Sink(Protocol):
     @property
     def tells_versions(self) -> bool:
         """Whether its rows say which content of their file they are from."""
+
+    def check(self, spark: SparkSession, schema: StructType) -> None:
+        """Refuses a schema that the table cannot come to have. Writes nothing.
+
+        Raises:
+            UsageError: the table has other columns, or columns of other types.
+        """
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
         """Makes room for rows of this schema; called again when columns are added."""
@@ -85,6 +89,18 @@ class DeltaSink:
         # A table that has told them under another policy goes on with it.
         return self.keeps_versions or account.tells_versions(self.path)
 
+    def check(self, spark: SparkSession, schema: StructType) -> None:
+        if tables.snapshot(self.path) is None:
+            return
+        there = spark.read.format("delta").load(str(self.path)).schema
+        alterations(there, schema, self.name)
+        if gone := [name for name in there.names if name not in schema.names]:
+            raise UsageError(
+                f"{self.name} has columns that its config no longer gives it: {', '.join(gone)}",
+                untouched="nothing was written; the table and its files are as they were",
+                next_step=OTHER_LAKE,
+            )
+
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
         properties = {"delta.appendOnly": "false" if self.replaces else "true"}
         if self.widens:
@@ -99,10 +115,10 @@ class DeltaSink:
         )
         tables.set_properties(spark, self.path, properties)
         there = spark.read.format("delta").load(str(self.path)).schema
-        for change in alterations(there, schema):
+        for change in alterations(there, schema, self.name):
             if self.widens or not change.startswith("ALTER COLUMN"):
                 spark.sql(f"ALTER TABLE {table(self.path)} {change}")
-        tables.check_schema(spark, self.name, self.path, schema, mend=_OTHER_TABLE)
+        tables.check_schema(spark, self.name, self.path, schema, mend=OTHER_LAKE)
         if self.ref:
             tables.ensure_layout(spark, self.ref, self.path, self.layout)
             tables.register(spark, self.ref, self.path)
@@ -134,6 +150,9 @@ class FunctionSink:
     call: EachBatch
     tells_versions: bool = False
     _counts: dict[int, Counts] = field(default_factory=dict)
+
+    def check(self, spark: SparkSession, schema: StructType) -> None:
+        """Nothing to check: there is no table."""
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
         """Nothing to make: the rows bring their schema."""

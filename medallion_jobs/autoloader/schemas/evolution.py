@@ -48,6 +48,11 @@ _NOT_STORED = (
     GeometryType,
 )
 # Delta asks for it by hand where a table comes to have its first such column.
+# What to do where a bronze table has columns that its config no longer gives it.
+OTHER_LAKE = (
+    "declare these columns as the table has them (`schema`, `schema_hints`); or read all files "
+    "into a lake of their own: medallion run --config FILE --set storage.root=./another-lake"
+)
 _SUPPORTS_NTZ = "SET TBLPROPERTIES ('delta.feature.timestampNtz' = 'supported')"
 
 
@@ -150,10 +155,13 @@ def is_wider(narrow: DataType, wide: DataType) -> bool:
     return isinstance(narrow, DateType) and isinstance(wide, TimestampNTZType)
 
 
-def alterations(table: StructType, wanted: StructType) -> list[str]:
+def alterations(table: StructType, wanted: StructType, name: str = "the table") -> list[str]:
     """What must follow `ALTER TABLE x` to give a Delta table the wanted columns and types.
 
     What the table has beyond them, and what is wider in it, may stay so.
+
+    Args:
+        name: how messages call the table.
 
     Raises:
         UsageError: a column has a type from which Delta cannot come to the wanted one.
@@ -173,9 +181,10 @@ def alterations(table: StructType, wanted: StructType) -> list[str]:
             wrong.append(f"{path}: the table has {has.simpleString()}, wanted is {text}")
     if wrong:
         raise UsageError(
-            "the table cannot come to have the columns of its files:\n  " + "\n  ".join(wrong),
-            untouched="nothing was written",
-            next_step="declare these columns as the table has them, or give the rows another table",
+            f"{name} has columns of other types than its config gives them now:\n  "
+            + "\n  ".join(wrong),
+            untouched="nothing was written; the table and its files are as they were",
+            next_step=OTHER_LAKE,
         )
     return [
         *([_SUPPORTS_NTZ] if _has_ntz(wanted) and not _has_ntz(table) else []),
