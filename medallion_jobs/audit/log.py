@@ -11,8 +11,6 @@ from medallion_jobs.tables import Commit, Snapshot
 
 # What follows the query's own id where rows that were put aside go on.
 _LATER = ("released", "replayed")
-# Operations that neither add nor remove a row, by whomever.
-_HARMLESS = ("OPTIMIZE", "VACUUM", "CREATE TABLE", "SET", "UNSET", "ADD", "CHANGE", "UPGRADE")
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Log:
     def strange(self) -> list[Commit]:
         """Commits by none of its queries that may have changed rows, newest first."""
         told = self._since_first or history(self.there.path, self.there.version)
-        return [one for one in told if not self._is_ours(one) and not _is_harmless(one)]
+        return [one for one in told if not self._is_ours(one) and one.may_change_rows]
 
     @cached_property
     def _since_first(self) -> list[Commit] | None:
@@ -70,10 +68,6 @@ class Log:
 
     def _is_ours(self, commit: Commit) -> bool:
         return any(one.startswith(f"{self.ref}/v") for one in commit.txns)
-
-
-def _is_harmless(commit: Commit) -> bool:
-    return str(commit.info.get("operation")).startswith(_HARMLESS)
 
 
 def _inserted(commit: Commit) -> int:

@@ -46,7 +46,8 @@ class Checkpoint:
 
     def offset(self, batch: int) -> str:
         """The source's position that `batch` was planned to reach, as Spark wrote it."""
-        return (self.path / "offsets" / str(batch)).read_text(encoding="utf-8").splitlines()[-1]
+        text = (self.path / "offsets" / str(batch)).read_text(encoding="utf-8")
+        return text.rstrip("\n").split("\n")[-1]
 
     def remove_leftovers(self) -> list[Location]:
         """Deletes temporary files of a first batch that was cut off.

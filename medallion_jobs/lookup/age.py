@@ -9,24 +9,6 @@ from medallion_jobs.config import TableRef
 from medallion_jobs.errors import DataError
 from medallion_jobs.storage import Location
 
-# Upkeep of a table makes a version of it, and nothing in it any newer.
-_UPKEEP = {
-    "OPTIMIZE",
-    "REORG",
-    "VACUUM START",
-    "VACUUM END",
-    "SET TBLPROPERTIES",
-    "UNSET TBLPROPERTIES",
-    "ADD COLUMNS",
-    "CHANGE COLUMN",
-    "CHANGE COLUMNS",
-    "ADD CONSTRAINT",
-    "DROP CONSTRAINT",
-    "CLUSTER BY",
-    "COMPUTE STATS",
-    "UPGRADE PROTOCOL",
-}
-
 
 def written_at(name: TableRef, path: Location, version: int) -> datetime:
     """When rows of a version were written last, upkeep apart.
@@ -42,7 +24,8 @@ def written_at(name: TableRef, path: Location, version: int) -> datetime:
         if commit is None:
             break
         at_ms = commit.at_ms
-        if commit.info.get("operation") not in _UPKEEP:
+        # Upkeep makes a version of a table, and nothing in it any newer.
+        if commit.may_change_rows:
             break
     if at_ms is None:
         raise DataError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import snapshot
+from medallion_jobs.tables import actions, snapshot
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,5 @@ class _Commit:
 
 
 def _read(path: Location, version: int) -> _Commit | None:
-    try:
-        text = (path / "_delta_log" / f"{version:020}.json").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    return _Commit(tuple(json.loads(line) for line in text.splitlines()))
+    found = actions(path, version)
+    return None if found is None else _Commit(tuple(found))

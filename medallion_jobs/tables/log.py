@@ -16,6 +16,30 @@ from deltalake.exceptions import TableNotFoundError
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
 
+# Operations after which a table has the rows that it had, by whoever writes them: Spark's Delta
+# and delta-rs. `CREATE TABLE AS SELECT` is none of them, nor is what drops or renames a column.
+_ROWS_STAY = frozenset(
+    {
+        "ADD COLUMNS",
+        "ADD CONSTRAINT",
+        "ADD FEATURE",
+        "CHANGE COLUMN",
+        "CHANGE COLUMNS",
+        "CLUSTER BY",
+        "COMPUTE STATS",
+        "CREATE TABLE",
+        "DROP CONSTRAINT",
+        "OPTIMIZE",
+        "REORG",
+        "SET TBLPROPERTIES",
+        "UNSET TBLPROPERTIES",
+        "UPDATE COLUMN METADATA",
+        "UPGRADE PROTOCOL",
+        "VACUUM END",
+        "VACUUM START",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -114,6 +138,11 @@ class Commit:
         return noted if isinstance(noted, dict) else {}
 
     @property
+    def may_change_rows(self) -> bool:
+        """Whether the table may have other rows after it; upkeep changes none."""
+        return self.info.get("operation") not in _ROWS_STAY
+
+    @property
     def rows(self) -> int:
         """Rows that the commit wrote, by the writer's own count."""
         return int(self.info.get("operationMetrics", {}).get("numOutputRows", 0))
@@ -152,18 +181,34 @@ def _log_file(path: Location, version: int) -> Location:
     return path / "_delta_log" / f"{version:020}.json"
 
 
-def _read_commit(path: Location, version: int) -> Commit | None:
-    """A commit, or None where the log has none of that number."""
+def entry(path: Location, version: int) -> list[str] | None:
+    """The lines of a log entry, each one action as JSON; None where the log has none.
+
+    Not `splitlines`: statistics and names of files may hold what Unicode takes for the end of a
+    line, such as U+0085 and U+2028, which JSON need not escape.
+    """
     try:
         text = _log_file(path, version).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    return [line for line in text.split("\n") if line]
+
+
+def actions(path: Location, version: int) -> list[dict[str, Any]] | None:
+    """The actions of a log entry (Delta protocol, "Actions"); None where the log has none."""
+    lines = entry(path, version)
+    return None if lines is None else [json.loads(line) for line in lines]
+
+
+def _read_commit(path: Location, version: int) -> Commit | None:
+    """A commit, or None where the log has none of that number."""
+    found = actions(path, version)
+    if found is None:
+        return None
     added: list[Added] = []
     info: dict[str, Any] = {}
     txns: dict[str, int] = {}
-    # Not `splitlines`: names of files may hold what Unicode takes for the end of a line.
-    for line in text.removesuffix("\n").split("\n"):
-        action = json.loads(line)
+    for action in found:
         # A compaction adds files too, and no row.
         if (add := action.get("add")) and add.get("dataChange", True):
             rows = json.loads(add.get("stats") or "{}").get("numRecords")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from medallion_jobs.config import Layout
 from medallion_jobs.storage import Location
-from medallion_jobs.tables.log import snapshot
+from medallion_jobs.tables.log import entry, snapshot
 from medallion_jobs.tables.merge import with_conf
 from medallion_jobs.tables.sql import table
 
@@ -95,10 +95,7 @@ def files_since(path: Location) -> int:
 
 def _kinds(path: Location, version: int) -> Iterator[str]:
     """What a commit's lines are, without a look into them: a commit may add a million files."""
-    log_file = path / "_delta_log" / f"{version:020}.json"
-    if not log_file.exists():
-        return
-    for line in log_file.read_text(encoding="utf-8").splitlines():
+    for line in entry(path, version) or ():
         if line.startswith('{"add":'):
             yield "add"
         elif line.startswith('{"remove":'):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -12,7 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
-from medallion_jobs.tables import snapshot
+from medallion_jobs.tables import actions, snapshot
 from medallion_jobs.warehouse.columns import Stored
 from medallion_jobs.warehouse.staging import GONE
 
@@ -61,41 +60,32 @@ def feed(spark: SparkSession, path: Location, since: int, to: int) -> DataFrame 
 def none_changed(path: Location, since: int, to: int) -> bool:
     """Whether the log tells that no commit after `since` up to `to` changed a row or a column."""
     for version in range(since + 1, to + 1):
-        actions = _actions(path, version)
-        if actions is None or any("metaData" in action for action in actions):
+        found = actions(path, version)
+        if found is None or any("metaData" in action for action in found):
             return False
-        if any(_read_for(actions)):
+        if any(_read_for(found)):
             return False
     return True
 
 
 def _tells(path: Location, version: int) -> bool:
-    actions = _actions(path, version)
-    if actions is None or any("metaData" in action or _restores(action) for action in actions):
+    found = actions(path, version)
+    if found is None or any("metaData" in action or _restores(action) for action in found):
         return False
-    return all((path / unquote(file["path"])).exists() for file in _read_for(actions))
-
-
-def _actions(path: Location, version: int) -> list[dict[str, Any]] | None:
-    """What a commit did; None where the log has it no more."""
-    try:
-        text = (path / "_delta_log" / f"{version:020}.json").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    return [json.loads(line) for line in text.splitlines()]
+    return all((path / unquote(file["path"])).exists() for file in _read_for(found))
 
 
 def _restores(action: dict[str, Any]) -> bool:
     return bool(action.get("commitInfo", {}).get("operation") == "RESTORE")
 
 
-def _read_for(actions: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _read_for(commit: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The files that the feed of a commit is read from (Delta protocol, "Change Data Files")."""
-    fed = [action["cdc"] for action in actions if "cdc" in action]
+    fed = [action["cdc"] for action in commit if "cdc" in action]
     if fed:
         yield from fed
         return
-    for action in actions:
+    for action in commit:
         file = action.get("add") or action.get("remove")
         # A compaction moves rows, and changes none.
         if file and file.get("dataChange", True):

@@ -12,7 +12,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from lakes import write_table
 
-from medallion_jobs.tables import commit_of, commits, snapshot
+from medallion_jobs.lookup import changed_files
+from medallion_jobs.tables import actions, commit_of, commits, files_since, snapshot
+from medallion_jobs.warehouse.changed import none_changed
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +139,55 @@ def test_what_does_not_tell_is_told_as_nothing(tmp_path: Path) -> None:
     (log / f"{0:020}.json").write_text('{"protocol": {}}\n')
     [found] = commits(tmp_path / "t", 0)
     assert (found.rows, found.at_ms, found.added, dict(found.txns)) == (0, 0, (), {})
+
+
+# U+0085 is what an ellipsis of windows-1252 becomes when it is read as latin-1.
+ENDS_OF_LINES = "a\u0085b\u2028c\u2029d\x0be\x0cf\x1cg"
+
+
+def test_statistics_may_hold_what_unicode_takes_for_the_end_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    for place in range(3):
+        rows = {"id": [place], "note": [f"{ENDS_OF_LINES}{place}"]}
+        write_deltalake(path, pa.table(rows), mode="append")
+    text = (path / "_delta_log" / f"{1:020}.json").read_text(encoding="utf-8")
+    # The premise: they stand in the log as they are.
+    assert len(text.splitlines()) > len(text.strip("\n").split("\n"))
+    assert [commit.added[0].rows for commit in commits(path, 0)] == [1, 1, 1]
+    [added] = [action["add"] for action in actions(path, 1) or () if "add" in action]
+    assert json.loads(added["stats"])["minValues"]["note"].startswith("a\u0085b\u2028c")
+    found = changed_files(path, 0, 2, ["id"])
+    assert found is not None
+    assert len(found.data) == 2
+    assert not none_changed(path, 0, 2)
+    assert files_since(path) == 3
+
+
+@pytest.mark.parametrize(
+    ("operation", "may_change"),
+    [
+        ("OPTIMIZE", False),
+        ("VACUUM START", False),
+        ("VACUUM END", False),
+        ("SET TBLPROPERTIES", False),
+        ("ADD COLUMNS", False),
+        ("COMPUTE STATS", False),
+        ("CREATE TABLE", False),
+        ("CREATE TABLE AS SELECT", True),
+        ("WRITE", True),
+        ("MERGE", True),
+        ("DELETE", True),
+        ("RESTORE", True),
+        ("DROP COLUMNS", True),
+        ("an operation of tomorrow", True),
+        (None, True),
+    ],
+)
+def test_which_operations_may_change_rows(
+    table: Path, operation: str | None, may_change: bool
+) -> None:
+    info = {} if operation is None else {"operation": operation}
+    log = table / "_delta_log" / f"{4:020}.json"
+    log.write_text(json.dumps({"commitInfo": {"timestamp": 1, **info}}) + "\n")
+    [commit] = commits(table, 4)
+    assert commit.may_change_rows is may_change
