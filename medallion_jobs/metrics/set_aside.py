@@ -93,12 +93,17 @@ def cause_of(example: str, *, casts: frozenset[str], others: tuple[str, ...]) ->
 
 def misfit_cause(column: str, kind: str, text: str, *, is_cast: bool = False) -> str:
     """Why values do not fit a column's type, and what to declare instead."""
-    shown = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
+    shown = shortened(text, _MOST_SHOWN)
     there = f'{column} is {kind}, the files have text such as "{shown}"'
     if is_cast and kind in ("timestamp", "timestamp_ntz", "date"):
         return f"{there}: add its form to `cast.{column}.formats`"
     what = "cast it to" if is_cast else "declare it as"
     return f"{there}: {what} {_type_for(text, kind)}"
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """A text of so many signs at most, as an example is shown."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _type_for(text: str, kind: str) -> str:

@@ -17,7 +17,7 @@ from medallion_jobs.autoloader.formats.records import RESCUED_FILE
 from medallion_jobs.autoloader.names import RESCUED
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import DataError
-from medallion_jobs.metrics.set_aside import How, SetAside, cause_of, is_most
+from medallion_jobs.metrics.set_aside import How, SetAside, cause_of, is_most, shortened
 from medallion_jobs.refinery import fate, shape, tally
 from medallion_jobs.refinery.marks import FATE, is_mark, mark
 
@@ -30,7 +30,7 @@ _HOW: Mapping[str, How] = {
     fate.DROPPED: "dropped",
     fate.LEFT_OUT: "dropped",
 }
-_MOST_KEYS, _MOST_TEXT = 5, 200
+_MOST_KEYS = 5
 
 
 def of_batch(
@@ -117,7 +117,7 @@ def _by_rule(
         aside=aside,
         how=_HOW[found["one"]["fate"]],
         rule=found["rule"],
-        example=_short(example),
+        example=shortened(example),
         cause=cause_of(
             example, casts=frozenset(table.cast), others=_keys(found["one"]["others"], judged)
         ),
@@ -141,7 +141,7 @@ def _filtered(table: SilverTable, source: DataFrame, rows: int, aside: int) -> S
         aside=aside,
         how="filtered",
         rule="where",
-        example=_short(one["row"] if one else ""),
+        example=shortened(one["row"] if one else ""),
         cause=f"`where: {table.where}` is not true of such rows: compare it with the example",
     )
 
@@ -155,7 +155,3 @@ def _keys(rescued: str | None, judged: DataFrame) -> tuple[str, ...]:
     own = {name.lower() for name in judged.columns if not is_mark(name)}
     keys = [key for key in found if key != RESCUED_FILE and key.lower() not in own]
     return tuple(keys[:_MOST_KEYS])
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + "…"

@@ -15,7 +15,7 @@ from medallion_jobs.autoloader.formats.records import RESCUED_FILE
 from medallion_jobs.autoloader.found import to_path
 from medallion_jobs.autoloader.names import RESCUED
 from medallion_jobs.errors import DataError
-from medallion_jobs.metrics.set_aside import SetAside, is_most, misfit_cause
+from medallion_jobs.metrics.set_aside import SetAside, is_most, misfit_cause, shortened
 from medallion_jobs.storage import Location, uri
 from medallion_jobs.storage.duck import connect
 from medallion_jobs.tables import Txn, commit_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Rows of which the rescued data is looked at.
 _SAMPLE = 1000
-_MOST_KEYS, _MOST_TEXT = 5, 200
+_MOST_KEYS = 5
 _CAUSES = {
     "not valid JSON": "the files are no JSON lines: compare `format`, and `options.multiLine` for "
     "a document a file",
@@ -97,7 +97,7 @@ class LoadedBatch:
             aside=len(aside),
             how="put aside",
             rule="the reader",
-            example=_short(f"{to_path(aside[0].file.path)}: {aside[0].error}"),
+            example=shortened(f"{to_path(aside[0].file.path)}: {aside[0].error}"),
             cause=f"the files are not {self.format}: compare `format` and `options` of the source",
             unit="files",
         )
@@ -127,7 +127,7 @@ class LoadedBatch:
         name, times = next(iter(misfits.most_common(1)), ("", 0))
         if 2 * times > len(sample):
             kind = self.in_files[name].dataType.simpleString()
-            example = f'{name}: "{_short(examples[name])}" does not fit {kind}'
+            example = f'{name}: "{shortened(examples[name])}" does not fit {kind}'
             cause = misfit_cause(name, kind, examples[name])
             return SetAside(rows, rescued, "rescued", "schema", example, cause)
         empty = [name for name, count in counts.items() if not count]
@@ -138,7 +138,7 @@ class LoadedBatch:
             f"no row has a value of {', '.join(empty)}, and the files have {', '.join(keys)}, "
             "which no column bears: name the columns in `schema` as the files name them"
         )
-        return SetAside(rows, rescued, "rescued", "schema", _short(sample[0]), cause)
+        return SetAside(rows, rescued, "rescued", "schema", shortened(sample[0]), cause)
 
 
 def refuse(name: str, batch: LoadedBatch, records: Records, rows: DataFrame) -> None:
@@ -188,7 +188,7 @@ def _of_lines(rows: int, bad: int, reason: str, line: str | None) -> SetAside:
         aside=bad,
         how="quarantined",
         rule="the reader",
-        example=_short(f"{reason}: {line}"),
+        example=shortened(f"{reason}: {line}"),
         cause=cause or "the files are written otherwise than the source's `options` say",
     )
 
@@ -211,7 +211,3 @@ def _object(text: str) -> Mapping[str, object]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + "…"
