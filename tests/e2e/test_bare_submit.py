@@ -77,8 +77,8 @@ def test_each_layer_with_something_missing(lake: Lake, tmp_path: Path) -> None:
         lake, "bronze", "--jars", as_if(tmp_path / "jars", "delta-spark_2.13-3.3.2.jar")
     )
     assert refused.returncode == 2, refused.stdout
-    told = "the submitted Delta is delta-spark_2.13-3.3.2.jar, and this package needs"
-    assert f"{told} {DELTA[0].file}" in refused.stdout
+    told = f"the job has delta-spark_2.13-3.3.2.jar, and needs {DELTA[0].file}"
+    assert told in refused.stdout
     assert "nothing was started, and no table was made" in refused.stdout
     assert not lake.path("bronze.sales").exists()
     assert not lake.checkpoints.exists()
@@ -131,7 +131,7 @@ def test_another_delta_or_scala_is_refused(
 ) -> None:
     refused = submit(lake, layer, "--jars", as_if(tmp_path / "jars", name), *SETTINGS)
     assert refused.returncode == 2
-    assert f"the submitted Delta is {name}" in refused.stdout
+    assert f"the job has {name}, and needs" in refused.stdout
     line = next_step(refused.stdout)
     assert line.count("--jars") == 1
     assert name not in line
