@@ -12,7 +12,7 @@ import re
 import shlex
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,17 @@ from medallion_jobs.runtime.whole_line import (
     whole_line,
 )
 
-# Jars, and a class by which they are known to be there.
-_PARTS = (
-    (DELTA_EXTENSION, DELTA[:1]),
-    ("io.delta.storage.LogStore", DELTA[1:]),
-    ("org.apache.hadoop.fs.s3a.S3AFileSystem", S3A[:1]),
-    ("software.amazon.awssdk.services.s3.S3Client", S3A[1:]),
-)
+_LOG_STORE = "io.delta.storage.LogStore"
+_S3A_FILES = "org.apache.hadoop.fs.s3a.S3AFileSystem"
+_S3_CLIENT = "software.amazon.awssdk.services.s3.S3Client"
+# Jars by a class of theirs, by which they are known to be there.
+_PARTS = {
+    DELTA_EXTENSION: DELTA[:1],
+    _LOG_STORE: DELTA[1:],
+    _S3A_FILES: S3A[:1],
+    _S3_CLIENT: S3A[1:],
+}
+_CALLS = {DELTA_EXTENSION: _LOG_STORE, _S3A_FILES: _S3_CLIENT}
 _SENT_BY_YARN = "spark.yarn.dist.jars"
 _UNTOUCHED = "nothing was started, and no table was made"
 # delta-spark_4.2_2.13-4.4.0.jar: the versions of Spark, of Scala and of Delta. A jar that names
@@ -76,12 +80,9 @@ class Submitted:
         self._refuse_other_spark()
         self._refuse_other_delta()
         self._refuse_other_settings()
-        missing = tuple(
-            jar
-            for class_name, jars in _PARTS
-            if set(jars) <= set(wanted) and self._lacks(class_name)
-            for jar in jars
-        )
+        parts = {name: jars for name, jars in _PARTS.items() if set(jars) <= set(wanted)}
+        self._refuse_half_of_it_on_class_path(parts)
+        missing = tuple(jar for name, jars in parts.items() if self._lacks(name) for jar in jars)
         if not missing:
             return []
         paths = self._fetched(missing)
@@ -105,25 +106,44 @@ class Submitted:
         )
 
     def _refuse_other_delta(self) -> None:
-        found = {name: (self._jar_of(name), jar) for name, (jar, *_) in _PARTS if jar in DELTA}
-        wrong = {name: path for name, (path, jar) in found.items() if path and not _fits(path, jar)}
-        if not wrong:
-            return
-        names = list(dict.fromkeys(path.name for path in wrong.values()))
-        stays = [str(path) for name, path in wrong.items() if self._stays(name, path)]
-        raise UsageError(
-            f"the job has {' and '.join(names)}, and needs "
-            f"{' and '.join(jar.file for jar in DELTA)}: the classes of another Spark, Scala or "
-            "Delta do not fit",
-            untouched=_UNTOUCHED,
-            next_step=(f"remove {', '.join(stays)}; then " if stays else "")
-            + self._line(without=names),
-        )
+        found = {name: self._jar_of(name) for name in (DELTA_EXTENSION, _LOG_STORE)}
+        wrong = {
+            name: path for name, path in found.items() if path and not _fits(path, _PARTS[name][0])
+        }
+        if wrong:
+            raise UsageError(
+                f"the job has {_and(path.name for path in wrong.values())}, and needs "
+                f"{_and(jar.file for jar in DELTA)}: the classes of another Spark, Scala or Delta "
+                "do not fit",
+                untouched=_UNTOUCHED,
+                next_step=self._line_without(wrong),
+            )
 
-    def _stays(self, class_name: str, jar: Path) -> bool:
-        """Whether a jar is there whatever is typed, as one in Spark's own folder is."""
+    def _refuse_half_of_it_on_class_path(self, parts: Collection[str]) -> None:
+        """What is on the class path sees no class of a jar that is not, as those added are."""
+        for name, called in _CALLS.items():
+            path = self._on_class_path(name)
+            if name not in parts or path is None or path != self._jar_of(name):
+                continue
+            if self._on_class_path(called) is None:
+                raise UsageError(
+                    f"{path.name} is on the driver's class path, and {_PARTS[called][0].file}, "
+                    "which it calls, is not",
+                    untouched=_UNTOUCHED,
+                    next_step=self._line_without({name: path}),
+                )
+
+    def _line_without(self, wrong: Mapping[str, Path]) -> str:
+        """The line without the jars from which these classes are."""
+        line = self._line(without=[path.name for path in wrong.values()])
+        # One in Spark's own folder is there whatever is typed.
         typed = {named(one) for one in self.conf.get(CLASS_PATH, "").split(os.pathsep)}
-        return self._is_on_class_path(class_name) and jar.name not in typed
+        stays = [
+            str(path)
+            for name, path in wrong.items()
+            if path.name not in typed and path == self._on_class_path(name)
+        ]
+        return f"remove {', '.join(stays)}; then {line}" if stays else line
 
     def _refuse_other_settings(self) -> None:
         wanted = {EXTENSIONS: DELTA_EXTENSION, CATALOG: DELTA_CATALOG}
@@ -170,7 +190,7 @@ class Submitted:
         sent = {named(one) for key in (JARS, _SENT_BY_YARN) for one in _items(self.conf.get(key))}
         if found.name in sent:
             return False
-        if not self._is_on_class_path(class_name):
+        if found != self._on_class_path(class_name):
             return True  # it was added here, and executors do not know it
         is_local = self.conf.get("spark.master", "").startswith("local")
         home = os.environ.get("SPARK_HOME")
@@ -181,9 +201,10 @@ class Submitted:
         """The jar from which the JVM takes a class; None where it has no such class."""
         return _path(self._loader().getResource(_file_of(class_name)))
 
-    def _is_on_class_path(self, class_name: str) -> bool:
+    def _on_class_path(self, class_name: str) -> Path | None:
+        """The jar that has a class on the class path, with which the JVM was started."""
         loader = self.jvm.java.lang.ClassLoader.getSystemClassLoader()
-        return loader.getResource(_file_of(class_name)) is not None
+        return _path(loader.getResource(_file_of(class_name)))
 
     def _loader(self) -> Any:
         return self.jvm.java.lang.Thread.currentThread().getContextClassLoader()
@@ -230,6 +251,10 @@ def _path(url: Any) -> Path | None:
 
 def _items(setting: str | None) -> list[str]:
     return [item.strip() for item in (setting or "").split(",") if item.strip()]
+
+
+def _and(names: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(names))
 
 
 def _fits(path: Path, jar: Jar) -> bool:

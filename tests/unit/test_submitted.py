@@ -167,6 +167,23 @@ def test_a_store_needs_jars_of_its_own() -> None:
 # What is refused
 
 
+def test_a_class_path_does_not_see_what_is_not_on_it() -> None:
+    typed = f"/my/{SPARK}"
+    conf = {"spark.driver.extraClassPath": typed}
+    for given in ([], [f"/my/{STORAGE}"]):
+        error = Job(class_path=[typed], given=given, conf=conf).refused()
+        assert error.what.startswith(f"{SPARK} is on the driver's class path, and {STORAGE}, which")
+        assert error.next_step.startswith("spark-submit --jars")
+        assert typed not in error.next_step
+    # What is added sees what is on the class path.
+    assert names(Job(class_path=[f"/my/{STORAGE}"]).prepare()) == [SPARK]
+
+    both = [f"/my/{SPARK}", f"/my/{STORAGE}", "/opt/spark/jars/hadoop-aws-3.5.0.jar"]
+    assert Job(class_path=both).prepare() == []
+    error = Job(class_path=both).refused((*DELTA, *S3A))
+    assert error.next_step.startswith(f"remove {both[-1]}; then spark-submit")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
