@@ -20,6 +20,7 @@ from medallion_jobs.errors import DataError
 from medallion_jobs.metrics.set_aside import How, SetAside, cause_of, is_most, shortened
 from medallion_jobs.refinery import fate, shape, tally
 from medallion_jobs.refinery.marks import FATE, is_mark, mark
+from medallion_jobs.tables.sql import column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -129,8 +130,8 @@ def _all_reasons(table: SilverTable) -> Column:
 
 
 def _filtered(table: SilverTable, source: DataFrame, rows: int, aside: int) -> SetAside:
-    names = [name for name in source.columns if not name.startswith("_")]
-    row = F.to_json(F.struct(*(F.col(f"`{name}`") for name in names)))
+    own = [name for name in source.columns if not name.startswith("_")] or source.columns
+    row = F.to_json(F.struct(*(F.col(column(name)) for name in own)))
     one = (
         source.where(~F.coalesce(shape.taken(source, table), F.lit(False)))
         .select(row.alias("row"))

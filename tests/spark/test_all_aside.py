@@ -151,6 +151,17 @@ def test_a_later_batch_that_is_right_ends_the_warning(
     assert told["silver.users"] is None
 
 
+def test_bad_lines_that_an_earlier_generation_quarantined(
+    ran: tuple[OwnLake, dict[str, Any]], tmp_path: Path
+) -> None:
+    """To say what a batch lacks never stops it."""
+    lake = ran[0].copy(tmp_path)
+    lake.reset("bronze.broken")
+    warned = {event.table: event for event in lake.run("bronze") if isinstance(event, Warned)}
+    assert warned["bronze.broken"].set_aside.aside == 3
+    assert len(lake.rows("quarantine/bronze/broken")) == 3
+
+
 @pytest.mark.parametrize("table", ["bronze.sales", "bronze.broken", "silver.users"])
 def test_it_can_be_an_error(table: str, tmp_path: Path, spark: object) -> None:
     layer, _, name = table.partition(".")

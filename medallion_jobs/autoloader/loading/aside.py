@@ -69,23 +69,31 @@ class LoadedBatch:
         if found := self.of_files(len(self.outcomes)):
             return found
         if is_most(rows + bad, bad, is_first=self.is_first):
-            with connect(quarantine) as duck:
-                txn = Txn(f"{self.txn.app_id}/quarantine", self.txn.batch, self.txn.run_id)
-                lines = _written(duck, quarantine, txn)
-                top = lines.aggregate("reason, count(*) AS n, min(line) AS line", "reason")
-                first = top.order("n DESC, reason").fetchone() if lines else None
-            reason, _, line = first or ("not readable", 0, "")
-            return _of_lines(rows + bad, bad, reason, line)
+            return _of_lines(rows + bad, bad, *self._most_frequent_fault(quarantine))
         if bronze is None or not is_most(rows, rescued, is_first=self.is_first):
             return None
         with connect(bronze) as duck:
             data = _written(duck, bronze, self.txn)
+            if data is None:
+                return None
             names = [name for name in self.in_files.names if name in data.columns]
             counted = data.aggregate(", ".join(f"count({_sql(name)})" for name in names) or "0")
             counts = dict(zip(names, counted.fetchone() or (), strict=False))
             texts = data.filter(f"{RESCUED} IS NOT NULL").project(RESCUED).limit(_SAMPLE)
             sample = [text for (text,) in texts.fetchall()]
         return self.of_rescued(rows, rescued, counts, sample)
+
+    def _most_frequent_fault(self, quarantine: Location) -> tuple[str, str]:
+        """Why most bad lines of the batch are bad, and one of them."""
+        txn = Txn(f"{self.txn.app_id}/quarantine", self.txn.batch, self.txn.run_id)
+        with connect(quarantine) as duck:
+            lines = _written(duck, quarantine, txn)
+            # After a reset, quarantine has the lines of an earlier generation.
+            if lines is None:
+                return "bad lines, which quarantine has since an earlier generation", ""
+            top = lines.aggregate("reason, count(*) AS n, min(line) AS line", "reason")
+            reason, _, line = top.order("n DESC, reason").fetchone() or ("", 0, "")
+            return reason, line or ""
 
     def of_files(self, files: int) -> SetAside | None:
         """What is said where most of its files, so many in all, could not be read."""
@@ -193,11 +201,13 @@ def _of_lines(rows: int, bad: int, reason: str, line: str | None) -> SetAside:
     )
 
 
-def _written(duck: duckdb.DuckDBPyConnection, table: Location, txn: Txn) -> duckdb.DuckDBPyRelation:
-    """The rows that a transaction added to a table."""
+def _written(
+    duck: duckdb.DuckDBPyConnection, table: Location, txn: Txn
+) -> duckdb.DuckDBPyRelation | None:
+    """The rows that a transaction added to a table; None where it added none."""
     commit = commit_of(table, txn.app_id, txn.batch)
     if commit is None or not commit.added:
-        raise AssertionError(f"{table} has nothing of batch {txn.batch}")
+        return None
     return duck.read_parquet([uri(added.path) for added in commit.added], union_by_name=True)
 
 

@@ -175,7 +175,7 @@ class BatchLoad:
                 raise refusal(self.sink.name, found)
 
     def seen(self, outcomes: Sequence[Outcome]) -> LoadedBatch:
-        """The batch, for whoever asks how much of it got into bronze."""
+        """What is known of the batch, to see how much of it got into bronze."""
         columns = self.columns
         return LoadedBatch(
             outcomes=outcomes,
