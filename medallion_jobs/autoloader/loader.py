@@ -6,14 +6,14 @@ discovery -> ledger -> chunks -> records -> rows, rescued values, quarantined re
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from medallion_jobs import places, tables
-from medallion_jobs.autoloader.admission import chunks
+from medallion_jobs.autoloader.admission import Admission, chunks
 from medallion_jobs.autoloader.books.ledger import Chunk, Ledger
 from medallion_jobs.autoloader.books.tables import State
 from medallion_jobs.autoloader.cleaning.cleanup import Cleaner
@@ -67,6 +67,7 @@ class AutoLoader:
     _is_first_poll: bool = True
     _knows_schema_fits: bool = False
     _cleans_at: float = 0.0  # by the monotonic clock
+    _complaints: frozenset[str] = frozenset()
 
     @classmethod
     def to_table(cls, config: Pipeline, name: str) -> AutoLoader:
@@ -117,6 +118,10 @@ class AutoLoader:
     def cleaner(self) -> Cleaner:
         return Cleaner(self.config, self.name, self.ledger)
 
+    @cached_property
+    def _admission(self) -> Admission:
+        return Admission(self._admit)
+
     @property
     def claim(self) -> Claim:
         source = self.source
@@ -165,18 +170,33 @@ class AutoLoader:
             )
 
     def poll(self) -> Sequence[str]:
-        """Looks for files and admits what is new; gives what a person should know of it."""
+        """Looks for files, and admits what is new when the query is ready for it.
+
+        Returns:
+            What a person should know of it.
+        """
         unregistered = self._register() if self._is_first_poll else ()
         scan = self.discovery.scan(patience=self._is_first_poll)
         self._is_first_poll = False
         self._listing_seconds = scan.seconds
+        self._refuse_changed(scan)
+        self._admission.offer(scan)
+        return [*unregistered, *self._not_told(scan.complaints), *self._cleaned()]
+
+    def _admit(self, scan: Scan) -> list[Found]:
+        """Writes what is to be read of a listing to the ledger, and gives it."""
         new, again = self._to_read(scan)
         for chunk in self._chunks(new):
             self.ledger.admit(chunk)
         for chunk in self._chunks(again):
             self.ledger.admit(chunk, attempt=2)
-        scan.remember()
-        return [*unregistered, *scan.complaints, *self._cleaned()]
+        return [*new, *again]
+
+    def _not_told(self, complaints: Sequence[str]) -> list[str]:
+        """Those that the look before did not have: until it is admitted, a listing is repeated."""
+        new = [complaint for complaint in complaints if complaint not in self._complaints]
+        self._complaints = frozenset(complaints)
+        return new
 
     def _cleaned(self) -> Sequence[str]:
         """Cleans the source when that is due; gives what a person should know of it."""
@@ -193,11 +213,17 @@ class AutoLoader:
         return listed.load(str(self.ledger.discovered))
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
+        chunk = Chunk.of(df)
+        with self._admission.batch(chunk.files) as recorded:
+            return self._write(df.sparkSession, chunk, batch, recorded)
+
+    def _write(
+        self, spark: SparkSession, chunk: Chunk, batch: Batch, recorded: Callable[[], None]
+    ) -> Written:
         self.discovery.check()
-        columns = self._batch_columns(df.sparkSession)
         load = BatchLoad(
-            spark=df.sparkSession,
-            columns=columns,
+            spark=spark,
+            columns=self._batch_columns(spark),
             sink=self.sink,
             quarantine=self._quarantine,
             sight=Sight(
@@ -211,9 +237,10 @@ class AutoLoader:
             older=self._older,
             refuses_most_aside=self.config.on_all_aside_of(self.ref) == "fail",
         )
-        outcomes = load.run(self._to_load(df, batch))
+        outcomes = load.run(self._to_load(chunk, batch))
         self.ledger.record(outcomes, batch.txn, batch.generation)
-        remarks = [*load.remarks, *self._optimized(df.sparkSession)]
+        recorded()
+        remarks = [*load.remarks, *self._optimized(spark)]
         written = written_of(outcomes, remarks, self.ledger.waiting(), self._listing_seconds)
         return replace(written, set_aside=self._set_aside(load.seen(outcomes), written))
 
@@ -238,27 +265,32 @@ class AutoLoader:
         compared = self.ledger.compare(scan.files)
         if self.source.on_changed_file == "ignore":
             return compared.new, compared.again
-        if compared.changed and self.source.on_changed_file == "fail":
+        return [*compared.new, *compared.changed], compared.again
+
+    def _refuse_changed(self, scan: Scan) -> None:
+        """Raises DataError where a file that was read has changed, and the source forbids it."""
+        if self.source.on_changed_file != "fail":
+            return
+        changed = self.ledger.compare(scan.files).changed
+        if changed:
             raise DataError(
                 f"{self.ref}: a file that was read has other content now: "
-                + ", ".join(to_path(file.path) for file in compared.changed[:3]),
+                + ", ".join(to_path(file.path) for file in changed[:3]),
                 untouched="no new file was taken; what is in the table stays as it is",
                 next_step="put the file back, land the new content under a name of its own, or "
                 "choose on_changed_file: reprocess, version or ignore",
             )
-        return [*compared.new, *compared.changed], compared.again
 
     def _chunks(self, files: Sequence[Found]) -> Iterator[list[Found]]:
         source = self.source
         return chunks(files, source.max_files_per_trigger, source.max_bytes_per_trigger)
 
-    def _to_load(self, df: DataFrame, batch: Batch) -> list[Found]:
+    def _to_load(self, chunk: Chunk, batch: Batch) -> list[Found]:
         """The files of a batch, without those that an earlier one has loaded.
 
         A file may be admitted twice: when it was mended and somebody also asked for it by
         `medallion files retry`.
         """
-        chunk = Chunk.of(df)
         loaded = self.ledger.loaded_in(batch.generation, chunk.again)
         if loaded and batch.replayed:
             loaded -= self.sink.written(batch.txn).keys()

@@ -66,5 +66,5 @@ class Facts:
 def logic_of(table: SilverTable) -> str:
     """A digest that changes with what the config says of a table's rows."""
     # Without defaults, so that an option which a later version adds changes no digest.
-    said = table.model_dump_json(exclude={"layout"}, exclude_defaults=True)
+    said = table.model_dump_json(exclude={"layout", "on_all_aside"}, exclude_defaults=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from medallion_jobs.autoloader import AutoLoader
 from medallion_jobs.autoloader.cleaning.cleanup import Cleaned
+from medallion_jobs.autoloader.found import Found
 from medallion_jobs.config import made_of
+
+
+def loader_of(folder: Path, **source: object) -> AutoLoader:
+    """A loader of `in`, whose ledger is there; `source` has further keys."""
+    for name in ("in", "names"):
+        (folder / name).mkdir()
+    files = {"format": "json", "path": str(folder / "in"), "min_age": "1ms", **source}
+    storage = {"root": str(folder / "lake")}
+    values = {"pipeline": "p", "storage": storage, "bronze": {"t": {"source": files}}}
+    made = AutoLoader.to_table(made_of(values, "a test"), "t")
+    made.ledger.ensure()
+    return made
 
 
 @pytest.fixture
 def loader(tmp_path: Path) -> AutoLoader:
-    (tmp_path / "in").mkdir()
-    source = {"format": "json", "path": str(tmp_path / "in"), "min_age": "1ms"}
-    storage = {"root": str(tmp_path / "lake")}
-    values = {"pipeline": "p", "storage": storage, "bronze": {"t": {"source": source}}}
-    made = AutoLoader.to_table(made_of(values, "a test"), "t")
-    made.ledger.ensure()
-    return made
+    return loader_of(tmp_path)
 
 
 def land(path: Path) -> None:
@@ -58,7 +68,69 @@ def test_what_waits_can_be_looked_through_while_more_is_found(
     seen = []
     for file in loader.ledger.waiting():
         seen.append(file)
-        land(tmp_path / "in" / f"more-{len(seen)}")
-        loader.poll()
+        loader.ledger.admit([Found(1, f"file:/more-{len(seen)}", 2)])
     assert len(seen) == 2
     assert len(loader.ledger.waiting()) == 4
+
+
+def chunks_of(loader: AutoLoader) -> list[int]:
+    """How many files each admitted chunk has, in the order of the ledger."""
+    counts = pa.table(DeltaTable(loader.ledger.discovered).get_add_actions())
+    in_order = counts.sort_by([("modification_time", "ascending"), ("path", "ascending")])
+    return in_order.column("num_records").to_pylist()
+
+
+def test_what_is_found_while_a_batch_runs_becomes_one_chunk(
+    loader: AutoLoader, tmp_path: Path
+) -> None:
+    land(tmp_path / "in" / "first")
+    loader.poll()
+    with loader._admission.batch(loader.ledger.waiting()) as recorded:
+        for number in range(50):
+            land(tmp_path / "in" / f"{number:02}")
+            loader.poll()
+        assert chunks_of(loader) == [1]
+        recorded()
+        assert chunks_of(loader) == [1, 50]
+    land(tmp_path / "in" / "last")
+    loader.poll()
+    assert chunks_of(loader) == [1, 50]  # the query has not taken the fifty
+
+
+def test_files_found_while_chunks_wait_fill_up_to_the_limit(tmp_path: Path) -> None:
+    loader = loader_of(tmp_path, max_files_per_trigger=3)
+    for number in range(7):
+        land(tmp_path / "in" / f"a{number}")
+    loader.poll()
+    assert sorted(chunks_of(loader)) == [1, 3, 3]
+    first = list(loader.ledger.waiting())
+    with loader._admission.batch(first[:3]) as recorded:
+        recorded()
+    for number in range(4):
+        land(tmp_path / "in" / f"b{number}")
+        loader.poll()
+    assert sorted(chunks_of(loader)) == [1, 3, 3]  # two of these are not taken
+    with loader._admission.batch(first[3:]) as recorded:
+        recorded()
+    assert sorted(chunks_of(loader)) == [1, 1, 3, 3, 3]
+
+
+def test_a_failed_batch_does_not_hold_files_back_for_good(
+    loader: AutoLoader, tmp_path: Path
+) -> None:
+    land(tmp_path / "in" / "first")
+    loader.poll()
+    with suppress(RuntimeError), loader._admission.batch(loader.ledger.waiting()):
+        raise RuntimeError
+    land(tmp_path / "in" / "second")
+    loader.poll()
+    assert chunks_of(loader) == [1, 1]
+
+
+def test_a_complaint_is_told_once_while_a_listing_is_held(tmp_path: Path) -> None:
+    loader = loader_of(tmp_path, discovery="manifest", manifest=str(tmp_path / "names"))
+    loader.poll()
+    with loader._admission.batch([]):
+        (tmp_path / "names" / "1.jsonl").write_text("no json\n")
+        told = [loader.poll(), loader.poll(), loader.poll()]
+    assert [len(one) for one in told] == [1, 0, 0], told
