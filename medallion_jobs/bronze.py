@@ -8,9 +8,9 @@ Run by spark-submit (`spark-submit … medallion_jobs/bronze.py --config conf/sa
 
 from __future__ import annotations
 
-from medallion_jobs import run
 from medallion_jobs.autoloader import AutoLoader
 from medallion_jobs.config import Pipeline
+from medallion_jobs.engine import run
 
 
 def streams(config: Pipeline) -> list[AutoLoader]:

@@ -14,14 +14,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from medallion_jobs import run, tables, warehouse
 from medallion_jobs.aggregate import Aggregation, complete, incremental
 from medallion_jobs.checkpoint import Claim, Home, Logic
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
+from medallion_jobs.engine import run
+from medallion_jobs.engine.streams import Batch, Start, Written
 from medallion_jobs.errors import TransientError, UsageError
+from medallion_jobs.lake import tables
+from medallion_jobs.sinks import postgres as warehouse
 from medallion_jobs.storage import Location
-from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -13,15 +13,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from medallion_jobs import lookup, run, tables
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
-from medallion_jobs.refinery.batch import Refinery
-from medallion_jobs.refinery.making import make
-from medallion_jobs.refinery.unknown import ensure_member
-from medallion_jobs.refinery.waiting import WaitingRows
+from medallion_jobs.engine import run
+from medallion_jobs.engine.streams import Batch, Start, Written
+from medallion_jobs.lake import tables
+from medallion_jobs.refine import lookup
+from medallion_jobs.refine.batch import Refinery
+from medallion_jobs.refine.making import make
+from medallion_jobs.refine.quarantine.waiting import WaitingRows
+from medallion_jobs.refine.write.unknown import ensure_member
 from medallion_jobs.storage import Location
-from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

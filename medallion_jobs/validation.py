@@ -16,7 +16,6 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StructType
 
-from medallion_jobs import places, tables
 from medallion_jobs.aggregate import Aggregation
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
@@ -31,12 +30,13 @@ from medallion_jobs.config import (
     TableRef,
 )
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lookup import Dimension, join_all, member
-from medallion_jobs.quality import expectations, rules
-from medallion_jobs.refinery.recipe import Recipe
-from medallion_jobs.refinery.step import Step
-from medallion_jobs.tables import layout as layouts
-from medallion_jobs.tables import schema as schemas
+from medallion_jobs.lake import places, tables
+from medallion_jobs.lake.tables import layout as layouts
+from medallion_jobs.lake.tables import schema as schemas
+from medallion_jobs.refine.expectations import expectations, rules
+from medallion_jobs.refine.lookup import Dimension, join_all, member
+from medallion_jobs.refine.transform.recipe import Recipe
+from medallion_jobs.refine.transform.step import Step
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

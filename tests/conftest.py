@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from support.lake import Lake
 
-    from medallion_jobs.metrics.progress import Event
+    from medallion_jobs.observe.progress import Event
 
 TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
 
@@ -44,7 +44,7 @@ def spark(
     from support.lake import Lake  # noqa: PLC0415
     from support.processes import SHORT_LIVED  # noqa: PLC0415
 
-    from medallion_jobs import session  # noqa: PLC0415 (unit tests need none of it)
+    from medallion_jobs.engine import session  # noqa: PLC0415 (unit tests need none of it)
 
     small = (f"spark.conf.{setting}" for setting in _SMALL)
     lake = Lake.at(tmp_path_factory.mktemp("session"), "spark.master=local[2]", *small)

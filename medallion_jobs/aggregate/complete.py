@@ -25,12 +25,12 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-from medallion_jobs import tables
 from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.config import Layout
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import Txn
+from medallion_jobs.lake.tables.json_text import JSON_TEXT
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import Txn
-from medallion_jobs.tables.json_text import JSON_TEXT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medallion_jobs import tables
+from medallion_jobs.lake import tables
 from medallion_jobs.storage import Location
 
 

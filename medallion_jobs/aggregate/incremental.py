@@ -21,13 +21,13 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import MapType, VariantType
 
-from medallion_jobs import tables
 from medallion_jobs.aggregate.aggregation import Aggregation
 from medallion_jobs.aggregate.complete import has_type
 from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.aggregate.touched import RETRACTED, SENT_AT_MOST, Touched
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import SOURCE, TARGET, Commit, Txn
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import SOURCE, TARGET, Commit, Txn
 
 if TYPE_CHECKING:
     from delta.tables import DeltaMergeBuilder

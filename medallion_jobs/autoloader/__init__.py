@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.admission import chunks
-from medallion_jobs.autoloader.books.ledger import Ledger
-from medallion_jobs.autoloader.books.tables import Outcome, State
 from medallion_jobs.autoloader.found import Found, to_path, to_uri
+from medallion_jobs.autoloader.ledger.ledger import Ledger
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
 
 if TYPE_CHECKING:
     from medallion_jobs.autoloader.api import Loading, autoload

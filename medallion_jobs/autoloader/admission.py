@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from medallion_jobs.autoloader.finding.discovery import Scan
+from medallion_jobs.autoloader.discovery.discovery import Scan
 from medallion_jobs.autoloader.found import FileKey, Found
 
 

@@ -8,15 +8,15 @@ from contextlib import ExitStack
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-from medallion_jobs import session
 from medallion_jobs.autoloader.loader import AutoLoader
 from medallion_jobs.config import made_of
 from medallion_jobs.config.units import parse_time
+from medallion_jobs.engine import session
+from medallion_jobs.engine.running import StopSwitch
+from medallion_jobs.engine.supervisor import Supervisor
 from medallion_jobs.errors import UsageError
-from medallion_jobs.metrics.progress import BatchDone, Event
-from medallion_jobs.running import StopSwitch
+from medallion_jobs.observe.progress import BatchDone, Event
 from medallion_jobs.storage import Location
-from medallion_jobs.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -12,16 +12,15 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from medallion_jobs import places, tables
 from medallion_jobs.autoloader.admission import Admission, chunks
-from medallion_jobs.autoloader.books.ledger import Chunk, Ledger
-from medallion_jobs.autoloader.books.tables import State
-from medallion_jobs.autoloader.cleaning.cleanup import Cleaner
-from medallion_jobs.autoloader.cleaning.cleanup import check as check_cleaning
-from medallion_jobs.autoloader.cleaning.readers import Reader, register
-from medallion_jobs.autoloader.finding.discovery import Discovery, Scan
-from medallion_jobs.autoloader.finding.stores import is_local_path, store_for
+from medallion_jobs.autoloader.archive.cleanup import Cleaner
+from medallion_jobs.autoloader.archive.cleanup import check as check_cleaning
+from medallion_jobs.autoloader.archive.readers import Reader, register
+from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
+from medallion_jobs.autoloader.discovery.stores import is_local_path, store_for
 from medallion_jobs.autoloader.found import Found, is_local, to_path
+from medallion_jobs.autoloader.ledger.ledger import Chunk, Ledger
+from medallion_jobs.autoloader.ledger.tables import State
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Older
 from medallion_jobs.autoloader.loading.aside import LoadedBatch
 from medallion_jobs.autoloader.loading.bad_records import BadRecords
@@ -33,10 +32,11 @@ from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Layout, Pipeline, Source, TableRef
+from medallion_jobs.engine.streams import Batch, Start, Written
 from medallion_jobs.errors import DataError
-from medallion_jobs.metrics.set_aside import SetAside
+from medallion_jobs.lake import places, tables
+from medallion_jobs.observe.set_aside import SetAside
 from medallion_jobs.storage import Location
-from medallion_jobs.streams import Batch, Start, Written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,7 +47,7 @@ _CLEANS_EACH_SECONDS = 600.0
 
 @dataclass
 class AutoLoader:
-    """A stream (`medallion_jobs.streams.Stream`) from files to a bronze table, or a function.
+    """A stream (`engine.streams.Stream`) from files to a bronze table, or a function.
 
     Attributes:
         written_to: the Delta table by which the start fence tells what was written.

@@ -21,8 +21,8 @@ from medallion_jobs.checkpoint.home import Checkpoint, Home
 from medallion_jobs.checkpoint.manifest import Generation, Logic, Manifest
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.errors import Refused
+from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import Snapshot, snapshot
 
 if TYPE_CHECKING:
     from medallion_jobs.config import TableRef

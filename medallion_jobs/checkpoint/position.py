@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medallion_jobs.checkpoint.home import Checkpoint
+from medallion_jobs.lake.tables import Commit, commits, has_log_since, snapshot
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import Commit, commits, has_log_since, snapshot
 
 
 @dataclass(frozen=True)

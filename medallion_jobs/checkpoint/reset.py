@@ -13,8 +13,8 @@ from medallion_jobs.checkpoint import manifest as manifests
 from medallion_jobs.checkpoint.home import Home
 from medallion_jobs.checkpoint.manifest import Manifest
 from medallion_jobs.errors import Refused
+from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import snapshot
 
 
 @dataclass(frozen=True)

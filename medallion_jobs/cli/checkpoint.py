@@ -35,8 +35,8 @@ def list_generations(
     as_json: JsonOption = False,
 ) -> None:
     """Show every generation of every query: when and why it was opened, and by whom."""
-    from medallion_jobs import places  # noqa: PLC0415
     from medallion_jobs.checkpoint import Home, manifest  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     pipeline = _load(config, env, overrides)
     columns = ("table", "generation", "current", "opened", "by", "reason", "reads", "batches")
@@ -71,7 +71,7 @@ def show(
 ) -> None:
     """Print a query's manifest as JSON, with where its current checkpoint stands."""
     from medallion_jobs.checkpoint import Home, manifest  # noqa: PLC0415
-    from medallion_jobs.tables import snapshot  # noqa: PLC0415
+    from medallion_jobs.lake.tables import snapshot  # noqa: PLC0415
 
     pipeline = _load(config, env, overrides)
     ref = _query(pipeline, table)
@@ -101,9 +101,9 @@ def reset(
     overrides: SetOption = None,
 ) -> None:
     """Open a new generation of a query's state, and of those that read its table."""
-    from medallion_jobs import places  # noqa: PLC0415
     from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
     from medallion_jobs.checkpoint.reset import plan  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     if not reason.strip():
         raise UsageError("--reason is empty: say why, for whoever reads the manifest later")
@@ -142,7 +142,7 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
     but not if the table was removed or lost commits: they would read its rows again.
     """
     from medallion_jobs.checkpoint import Home, fence, manifest  # noqa: PLC0415
-    from medallion_jobs.tables import snapshot  # noqa: PLC0415
+    from medallion_jobs.lake.tables import snapshot  # noqa: PLC0415
 
     table = snapshot(pipeline.table_path(ref))
     for reader in readers:
@@ -163,7 +163,7 @@ def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipelin
 
 
 def _query(pipeline: Pipeline, table: str) -> TableRef:
-    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     queries = {str(ref): ref for ref in places.sources(pipeline)}
     if table not in queries:

@@ -23,9 +23,10 @@ def destroy(
     overrides: SetOption = None,
 ) -> None:
     """Remove a pipeline's tables, its state and the files that `generate` made."""
-    from medallion_jobs import places, storage  # noqa: PLC0415
+    from medallion_jobs import storage  # noqa: PLC0415
     from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
     from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     pipeline = load(config, env, overrides or ()).pipeline
     homes = [Home.of(pipeline.state_path, ref) for ref in places.sources(pipeline)]
@@ -50,8 +51,8 @@ def destroy(
 
 def _doomed(pipeline: Pipeline) -> list[Location]:
     """What belongs to this pipeline and is there."""
-    from medallion_jobs import places  # noqa: PLC0415
     from medallion_jobs.checkpoint import Home  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     paths = []
     for ref in places.sources(pipeline):
@@ -76,8 +77,8 @@ def _doomed(pipeline: Pipeline) -> list[Location]:
 
 def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Location]:
     """Where a table has left its name as a reader of landing folders."""
-    from medallion_jobs.autoloader.cleaning.readers import Reader  # noqa: PLC0415
-    from medallion_jobs.autoloader.cleaning.spots import fixed_part, is_cleanable  # noqa: PLC0415
+    from medallion_jobs.autoloader.archive.readers import Reader  # noqa: PLC0415
+    from medallion_jobs.autoloader.archive.spots import fixed_part, is_cleanable  # noqa: PLC0415
 
     me = Reader.of(pipeline, bronze_table)
     roots = filter(is_cleanable, pipeline.landing_paths(bronze_table))
@@ -114,7 +115,7 @@ def _generated(pipeline: Pipeline) -> list[Location]:
 
 def _prune(pipeline: Pipeline, removed: list[Location]) -> None:
     """Removes the folders that this emptied, up to the roots; others may be empty for a reason."""
-    from medallion_jobs import places  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     roots = [places.lake(pipeline), pipeline.landing_root]
     for path in removed:

@@ -155,8 +155,8 @@ def _why_left(one: Matched) -> str:
 
 
 def _readmit(pipeline: Pipeline, again: Sequence[Matched]) -> None:
-    from medallion_jobs import places  # noqa: PLC0415
-    from medallion_jobs.autoloader.books.ledger import Ledger  # noqa: PLC0415
+    from medallion_jobs.autoloader.ledger.ledger import Ledger  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     for table in sorted({one.table for one in again}):
         ledger = Ledger(places.ledger(pipeline, table.removeprefix("bronze.")))

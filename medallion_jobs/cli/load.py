@@ -19,7 +19,7 @@ from medallion_jobs.errors import MedallionError, UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline, TableRef
-    from medallion_jobs.warehouse import Loaded
+    from medallion_jobs.sinks.postgres import Loaded
 
 _COLUMNS = ("table", "sink", "version", "way", "inserted", "removed", "remarks")
 
@@ -81,8 +81,9 @@ def _chosen(pipeline: Pipeline, table: str | None) -> list[TableRef]:
 def _load(
     pipeline: Pipeline, refs: list[TableRef], *, whole: bool
 ) -> tuple[list[Loaded], list[MedallionError]]:
-    from medallion_jobs import session, tables  # noqa: PLC0415
-    from medallion_jobs.warehouse import Loader  # noqa: PLC0415
+    from medallion_jobs.engine import session  # noqa: PLC0415
+    from medallion_jobs.lake import tables  # noqa: PLC0415
+    from medallion_jobs.sinks.postgres import Loader  # noqa: PLC0415
 
     for ref in refs:
         tables.require(str(ref), pipeline.table_path(ref))

@@ -132,9 +132,9 @@ def dismiss(
     yes: YesOption = False,
 ) -> None:
     """Mark open rows as not coming back. They stay in the table; nothing is deleted."""
-    from medallion_jobs import places  # noqa: PLC0415
     from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
-    from medallion_jobs.quality import claims  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import claims  # noqa: PLC0415
 
     if not reason.strip():
         raise UsageError("--reason is empty: say why, for whoever reads it later")

@@ -71,7 +71,7 @@ def quarantined(
     changes = dict(_change(one) for one in set_column or ())
     wanted = report.ids(pipeline, ref, wanted_of(pipeline, ref, rule, since, ids))
 
-    from medallion_jobs.refinery import replay  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import replay  # noqa: PLC0415
 
     counts = replay.quarantined(pipeline, ref, wanted, changes, write=yes) if wanted else {}
     if as_json:
@@ -96,7 +96,7 @@ def replay(
 
     pipeline = load(config, env, overrides or ()).pipeline
 
-    from medallion_jobs.refinery import replay as replays  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import replay as replays  # noqa: PLC0415
 
     dimension = _dimension(pipeline, missed_lookup)
     chosen = _tables(pipeline, table) or replays.tables_looking_into(pipeline, dimension)

@@ -134,9 +134,9 @@ def _versions(
     config: ConfigOption, env: EnvOption, overrides: SetOption, table: str | None
 ) -> tuple[str, list[Version]]:
     """The name of a table, `bronze.sales`, and all its versions, one at least."""
-    from medallion_jobs import places  # noqa: PLC0415
     from medallion_jobs.autoloader.schemas.registry import Registry  # noqa: PLC0415
     from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     pipeline = load(config, env, overrides or ()).pipeline
     name = _bronze_table(pipeline, table)

@@ -28,7 +28,9 @@ def validate(
     # The config's own mistakes are told at once, before a JVM is started.
     loaded = load(config, env, overrides or ())
 
-    from medallion_jobs import places, session, validation  # noqa: PLC0415
+    from medallion_jobs import validation  # noqa: PLC0415
+    from medallion_jobs.engine import session  # noqa: PLC0415
+    from medallion_jobs.lake import places  # noqa: PLC0415
 
     spark = session.build(loaded.pipeline, short=True)
     tables = validation.check(spark, loaded)

@@ -20,10 +20,10 @@ from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import MedallionError
 
 if TYPE_CHECKING:
-    from medallion_jobs.aggregate.verify import Comparison, Difference
-    from medallion_jobs.audit.check import Audit
-    from medallion_jobs.audit.pairs import Pair
     from medallion_jobs.config import Pipeline, TableRef
+    from medallion_jobs.report.verify.check import Audit
+    from medallion_jobs.report.verify.gold import Comparison, Difference
+    from medallion_jobs.report.verify.pairs import Pair
 
 _WORDS = {
     "missing": "missing from gold",
@@ -54,8 +54,8 @@ def verify(
 
     It takes no lock and changes nothing.
     """
-    from medallion_jobs.audit import lake  # noqa: PLC0415
     from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.report.verify import lake  # noqa: PLC0415
 
     pipeline = load(config, env, overrides or ()).pipeline
     chosen = lake.chosen(pipeline, table, layers=layers)
@@ -91,8 +91,9 @@ def _compared(
 ) -> Iterator[tuple[Pair, Comparison]]:
     if not wanted:
         return
-    from medallion_jobs import gold, session  # noqa: PLC0415
-    from medallion_jobs.audit.pairs import compare, pair_of  # noqa: PLC0415
+    from medallion_jobs import gold  # noqa: PLC0415
+    from medallion_jobs.engine import session  # noqa: PLC0415
+    from medallion_jobs.report.verify.pairs import compare, pair_of  # noqa: PLC0415
 
     pairs = []
     for stream in gold.streams(pipeline):

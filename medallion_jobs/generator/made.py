@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from medallion_jobs.lake.tables import commits
 from medallion_jobs.storage import Location, children
-from medallion_jobs.tables import commits
 
 # Stands in the first commit of a dimension that the generator made.
 MARK = {"made_by": "medallion generate"}

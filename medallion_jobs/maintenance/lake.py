@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 
-from medallion_jobs import places
 from medallion_jobs.checkpoint import Home, Lock, lock, manifest
 from medallion_jobs.checkpoint.position import Position, backlog
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import LockHeld
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.maintenance import upkeep
 from medallion_jobs.maintenance.upkeep import Limits, Upkeep
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import snapshot
 
 # After `checkpoint reset` a compacted file of `discovered` is one batch. Its files are in
 # bronze already, so such a batch costs little; but the driver holds the list of them.

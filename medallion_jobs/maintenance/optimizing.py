@@ -11,14 +11,15 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-from medallion_jobs import places, session, tables
 from medallion_jobs.checkpoint import Home, Lock, lock
 from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.engine import session
 from medallion_jobs.errors import LockHeld, UsageError
+from medallion_jobs.lake import places, tables
+from medallion_jobs.lake.tables.sql import table
 from medallion_jobs.maintenance import readers, upkeep
 from medallion_jobs.maintenance.upkeep import Upkeep
 from medallion_jobs.storage import Location
-from medallion_jobs.tables.sql import table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

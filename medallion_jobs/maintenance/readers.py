@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
-from medallion_jobs import places
 from medallion_jobs.checkpoint import Checkpoint, Home, manifest
 from medallion_jobs.checkpoint.position import Position
 from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import commit_of, commits, snapshot
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import commit_of, commits, snapshot
 
 
 def held_back(config: Pipeline, ref: TableRef, older_than: timedelta) -> str:

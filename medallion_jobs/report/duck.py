@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from medallion_jobs import places
 from medallion_jobs.config import LAYERS, Pipeline
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Snapshot
 from medallion_jobs.storage import Location, children, uri
 from medallion_jobs.storage import duck as engine
-from medallion_jobs.tables import Snapshot
 
 # A folder of any other name is none of ours, and cannot break out of its quotes.
 _NAME = re.compile(IDENTIFIER_PATTERN)

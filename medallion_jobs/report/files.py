@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from medallion_jobs import places
 from medallion_jobs.config import Pipeline
+from medallion_jobs.lake import places
 from medallion_jobs.report.duck import connect, rows_of, views
 
 COLUMNS = (

@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 import duckdb
 
 from medallion_jobs.config import Pipeline
+from medallion_jobs.lake.tables import Snapshot, commits, snapshot
 from medallion_jobs.report.duck import connect, rows_in
 from medallion_jobs.report.graph import Graph
-from medallion_jobs.tables import Snapshot, commits, snapshot
 
 
 def live(config: Pipeline, drawn: Graph) -> Graph:

@@ -11,9 +11,9 @@ from deltalake.exceptions import DeltaError
 
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables import Snapshot, commits, snapshot
 from medallion_jobs.report.duck import scan
 from medallion_jobs.storage import Location, below, is_below
-from medallion_jobs.tables import Snapshot, commits, snapshot
 
 _LOG_FILE = re.compile(r"\d{20}\.json")
 

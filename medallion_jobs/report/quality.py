@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from medallion_jobs import places
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake import places
 from medallion_jobs.report.duck import Row, connect, rows_of, views
 
 COLUMNS = (

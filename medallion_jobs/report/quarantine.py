@@ -14,11 +14,11 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from medallion_jobs import places
 from medallion_jobs.checkpoint import Home, manifest
 from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.report.duck import Row, connect, rows_of, scan, text
-from medallion_jobs.tables import snapshot
 
 SUMMARY_COLUMNS = (
     "table_name",

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from medallion_jobs import places
 from medallion_jobs.config import LAYERS, Pipeline, SavedQuery, TableRef
 from medallion_jobs.config.problems import nearest
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake import places
 from medallion_jobs.report.arrow import Batches, told
 from medallion_jobs.report.confined import confine, refuse_changes
 from medallion_jobs.report.duck import Row, View, catalog, connect, create

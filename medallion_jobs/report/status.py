@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from medallion_jobs import places
 from medallion_jobs.checkpoint import Checkpoint, Home, lock, manifest
 from medallion_jobs.checkpoint.position import backlog
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.metrics import quality
-from medallion_jobs.metrics import table as metrics
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Snapshot, commit_of, snapshot
+from medallion_jobs.observe import quality
+from medallion_jobs.observe import table as metrics
 from medallion_jobs.report.duck import connect, rows_in
 from medallion_jobs.report.waiting import Waiting, waiting
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import Snapshot, commit_of, snapshot
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from medallion_jobs.checkpoint import Checkpoint
 from medallion_jobs.checkpoint.position import Position
+from medallion_jobs.lake.tables import commits, has_log_since, snapshot
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
-from medallion_jobs.tables import commits, has_log_since, snapshot
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING
 from deltalake import DeltaTable
 
 import medallion_jobs
-from medallion_jobs import session
 from medallion_jobs.config import Pipeline, load
-from medallion_jobs.metrics.progress import BatchDone, Event
+from medallion_jobs.engine import session
+from medallion_jobs.observe.progress import BatchDone, Event
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -182,7 +182,8 @@ def _judge(shape: Shape, sides: list[Side]) -> bool:
 
 def load_ours(config: Pipeline) -> list[str]:
     """Our bronze, once; says what its batches took."""
-    from medallion_jobs import bronze, run  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import bronze  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs.engine import run  # noqa: PLC0415 (imports pyspark)
 
     events: list[Event] = []
     run.run(config, bronze.streams(config), events.append)

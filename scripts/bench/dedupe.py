@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import medallion_jobs
-from medallion_jobs import session, tables
 from medallion_jobs.config import SilverTable, load
-from medallion_jobs.tables import Txn
+from medallion_jobs.engine import session
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -74,7 +75,7 @@ class Bench:
 
     def write(self, rows: int, searched: int) -> float:
         """Writes a batch; some of its rows repeat any of the last `searched` ones. The seconds."""
-        from medallion_jobs.refinery import writes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.refine.write import writes  # noqa: PLC0415 (imports pyspark)
 
         self.batch += 1
         again = int(rows * REPEATED)

@@ -27,11 +27,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import medallion_jobs
-from medallion_jobs import session
-from medallion_jobs.autoloader.books.ledger import Ledger
-from medallion_jobs.autoloader.finding.discovery import Discovery, Scan
+from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
+from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.config import load
 from medallion_jobs.config.source import Source
+from medallion_jobs.engine import session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medallion_jobs import gold, run, session, tables
+from medallion_jobs import gold
 from medallion_jobs.config import Pipeline, TableRef, load
-from medallion_jobs.metrics.progress import BatchDone, Event
-from medallion_jobs.tables import Txn
+from medallion_jobs.engine import run, session
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import Txn
+from medallion_jobs.observe.progress import BatchDone, Event
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -17,7 +17,7 @@ from support.processes import Medallion
 from support.warehouse import gate_closed, lake_with_sink, put_gate, put_gate_on_new_tables
 
 from medallion_jobs.config import TableRef
-from medallion_jobs.warehouse import Loaded, Loader
+from medallion_jobs.sinks.postgres import Loaded, Loader
 
 GROUPS = 200
 # It waits at the gate, with the rows before it on their way.

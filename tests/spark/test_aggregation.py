@@ -16,12 +16,12 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import DecimalType, DoubleType, LongType, StructType
 from support.own import OwnLake
 
-from medallion_jobs import tables
 from medallion_jobs.aggregate import Aggregation, complete
 from medallion_jobs.config import ConfigError, GoldTable
+from medallion_jobs.engine.session import ROCKSDB
 from medallion_jobs.errors import UsageError
-from medallion_jobs.session import ROCKSDB
-from medallion_jobs.tables import Txn
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -26,7 +26,7 @@ from support.fates import (
 )
 from support.lake import Lake, local
 
-from medallion_jobs.autoloader.formats.avro_files import AVRO
+from medallion_jobs.autoloader.readers.avro_files import AVRO
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medallion_jobs.lookup import changed_files
-from medallion_jobs.tables import commits, files_since
-from medallion_jobs.warehouse.changed import none_changed
+from medallion_jobs.lake.tables import commits, files_since
+from medallion_jobs.refine.lookup import changed_files
+from medallion_jobs.sinks.postgres.changed import none_changed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -33,14 +33,14 @@ WANTED = """
 
 
 def columns(ddl: str) -> StructType:
-    from medallion_jobs.tables.schema import parse_ddl  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs.lake.tables.schema import parse_ddl  # noqa: PLC0415 (imports pyspark)
 
     return parse_ddl(ddl)
 
 
 def test_delta_takes_every_alteration(spark: SparkSession, tmp_path: Path) -> None:
-    from medallion_jobs import tables  # noqa: PLC0415
     from medallion_jobs.autoloader.schemas.evolution import alterations, merge, widened  # noqa: PLC0415
+    from medallion_jobs.lake import tables  # noqa: PLC0415
 
     path = tmp_path / "grown"
     properties = {"delta.enableTypeWidening": "true"}

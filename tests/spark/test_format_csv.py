@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 from support.records import Read, found, read
 
-from medallion_jobs.autoloader.formats.csv_files import CsvFiles
-from medallion_jobs.autoloader.formats.records import UnreadableError
+from medallion_jobs.autoloader.readers.csv_files import CsvFiles
+from medallion_jobs.autoloader.readers.records import UnreadableError
 from medallion_jobs.errors import UsageError
 
 CSV = CsvFiles()

@@ -14,11 +14,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 from support.records import Read, found, read
 
-from medallion_jobs.autoloader.formats.avro_files import AVRO, AvroFiles
-from medallion_jobs.autoloader.formats.binary_files import BinaryFiles
-from medallion_jobs.autoloader.formats.parquet_files import ParquetFiles
-from medallion_jobs.autoloader.formats.records import FormatReader, UnreadableError
-from medallion_jobs.autoloader.formats.text_files import TextFiles
+from medallion_jobs.autoloader.readers.avro_files import AVRO, AvroFiles
+from medallion_jobs.autoloader.readers.binary_files import BinaryFiles
+from medallion_jobs.autoloader.readers.parquet_files import ParquetFiles
+from medallion_jobs.autoloader.readers.records import FormatReader, UnreadableError
+from medallion_jobs.autoloader.readers.text_files import TextFiles
 from medallion_jobs.errors import UsageError
 
 WANTED = """id bigint, name string, price decimal(10,2), ratio double,

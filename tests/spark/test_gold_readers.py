@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from medallion_jobs import tables
 from medallion_jobs.aggregate import complete
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import Txn
 from medallion_jobs.report.duck import connect, scan
-from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

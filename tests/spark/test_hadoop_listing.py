@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from medallion_jobs.autoloader.finding.discovery import Discovery
-from medallion_jobs.autoloader.finding.stores import HadoopStore, Listing, LocalStore
+from medallion_jobs.autoloader.discovery.discovery import Discovery
+from medallion_jobs.autoloader.discovery.stores import HadoopStore, Listing, LocalStore
 from medallion_jobs.autoloader.found import Found, to_path, to_uri
 from medallion_jobs.config.source import Source
 
@@ -122,6 +122,8 @@ def test_discovery_over_hadoop(
 
     both = [str(landing.parent / "i[mn]"), str(landing / "sub {a}")]
     local = Discovery(both, source, tmp_path / "own", hadoop._spark_of).scan(patience=True)
-    monkeypatch.setattr("medallion_jobs.autoloader.finding.discovery.store_for", lambda *_: hadoop)
+    monkeypatch.setattr(
+        "medallion_jobs.autoloader.discovery.discovery.store_for", lambda *_: hadoop
+    )
     assert len(local.files) == len(ODD) + 1
     assert found(both) == sorted(map(to_the_millisecond, local.files))

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.formats import text_input
-from medallion_jobs.autoloader.formats.json_documents import JsonDocuments
-from medallion_jobs.autoloader.formats.json_lines import JsonLines
-from medallion_jobs.autoloader.formats.records import FormatReader, UnreadableError
 from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.readers import text_input
+from medallion_jobs.autoloader.readers.json_documents import JsonDocuments
+from medallion_jobs.autoloader.readers.json_lines import JsonLines
+from medallion_jobs.autoloader.readers.records import FormatReader, UnreadableError
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.formats import json_lane
-from medallion_jobs.autoloader.formats.json_lines import JsonLines
 from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.readers import json_lane
+from medallion_jobs.autoloader.readers.json_lines import JsonLines
 
 SCHEMA = (
     "id string, n int, big bigint, price decimal(10,2), ratio double, ok boolean, "

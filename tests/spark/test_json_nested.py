@@ -11,8 +11,8 @@ import pytest
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.formats.json_lines import JsonLines
 from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.readers.json_lines import JsonLines
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

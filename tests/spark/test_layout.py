@@ -12,11 +12,11 @@ from deltalake import DeltaTable, write_deltalake
 from support.lake import batches
 from support.own import OwnLake
 
-from medallion_jobs import tables
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import DataError, UsageError
-from medallion_jobs.tables import Txn
-from medallion_jobs.tables import schema as schemas
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import Txn
+from medallion_jobs.lake.tables import schema as schemas
 
 REF = TableRef("gold", "made")
 DDL = "id bigint, city string, day date"

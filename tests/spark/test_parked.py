@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.lake import Lake
 
-from medallion_jobs import places
 from medallion_jobs.config import TableRef
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Txn
 from medallion_jobs.maintenance import upkeep
-from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType
 
-    from medallion_jobs.quality.parked import Siding
+    from medallion_jobs.refine.quarantine.parked import Siding
 
 SALES = TableRef("silver", "sales")
 APP = "silver.sales/v1"
@@ -122,7 +122,7 @@ def changed(rows: DataFrame) -> list[Any]:
     """The rows whose column `r` is not the same once it was a text; as texts."""
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
-    from medallion_jobs.quality.row_text import from_text, to_text  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.row_text import from_text, to_text  # noqa: PLC0415
 
     kind = rows.schema["r"].dataType
     kept = rows.select("r", to_text(F.col("r"), kind).alias("text"))  # type: ignore[arg-type]
@@ -161,8 +161,8 @@ def test_the_first_and_last_moments_come_back_too(spark: SparkSession) -> None:
 def test_a_column_that_is_new_is_null_and_what_does_not_fit_fails(spark: SparkSession) -> None:
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
-    from medallion_jobs.quality.row_text import from_text  # noqa: PLC0415
-    from medallion_jobs.tables.schema import parse_ddl  # noqa: PLC0415
+    from medallion_jobs.lake.tables.schema import parse_ddl  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.row_text import from_text  # noqa: PLC0415
 
     def read(text: str, ddl: str) -> Any:
         row = spark.range(1).select(from_text(F.lit(text), parse_ddl(ddl)).alias("r")).first()
@@ -176,7 +176,7 @@ def test_a_column_that_is_new_is_null_and_what_does_not_fit_fails(spark: SparkSe
 
 
 def test_what_would_not_come_back_is_named(spark: SparkSession) -> None:
-    from medallion_jobs.quality.row_text import unkeepable  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.row_text import unkeepable  # noqa: PLC0415
 
     schema = spark.sql(
         "SELECT parse_json('1') AS v, map('k', array(parse_json('1'))) AS deep, "
@@ -248,7 +248,7 @@ def storage(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> La
 def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
     spark: SparkSession, storage: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medallion_jobs.quality.parked import Siding  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.parked import Siding  # noqa: PLC0415
 
     yard = Yard(spark, Siding.held(storage.config, SALES))
     assert yard.open(9) is None
@@ -270,7 +270,7 @@ def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
     for path in (yard.siding.path, places.claims(yard.siding.path)):
         upkeep.carry_out("held", path, upkeep.Limits(timedelta(days=1)))
     assert not yard.siding.tidy(spark, generation=1, committed=newest(2))
-    monkeypatch.setattr("medallion_jobs.quality.parked._MOST_CLAIMS", 2)
+    monkeypatch.setattr("medallion_jobs.refine.quarantine.parked._MOST_CLAIMS", 2)
     assert yard.siding.tidy(spark, generation=1, committed=newest(2))
     assert yard.put("abc", txn(0)) == 3
     seen |= {"tidied": yard.open(2), "with_1": yard.claimed(1), "still_with_2": yard.claimed(2)}
@@ -299,8 +299,8 @@ def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_i
 ) -> None:
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
-    from medallion_jobs.quality import claims  # noqa: PLC0415
-    from medallion_jobs.quality.parked import Siding  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import claims  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.parked import Siding  # noqa: PLC0415
     from medallion_jobs.report import quarantine as report  # noqa: PLC0415
 
     yard = Yard(spark, Siding.quarantine(storage.config, SALES))
@@ -337,7 +337,7 @@ def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_i
 def test_a_row_that_moves_is_in_one_place_also_after_a_crash_in_between(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medallion_jobs.quality.parked import Siding  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.parked import Siding  # noqa: PLC0415
 
     config = Lake.at(tmp_path).config
     held = Yard(spark, Siding.held(config, SALES))

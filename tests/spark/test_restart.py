@@ -12,8 +12,8 @@ import pytest
 from support.exact import assert_exact
 from support.lake import Lake, batches, order, run_streams
 
+from medallion_jobs.engine.running import Running
 from medallion_jobs.errors import Refused
-from medallion_jobs.running import Running
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -17,8 +17,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from support.own import OwnLake
 from support.sockets import listening
 
-from medallion_jobs import session, tables
-from medallion_jobs.runtime import security
+from medallion_jobs.engine import security, session
+from medallion_jobs.lake import tables
 
 # The second is what Spark says of a name in three parts that it does not find.
 GONE = "UNRESOLVED_ROUTINE|REQUIRES_SINGLE_PART_NAMESPACE"

@@ -12,7 +12,7 @@ from support.own import OwnLake
 
 from medallion_jobs.config import ConfigError
 from medallion_jobs.errors import DataError, MedallionError
-from medallion_jobs.quality.parked import Siding
+from medallion_jobs.refine.quarantine.parked import Siding
 
 CONFIG = """
 pipeline: shop

@@ -15,12 +15,12 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import LongType, StructField, StructType
 from support.own import OwnLake
 
-from medallion_jobs import tables
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import DataError, Refused
-from medallion_jobs.refinery import surrogate, writes
-from medallion_jobs.tables import Txn
-from medallion_jobs.tables import schema as schemas
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import Txn
+from medallion_jobs.lake.tables import schema as schemas
+from medallion_jobs.refine.write import surrogate, writes
 
 CONFIG = """
 pipeline: shop

@@ -20,10 +20,10 @@ from support.pages import ROOT
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
-from medallion_jobs.refinery import compute, shape
-from medallion_jobs.refinery.marks import UNDECIDED, is_mark
-from medallion_jobs.refinery.step import applied
-from medallion_jobs.testing import check_transform
+from medallion_jobs.lake.marks import UNDECIDED, is_mark
+from medallion_jobs.refine.transform import compute, shape
+from medallion_jobs.refine.transform.step import applied
+from medallion_jobs.testing.transforms import check_transform
 
 PACKAGE = "spark_transforms"
 Rows = list[dict[str, Any]]

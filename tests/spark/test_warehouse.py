@@ -21,7 +21,7 @@ from support.warehouse import lake_with_sink, polled
 
 from medallion_jobs.config import TableRef
 from medallion_jobs.errors import DataError, TransientError, UsageError
-from medallion_jobs.warehouse import Loaded, Loader
+from medallion_jobs.sinks.postgres import Loaded, Loader
 
 TOTALS = TableRef("gold", "totals")
 

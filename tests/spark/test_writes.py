@@ -10,8 +10,8 @@ import pytest
 from support.rows_read import rows_read
 from support.written import Written
 
-from medallion_jobs import tables
 from medallion_jobs.errors import DataError
+from medallion_jobs.lake import tables
 
 KEYED = {"write": "upsert", "keys": "id", "sequence": "at"}
 
@@ -19,7 +19,7 @@ KEYED = {"write": "upsert", "keys": "id", "sequence": "at"}
 def test_each_batch_leaves_one_commit_with_its_transaction_even_when_nothing_changes(
     spark: Any, tmp_path: Path
 ) -> None:
-    from medallion_jobs.tables import Txn  # noqa: PLC0415
+    from medallion_jobs.lake.tables import Txn  # noqa: PLC0415
 
     ways: dict[str, dict[str, Any]] = {"first": {"dedupe": {"keys": "id"}}, "upsert": KEYED}
     for name, settings in ways.items():
@@ -117,7 +117,7 @@ def test_keep_highest_and_lowest_replace_only_what_is_strictly_worse(
 def test_a_row_is_known_by_all_that_was_read_of_it(spark: Any) -> None:
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
-    from medallion_jobs.refinery import dedupe  # noqa: PLC0415
+    from medallion_jobs.refine.write import dedupe  # noqa: PLC0415
 
     technical = ("_input_file", "_load_time", "_rescued_data")
 

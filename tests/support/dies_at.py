@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medallion_jobs.autoloader.books.ledger import Ledger
+from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.loader import AutoLoader
 from medallion_jobs.autoloader.loading.sinks import DeltaSink
 from medallion_jobs.cli import main

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from medallion_jobs.cli import main
-from medallion_jobs.quality.parked import Siding
-from medallion_jobs.refinery.batch import Refinery
-from medallion_jobs.refinery.redrive import Redrive
+from medallion_jobs.refine.batch import Refinery
+from medallion_jobs.refine.quarantine.parked import Siding
+from medallion_jobs.refine.quarantine.redrive import Redrive
 
 # Each with the class and method, and whether death comes before it.
 POINTS: dict[str, tuple[type, str, bool]] = {

@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.formats.records import FormatReader
 from medallion_jobs.autoloader.found import Found, to_uri
-from medallion_jobs.autoloader.names import RESCUED
+from medallion_jobs.autoloader.readers.records import FormatReader
+from medallion_jobs.lake.names import RESCUED
 
 
 class Read(NamedTuple):

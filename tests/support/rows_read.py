@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medallion_jobs import tables
+from medallion_jobs.lake import tables
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

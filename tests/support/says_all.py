@@ -18,10 +18,10 @@ from pyspark.sql import SparkSession
 
 from medallion_jobs import bronze, gold, silver
 from medallion_jobs.config import load
+from medallion_jobs.engine.run import run
 from medallion_jobs.errors import MedallionError
-from medallion_jobs.metrics.progress import as_json
-from medallion_jobs.run import run
-from medallion_jobs.warehouse.connection import spark_options
+from medallion_jobs.observe.progress import as_json
+from medallion_jobs.sinks.postgres.connection import spark_options
 from support.sockets import listening
 
 PAGES = ("environment/", "SQL/", "jobs/")

@@ -7,14 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medallion_jobs import tables
 from medallion_jobs.config import SilverTable
-from medallion_jobs.tables import Txn
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from medallion_jobs.refinery.writes import Outcome
+    from medallion_jobs.refine.write.writes import Outcome
 
 
 @dataclass
@@ -36,8 +36,8 @@ class Written:
     columns: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        from medallion_jobs.refinery import writes  # noqa: PLC0415 (imports pyspark)
-        from medallion_jobs.tables import schema as schemas  # noqa: PLC0415
+        from medallion_jobs.lake.tables import schema as schemas  # noqa: PLC0415
+        from medallion_jobs.refine.write import writes  # noqa: PLC0415 (imports pyspark)
 
         declared = schemas.parse_ddl(self.ddl)
         self.columns = tuple(declared.names)
@@ -66,7 +66,7 @@ class Written:
         self, rows: DataFrame, *, run: str = "run 1", watermark: datetime | None = None
     ) -> Outcome:
         """Writes rows as the newest batch, again if it was written before."""
-        from medallion_jobs.refinery import writes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.refine.write import writes  # noqa: PLC0415 (imports pyspark)
 
         return writes.write(
             rows,

@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from medallion_jobs import places
 from medallion_jobs.checkpoint import Binding, Claim, Home, Logic, manifest
 from medallion_jobs.config import Landing, Pipeline, Storage, TableRef, load
-from medallion_jobs.tables import snapshot
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import snapshot
 
 CONFIG = Path(__file__).parents[2] / "conf" / "sales.yaml"
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from medallion_jobs.autoloader.books.ledger import Ledger
-from medallion_jobs.autoloader.books.tables import Outcome, State
-from medallion_jobs.autoloader.cleaning import cleanup, readers
-from medallion_jobs.autoloader.cleaning.cleanup import Cleaned, Cleaner, check
+from medallion_jobs.autoloader.archive import cleanup, readers
+from medallion_jobs.autoloader.archive.cleanup import Cleaned, Cleaner, check
 from medallion_jobs.autoloader.found import Found, to_path, to_uri
+from medallion_jobs.autoloader.ledger.ledger import Ledger
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.config import Pipeline
 from medallion_jobs.errors import UsageError
-from medallion_jobs.tables import Txn
+from medallion_jobs.lake.tables import Txn
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 LONG_AGO = NOW - timedelta(days=100)

@@ -11,10 +11,10 @@ import pytest
 from support import objects
 from test_cleanup import Journal
 
-from medallion_jobs.autoloader.books.tables import State
-from medallion_jobs.autoloader.cleaning import readers
-from medallion_jobs.autoloader.cleaning.cleanup import Cleaner, check
+from medallion_jobs.autoloader.archive import readers
+from medallion_jobs.autoloader.archive.cleanup import Cleaner, check
 from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.ledger.tables import State
 from medallion_jobs.config import Pipeline
 from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import ObjectPath
@@ -157,6 +157,6 @@ def test_the_archive_lies_beside_the_files(place: Place) -> None:
 
 
 def copied_spot(place: Place, file: Found) -> Any:
-    from medallion_jobs.autoloader.cleaning.spots import spot_of  # noqa: PLC0415
+    from medallion_jobs.autoloader.archive.spots import spot_of  # noqa: PLC0415
 
     return spot_of(file, [place.landing])

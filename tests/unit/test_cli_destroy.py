@@ -10,11 +10,11 @@ import pytest
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, write_table
 from typer.testing import CliRunner
 
-from medallion_jobs import places
-from medallion_jobs.autoloader.cleaning import readers
+from medallion_jobs.autoloader.archive import readers
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.cli import app
 from medallion_jobs.config import TableRef
+from medallion_jobs.lake import places
 
 CUSTOMERS = TableRef("silver", "customers")
 PRODUCTS = TableRef("silver", "products")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from lakes import Answer, Lake, Medallion
 
-from medallion_jobs import places
 from medallion_jobs.autoloader.schemas.registry import Registry
+from medallion_jobs.lake import places
 
 
 def struct(**fields: Any) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import pytest
 from deltalake import write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion
 
-from medallion_jobs import places
 from medallion_jobs.autoloader import Found, Ledger
 from medallion_jobs.checkpoint import Lock
+from medallion_jobs.lake import places
 
 KEYS = {
     "table",

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medallion_jobs.autoloader.finding import listing, mounts, stores
-from medallion_jobs.autoloader.finding.discovery import Discovery, Scan
+from medallion_jobs.autoloader.discovery import listing, mounts, stores
+from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
 from medallion_jobs.autoloader.found import to_path
 from medallion_jobs.config.source import Source
 from medallion_jobs.errors import UsageError

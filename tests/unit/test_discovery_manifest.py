@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medallion_jobs.autoloader.finding.discovery import Discovery, Scan
-from medallion_jobs.autoloader.finding.notified import Named, parsed, uri_of
+from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
+from medallion_jobs.autoloader.discovery.notified import Named, parsed, uri_of
 from medallion_jobs.autoloader.found import Found, to_path, to_uri
 from medallion_jobs.config.source import Source
 from medallion_jobs.errors import UsageError

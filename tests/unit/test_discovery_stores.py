@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medallion_jobs.autoloader.finding.patterns import (
+from medallion_jobs.autoloader.discovery.patterns import (
     alternatives,
     compiled,
     fixed_parent,
     has_magic,
 )
-from medallion_jobs.autoloader.finding.statuses import parsed
-from medallion_jobs.autoloader.finding.stores import HadoopStore, LocalStore, store_for
+from medallion_jobs.autoloader.discovery.statuses import parsed
+from medallion_jobs.autoloader.discovery.stores import HadoopStore, LocalStore, store_for
 from medallion_jobs.autoloader.found import Found, to_path, to_uri
 
 ODD = (

@@ -12,11 +12,11 @@ import pytest
 from deltalake import DeltaTable
 from lakes import Answer, Lake, Medallion
 
-from medallion_jobs import places
 from medallion_jobs.autoloader import Found, Ledger, Outcome, State, to_uri
 from medallion_jobs.cli.files import STATES
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Txn, commits
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS
-from medallion_jobs.tables import Txn, commits
 
 pytestmark = pytest.mark.usefixtures("quick_duck")
 

@@ -16,9 +16,9 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.config import ConfigError, Layout, load
+from medallion_jobs.engine.failures import explain
 from medallion_jobs.errors import DataError
-from medallion_jobs.failures import explain
-from medallion_jobs.tables import layout as layouts
+from medallion_jobs.lake.tables import layout as layouts
 
 INNER = StructType([StructField(f"i{n}", LongType()) for n in range(30)])
 COLUMNS = StructType(

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from lakes import Lake
 
-from medallion_jobs import places
 from medallion_jobs.autoloader import Found, Ledger, Outcome, State
-from medallion_jobs.autoloader.books.ledger import Compared
+from medallion_jobs.autoloader.ledger.ledger import Compared
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Txn, commits, snapshot
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS, Wanted, files, summary
-from medallion_jobs.tables import Txn, commits, snapshot
 
 A, B, C, D = (
     Found(1_700_000_000_000_000 + at, f"file:/in/{name}", size)

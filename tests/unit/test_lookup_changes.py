@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from medallion_jobs.lookup import changed_files
+from medallion_jobs.refine.lookup import changed_files
 
 FILE = {"partitionValues": {}, "size": 1, "modificationTime": 1, "dataChange": True}
 

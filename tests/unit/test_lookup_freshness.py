@@ -13,8 +13,8 @@ from lakes import write_table
 
 from medallion_jobs.config import Lookup, TableRef
 from medallion_jobs.errors import DataError, UsageError
-from medallion_jobs.lookup import Dimension, check_dimension, remarks, stale, versions
-from medallion_jobs.lookup.age import written_at
+from medallion_jobs.refine.lookup import Dimension, check_dimension, remarks, stale, versions
+from medallion_jobs.refine.lookup.age import written_at
 
 NAME = TableRef("silver", "customers")
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)

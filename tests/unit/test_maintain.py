@@ -13,15 +13,16 @@ import pytest
 from deltalake import DeltaTable
 from lakes import BRONZE, Lake, Medallion, offset, touch_batches
 
-from medallion_jobs import metrics, places
+from medallion_jobs import observe as metrics
 from medallion_jobs.autoloader import Found, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.checkpoint.position import backlog
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.maintenance import lake as maintenance
 from medallion_jobs.maintenance.upkeep import Upkeep
-from medallion_jobs.metrics.progress import BatchDone
+from medallion_jobs.observe.progress import BatchDone
 from medallion_jobs.report.status import status
-from medallion_jobs.tables import Txn, snapshot
 
 WEEK = timedelta(days=7)
 HOUR = timedelta(hours=1)

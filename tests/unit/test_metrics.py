@@ -11,12 +11,13 @@ import pytest
 from deltalake import DeltaTable
 from lakes import BRONZE, GOLD, Lake
 
-from medallion_jobs import metrics, places
-from medallion_jobs.metrics.log import MOST_FILES
-from medallion_jobs.metrics.progress import BatchDone
-from medallion_jobs.metrics.table import COLUMNS, SECONDS, app_id
+from medallion_jobs import observe as metrics
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import commit_of
+from medallion_jobs.observe.log import MOST_FILES
+from medallion_jobs.observe.progress import BatchDone
+from medallion_jobs.observe.table import COLUMNS, SECONDS, app_id
 from medallion_jobs.report.query import run
-from medallion_jobs.tables import commit_of
 
 BATCH = BatchDone(
     table="bronze.sales",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from medallion_jobs.config import made_of
-from medallion_jobs.refinery.facts import logic_of
+from medallion_jobs.refine.facts import logic_of
 
 TABLES: dict[str, dict[str, Any]] = {
     "plain": {"schema": "id string, at timestamp"},

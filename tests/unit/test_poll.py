@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable
 
 from medallion_jobs.autoloader import AutoLoader
-from medallion_jobs.autoloader.cleaning.cleanup import Cleaned
+from medallion_jobs.autoloader.archive.cleanup import Cleaned
 from medallion_jobs.autoloader.found import Found
 from medallion_jobs.config import made_of
 

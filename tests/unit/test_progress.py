@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from medallion_jobs.cli.progress import folded
-from medallion_jobs.metrics.progress import (
+from medallion_jobs.observe.console import folded
+from medallion_jobs.observe.progress import (
     SEPARATOR,
     BatchDone,
     Note,

@@ -9,11 +9,11 @@ import pytest
 from deltalake import DeltaTable
 from lakes import SILVER, Lake, Medallion
 
-from medallion_jobs import places
 from medallion_jobs.config import Expectation
-from medallion_jobs.metrics.log import MOST_FILES
-from medallion_jobs.metrics.quality import Judged, RuleCount, RuleLog
-from medallion_jobs.quality import rules as words
+from medallion_jobs.lake import places
+from medallion_jobs.observe.log import MOST_FILES
+from medallion_jobs.observe.quality import Judged, RuleCount, RuleLog
+from medallion_jobs.refine.expectations import rules as words
 
 AT = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 RULES = (

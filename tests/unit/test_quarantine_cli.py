@@ -18,16 +18,16 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Answer, Lake, Medallion
 
-from medallion_jobs import places
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.quality import claims
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import snapshot
+from medallion_jobs.refine.quarantine import claims
 from medallion_jobs.report import query
 from medallion_jobs.report.quarantine import COLUMNS, SUMMARY_COLUMNS
-from medallion_jobs.tables import snapshot
 
 DOCS = Path(__file__).parents[2] / "docs" / "quarantine.md"
 
-# As medallion_jobs.quality.parked has them.
+# As medallion_jobs.refine.quarantine.parked has them.
 ROWS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),

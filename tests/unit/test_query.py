@@ -14,13 +14,13 @@ from deletion_vectors import take_away
 from deltalake import DeltaTable, write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, write_table
 
-from medallion_jobs import places
 from medallion_jobs.autoloader import Found, Ledger, Outcome, State
 from medallion_jobs.config import TableRef, load
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Txn
 from medallion_jobs.report.past import Past, version_at
 from medallion_jobs.report.query import names, run, saved
-from medallion_jobs.tables import Txn
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "files.md"

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from medallion_jobs.autoloader.books.ledger import Ledger
-from medallion_jobs.autoloader.books.tables import Outcome, State
-from medallion_jobs.autoloader.cleaning import readers
-from medallion_jobs.autoloader.cleaning.files import opened
-from medallion_jobs.autoloader.cleaning.readers import Reader, blocked
-from medallion_jobs.autoloader.cleaning.spots import LeftError, fixed_part, spot_of
-from medallion_jobs.autoloader.finding.discovery import Discovery
+from medallion_jobs.autoloader.archive import readers
+from medallion_jobs.autoloader.archive.files import opened
+from medallion_jobs.autoloader.archive.readers import Reader, blocked
+from medallion_jobs.autoloader.archive.spots import LeftError, fixed_part, spot_of
+from medallion_jobs.autoloader.discovery.discovery import Discovery
 from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.ledger.ledger import Ledger
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.config import Pipeline, Source
-from medallion_jobs.tables import Txn
+from medallion_jobs.lake.tables import Txn
 
 
 def reader(lake: Path, pipeline: str = "shop", **more: Any) -> Reader:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from medallion_jobs.metrics.progress import BatchDone, Event, Warned, Warnings, as_json, as_line
-from medallion_jobs.metrics.set_aside import SetAside, cause_of, is_most
+from medallion_jobs.observe.progress import BatchDone, Event, Warned, Warnings, as_json, as_line
+from medallion_jobs.observe.set_aside import SetAside, cause_of, is_most
 
 ASIDE = SetAside(
     rows=300,

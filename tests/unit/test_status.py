@@ -9,10 +9,11 @@ import pytest
 from deltalake import DeltaTable
 from lakes import BRONZE, GOLD, SILVER, Lake, offset, touch_batches
 
-from medallion_jobs import metrics, places
+from medallion_jobs import observe as metrics
 from medallion_jobs.autoloader import Found, Ledger
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.metrics.progress import BatchDone
+from medallion_jobs.lake import places
+from medallion_jobs.observe.progress import BatchDone
 from medallion_jobs.report.status import Status, status
 
 MICROS = 1_700_000_000_000_000

@@ -12,9 +12,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from lakes import write_table
 
-from medallion_jobs.lookup import changed_files
-from medallion_jobs.tables import actions, commit_of, commits, files_since, snapshot
-from medallion_jobs.warehouse.changed import none_changed
+from medallion_jobs.lake.tables import actions, commit_of, commits, files_since, snapshot
+from medallion_jobs.refine.lookup import changed_files
+from medallion_jobs.sinks.postgres.changed import none_changed
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from support.pages import ROOT
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
-from medallion_jobs.refinery import functions
+from medallion_jobs.refine.transform import functions
 
 PACKAGE = "unit_transforms"
 MODULES = {

@@ -13,8 +13,8 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, offset, write_table
 
-from medallion_jobs import tables
 from medallion_jobs.checkpoint import Lock
+from medallion_jobs.lake import tables
 from medallion_jobs.maintenance.readers import held_back
 
 DAY = timedelta(days=1)

@@ -13,16 +13,16 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, offset, touch_batches, write_table
 
-from medallion_jobs import places
-from medallion_jobs.audit.pairs import Pair, pair_of
 from medallion_jobs.autoloader import Found, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Logic
+from medallion_jobs.engine.streams import Written
 from medallion_jobs.errors import TransientError, UsageError
-from medallion_jobs.metrics.progress import BatchDone
-from medallion_jobs.metrics.table import BatchLog
-from medallion_jobs.quality import claims
-from medallion_jobs.streams import Written
-from medallion_jobs.tables import Txn, snapshot
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Txn, snapshot
+from medallion_jobs.observe.progress import BatchDone
+from medallion_jobs.observe.table import BatchLog
+from medallion_jobs.refine.quarantine import claims
+from medallion_jobs.report.verify.pairs import Pair, pair_of
 
 APP = "silver.sales/v1"
 AT = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -34,7 +34,7 @@ TWO = Found(1_700_000_000_000_001, "file:/in/two.json", 10)
 def _quick(monkeypatch: pytest.MonkeyPatch, quick_duck: None) -> None:
     from medallion_jobs.report import query  # noqa: PLC0415 (as `quick_duck` has made it)
 
-    monkeypatch.setattr("medallion_jobs.audit.lake.connect", query.connect)
+    monkeypatch.setattr("medallion_jobs.report.verify.lake.connect", query.connect)
 
 
 # Which version of gold stands for which of silver
@@ -116,7 +116,7 @@ def test_a_reset_meanwhile_is_worth_a_retry(ran: Lake, monkeypatch: pytest.Monke
             ran.reset(GOLD)
         return snapshot(path, version)
 
-    monkeypatch.setattr("medallion_jobs.audit.pairs.snapshot", reset_then_look)
+    monkeypatch.setattr("medallion_jobs.report.verify.pairs.snapshot", reset_then_look)
     with pytest.raises(TransientError):
         pair(ran)
 

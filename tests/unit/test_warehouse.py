@@ -9,10 +9,10 @@ from pyspark.sql import types as T  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.config import ConfigError, load
 from medallion_jobs.errors import DataError, MedallionError, TransientError, UsageError
-from medallion_jobs.warehouse.columns import stored, widens
-from medallion_jobs.warehouse.faults import DatabaseError, Place, explained
-from medallion_jobs.warehouse.names import Target, quoted
-from medallion_jobs.warehouse.shape import creation
+from medallion_jobs.sinks.postgres.columns import stored, widens
+from medallion_jobs.sinks.postgres.faults import DatabaseError, Place, explained
+from medallion_jobs.sinks.postgres.names import Target, quoted
+from medallion_jobs.sinks.postgres.shape import creation
 
 PLACE = Place("gold.totals", "warehouse", "public.totals")
 CONFIG = """\

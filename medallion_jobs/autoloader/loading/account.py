@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.autoloader.found import FileKey, Found
-from medallion_jobs.autoloader.names import FILE_VERSION
+from medallion_jobs.lake.names import FILE_VERSION
+from medallion_jobs.lake.tables import Txn, commit_of, snapshot
 from medallion_jobs.storage import Location, uri
 from medallion_jobs.storage.duck import connect
-from medallion_jobs.tables import Txn, commit_of, snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

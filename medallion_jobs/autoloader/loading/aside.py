@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.books.tables import Outcome, State
-from medallion_jobs.autoloader.formats.records import RESCUED_FILE
 from medallion_jobs.autoloader.found import to_path
-from medallion_jobs.autoloader.names import RESCUED
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
+from medallion_jobs.autoloader.readers.records import RESCUED_FILE
 from medallion_jobs.errors import DataError
-from medallion_jobs.metrics.set_aside import SetAside, is_most, misfit_cause, shortened
+from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.tables import Txn, commit_of
+from medallion_jobs.lake.tables.sql import column
+from medallion_jobs.observe.set_aside import SetAside, is_most, misfit_cause, shortened
 from medallion_jobs.storage import Location, uri
 from medallion_jobs.storage.duck import connect
-from medallion_jobs.tables import Txn, commit_of
-from medallion_jobs.tables.sql import column
 
 if TYPE_CHECKING:
     import duckdb
     from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
-    from medallion_jobs.autoloader.formats.records import Records
+    from medallion_jobs.autoloader.readers.records import Records
 
 # Rows of which the rescued data is looked at.
 _SAMPLE = 1000

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs import tables
-from medallion_jobs.autoloader.formats.records import Records
 from medallion_jobs.autoloader.found import Found
 from medallion_jobs.autoloader.loading import account, bronze_rows
 from medallion_jobs.autoloader.loading.account import Counts
-from medallion_jobs.autoloader.names import INPUT_FILE
-from medallion_jobs.quality.quarantine import LINES
+from medallion_jobs.autoloader.loading.quarantine import LINES
+from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.names import INPUT_FILE
+from medallion_jobs.lake.tables import Txn
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

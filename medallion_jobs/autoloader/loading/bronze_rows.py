@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.formats import values
-from medallion_jobs.autoloader.formats.records import Records
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.names import BATCH_ID, FILE_VERSION, INPUT_FILE
+from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
+from medallion_jobs.lake.names import BATCH_ID, FILE_VERSION, INPUT_FILE
+from medallion_jobs.lake.values import values
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

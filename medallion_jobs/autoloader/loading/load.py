@@ -12,10 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from medallion_jobs.autoloader.books.tables import Outcome, State
-from medallion_jobs.autoloader.formats import unreadable
-from medallion_jobs.autoloader.formats.records import Records, UnreadableError
 from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.autoloader.loading import bronze_rows, write
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Counts, Older
 from medallion_jobs.autoloader.loading.aside import LoadedBatch, refusal, refuse
@@ -23,9 +21,11 @@ from medallion_jobs.autoloader.loading.bad_records import BadRecords
 from medallion_jobs.autoloader.loading.sight import Sight
 from medallion_jobs.autoloader.loading.sinks import Sink
 from medallion_jobs.autoloader.loading.write import NewColumnsError, Read
+from medallion_jobs.autoloader.readers import unreadable
+from medallion_jobs.autoloader.readers.records import Records, UnreadableError
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.errors import DataError
-from medallion_jobs.tables import Txn
+from medallion_jobs.lake.tables import Txn
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

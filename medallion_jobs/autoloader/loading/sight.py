@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from medallion_jobs.autoloader.books.tables import Outcome, State
 from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.errors import DataError
 
 

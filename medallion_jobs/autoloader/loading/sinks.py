@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs import tables
-from medallion_jobs.autoloader.formats.unreadable import SPARK_FAILURES
 from medallion_jobs.autoloader.found import FileKey
 from medallion_jobs.autoloader.loading import account
 from medallion_jobs.autoloader.loading.account import Counts
-from medallion_jobs.autoloader.names import FILE_VERSION, INPUT_FILE, RESCUED
+from medallion_jobs.autoloader.readers.unreadable import SPARK_FAILURES
 from medallion_jobs.autoloader.schemas.evolution import OTHER_LAKE, alterations
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import DataError, MedallionError, UsageError
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.names import FILE_VERSION, INPUT_FILE, RESCUED
+from medallion_jobs.lake.tables import Txn
+from medallion_jobs.lake.tables.sql import table
 from medallion_jobs.storage import Location
-from medallion_jobs.tables import Txn
-from medallion_jobs.tables.sql import table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

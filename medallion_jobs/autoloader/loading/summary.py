@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 
-from medallion_jobs.autoloader.books.tables import Outcome
 from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.streams import Waiting, Written
+from medallion_jobs.autoloader.ledger.tables import Outcome
+from medallion_jobs.engine.streams import Waiting, Written
 
 
 def written_of(

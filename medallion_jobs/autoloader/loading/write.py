@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Observation
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.formats.records import Records
-from medallion_jobs.autoloader.formats.unreadable import SPARK_FAILURES
 from medallion_jobs.autoloader.found import FileKey, Found
 from medallion_jobs.autoloader.loading import bronze_rows
-from medallion_jobs.autoloader.names import INPUT_FILE, RESCUED
+from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.autoloader.readers.unreadable import SPARK_FAILURES
+from medallion_jobs.lake.names import INPUT_FILE, RESCUED
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -22,10 +22,13 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.autoloader.formats import reader_of, unreadable
-from medallion_jobs.autoloader.formats.records import FormatReader
 from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.names import (
+from medallion_jobs.autoloader.readers import reader_of, unreadable
+from medallion_jobs.autoloader.readers.records import FormatReader
+from medallion_jobs.autoloader.schemas import evolution, hints, widening
+from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
+from medallion_jobs.config import Source
+from medallion_jobs.lake.names import (
     BATCH_ID,
     FILE_MODIFIED,
     FILE_SIZE,
@@ -33,10 +36,7 @@ from medallion_jobs.autoloader.names import (
     INPUT_FILE,
     RESCUED,
 )
-from medallion_jobs.autoloader.schemas import evolution, hints, widening
-from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
-from medallion_jobs.config import Source
-from medallion_jobs.tables import schema as schemas
+from medallion_jobs.lake.tables import schema as schemas
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

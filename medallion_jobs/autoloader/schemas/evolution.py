@@ -29,9 +29,9 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
-from medallion_jobs.autoloader.names import namable
 from medallion_jobs.autoloader.schemas.registry import quoted, type_text
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.names import namable
 
 _INTEGERS = (ByteType, ShortType, IntegerType, LongType)
 # Digits before the point that a decimal must have to hold any value of an integer type.

@@ -15,10 +15,10 @@ from typing import TypeAlias
 from pyspark.errors import AnalysisException, ArithmeticException
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
-from medallion_jobs.autoloader.names import namable
 from medallion_jobs.autoloader.schemas.registry import quoted
 from medallion_jobs.errors import UsageError
-from medallion_jobs.tables.schema import parse_ddl
+from medallion_jobs.lake.names import namable
+from medallion_jobs.lake.tables.schema import parse_ddl
 
 Path: TypeAlias = tuple[str, ...]
 

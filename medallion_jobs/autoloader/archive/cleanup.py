@@ -1,0 +1,234 @@
+"""Files whose rows are in bronze are moved away or deleted, after a retention.
+
+A file is noted ARCHIVING, held against the ledger once more, deleted or moved, and noted
+ARCHIVED. What was cut off in between is found by the ledger and gone on with.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from medallion_jobs.autoloader.archive import readers
+from medallion_jobs.autoloader.archive.files import Files
+from medallion_jobs.autoloader.archive.ground import Ground
+from medallion_jobs.autoloader.archive.objects import Objects
+from medallion_jobs.autoloader.archive.spots import (
+    AWS,
+    LeftError,
+    Spot,
+    fixed_part,
+    is_cleanable,
+    spot_of,
+)
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.ledger.tables import State
+from medallion_jobs.errors import UsageError
+from medallion_jobs.lake import places
+from medallion_jobs.storage import Location, ObjectPath, is_below, location
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline
+
+# Files noted as ARCHIVING together, and the most that may be stuck in that state.
+GROUP = 1000
+_LEAST_FOR_DELETE = timedelta(days=7)
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_DELETED, _WAS_GONE = "deleted", "gone already"
+
+
+class CleanableLedger(Protocol):
+    """What cleaning needs of a ledger; the engine's `Ledger` tells more of each."""
+
+    def committed_until(self, moment: datetime) -> list[Found]: ...
+    def in_state(self, state: State) -> list[Found]: ...
+    def note(self, files: Sequence[Found], state: State, error: str | None = None) -> None: ...
+
+
+@dataclass
+class Cleaned:
+    """What one call of `Cleaner.clean` did.
+
+    Attributes:
+        left: files that were due and had to stay; the remarks say why.
+        waiting: files that are due and that this call did not come to.
+        failed: those of `left` that the file system would not move or delete.
+        goes_on: whether more files may be begun with.
+    """
+
+    moved: int = 0
+    deleted: int = 0
+    bytes: int = 0
+    left: int = 0
+    waiting: int = 0
+    failed: int = 0
+    goes_on: bool = True
+    _reasons: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> list[str]:
+        """A sentence for each reason."""
+        return [
+            f"{len(paths)} file(s) {why}: {', '.join(paths[:3])}{' …' if paths[3:] else ''}"
+            for why, paths in self._reasons.items()
+        ]
+
+    def leave(self, file: Found, why: Exception | str) -> None:
+        reason = f"left, {why.strerror if isinstance(why, OSError) else why}"
+        self._reasons.setdefault(reason, []).append(file.path)
+        self.left += 1
+        if isinstance(why, OSError):
+            self.failed += 1
+            self.goes_on &= self.failed < GROUP and why.errno not in _HOPELESS
+
+    def count(self, told: str, files: Sequence[Found]) -> None:
+        for file in files:
+            if told == _WAS_GONE:
+                self._reasons.setdefault(told, []).append(file.path)
+            else:
+                self.deleted += told == _DELETED
+                self.moved += told != _DELETED
+                self.bytes += file.size
+
+
+def check(config: Pipeline, table: str) -> None:
+    """Raises UsageError when a bronze table's `clean_source` cannot be, or would do harm."""
+    clean, key = config.bronze[table].source.clean_source, f"bronze.{table}.source.clean_source"
+    roots, to = config.landing_paths(table), clean.move_to[0] if clean.move_to else ""
+    far = [root for root in roots if not is_cleanable(root)]
+    if far and clean.mode != "off":
+        what = f"only files of this machine and objects can be cleaned, not {far[0]}"
+        raise _refused(f"{key}.mode", what, "off")
+    if clean.mode == "delete" and clean.retention < _LEAST_FOR_DELETE and not clean.force:
+        what = "files would be deleted less than 7 days after they were read"
+        raise _refused(f"{key}.retention", what, f"7d or more, or {key}.force to true")
+    if clean.mode == "move":
+        _check_target(config, f"{key}.move_to", to, roots)
+
+
+def _check_target(config: Pipeline, key: str, to: str, roots: Sequence[str]) -> None:
+    in_store = any("://" in root for root in roots)
+    if not to or not is_cleanable(to) or (fixed_part(to) != (location(to, AWS) or Path(to))):
+        raise _refused(key, f"`{to}` is no local folder, and none of objects", "one")
+    if any(("://" in root) != ("://" in to) for root in roots):
+        what = f"`{to}` is not where the files are, and nothing is moved from one to the other"
+        raise _refused(key, what, "a folder of objects" if in_store else "a folder of this machine")
+    here = _resolved(fixed_part(to))
+    all_roots = [root for name in config.bronze for root in config.landing_paths(name)]
+    for other in (*map(fixed_part, filter(is_cleanable, all_roots)), places.lake(config)):
+        there = _resolved(other)
+        if is_below(here, there) or is_below(there, here):
+            what = f"{to} and {other} contain one another; moved files would be read again"
+            raise _refused(key, what, "a folder beside them")
+
+
+def _resolved(place: Location) -> Location:
+    return place.resolve() if isinstance(place, Path) else place
+
+
+def _refused(key: str, what: str, instead: str) -> UsageError:
+    return UsageError(f"{key}: {what}", untouched="no file", next_step=f"set {key} to {instead}")
+
+
+class Cleaner:
+    """Cleans the landing folders of one bronze table; raises UsageError as `check` does.
+
+    One call looks at `most` files. What has to stay is looked at again when all else had its turn.
+    """
+
+    def __init__(
+        self, config: Pipeline, table: str, ledger: CleanableLedger, *, most: int = 10_000
+    ) -> None:
+        check(config, table)
+        self._settings = clean = config.bronze[table].source.clean_source
+        self._store = config.store
+        to = clean.move_to[0] if clean.mode == "move" and clean.move_to else None
+        self._move_to = to and (location(to, self._store) or Path(to))
+        self._files = Files(self._move_to if isinstance(self._move_to, Path) else None)
+        self._objects = Objects(self._move_to if isinstance(self._move_to, ObjectPath) else None)
+        roots = {fixed_part(root, self._store) for root in config.landing_paths(table)}
+        # A folder comes before those around it.
+        self._roots = sorted(roots, key=str, reverse=True)
+        self._me = readers.Reader.of(config, table)
+        self._ledger, self._most = ledger, most
+        self._after: Found | None = None
+
+    def clean(self, now: datetime) -> Cleaned:
+        """Goes on with what was begun, then cleans what is due, oldest first."""
+        done = Cleaned()
+        if self._settings.mode == "off":
+            return done
+        begun = self._free(self._ledger.in_state(State.ARCHIVING), done)
+        self._perform(begun, done, begun=True)
+        if done.goes_on:
+            until = now - self._settings.retention
+            due = self._next(self._ledger.committed_until(until), done)
+            spots = iter(self._free(due, done).items())
+            while done.goes_on and (group := dict(itertools.islice(spots, GROUP))):
+                self._ledger.note(list(group), State.ARCHIVING)
+                self._perform(group, done)
+        return done
+
+    def _next(self, due: Sequence[Found], done: Cleaned) -> Sequence[Found]:
+        ordered = sorted(due)
+        later = [file for file in ordered if self._after is None or file > self._after] or ordered
+        done.waiting = max(len(later) - self._most, 0)
+        self._after = later[self._most - 1] if done.waiting else None
+        return later[: self._most]
+
+    def _free(self, files: Iterable[Found], done: Cleaned) -> dict[Found, Spot]:
+        """Those that may be cleaned, or are so already; the others are left."""
+        mounted = {root for root in self._roots if readers.is_registered(root, self._me)}
+        spots: dict[Found, Spot] = {}
+        to_ask: dict[Found, Location] = {}
+        for file in files:
+            try:
+                spot = spot_of(file, self._roots)
+                if spot.root not in mounted:
+                    raise LeftError(f"{self._me} is not registered in {spot.root}; is it mounted?")
+                if self._ground(spot).is_there(spot, file):
+                    to_ask[file] = spot.folder
+                spots[file] = spot
+            except (LeftError, OSError) as why:
+                done.leave(file, getattr(why, "strerror", str(why)))
+        for file, reason in readers.blocked(to_ask, self._me, self._store).items():
+            done.leave(file, reason)
+            del spots[file]
+        return spots
+
+    def _perform(self, files: Mapping[Found, Spot], done: Cleaned, *, begun: bool = False) -> None:
+        outcomes: dict[str, list[Found]] = {}
+        for file, spot in files.items():
+            try:
+                outcomes.setdefault(self._clean(file, spot, begun=begun), []).append(file)
+            except (LeftError, OSError) as why:
+                done.leave(file, why)
+                if not done.goes_on:
+                    break
+        for told, group in outcomes.items():
+            self._ledger.note(group, State.ARCHIVED, told)
+            done.count(told, group)
+
+    def _clean(self, file: Found, spot: Spot, *, begun: bool) -> str:
+        """Deletes or moves a file, and tells what became of it."""
+        ground = self._ground(spot)
+        if self._move_to is None:
+            # Begun with and not there any more: it was deleted then.
+            return _DELETED if ground.delete(spot, file) or begun else _WAS_GONE
+        number = ground.move(spot, file)
+        if number is None and begun:
+            number = ground.moved_before(spot, file)
+        return _WAS_GONE if number is None else self._moved(spot, number)
+
+    def _ground(self, spot: Spot) -> Ground:
+        return self._objects if isinstance(spot.root, ObjectPath) else self._files
+
+    def _moved(self, spot: Spot, number: int) -> str:
+        # The same words for as many files as can be: each other text is one more commit.
+        added = f", .{number} added" if number else ""
+        return f"moved to {self._move_to} (path below {spot.root} kept{added})"

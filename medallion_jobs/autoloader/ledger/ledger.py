@@ -1,0 +1,247 @@
+"""The ledger: one record for every file that was ever seen, and what became of it.
+
+Two append-only Delta tables a bronze table, under `<storage.root>/_medallion/ledger/<name>/`:
+`discovered` has one data file, in a commit of its own, for each chunk of files that a
+micro-batch is to take; the bronze query streams it, so its checkpoint stays small however
+many files there are. `events` tells what happened to a file afterwards. The current state
+of a file is its newest event.
+
+A file is its path and its version: a path whose content was replaced may come again, if the
+source's policy says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medallion_jobs.autoloader.found import FileKey, Found
+from medallion_jobs.autoloader.ledger import tables as ledger_tables
+from medallion_jobs.autoloader.ledger.memory import Memory, fingerprint
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
+from medallion_jobs.lake.tables import Appender, Txn, snapshot
+from medallion_jobs.storage import Location
+from medallion_jobs.storage.delta import create_delta, open_delta
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+# Files that one commit of `retry` takes.
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A listing held against the ledger.
+
+    Attributes:
+        new: files that were never seen, or were gone when their turn came.
+        again: files that gave bronze no row, and have changed since.
+        changed: files that were read, or are about to be, with the version that they would
+            now be.
+    """
+
+    new: list[Found] = field(default_factory=list)
+    again: list[Found] = field(default_factory=list)
+    changed: list[Found] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The files of one micro-batch, oldest first, each once.
+
+    Attributes:
+        again: those of them that were admitted before.
+    """
+
+    files: list[Found]
+    again: list[Found]
+
+    @classmethod
+    def of(cls, df: DataFrame) -> Chunk:
+        """The chunk that the ledger's stream brought."""
+        modified = "unix_micros(modified) AS modified"
+        rows = df.selectExpr(modified, "path", "size", "version", "attempt").collect()
+        files = [(Found(r["modified"], r["path"], r["size"], r["version"]), r) for r in rows]
+        return cls(
+            sorted({file for file, _ in files}),
+            sorted({file for file, row in files if row["attempt"] > 1}),
+        )
+
+
+class Ledger:
+    """The ledger of one bronze table."""
+
+    def __init__(self, folder: Location) -> None:
+        self.folder = folder
+        self.discovered = folder / "discovered"
+        self.events = folder / "events"
+        self._begun = folder / "begun"
+        self._discovered, self._events = Appender(self.discovered), Appender(self.events)
+        self._memory: Memory | None = None
+
+    def ensure(self) -> None:
+        """Makes the two tables where there are none."""
+        append_only = {"delta.appendOnly": "true"}
+        # A reader far behind needs all entries of the log that it streams; `medallion
+        # maintain` knows which those are.
+        keeps_log = {**append_only, "delta.enableExpiredLogCleanup": "false"}
+        for path, schema, properties in (
+            (self.discovered, ledger_tables.DISCOVERED, keeps_log),
+            (self.events, ledger_tables.EVENTS, append_only),
+        ):
+            create_delta(path, schema, properties)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether discovery has looked for files before."""
+        return self._begun.exists()
+
+    def begin(self) -> None:
+        """Notes that discovery has looked for files."""
+        self._begun.touch()
+
+    def waiting(self) -> Collection[Found]:
+        """Files that were admitted and not taken yet."""
+        # A copy: batches ask for it from a thread of Spark's, while discovery adds to it.
+        return list(self._known.waiting.values())
+
+    def compare(self, found: Iterable[Found]) -> Compared:
+        """Sorts a listing by path, and by size and time of the last change; never by age."""
+        known = self._known
+        compared = Compared()
+        for file in found:
+            seen = known.fingerprints.get(file.path)
+            if seen is None:
+                compared.new.append(replace(file, version=known.newest_version(file.path)))
+            elif seen == fingerprint(file.size, file.modified_us):
+                continue
+            elif file.path in known.without_rows:
+                compared.again.append(replace(file, version=known.newest_version(file.path)))
+            else:
+                newer = replace(file, version=known.newest_version(file.path) + 1)
+                compared.changed.append(newer)
+        return compared
+
+    def is_superseded(self, file: Found) -> bool:
+        """Whether a newer version of the file waits to be read."""
+        return self._known.newest_version(file.path) > file.version
+
+    def admit(self, chunk: Sequence[Found], *, attempt: int = 1) -> None:
+        """Records files, as one chunk for one micro-batch to take.
+
+        Args:
+            attempt: 2 where one of the files may have been admitted before.
+        """
+        now = datetime.now(timezone.utc)
+        rows = {
+            **ledger_tables.columns_of(chunk),
+            "attempt": [attempt] * len(chunk),
+            "discovered_at": [now] * len(chunk),
+        }
+        self._discovered.append(pa.table(rows, schema=ledger_tables.DISCOVERED))
+        if self._memory:
+            self._memory.take(chunk)
+
+    def retry(self, files: Sequence[Found]) -> int:
+        """Has files read again by the next batches; gives how many batches that takes.
+
+        For files of which bronze has no rows: they are read whatever became of them before.
+        """
+        ordered = sorted(files)
+        chunks = [ordered[at : at + _CHUNK] for at in range(0, len(ordered), _CHUNK)]
+        for chunk in chunks:
+            self.admit(chunk, attempt=2)
+        return len(chunks)
+
+    def record(self, outcomes: Sequence[Outcome], txn: Txn, generation: int) -> None:
+        """Records what a batch made of its files, once however often the batch is run."""
+        there = snapshot(self.events)
+        if there and there.txn(txn.app_id) >= txn.batch:
+            return
+        self._append(
+            outcomes,
+            batch=txn.batch,
+            generation=generation,
+            txn=(txn.app_id, txn.batch),
+        )
+
+    def note(self, files: Sequence[Found], state: State, error: str | None = None) -> None:
+        """Records what happened to files outside of any batch, in one commit."""
+        self._append([Outcome(file, state, error=error) for file in files])
+
+    def in_state(self, state: State) -> list[Found]:
+        """Files that are in a state now, and do not wait to be read."""
+        return [file for file, now, _ in self._settled() if now is state]
+
+    def committed_until(self, moment: datetime) -> list[Found]:
+        """Files whose rows were in bronze at `moment`, oldest first."""
+        return sorted(
+            file for file, now, at in self._settled() if now is State.COMMITTED and at <= moment
+        )
+
+    def committed(self) -> frozenset[FileKey]:
+        """Location and version of files whose rows are in bronze, by the ledger's account."""
+        events = open_delta(self.events).to_pyarrow_table(columns=["path", "version", "state"])
+        there = events.filter(pc.equal(events.column("state"), State.COMMITTED.value))
+        return frozenset(
+            zip(
+                there.column("path").to_pylist(),
+                there.column("version").to_pylist(),
+                strict=True,
+            )
+        )
+
+    def loaded_in(self, generation: int, files: Sequence[Found]) -> set[FileKey]:
+        """Those of some files whose rows a batch of this generation has put into bronze."""
+        if not files:
+            return set()
+        told = open_delta(self.events).to_pyarrow_table(
+            columns=["path", "version", "state", "generation"],
+            filters=[
+                ("path", "in", [file.path for file in files]),
+                ("state", "=", State.COMMITTED.value),
+                ("generation", "=", generation),
+            ],
+        )
+        return set(zip(*(told.column(c).to_pylist() for c in ("path", "version")), strict=True))
+
+    def _append(
+        self,
+        outcomes: Sequence[Outcome],
+        *,
+        batch: int | None = None,
+        generation: int | None = None,
+        txn: tuple[str, int] | None = None,
+    ) -> None:
+        table = ledger_tables.events(outcomes, batch, generation, datetime.now(timezone.utc))
+        self._events.append(table, txn)
+        if self._memory:
+            for outcome in outcomes:
+                self._memory.learn(outcome.file, outcome.state)
+
+    @property
+    def _known(self) -> Memory:
+        if self._memory is None:
+            discovered = open_delta(self.discovered).to_pyarrow_table(
+                columns=["path", "size", "modified", "version", "discovered_at"]
+            )
+            self._memory = Memory.of(discovered, self._events_in_order())
+        return self._memory
+
+    def _settled(self) -> Iterator[tuple[Found, State, datetime]]:
+        """The newest event of each path that does not wait to be read, again or for once."""
+        newest = {event[0].path: event for event in self._events_in_order()}
+        return (event for path, event in newest.items() if path not in self._known.waiting)
+
+    def _events_in_order(self) -> Iterator[tuple[Found, State, datetime]]:
+        return ledger_tables.in_order(
+            open_delta(self.events).to_pyarrow_table(
+                columns=["path", "size", "modified", "version", "state", "updated_at"]
+            )
+        )

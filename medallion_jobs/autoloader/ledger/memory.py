@@ -1,0 +1,88 @@
+"""What discovery has to know of every file, held in the driver's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.ledger.tables import NO_ROWS, State
+
+
+class Memory:
+    """The ledger by path, as far as a listing is held against it.
+
+    Attributes:
+        fingerprints: by path, the size and time of what was seen of it last.
+        without_rows: paths that were seen and gave bronze nothing.
+        waiting: by path, what was admitted and has no event yet.
+        versions: by path, the newest version; only of those past the first.
+    """
+
+    def __init__(self) -> None:
+        self.fingerprints: dict[str, int] = {}
+        self.without_rows: set[str] = set()
+        self.waiting: dict[str, Found] = {}
+        self._versions: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, discovered: pa.Table, events: Iterable[tuple[Found, State, datetime]]) -> Memory:
+        memory = cls()
+        last_told: dict[str, int] = {}
+        in_order = discovered.sort_by([("version", "ascending"), ("discovered_at", "ascending")])
+        columns = [
+            in_order.column("path"),
+            in_order.column("size"),
+            in_order.column("modified").cast(pa.int64()),
+            in_order.column("version"),
+            in_order.column("discovered_at").cast(pa.int64()),
+        ]
+        for path, size, modified, version, _ in _rows(columns):
+            memory._take(path, size, modified, version)
+        for file, state, at in events:
+            memory.learn(file, state)
+            if file.version >= memory.newest_version(file.path):
+                last_told[file.path] = int(at.timestamp() * 1_000_000)
+        for path, size, modified, version, found_at in _rows(columns):
+            if found_at > last_told.get(path, 0):
+                memory.take([Found(modified, path, size, version)])
+        return memory
+
+    def newest_version(self, path: str) -> int:
+        return self._versions.get(path, 1)
+
+    def take(self, files: Iterable[Found]) -> None:
+        """Files that were admitted."""
+        for file in files:
+            self._take(file.path, file.size, file.modified_us, file.version)
+            self.waiting[file.path] = file
+
+    def learn(self, file: Found, state: State) -> None:
+        """What became of a file."""
+        if file.version < self.newest_version(file.path):
+            return
+        self.waiting.pop(file.path, None)
+        if state is State.MISSING:
+            # If it comes back, it is new.
+            self.fingerprints.pop(file.path, None)
+        else:
+            self._take(file.path, file.size, file.modified_us, file.version)
+        if state in NO_ROWS:
+            self.without_rows.add(file.path)
+
+    def _take(self, path: str, size: int, modified_us: int, version: int) -> None:
+        self.fingerprints[path] = fingerprint(size, modified_us)
+        self.without_rows.discard(path)
+        if version > 1:
+            self._versions[path] = version
+
+
+def _rows(columns: Sequence[pa.ChunkedArray]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in columns), strict=True)
+
+
+def fingerprint(size: int, modified_us: int) -> int:
+    return hash((size, modified_us))

@@ -1,0 +1,148 @@
+"""avro files: columns by name, each file by the schema in its header.
+
+Spark's avro reader is part of Spark itself; the package `spark-avro` only gives it its short
+name. So it is called by its class, and nothing has to be fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from medallion_jobs.autoloader.discovery.stores import store_for
+from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.readers import heads, typed_columns
+from medallion_jobs.autoloader.readers.heads import BrokenHeadError
+from medallion_jobs.autoloader.readers.records import Records
+
+AVRO = "org.apache.spark.sql.avro.AvroFileFormat"
+_MAGIC = b"Obj\x01"
+_HEAD = 64 * 1024  # bytes; a header that is longer is read once more
+_CODECS = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
+
+
+class AvroFiles:
+    """Reads avro files; none of their records is bad."""
+
+    def records(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        columns: StructType,
+        options: Mapping[str, str],  # noqa: ARG002 (there are none)
+    ) -> Records:
+        """The records of files; see FormatReader."""
+
+        def read(schema: StructType, some: Sequence[Found]) -> DataFrame:
+            reader = heads.reader(spark).format(AVRO).schema(schema)
+            return reader.load([to_path(file.path) for file in some])
+
+        return typed_columns.records(spark, _schemas(spark, files), columns, read)
+
+    def infer(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        options: Mapping[str, str],  # noqa: ARG002
+        *,
+        typed: bool,  # noqa: ARG002 (the files have types)
+    ) -> StructType:
+        """The columns of all files, in the order in which they are met."""
+        return typed_columns.merged(list(_schemas(spark, files).values()))
+
+
+def _schemas(spark: SparkSession, files: Sequence[Found]) -> dict[Found, StructType]:
+    known: dict[str, StructType] = {}
+
+    def schema(file: Found) -> StructType:
+        written = _written_with(spark, file)
+        if written not in known:
+            # Spark reads one file's header again to put the schema in its own words.
+            try:
+                told = heads.reader(spark).format(AVRO).load([to_path(file.path)]).schema
+            except (Py4JJavaError, PySparkException) as failure:
+                raise heads.as_broken(failure) from failure
+            typed_columns.check_names(told)
+            known[written] = told
+        return known[written]
+
+    return heads.of_each(files, schema)
+
+
+def _written_with(spark: SparkSession, file: Found) -> str:
+    """The schema in a file's header, as its text.
+
+    Raises:
+        BrokenHeadError: it is no avro file, or one that Spark does not read.
+    """
+    store, size = store_for(file.path, lambda: spark), _HEAD
+    while True:
+        head = store.read(file.path, 0, size)
+        try:
+            entries = header(head)
+            break
+        except EOFError:
+            if len(head) < size:
+                raise BrokenHeadError("not an avro file, or cut off within its header") from None
+            size *= 16
+    codec = entries.get("avro.codec", b"null").decode("utf-8", "replace")
+    if codec not in _CODECS:
+        raise BrokenHeadError(f"compressed by {codec}, which Spark's avro reader does not know")
+    try:
+        written = entries["avro.schema"].decode()
+        is_record = json.loads(written)["type"] == "record"
+    except (KeyError, TypeError, ValueError):
+        raise BrokenHeadError("its avro header has no schema") from None
+    if not is_record:
+        raise BrokenHeadError("its avro schema is not one of records")
+    return written
+
+
+def header(head: bytes) -> dict[str, bytes]:
+    """The entries of an avro file's header, as the Avro specification has them.
+
+    Raises:
+        BrokenHeadError: it is no avro file.
+        EOFError: the header is longer than what is given of it.
+    """
+    if not head.startswith(_MAGIC):
+        if _MAGIC.startswith(head):
+            raise EOFError
+        raise BrokenHeadError("not an avro file: it does not begin as one")
+    stream, entries = BytesIO(head[len(_MAGIC) :]), dict[str, bytes]()
+    while count := _long(stream):
+        if count < 0:  # followed by the block's length, for those who skip it
+            _long(stream)
+        for _ in range(abs(count)):
+            key = _bytes(stream).decode("utf-8", "replace")
+            entries[key] = _bytes(stream)
+    return entries
+
+
+def _long(stream: BytesIO) -> int:
+    """A number in the zigzag code, seven bits a byte."""
+    number = shift = 0
+    while True:
+        byte = stream.read(1)
+        if not byte:
+            raise EOFError
+        number |= (byte[0] & 0x7F) << shift
+        shift += 7
+        if not byte[0] & 0x80:
+            return (number >> 1) ^ -(number & 1)
+
+
+def _bytes(stream: BytesIO) -> bytes:
+    length = _long(stream)
+    if length < 0:
+        raise BrokenHeadError("not an avro file: a negative length in its header")
+    content = stream.read(length)
+    if len(content) < length:
+        raise EOFError
+    return content

@@ -1,0 +1,77 @@
+"""Files of any kind: each a record of its path, time, length and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    BinaryType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.names import RESCUED
+
+_COLUMNS = StructType(
+    [
+        StructField("path", StringType()),
+        StructField("modificationTime", TimestampType()),
+        StructField("length", LongType()),
+        StructField("content", BinaryType()),
+    ]
+)
+
+
+class BinaryFiles:
+    """Reads files of any kind; one that is over 2 GB only without its `content`."""
+
+    def records(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        columns: StructType,
+        options: Mapping[str, str],  # noqa: ARG002 (there are none)
+    ) -> Records:
+        """One record a file; without `content` among the columns, none is opened.
+
+        Raises:
+            UsageError: columns that binary files do not have.
+        """
+        has = {field.name: field.dataType for field in _COLUMNS}
+        wrong = [f.name for f in columns if has.get(f.name) != f.dataType]
+        if wrong:
+            raise UsageError(
+                f"binary files have no such columns: {', '.join(wrong)}",
+                untouched="nothing was read",
+                next_step="schema: of path STRING, modificationTime TIMESTAMP, length BIGINT, "
+                "content BINARY take what you need, or leave `schema` out",
+            )
+        frame = heads.reader(spark).format("binaryFile").load([to_path(f.path) for f in files])
+        return Records(
+            frame=frame.select(*columns.names, *heads.file_columns(frame)),
+            good=F.lit(True),
+            reason=F.lit(None).cast("string"),
+            raw=F.lit(None).cast("string"),
+            columns=[*map(F.col, columns.names), F.lit(None).cast("string").alias(RESCUED)],
+            has_new=False,
+        )
+
+    def infer(
+        self,
+        spark: SparkSession,  # noqa: ARG002 (every format's reader is asked alike)
+        files: Sequence[Found],  # noqa: ARG002
+        options: Mapping[str, str],  # noqa: ARG002
+        *,
+        typed: bool,  # noqa: ARG002
+    ) -> StructType:
+        """The columns that all files have."""
+        return _COLUMNS

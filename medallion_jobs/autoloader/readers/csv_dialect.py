@@ -1,0 +1,209 @@
+"""How csv files are written, and the first record of one, read on the driver."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from medallion_jobs.autoloader.readers.heads import BrokenHeadError
+from medallion_jobs.errors import UsageError
+
+# By the names that users write, what Spark's csv reader and Python call an encoding; Python's
+# leaves a mark at the beginning out.
+_WINDOWS = "windows-1252"
+_ENCODINGS = {
+    "utf-8": ("UTF-8", "utf-8-sig"),
+    "utf8": ("UTF-8", "utf-8-sig"),
+    "us-ascii": ("US-ASCII", "ascii"),
+    "iso-8859-1": ("ISO-8859-1", "iso-8859-1"),
+    "latin1": ("ISO-8859-1", "iso-8859-1"),
+    # Spark does not know it: it reads ISO-8859-1, and 27 characters are put right.
+    _WINDOWS: ("ISO-8859-1", "cp1252"),
+    "cp1252": ("ISO-8859-1", "cp1252"),
+    "utf-16": ("UTF-16", "utf-16"),
+    "utf-16le": ("UTF-16LE", "utf-16-le"),
+    "utf-16be": ("UTF-16BE", "utf-16-be"),
+    "utf-32": ("UTF-32", "utf-32"),
+}
+_LATIN = "".join(map(chr, range(0x80, 0xA0)))
+_ON_WINDOWS = _LATIN.encode("latin-1").decode("cp1252", "replace")
+# What decoders put for bytes that their encoding does not have.
+NO_CHARACTER = "\ufffd"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How csv files are written.
+
+    Attributes:
+        encoding: as users write it, in lower case.
+        quote, escape, comment: a character, or empty.
+        trims: white space before, and after, a field is left out.
+    """
+
+    sep: str
+    quote: str
+    escape: str
+    comment: str
+    header: bool
+    multi_line: bool
+    encoding: str
+    null: str
+    empty: str
+    trims: tuple[bool, bool]
+
+    @classmethod
+    def of(cls, options: Mapping[str, str]) -> Dialect:
+        """The dialect that options name.
+
+        Raises:
+            UsageError: an encoding that Spark does not read, or not line by line.
+        """
+        dialect = cls(
+            sep=options.get("sep", options.get("delimiter", ",")),
+            quote=options.get("quote", '"'),
+            escape=options.get("escape", '"'),
+            comment=options.get("comment", ""),
+            header=_flag(options, "header", default=True),
+            multi_line=_flag(options, "multiLine", default=True),
+            encoding=options.get("encoding", "UTF-8").lower(),
+            null=options.get("nullValue", ""),
+            empty=options.get("emptyValue", ""),
+            trims=(
+                _flag(options, "ignoreLeadingWhiteSpace", default=False),
+                _flag(options, "ignoreTrailingWhiteSpace", default=False),
+            ),
+        )
+        if dialect.encoding not in _ENCODINGS:
+            raise UsageError(
+                f"csv files cannot be read in the encoding {options['encoding']}",
+                untouched="nothing was read",
+                next_step=f"encoding: one of {', '.join(_ENCODINGS)}",
+            )
+        if dialect.is_wide and not dialect.multi_line:
+            raise UsageError(
+                f"csv files in {options['encoding']} cannot be read line by line",
+                untouched="nothing was read",
+                next_step="leave out `multiLine: false`",
+            )
+        return dialect
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a line end takes more than one byte."""
+        return self.encoding.startswith(("utf-16", "utf-32"))
+
+    @property
+    def mended(self) -> tuple[str, str] | None:
+        """Characters that Spark reads, and those that they stand for; None where all are right."""
+        is_windows = _ENCODINGS[self.encoding][1] == "cp1252"
+        return (_LATIN, _ON_WINDOWS) if is_windows else None
+
+    def decoded(self, head: bytes, *, whole: bool) -> str:
+        """The text of a file's head; a character that is cut at its end is left out.
+
+        Raises:
+            BrokenHeadError: it is not text.
+        """
+        if not self.is_wide and b"\0" in head:
+            raise BrokenHeadError("not a csv file: it holds binary zeros")
+        decoder = codecs.getincrementaldecoder(_ENCODINGS[self.encoding][1])("replace")
+        return decoder.decode(head, final=whole)
+
+    def tail(self, end: bytes) -> str:
+        """The text of a file's end; a character that is cut at its beginning is left out."""
+        return end.decode(_ENCODINGS[self.encoding][1], "replace").lstrip("\ufffd")
+
+    def unquoted(self, text: str) -> str:
+        """A text that stood in quotes, without its escapes."""
+        return text.replace(self.escape + self.quote, self.quote) if self.quote else text
+
+    def for_spark(self, newline: str) -> dict[str, str]:
+        """The options of Spark's reader.
+
+        Columns must not be pruned: of a row whose last columns nobody asks for, Spark would
+        not see that it is too short. `lineSep` is told, since Spark goes by the first line
+        end that it meets, be it in quotes, and reads a file of mixed ends as something else.
+        """
+        return {
+            "sep": self.sep,
+            "quote": self.quote,
+            "escape": self.escape,
+            **({"comment": self.comment} if self.comment else {}),
+            "header": str(self.header).lower(),
+            "enforceSchema": "true",
+            "multiLine": str(self.multi_line).lower(),
+            **({"lineSep": newline} if self.multi_line else {}),
+            "encoding": _ENCODINGS[self.encoding][0],
+            "nullValue": self.null,
+            "emptyValue": self.empty,
+            "ignoreLeadingWhiteSpace": str(self.trims[0]).lower(),
+            "ignoreTrailingWhiteSpace": str(self.trims[1]).lower(),
+            "mode": "PERMISSIVE",
+            "columnPruning": "false",
+        }
+
+    def first_record(self, text: str, newline: str, *, whole: bool) -> list[str] | None:
+        """The fields of the first record; None where the text ends before it does.
+
+        A text with no record has no fields.
+
+        Raises:
+            BrokenHeadError: a quote is opened and never closed.
+        """
+        start = self._start(text, newline)
+        if start is None:
+            return [] if whole else None
+        fields: list[str] = []
+        while True:
+            field, end = self._field(text, start, newline)
+            if end is None:
+                if whole:
+                    raise BrokenHeadError("its header opens a quote and never closes it")
+                return None
+            if end == len(text) and not whole:
+                return None
+            if not text.startswith(self.sep, end):
+                return [*fields, field.removesuffix("\r")]
+            fields.append(field)
+            start = end + len(self.sep)
+
+    def _start(self, text: str, newline: str) -> int | None:
+        """Where the first record begins, behind blank lines and comments."""
+        start = 0
+        while start < len(text):
+            end = text.find(newline, start)
+            line = text[start : end if end >= 0 else None]
+            if line.strip(" \r") and not (self.comment and line.startswith(self.comment)):
+                return start
+            if end < 0:
+                return None
+            start = end + len(newline)
+        return None
+
+    def _field(self, text: str, start: int, newline: str) -> tuple[str, int | None]:
+        """The field that begins at `start`, and where it ends; None where it does not."""
+        if self.trims[0]:
+            start += len(text[start:]) - len(text[start:].lstrip(" \t"))
+        if self.quote and text.startswith(self.quote, start):
+            quote, escape = re.escape(self.quote), re.escape(self.escape or self.quote)
+            inside = re.compile(f"(?:{escape}{quote}|(?!{quote}).)*", re.DOTALL)
+            quoted = inside.match(text, start + 1)
+            end = quoted.end() if quoted else len(text)
+            if end >= len(text):
+                return "", None
+            behind = self._end(text, end + 1, newline)
+            return self.unquoted(text[start + 1 : end]), behind
+        end = self._end(text, start, newline)
+        field = text[start:end]
+        return (field.rstrip(" \t") if self.trims[1] else field), end
+
+    def _end(self, text: str, start: int, newline: str) -> int:
+        ends = (text.find(self.sep, start), text.find(newline, start))
+        return min((end for end in ends if end >= 0), default=len(text))
+
+
+def _flag(options: Mapping[str, str], name: str, *, default: bool) -> bool:
+    return str(options.get(name, default)).lower() == "true"

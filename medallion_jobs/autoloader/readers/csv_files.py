@@ -1,0 +1,117 @@
+"""csv files: columns by the names in each file's header, strictly read.
+
+Spark takes one header for all files of a read, by position, and a row that is too short for
+one whose last values are missing. Here the driver reads each file's header, files of one
+header are read together, and a row that has not as many fields as its header is bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import DataType, StringType, StructField, StructType
+
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.readers.csv_dialect import Dialect
+from medallion_jobs.autoloader.readers.csv_headers import Header, by_header
+from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group, at
+from medallion_jobs.autoloader.readers.csv_types import common_types
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, RESCUED_FILE, Records
+from medallion_jobs.lake.names import INPUT_FILE, RESCUED
+from medallion_jobs.lake.values import values
+
+
+class CsvFiles:
+    """Reads csv files."""
+
+    def records(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        columns: StructType,
+        options: Mapping[str, str],
+    ) -> Records:
+        """The records of files; see FormatReader."""
+        dialect = Dialect.of(options)
+        fixed = None if dialect.header else tuple(columns.names)
+        groups = by_header(spark, files, dialect, fixed, known=set(columns.names))
+        frames = [
+            _typed(Group(spark, header, some, dialect).rows(), header, columns, options)
+            for header, some in groups.items()
+        ]
+        has = {name.lower() for name in columns.names}
+        return Records(
+            frame=heads.united(frames) if frames else _nothing(spark, columns),
+            good=F.col(REASON).isNull(),
+            reason=F.col(REASON),
+            raw=F.col(RAW),
+            columns=[
+                *(F.col(at(n)).alias(name) for n, name in enumerate(columns.names)),
+                F.col(RESCUED),
+            ],
+            has_new=any(name.lower() not in has for header in groups for name in header.namable),
+        )
+
+    def infer(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        options: Mapping[str, str],
+        *,
+        typed: bool,
+    ) -> StructType:
+        """The columns of all headers, in the order in which they are met."""
+        dialect = Dialect.of(options)
+        groups = by_header(spark, files, dialect, None, known=set())
+        names: dict[str, str] = {}
+        for name in (name for header in groups for name in header.namable):
+            # A table cannot have two columns that differ by case alone: the first is it.
+            names.setdefault(name.lower(), name)
+        kinds: Mapping[str, DataType] = {}
+        if typed:
+            kinds = common_types(
+                Group(spark, header, some, dialect).inferred(options)
+                for header, some in groups.items()
+            )
+        return StructType(
+            [StructField(name, kinds.get(name, StringType())) for name in names.values()]
+        )
+
+
+def _typed(
+    rows: DataFrame, header: Header, columns: StructType, options: Mapping[str, str]
+) -> DataFrame:
+    """The wanted columns from texts, and what did not fit as JSON."""
+    texts = {name: F.col(at(n)) for n, name in enumerate(header.names)}
+    wanted: list[Column] = []
+    rescued: dict[str, Column] = {n: t for n, t in texts.items() if n not in columns.names}
+    for field in columns:
+        text = texts.get(field.name, F.lit(None).cast("string"))
+        wanted.append(values.value(text, field.dataType, options))
+        if field.name in texts and not isinstance(field.dataType, StringType):
+            fits = values.fits(text, field.dataType, options) | (F.trim(text) == "")
+            rescued[field.name] = F.when(~fits, text)
+    json_text = F.lit(None).cast("string")
+    if rescued:
+        some = F.coalesce(*rescued.values()).isNotNull()
+        parts = [text.alias(name) for name, text in rescued.items()]
+        json_text = F.when(some, F.to_json(F.struct(*parts, F.col(INPUT_FILE).alias(RESCUED_FILE))))
+    return rows.select(
+        *(value.alias(at(n)) for n, value in enumerate(wanted)),
+        json_text.alias(RESCUED),
+        RAW,
+        REASON,
+        *FILE_COLUMNS,
+    )
+
+
+def _nothing(spark: SparkSession, columns: StructType) -> DataFrame:
+    kinds = {at(n): field.dataType.simpleString() for n, field in enumerate(columns)}
+    kinds |= dict.fromkeys((RESCUED, RAW, REASON, INPUT_FILE), "string")
+    about = {"_file_size": "bigint", "_file_modified": "timestamp"}
+    return spark.range(0).select(
+        *(F.lit(None).cast(kind).alias(name) for name, kind in {**kinds, **about}.items())
+    )

@@ -1,0 +1,112 @@
+"""The headers of csv files, read on the driver: files of one header are read together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from medallion_jobs.autoloader.discovery.stores import store_for
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
+from medallion_jobs.autoloader.readers.heads import BrokenHeadError
+from medallion_jobs.lake.names import is_free
+
+_HEAD = 64 * 1024  # bytes; headers are shorter, and one that is not is read once more
+_LONGEST_HEADER = 16 * 1024 * 1024
+# Of these, Spark reads Hadoop's own framing alone. What the tools of these names write it takes
+# for nothing (lz4), or for a block of a size that no memory holds (snappy).
+_OTHER_FRAMING = (".snappy", ".lz4")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What files that are read together have in common.
+
+    Attributes:
+        names: of the columns in their order; `_c0`, `_c1` … where a header has no name.
+        nameless: those of the names that are ours.
+        newline: a line feed, or a carriage return where a file has no other line ends.
+    """
+
+    names: tuple[str, ...]
+    nameless: frozenset[str]
+    newline: str
+
+    @property
+    def namable(self) -> list[str]:
+        """The names that a table's columns can have."""
+        return [name for name in self.names if name not in self.nameless and is_free(name)]
+
+
+def by_header(
+    spark: SparkSession,
+    files: Sequence[Found],
+    dialect: Dialect,
+    fixed: tuple[str, ...] | None,
+    *,
+    known: set[str],
+) -> dict[Header, list[Found]]:
+    """Files by header; those with no record are left out.
+
+    Args:
+        fixed: names of the columns where the files have no header; None for `_c0`, `_c1` …
+        known: columns that are wanted; a header has one of them at least, if there are any.
+
+    Raises:
+        UnreadableError: headers that cannot be read.
+    """
+
+    def header(file: Found) -> Header | None:
+        return _header(spark, file, dialect, fixed, known)
+
+    groups: dict[Header, list[Found]] = {}
+    for file, told in heads.of_each(files, header).items():
+        if told is not None:
+            groups.setdefault(told, []).append(file)
+    return groups
+
+
+def _header(
+    spark: SparkSession,
+    file: Found,
+    dialect: Dialect,
+    fixed: tuple[str, ...] | None,
+    known: set[str],
+) -> Header | None:
+    for ending in _OTHER_FRAMING:
+        if file.path.lower().endswith(ending):
+            raise BrokenHeadError(f"{ending} files are of many framings; use .gz, .bz2 or .zst")
+    store, size = store_for(file.path, lambda: spark), _HEAD
+    while True:
+        head = store.head(file.path, size)
+        text = dialect.decoded(head, whole=len(head) < size)
+        newline = "\n" if "\n" in text or "\r" not in text else "\r"
+        fields = dialect.first_record(text, newline, whole=len(head) < size)
+        if fields is not None:
+            break
+        if size >= _LONGEST_HEADER:
+            raise BrokenHeadError(f"no end of its first record within {size:,} bytes")
+        size *= 16
+    if not fields:
+        return None
+    if not dialect.header:
+        names = fixed or tuple(f"_c{n}" for n in range(len(fields)))
+        return Header(names, frozenset(), newline)
+    names = tuple(name or f"_c{n}" for n, name in enumerate(fields))
+    _check(names, known)
+    nameless = frozenset(names[n] for n, name in enumerate(fields) if not name)
+    return Header(names, nameless, newline)
+
+
+def _check(names: tuple[str, ...], known: set[str]) -> None:
+    if any(NO_CHARACTER in name for name in names):
+        raise BrokenHeadError("its header has bytes that are not of the encoding")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise BrokenHeadError(f"its header repeats {', '.join(repeated)}")
+    if known and not known & set(names):
+        shown = ", ".join(names)[:200]
+        raise BrokenHeadError(f"its header has no column of the table, if it is one: {shown}")

@@ -1,0 +1,187 @@
+"""The rows of csv files of one header: texts, and which records are bad."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import StringType, StructField, StructType
+
+from medallion_jobs.autoloader.discovery.stores import store_for
+from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
+from medallion_jobs.autoloader.readers.csv_headers import Header
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
+from medallion_jobs.lake.names import INPUT_FILE
+from medallion_jobs.lake.values import values
+
+RAW, REASON = "__raw", "__reason"
+_JOINED = "__joined"
+_TAIL = 4 * 1024
+_MOST_COLUMNS = 20480  # Spark's own bound; a row beyond it fails the file
+_COMPRESSED = re.compile(r"\.(gz|bz2|zst|deflate)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files of one header."""
+
+    spark: SparkSession
+    header: Header
+    files: Sequence[Found]
+    dialect: Dialect
+
+    @property
+    def _paths(self) -> list[str]:
+        return [to_path(file.path) for file in self.files]
+
+    def inferred(self, options: Mapping[str, str]) -> StructType:
+        """The columns with the types that Spark finds in the files."""
+        formats = {
+            k: options[k] for k in (values.DATE_FORMAT, values.TIMESTAMP_FORMAT) if k in options
+        }
+        read = heads.reader(self.spark).options(**self.dialect.for_spark(self.header.newline))
+        found = read.options(inferSchema="true", **formats).csv(self._paths).schema
+        return StructType(
+            [
+                StructField(name, field.dataType)
+                for name, field in zip(self.header.names, found, strict=False)
+            ]
+        )
+
+    def rows(self) -> DataFrame:
+        """Texts of the fields, raw text and reason of a bad record, columns about the file."""
+        count = len(self.header.names)
+        fields = [StructField(at(n), StringType()) for n in range(count)]
+        read = heads.reader(self.spark).options(
+            **self.dialect.for_spark(self.header.newline),
+            columnNameOfCorruptRecord=RAW,
+            maxColumns=str(max(_MOST_COLUMNS, 2 * count)),
+        )
+        frame = read.schema(StructType([*fields, StructField(RAW, StringType())])).csv(self._paths)
+        rows = frame.select("*", *heads.file_columns(frame)).where(~self._is_blank())
+        texts = [F.col(at(n)) for n in range(count)]
+        if self.dialect.multi_line and self.header.newline == "\n":
+            texts[-1] = self._without_return(texts[-1])
+        rows = rows.select(
+            *(self._mended(text).alias(at(n)) for n, text in enumerate(texts)),
+            self._mended(F.col(RAW)).alias(RAW),
+            *FILE_COLUMNS,
+        )
+        joined = (F.coalesce(F.col(at(n)), F.lit("")) for n in range(count))
+        rows = rows.withColumn(_JOINED, F.concat_ws(self.dialect.sep, *joined))
+        reason = F.coalesce(self._miscounted(), self._misread(count))
+        told = F.coalesce(F.rtrim(F.col(RAW), F.lit("\r")), F.col(_JOINED))
+        raw = F.when(reason.isNotNull(), told)
+        return rows.select(
+            *(at(n) for n in range(count)),
+            raw.alias(RAW),
+            reason.alias(REASON),
+            *FILE_COLUMNS,
+        )
+
+    def _mended(self, text: Column) -> Column:
+        return F.translate(text, *self.dialect.mended) if self.dialect.mended else text
+
+    def _is_blank(self) -> Column:
+        """Whether a row is a line with nothing but a carriage return or spaces."""
+        only = F.col(RAW) if len(self.header.names) > 1 else F.col(at(0))
+        ends = " \r" if len(self.header.names) > 1 else "\r"
+        is_blank = F.trim(only, F.lit(ends)) == ""
+        if len(self.header.names) == 1:
+            is_blank = is_blank & (F.length(only) > 0)
+        return F.coalesce(is_blank, F.lit(False))
+
+    def _without_return(self, text: Column) -> Column:
+        """The last field of a row without the carriage return of its line end."""
+        bare = F.left(text, F.length(text) - 1)
+        nulls = ("", self.dialect.null)
+        return F.when(~F.endswith(text, F.lit("\r")), text).when(~bare.isin(*nulls), bare)
+
+    def _miscounted(self) -> Column:
+        """Why a record that Spark found malformed is bad: it always is for its fields."""
+        raw, quote, escape = (
+            F.rtrim(F.col(RAW), F.lit("\r")),
+            self.dialect.quote,
+            self.dialect.escape,
+        )
+        if quote:
+            if escape and escape != quote:
+                raw = F.regexp_replace(raw, F.lit(f"(?s){re.escape(escape)}."), F.lit(""))
+            mark = re.escape(quote)
+            raw = F.regexp_replace(raw, F.lit(f"{mark}[^{mark}]*+{mark}"), F.lit(""))
+        count = F.size(F.split(raw, re.escape(self.dialect.sep), -1))
+        of = "the header has" if self.dialect.header else "the schema has"
+        wanted = len(self.header.names)
+        told = (
+            F.when(F.contains(raw, F.lit(quote)), F.lit("a quote is opened and never closed"))
+            if quote
+            else F.when(F.lit(False), F.lit(""))
+        )
+        told = told.when(
+            count != wanted,
+            F.concat(
+                count.cast("string"),
+                F.when(count == 1, " field, ").otherwise(" fields, "),
+                F.lit(f"{of} {wanted}"),
+            ),
+        ).otherwise(F.lit(f"not as many fields as {of}: {wanted}"))
+        return F.when(F.col(RAW).isNotNull(), told)
+
+    def _misread(self, count: int) -> Column:
+        """Why a record that Spark takes for good is bad all the same; null where it is good."""
+        undecoded = F.contains(F.col(_JOINED), F.lit(NO_CHARACTER))
+        told = F.when(
+            undecoded, F.lit(f"bytes that are no {self.dialect.encoding.upper()}; see `encoding`")
+        )
+        if not (self.dialect.multi_line and self.dialect.quote):
+            return told
+        unclosed = F.lit("a quote is opened and not closed before the next lines")
+        mark = re.escape(self.dialect.quote)
+        # Spark then gives the field with the quote that opened it, up to another quote.
+        over_lines = f"^{mark}[^{mark}\n]*+\n[^{mark}]*+{mark}"
+        texts = F.array(*(F.col(at(n)) for n in range(count)))
+        reopened = F.when(
+            F.contains(F.col(_JOINED), F.lit("\n")),
+            F.exists(texts, lambda text: F.coalesce(text.rlike(over_lines), F.lit(False))),
+        )
+        told = told.when(reopened, unclosed)
+        tails = self._tails()
+        if not tails:
+            return told
+        # A quote that is never closed makes one field of all that follows, to the last byte:
+        # the file then ends with a quote and this field, or the field with that end.
+        text = F.col(at(count - 1))
+        tail = F.try_element_at(
+            F.from_json(F.lit(json.dumps(tails)), "map<string,string>"), F.col(INPUT_FILE)
+        )
+        swallows = F.endswith(tail, F.concat(F.lit(self.dialect.quote), text)) | F.endswith(
+            text, tail
+        )
+        return told.when(
+            F.when(F.contains(text, F.lit(self.header.newline)) & (F.trim(text) != ""), swallows),
+            unclosed,
+        )
+
+    def _tails(self) -> dict[str, str]:
+        """By URI, how each file ends that is not compressed, without escapes."""
+        if self.dialect.is_wide:
+            return {}
+        tails = {}
+        for file in self.files:
+            if not _COMPRESSED.search(file.path):
+                store = store_for(file.path, lambda: self.spark)
+                start = max(0, file.size - _TAIL)
+                tail = self.dialect.tail(store.read(file.path, start, file.size - start))
+                tails[file.path] = self.dialect.unquoted(tail)
+        return tails
+
+
+def at(number: int) -> str:
+    """The name of a column by its place."""
+    return f"__{number}"

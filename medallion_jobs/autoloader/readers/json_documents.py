@@ -1,0 +1,115 @@
+"""JSON files that are one document each: an object, or an array of objects, over many lines.
+
+Each object becomes a record, read as a line of JSON lines is. A document that is not valid
+as a whole is one bad record, an element that is no object another. A whole document is held
+in memory, some times over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import StructType
+
+from medallion_jobs.autoloader.readers import json_lines, json_schema, text_input
+from medallion_jobs.autoloader.readers.json_lines import MARKED, OBJECTS, REPEATED, VALUE
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
+from medallion_jobs.lake.values import json_marks
+from medallion_jobs.lake.values.values import plain
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from medallion_jobs.autoloader.found import Found
+
+# The document between a bracket and an end mark, as an array of texts: once as it stands,
+# and once with marks where it needs them.
+_WHOLE, _WHOLE_MARKED = "__whole", "__whole_marked"
+_END = f'{{"end {uuid4().hex}":""}}'  # of each process its own: no document can hold it
+_DOCUMENT_AND_END = 2
+# Of a record: its JSON (null where the document is bad), and whether it is the document.
+_JSON, _IS_DOCUMENT = "__json", "__is_document"
+_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
+
+
+class JsonDocuments:
+    """Reads files that are a JSON object, or an array of objects."""
+
+    def records(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        columns: StructType,
+        options: Mapping[str, str],
+    ) -> Records:
+        elements = _elements(text_input.documents(spark, files, options))
+        frame = elements.withColumn(OBJECTS, json_lines.parsed_objects(F.col(_JSON))).withColumn(
+            MARKED, F.when(json_marks.are_in(F.col(_JSON)), json_lines.first())
+        )
+        return json_lines.records_of(frame, columns, options, _reason())
+
+    def infer(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        options: Mapping[str, str],
+        *,
+        typed: bool,
+    ) -> StructType:
+        records = self.records(spark, files, StructType(), options)
+        objects = records.frame.where(records.good).select(VALUE)
+        return json_schema.infer(spark, objects, options, typed=typed)
+
+
+def _elements(documents: DataFrame) -> DataFrame:
+    """The objects of documents, and whatever else is in their place; none of a blank one."""
+    text = F.col(VALUE)
+    bracketed = F.concat(F.lit("["), text, F.lit(f",{_END}]"))
+    needed = json_marks.are_needed(bracketed, texts=True)
+    document = F.get(F.coalesce(_WHOLE_MARKED, _WHOLE), F.lit(0))
+    array = F.from_json(document, "array<string>", _STRICT)
+    of_array = F.transform(
+        array, lambda item: _element(item, F.coalesce(plain(item), F.lit("null")), of=False)
+    )
+    entries = (
+        F.when(~_is_valid(), F.array(_element(F.lit(None).cast("string"), text, of=True)))
+        .when(F.startswith(document, F.lit("[")), of_array)
+        .otherwise(F.array(_element(document, text, of=True)))
+    )
+    return (
+        documents.where(F.trim(text, F.lit(" \t\r\n\ufeff")) != "")
+        .withColumn(_WHOLE, F.from_json(bracketed, "array<string>", _STRICT))
+        .withColumn(
+            _WHOLE_MARKED,
+            F.when(
+                needed & _is_valid(),
+                F.from_json(json_marks.marked(bracketed), "array<string>", _STRICT),
+            ),
+        )
+        .select(F.explode(entries).alias("entry"), *FILE_COLUMNS)
+        .select("entry.*", *FILE_COLUMNS)
+    )
+
+
+def _element(json: Column, raw: Column, *, of: bool) -> Column:
+    return F.struct(json.alias(_JSON), raw.alias(VALUE), F.lit(of).alias(_IS_DOCUMENT))
+
+
+def _is_valid() -> Column:
+    """Whether the text of a file is one JSON value, and nothing else."""
+    last = F.get(_WHOLE, F.lit(1))
+    return F.coalesce((F.size(_WHOLE) == _DOCUMENT_AND_END) & (last == _END), F.lit(False))
+
+
+def _reason() -> Column:
+    is_document = F.col(_IS_DOCUMENT)
+    return (
+        json_lines.no_text()
+        .when(json_lines.first().isNotNull(), REPEATED)
+        .when(~is_document, "an element of the array is not an object")
+        .when(F.expr("try_parse_json(value)").isNotNull(), "not an object or an array, or several")
+        .otherwise("not valid JSON")
+    )

@@ -1,0 +1,238 @@
+"""JSON lines to typed rows, by Spark's own expressions and strictly.
+
+Spark's JSON reader takes much for good that is not: two objects on a line, text behind an
+object, `"1,25"` as 125.00, a repeated key, a key that it does not know. Here a line is first
+parsed as an array of maps of strings: put between a bracket and an end mark of ours, it
+holds one object if the array is that object and the mark, for Spark reads no further than
+the bracket that closes the array. Each column is then read from its text (values.py).
+A line that is not one object is bad and goes to quarantine; a value that does not fit its
+column, or whose key no column bears, is rescued: kept as a text in `_rescued_data`, and the
+row is good.
+
+Lines that are all written alike need none of this: they go by a fast lane (json_lane.py).
+
+Of a line with numbers that a double would round, or with texts that look like objects or
+arrays, those are marked (json_marks.py) and the line is parsed once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import StructType
+
+from medallion_jobs.autoloader.readers import json_lane, json_schema, text_input
+from medallion_jobs.autoloader.readers.json_lane import REGULAR, Lane
+from medallion_jobs.autoloader.readers.records import RESCUED_FILE, Records
+from medallion_jobs.lake.names import INPUT_FILE, RESCUED, RESERVED
+from medallion_jobs.lake.values import json_marks, values
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from medallion_jobs.autoloader.found import Found
+
+VALUE = text_input.VALUE
+# The first parse's array, and the second parse's object, null where there is none. A name with
+# a space is none that a key can give to a column: Spark would take that column for these.
+OBJECTS, MARKED = "all objects", "marked object"
+# Of each process its own: no line can hold it, and so none can end before it does.
+_END = f"end {uuid4().hex}"
+_OBJECT_AND_END = 2
+_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
+REPEATED = "a key is repeated in the JSON object"
+# How compressed files begin; by their names they were not taken for such.
+_COMPRESSED = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "xz": b"\xfd7zXZ",
+    "zip": b"PK\x03\x04",
+}
+
+
+class JsonLines:
+    """Reads files that have a JSON object a line."""
+
+    def records(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        columns: StructType,
+        options: Mapping[str, str],
+    ) -> Records:
+        lines = text_input.lines(spark, files, options)
+        lane = json_lane.learnt(spark, files, columns, options)
+        if lane:
+            lines = lane.add_to(lines, columns, options)
+        else:
+            lines = lines.withColumn(REGULAR, F.lit(False))
+        parsed = _parsed(lines, columns)
+        records = records_of(parsed, columns, options, _reason())
+        return _with_lane(records, columns, lane) if lane else records
+
+    def infer(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        options: Mapping[str, str],
+        *,
+        typed: bool,
+    ) -> StructType:
+        records = self.records(spark, files, StructType(), options)
+        objects = records.frame.where(records.good).select(VALUE)
+        return json_schema.infer(spark, objects, options, typed=typed)
+
+
+def parsed_objects(text: Column) -> Column:
+    """An array of maps of texts: one map and the end mark where a text is one JSON object."""
+    bracketed = F.concat(F.lit("["), text, F.lit(f',{{"{_END}":""}}]'))
+    return F.from_json(bracketed, "array<map<string,string>>", _STRICT)
+
+
+def records_of(
+    frame: DataFrame, columns: StructType, options: Mapping[str, str], reason: Column
+) -> Records:
+    """The records of a frame with `value`, the parsed objects and the marked ones."""
+    marked = F.coalesce(MARKED, first())
+    for number, field in enumerate(columns):
+        if values.is_nested(field.dataType):
+            read = values.reading(marked[field.name], field.dataType, options)
+            frame = frame.withColumn(_nested(number), read)
+    new = values.has_new_key(F.map_keys(_texts()), columns, RESERVED)
+    new = new | values.has_new_inside(marked, columns)
+    return Records(
+        frame=frame,
+        good=_is_good(),
+        reason=reason,
+        raw=F.col(VALUE),
+        columns=_columns(columns, options),
+        has_new=F.coalesce(new, F.lit(False)),
+    )
+
+
+def _with_lane(records: Records, columns: StructType, lane: Lane) -> Records:
+    """The records where those of regular lines are taken from the lane."""
+    regular = F.col(REGULAR)
+
+    def either(number: int, column: str, parsed: Column) -> Column:
+        fast = F.col(json_lane.value_name(number)) if column in lane.places else F.lit(None)
+        return F.when(regular, fast).otherwise(parsed).alias(column)
+
+    *parsed, rescued = records.columns
+    taken = [
+        either(number, field.name, column)
+        for number, (field, column) in enumerate(zip(columns, parsed, strict=True))
+    ]
+    assert not isinstance(records.has_new, bool)  # noqa: S101 (of JSON, no header tells)
+    return replace(
+        records,
+        good=regular | records.good,
+        columns=[*taken, F.when(~regular, rescued).alias(RESCUED)],
+        has_new=F.when(~regular, records.has_new).otherwise(F.lit(False)),
+    )
+
+
+def first() -> Column:
+    """The object of a good record, as the first parse has it."""
+    return F.get(OBJECTS, F.lit(0))
+
+
+def _parsed(lines: DataFrame, columns: StructType) -> DataFrame:
+    """Adds what is parsed of `value`; blank lines, which are no records, are left out."""
+    line = F.col(VALUE)
+    blank = F.trim(line, F.lit(" \t\r\ufeff")) == ""
+    nested = any(values.is_nested(field.dataType) for field in columns)
+    marked = F.get(parsed_objects(json_marks.marked(line)), F.lit(0))
+    needed = ~F.col(REGULAR) & json_marks.are_needed(line, texts=nested)
+    return (
+        lines.where(F.col(REGULAR) | ~blank)
+        .withColumn(OBJECTS, F.when(~F.col(REGULAR), parsed_objects(line)))
+        .withColumn(MARKED, F.when(needed, marked))
+    )
+
+
+def _is_good() -> Column:
+    """Whether a parsed line holds one JSON object, in which no key is repeated."""
+    keys = F.map_keys(first())
+    return F.coalesce(
+        (F.size(OBJECTS) == _OBJECT_AND_END)
+        & _is_whole()
+        & (F.size(keys) == F.size(F.array_distinct(keys))),
+        F.lit(False),
+    )
+
+
+def _reason() -> Column:
+    """Why a line is bad, in words."""
+    return (
+        no_text()
+        .when(~_is_whole(), "not valid JSON")
+        .when(F.size(OBJECTS) > _OBJECT_AND_END, "more than one JSON object on the line")
+        .when(first().isNotNull(), REPEATED)
+        .when(F.expr("try_parse_json(value)").isNotNull(), "valid JSON, but not an object")
+        .otherwise("not valid JSON")
+    )
+
+
+def no_text() -> Column:
+    """Why a bad record is no text of the encoding; to be followed by `when` or `otherwise`."""
+    reasons = F.when(F.lit(False), "")
+    for name, magic in _COMPRESSED.items():
+        start = F.substring(F.col(VALUE).cast("binary"), 1, len(magic))
+        reasons = reasons.when(start == F.lit(bytearray(magic)), f"compressed data ({name})")
+    return reasons.when(F.contains(VALUE, F.lit("\0")), "null bytes: binary, or another encoding")
+
+
+def _is_whole() -> Column:
+    """Whether the line ends where the array's last but one element does."""
+    return F.map_contains_key(F.try_element_at(OBJECTS, F.lit(-1)), _END)
+
+
+def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
+    """The columns of `schema`, and `_rescued_data`, from a good record."""
+    texts, is_marked = _texts(), F.col(MARKED).isNotNull()
+    columns, misfits = [], []
+    for number, field in enumerate(schema):
+        marked = values.plain(F.col(MARKED)[field.name])
+        text = F.when(is_marked, marked).otherwise(first()[field.name])
+        if values.is_nested(field.dataType):
+            read = F.col(_nested(number))
+            value, misfit = read["value"], ~read["fits"]
+        else:
+            value = values.value(text, field.dataType, options)
+            misfit = text.isNotNull() & value.isNull()
+        columns.append(value.alias(field.name))
+        misfits.append(F.when(misfit, F.lit(field.name)))
+    unknown = values.unknown_keys(F.map_keys(texts), schema)
+    unfit = F.concat(F.array_compact(F.array(*misfits).cast("array<string>")), unknown)
+    # Bound, for otherwise each key would have all columns read once more.
+    rescued = values.let(
+        unfit,
+        lambda unfit: F.map_filter(texts, lambda key, _: F.array_contains(unfit, key)),
+    )
+    return [*columns, F.when(F.size(unfit) > 0, _with_file(rescued)).alias(RESCUED)]
+
+
+def _texts() -> Column:
+    """The texts of a good record by key. No column of its own: that would copy each map."""
+    return F.when(F.col(MARKED).isNotNull(), json_marks.unmarked(F.col(MARKED))).otherwise(first())
+
+
+def _with_file(rescued: Column) -> Column:
+    """What is rescued as JSON, and the file; a key of the file's own by that name stays."""
+    file = F.create_map(F.lit(RESCUED_FILE), F.col(INPUT_FILE))
+
+    def with_file(rescued: Column) -> Column:
+        has_it = F.map_contains_key(rescued, RESCUED_FILE)
+        return F.when(has_it, rescued).otherwise(F.map_concat(rescued, file))
+
+    return F.to_json(values.let(rescued, with_file))
+
+
+def _nested(number: int) -> str:
+    return f"nested {number}"

@@ -1,0 +1,89 @@
+"""The columns that JSON objects have together, by Spark's own inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
+
+from medallion_jobs.lake.names import namable
+from medallion_jobs.lake.values import json_marks
+from medallion_jobs.lake.values.values import TIMESTAMP_FORMAT
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+# Spark gives no column to a key that is an empty object everywhere; to one that is null
+# everywhere it does. With the spaces, a key that holds `{}` itself stays one that cannot
+# become a column.
+_EMPTY_OBJECT, _NULL = r"\{\s*+\}", " null "
+# Objects and arrays inside one another. Some hundred levels overflow the stack of Spark's
+# inference, and its job then never ends.
+_MOST_LEVELS = 32
+_INNERMOST = r"[\[{][^\[\]{}]*+[\]}]"
+
+
+def infer(
+    spark: SparkSession, objects: DataFrame, options: Mapping[str, str], *, typed: bool
+) -> StructType:
+    """The schema of JSON objects: keys that a table can name, in alphabetical order.
+
+    A key that is an object in some and something else in others is text, as is one that is
+    null or an empty object in all. Of keys that differ in letter case only, the one that
+    sorts first (capitals do) is there. Timestamps are found where `timestampFormat` is
+    given; a whole number of more than 19 digits is text. So are all keys of an object with
+    more than 32 levels.
+
+    Args:
+        objects: one column of valid JSON objects.
+    """
+    text = F.regexp_replace(_shallow(F.col(objects.columns[0])), _EMPTY_OBJECT, _NULL)
+    if typed:
+        # Spark makes doubles of some whole numbers, which round; marked, they are texts.
+        huge = json_marks.marked(text, json_marks.HUGE_NUMBER)
+        text = F.when(text.rlike(json_marks.HUGE_NUMBER), huge).otherwise(text)
+    reader = spark.read.options(
+        primitivesAsString=str(not typed).lower(),
+        mode="DROPMALFORMED",
+        allowNonNumericNumbers="false",
+        allowSingleQuotes="false",
+    )
+    if typed and TIMESTAMP_FORMAT in options:
+        reader = reader.options(inferTimestamp="true", timestampFormat=options[TIMESTAMP_FORMAT])
+    return _tidy(reader.json(objects.select(text.alias("value"))).schema)
+
+
+def _shallow(json: Column) -> Column:
+    """An object as it is, or if it has too many levels its keys with texts."""
+    openings = F.length(json) - F.length(F.translate(json, "{[", ""))
+    left = F.aggregate(
+        F.sequence(F.lit(1), F.lit(_MOST_LEVELS)),
+        json_marks.structure(json),
+        lambda structure, _: F.regexp_replace(structure, _INNERMOST, ""),
+    )
+    keys = F.transform_values(F.from_json(json, "map<string,string>"), lambda _, __: F.lit(""))
+    is_deep = (openings > _MOST_LEVELS) & left.rlike(r"[\[{]")
+    return F.when(is_deep, F.to_json(keys)).otherwise(json)
+
+
+def _tidy(schema: StructType) -> StructType:
+    """What of a schema a table can have."""
+    fields: dict[str, StructField] = {}
+    for field in sorted(schema, key=lambda field: field.name):
+        if namable(field.name) and field.name.lower() not in fields:
+            kind = _tidy_type(field.dataType)
+            fields[field.name.lower()] = StructField(field.name, kind)
+    return StructType(list(fields.values()))
+
+
+def _tidy_type(kind: DataType) -> DataType:
+    if isinstance(kind, NullType):
+        return StringType()
+    if isinstance(kind, ArrayType):
+        return ArrayType(_tidy_type(kind.elementType))
+    if isinstance(kind, StructType):
+        inner = _tidy(kind)
+        return inner if inner.fields else StringType()
+    return kind

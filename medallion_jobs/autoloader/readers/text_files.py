@@ -1,0 +1,62 @@
+"""Text files: each line, or each whole file, a record of one column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import StringType, StructField, StructType
+
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.readers import text_input
+from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.names import RESCUED
+
+_COLUMNS = StructType([StructField("value", StringType())])
+
+
+class TextFiles:
+    """Reads text files: every line is a record, none is bad."""
+
+    def records(
+        self,
+        spark: SparkSession,
+        files: Sequence[Found],
+        columns: StructType,
+        options: Mapping[str, str],
+    ) -> Records:
+        """The lines of files.
+
+        Raises:
+            UnreadableError: files of a compression that Spark would read as nothing.
+            UsageError: other columns are wanted than `value STRING`, or an unknown encoding.
+        """
+        if [(field.name, field.dataType) for field in columns] != [("value", StringType())]:
+            raise UsageError(
+                "text files have one column, `value STRING`, and the source names others",
+                untouched="nothing was read",
+                next_step="schema: value STRING, or leave `schema` out",
+            )
+        is_whole = str(options.get("wholetext", "false")).lower() == "true"
+        read = text_input.documents if is_whole else text_input.lines
+        return Records(
+            frame=read(spark, files, options),
+            good=F.lit(True),
+            reason=F.lit(None).cast("string"),
+            raw=F.lit(None).cast("string"),
+            columns=[F.col("value"), F.lit(None).cast("string").alias(RESCUED)],
+            has_new=False,
+        )
+
+    def infer(
+        self,
+        spark: SparkSession,  # noqa: ARG002 (every format's reader is asked alike)
+        files: Sequence[Found],  # noqa: ARG002
+        options: Mapping[str, str],  # noqa: ARG002
+        *,
+        typed: bool,  # noqa: ARG002
+    ) -> StructType:
+        """One column, whatever the files hold."""
+        return _COLUMNS

@@ -1,0 +1,230 @@
+"""Columns from files that have types of their own: parquet and avro.
+
+A column takes a file's column of the same name where its type is the same, or one that every
+value of the file's type fits into unchanged. Of any other type it is null, and the value is
+rescued. Within structs, arrays and maps what fits is taken; if anything inside does not, the
+whole value is rescued as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    ArrayType,
+    ByteType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    MapType,
+    ShortType,
+    StructField,
+    StructType,
+)
+
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, RESCUED_FILE, Records
+from medallion_jobs.lake.names import INPUT_FILE, RESCUED, is_free, namable
+from medallion_jobs.lake.tables.json_text import JSON_TEXT
+
+Read = Callable[[StructType, Sequence[Found]], DataFrame]
+# Decimal digits that each whole type needs, and the bits of its numbers.
+_DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
+_ORDER = (ByteType, ShortType, IntegerType, LongType)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A file's column as a wanted type.
+
+    Attributes:
+        value: what fits; None where nothing can.
+        fits: whether every value fits with all that is inside.
+        is_new: whether a field inside could become one of the wanted type.
+    """
+
+    value: Column | None
+    fits: bool
+    is_new: bool = False
+
+
+def records(
+    spark: SparkSession,
+    schemas: Mapping[Found, StructType],
+    columns: StructType,
+    read: Read,
+) -> Records:
+    """The records of files by their own schemas, as the wanted columns.
+
+    Args:
+        read: the rows of files of one schema.
+    """
+    groups: dict[str, tuple[StructType, list[Found]]] = {}
+    for file, schema in schemas.items():
+        groups.setdefault(schema.json(), (schema, []))[1].append(file)
+    parts = [_selected(read(schema, files), schema, columns) for schema, files in groups.values()]
+    return Records(
+        frame=heads.united([rows for rows, _ in parts]) if parts else _nothing(spark, columns),
+        good=F.lit(True),
+        reason=F.lit(None).cast("string"),
+        raw=F.lit(None).cast("string"),
+        columns=[
+            *(F.col(_at(n)).alias(name) for n, name in enumerate(columns.names)),
+            F.col(RESCUED),
+        ],
+        has_new=any(is_new for _, is_new in parts),
+    )
+
+
+def merged(schemas: Sequence[StructType]) -> StructType:
+    """The columns that files have together: by name, the first type of each."""
+    fields: dict[str, StructField] = {}
+    for field in (field for schema in schemas for field in schema):
+        if not namable(field.name):
+            continue
+        known = fields.get(field.name.lower())
+        kind = field.dataType if known is None else _both(known.dataType, field.dataType)
+        name = field.name if known is None else known.name
+        fields[field.name.lower()] = StructField(name, kind)
+    return StructType(list(fields.values()))
+
+
+def check_names(schema: StructType) -> None:
+    """Refuses a file two of whose columns differ by case alone: Spark cannot tell them apart.
+
+    Raises:
+        BrokenHeadError: it has such columns.
+    """
+    lower = [name.lower() for name in schema.names]
+    repeated = sorted({name for name in schema.names if lower.count(name.lower()) > 1})
+    if repeated:
+        raise heads.BrokenHeadError(f"columns that differ by case alone: {', '.join(repeated)}")
+
+
+def _both(one: DataType, other: DataType) -> DataType:
+    """A type with the fields of both; of a value that is not nested the first, or a wider one."""
+    if isinstance(one, StructType) and isinstance(other, StructType):
+        return merged([one, other])
+    if isinstance(one, ArrayType) and isinstance(other, ArrayType):
+        return ArrayType(_both(one.elementType, other.elementType))
+    if isinstance(one, MapType) and isinstance(other, MapType):
+        return MapType(one.keyType, _both(one.valueType, other.valueType))
+    return other if is_wider(one, other) else one
+
+
+def is_wider(one: DataType, other: DataType) -> bool:
+    """Whether every value of `one` is also one of `other`, a type that is not nested."""
+    if isinstance(one, _ORDER):
+        if isinstance(other, _ORDER):
+            return _ORDER.index(type(one)) <= _ORDER.index(type(other))
+        if isinstance(other, DecimalType):
+            return other.precision - other.scale >= _DIGITS[type(one)]
+        return isinstance(other, DoubleType) and not isinstance(one, LongType)
+    if isinstance(one, DecimalType) and isinstance(other, DecimalType):
+        whole = other.precision - other.scale >= one.precision - one.scale
+        return whole and other.scale >= one.scale
+    return one == other or (isinstance(one, FloatType) and isinstance(other, DoubleType))
+
+
+def typed(column: Column, has: DataType, wanted: DataType) -> Typed:
+    """A column of the type that it has in the file, as the wanted type."""
+    if isinstance(has, StructType) and isinstance(wanted, StructType):
+        return _struct(column, has, wanted)
+    if isinstance(has, ArrayType) and isinstance(wanted, ArrayType):
+        inner = typed(column, has.elementType, wanted.elementType)
+        element = _converter(has.elementType, wanted.elementType)
+        return Typed(F.transform(column, element), inner.fits, inner.is_new)
+    if isinstance(has, MapType) and isinstance(wanted, MapType):
+        if not is_wider(has.keyType, wanted.keyType):
+            return Typed(None, fits=False)
+        inner = typed(column, has.valueType, wanted.valueType)
+        convert = _converter(has.valueType, wanted.valueType)
+        values = F.transform_values(column, lambda _, value: convert(value))
+        return Typed(
+            values.cast(MapType(wanted.keyType, wanted.valueType)), inner.fits, inner.is_new
+        )
+    if is_wider(has, wanted):
+        return Typed(column if has == wanted else column.cast(wanted), fits=True)
+    return Typed(None, fits=False)
+
+
+def _struct(column: Column, has: StructType, wanted: StructType) -> Typed:
+    own = {field.name: field.dataType for field in has}
+    inner = {
+        field.name: typed(column.getField(field.name), own[field.name], field.dataType)
+        for field in wanted
+        if field.name in own
+    }
+    parts = [_or_null(inner.get(field.name), field.dataType).alias(field.name) for field in wanted]
+    extra = set(own) - set(inner)
+    names = {name.lower() for name in wanted.names}
+    return Typed(
+        F.when(column.isNotNull(), F.struct(*parts)),
+        not extra and all(one.fits for one in inner.values()),
+        any(one.is_new for one in inner.values())
+        or any(namable(name) and name.lower() not in names for name in extra),
+    )
+
+
+def _converter(has: DataType, wanted: DataType) -> Callable[[Column], Column]:
+    return lambda value: _or_null(typed(value, has, wanted), wanted)
+
+
+def _or_null(one: Typed | None, kind: DataType) -> Column:
+    return F.lit(None).cast(kind) if one is None or one.value is None else one.value
+
+
+def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tuple[DataFrame, bool]:
+    """The wanted columns and `_rescued_data`; whether the files bring a new one."""
+    own = {field.name: (_column(field.name), field.dataType) for field in schema}
+    taken = {
+        field.name: typed(*own[field.name], field.dataType)
+        for field in columns
+        if field.name in own
+    }
+    rescued = [
+        column.alias(name)
+        for name, (column, _) in own.items()
+        if name not in taken or not taken[name].fits
+    ]
+    values = [
+        _or_null(taken.get(field.name), field.dataType).alias(_at(n))
+        for n, field in enumerate(columns)
+    ]
+    names = {name.lower() for name in columns.names}
+    is_new = any(one.is_new for one in taken.values()) or any(
+        is_free(name) and name.lower() not in names for name in own
+    )
+    about = heads.file_columns(frame)
+    path = about[list(FILE_COLUMNS).index(INPUT_FILE)].alias(RESCUED_FILE)
+    text = F.lit(None).cast("string")
+    if rescued:
+        some = F.greatest(F.lit(False), *(column.isNotNull() for column in rescued))
+        text = F.when(some, F.to_json(F.struct(*rescued, path), JSON_TEXT))
+    return frame.select(*values, text.alias(RESCUED), *about), is_new
+
+
+def _nothing(spark: SparkSession, columns: StructType) -> DataFrame:
+    kinds = {_at(n): field.dataType.simpleString() for n, field in enumerate(columns)}
+    about = {"_file_size": "bigint", "_file_modified": "timestamp"}
+    return spark.range(0).select(
+        *(
+            F.lit(None).cast(kind).alias(name)
+            for name, kind in {**kinds, RESCUED: "string", INPUT_FILE: "string", **about}.items()
+        )
+    )
+
+
+def _column(name: str) -> Column:
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def _at(number: int) -> str:
+    return f"__{number}"

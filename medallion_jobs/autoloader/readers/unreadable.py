@@ -1,0 +1,65 @@
+"""Finding the files that cannot be read, when a batch of many fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.readers.heads import is_of_the_machine
+from medallion_jobs.autoloader.readers.records import UnreadableError
+from medallion_jobs.engine.failures import root_cause
+
+# PySpark translates the failures that it knows and lets the others through as they are.
+SPARK_FAILURES = (PySparkException, Py4JJavaError)
+
+# Spark says so of any trouble under a read, the machine's too.
+_OF_A_FILE = ("FAILED_READ_FILE", "PATH_NOT_FOUND", "CANNOT_READ_FILE_FOOTER")
+
+Read = Callable[[Sequence[Found]], None]
+Result = TypeVar("Result")
+
+
+def find(read: Read, files: Sequence[Found]) -> dict[Found, str]:
+    """The files among `files` that cannot be read, each with the reason, by bisection.
+
+    Args:
+        read: reads files through, and fails if one of them cannot be read.
+    """
+    try:
+        read(files)
+    except UnreadableError as told:
+        return {**told.files, **find(read, [file for file in files if file not in told.files])}
+    except SPARK_FAILURES as failure:
+        if len(files) == 1 and _is_of_the_file(failure):
+            return {files[0]: root_cause(failure)}
+        if len(files) == 1:
+            raise
+        middle = len(files) // 2
+        return {**find(read, files[:middle]), **find(read, files[middle:])}
+    return {}
+
+
+def passing_over(
+    read: Read, files: Sequence[Found], work: Callable[[Sequence[Found]], Result]
+) -> Result | None:
+    """What `work` gives for those files that can be read; None when there is none."""
+    while files:
+        try:
+            return work(files)
+        except UnreadableError as told:
+            broken = dict(told.files)
+        except SPARK_FAILURES:
+            broken = find(read, files)
+            if not broken:
+                raise
+        files = [file for file in files if file not in broken]
+    return None
+
+
+def _is_of_the_file(failure: Exception) -> bool:
+    text = str(failure)
+    return any(sign in text for sign in _OF_A_FILE) and not is_of_the_machine(failure)

@@ -1,0 +1,1 @@
+"""What runs a job: the session, the stream protocol, the supervisor, failures."""

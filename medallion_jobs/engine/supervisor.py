@@ -1,0 +1,291 @@
+"""Starts queries behind the fence, runs their batches, waits, and stops them.
+
+What is the same for all jobs: the lock, the fence, the manifest, exactly-once numbering, the
+stop after a batch, and the failure that is told by the table's name and its cause.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from medallion_jobs import checkpoint
+from medallion_jobs.checkpoint import Binding, Claim, Home, Lock, manifest
+from medallion_jobs.engine.running import Running, StoppedBetweenBatchesError, StopSwitch
+from medallion_jobs.engine.streams import Batch, Stream
+from medallion_jobs.errors import Refused
+from medallion_jobs.lake import places
+from medallion_jobs.lake.tables import Txn, snapshot
+from medallion_jobs.masking import tellable
+from medallion_jobs.observe.progress import Emit, Note
+from medallion_jobs.observe.table import BatchLog
+from medallion_jobs.storage import Location
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+    from medallion_jobs.config import TableRef
+
+Trigger = Callable[["DataStreamWriter"], "DataStreamWriter"]
+
+# How long a stop waits for the batch under way before it interrupts it. An interrupted
+# batch is only redone; a container's grace period is 30 s unless told otherwise.
+STOP_PATIENCE_SECONDS = 25.0
+_GLANCE_SECONDS = 0.1
+# Between two looks whether somebody asks for a stop: so many times as long as one takes.
+_SHARE_FOR_ASKING = 50
+
+
+class Supervisor:
+    """Runs streams on one Spark session."""
+
+    def __init__(self, state: Location, emit: Emit, stop: StopSwitch) -> None:
+        self._state = state
+        self._emit = emit
+        self._stop = stop
+        self._run_id = uuid.uuid4().hex[:12]
+        self._asks_at = 0.0  # by the monotonic clock
+
+    @contextmanager
+    def admitted(self, streams: Sequence[Stream]) -> Iterator[list[Running]]:
+        """Takes every lock and passes every fence, before a JVM is started.
+
+        Raises:
+            MedallionError: something that a query needs is missing.
+            LockHeld: one of the queries runs already.
+            Refused: starting one of them would write wrong tables.
+        """
+        made = {stream.claim.target_path for stream in streams}
+        for stream in streams:
+            stream.preflight(made)
+            self._await_reset_of_source(stream.claim, made)
+        with ExitStack() as held:
+            running = [self._admit(stream, held) for stream in streams]
+            try:
+                yield running
+            finally:
+                for one in running:
+                    one.let_go()
+
+    def _await_reset_of_source(self, claim: Claim, made: Collection[Location]) -> None:
+        """A table that is to be made anew must be begun before anybody reads it again."""
+        if claim.reads is None or claim.source_path in made:
+            return
+        upstream = manifest.read(Home.of(self._state, claim.reads))
+        if upstream and upstream.current.number > 1 and upstream.current.binding is None:
+            raise Refused(
+                f"{claim.ref} was not started: {claim.reads}, which it reads, was reset and has "
+                "not run since",
+                untouched="no table, no checkpoint",
+                next_step=f"run {claim.reads} first, or all layers: `medallion run`",
+            )
+
+    def _admit(self, stream: Stream, held: ExitStack) -> Running:
+        claim = stream.claim
+        home = Home.of(self._state, claim.ref)
+        lock = held.enter_context(Lock(home.lock, str(claim.ref)))
+        home.stop.unlink(missing_ok=True)
+        if lock.took_over:
+            self._note(claim.ref, "took over from a run that died", lock.took_over["since"])
+        passage = checkpoint.check(home, claim)
+        for leftover in passage.repaired:
+            self._note(claim.ref, "removed what a cut-off first batch left", leftover)
+        if passage.changed:
+            self._note(claim.ref, "new logic from this run on", ", ".join(passage.changed))
+        log = BatchLog(places.metrics(self._state, claim.ref))
+        return Running(stream, home, passage, lock, log)
+
+    def run_once(self, running: Sequence[Running], spark: SparkSession) -> None:
+        """Everything that is there, one query after the other.
+
+        Raises:
+            MedallionError: a query failed; those after it were not started.
+        """
+        self._enter(running, spark)
+        with self._stopping_at_the_end(running):
+            for one in running:
+                if self._stop.is_flipped:
+                    break
+                started = time.monotonic()
+                self._start(one, spark, _all_there_is)
+                while self._goes_on(one, spark, _all_there_is):
+                    self._watch(running)
+                self._finish(one)
+                if not one.was_stopped:
+                    self._emit(Note(str(one.ref), "done", {"seconds": time.monotonic() - started}))
+                    one.is_done = True
+
+    def run_continuously(
+        self, running: Sequence[Running], spark: SparkSession, interval: float
+    ) -> None:
+        """All queries side by side until a stop, or until one fails.
+
+        Raises:
+            MedallionError: a query failed; the others have finished their batch.
+        """
+        self._enter(running, spark)
+
+        def trigger(writer: DataStreamWriter) -> DataStreamWriter:
+            return writer.trigger(processingTime=f"{interval} seconds")
+
+        with self._stopping_at_the_end(running):
+            for one in running:
+                self._start(one, spark, trigger)
+            due = time.monotonic() + interval
+            while not self._stop.is_flipped and all(
+                self._goes_on(one, spark, trigger) for one in running
+            ):
+                self._watch(running)
+                if time.monotonic() >= due and not self._stop.is_flipped:
+                    due = time.monotonic() + interval
+                    for one in running:
+                        self._poll(one)
+        for one in running:
+            self._finish(one)
+
+    @contextmanager
+    def _stopping_at_the_end(self, running: Sequence[Running]) -> Iterator[None]:
+        """No query outlives its lock: whatever happens, all have ended when this ends."""
+        try:
+            yield
+        except BaseException:
+            self._stop.flip("the run failed")
+            raise
+        finally:
+            for one in running:
+                if one.failure and not self._stop.is_flipped:
+                    cause = one.explain(one.failure).what
+                    self._emit(Note(str(one.ref), "failed", {"cause": cause}))
+                    self._stop.flip(f"{one.ref} failed")
+            self._wind_down(running)
+
+    def _enter(self, running: Sequence[Running], spark: SparkSession) -> None:
+        jvm = spark.sparkContext._jvm  # pyspark has no public way to the pid
+        assert jvm is not None  # noqa: S101 (only Connect has none, and that is refused before)
+        pid = int(jvm.java.lang.ProcessHandle.current().pid())
+        for one in running:
+            one.lock.note_jvm(pid)
+
+    def _goes_on(self, one: Running, spark: SparkSession, trigger: Trigger) -> bool:
+        """Whether the query runs; one whose source has other columns now is started again.
+
+        Raises:
+            MedallionError: it could not be started, or the fence does not let it pass again.
+        """
+        change = None if one.is_active or self._stop.is_flipped else one.outgrown
+        if change is None:
+            return one.is_active
+        one.follow(change)
+        # Anew, not as at the first start: the generation is bound, and batches were written.
+        one.passage = checkpoint.check(one.home, one.stream.claim)
+        self._start(one, spark, trigger)
+        facts = {"source": one.stream.claim.source, "columns": ", ".join(change.fields)}
+        self._emit(Note(str(one.ref), "goes on with new columns", facts))
+        return True
+
+    def _start(self, one: Running, spark: SparkSession, trigger: Trigger) -> None:
+        try:
+            one.stream.prepare(spark, one.start)
+            self._look(one)
+            self._bind(one)
+            one.query = trigger(self._writer(one, spark)).start()
+        except Exception as failure:
+            raise one.explain(failure) from failure
+
+    def _writer(self, one: Running, spark: SparkSession) -> DataStreamWriter:
+        # The thread that starts a query hands its scheduler pool down to it.
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", str(one.ref))
+        return (
+            one.stream.read(spark)
+            .writeStream.queryName(str(one.ref))
+            .outputMode(one.stream.output_mode)
+            .option("checkpointLocation", str(one.passage.checkpoint.path))
+            .foreachBatch(lambda df, number: self._write(one, df, number))
+        )
+
+    def _poll(self, one: Running) -> None:
+        try:
+            self._look(one)
+        except Exception as failure:
+            raise one.explain(failure) from failure
+
+    def _look(self, one: Running) -> None:
+        for remark in one.stream.poll():
+            self._note(one.ref, "note", remark)
+
+    def _bind(self, one: Running) -> None:
+        """Records what this generation reads and writes, now that both exist."""
+        claim = one.stream.claim
+        source, target = snapshot(claim.source_path), snapshot(claim.target_path)
+        if source is None or target is None:
+            raise AssertionError(f"{claim.ref}: its tables must exist before it starts")
+        binding = Binding(
+            source=claim.source, source_id=source.id, target_id=target.id, logic=claim.logic
+        )
+        if one.passage.manifest.current.binding != binding or not one.home.manifest.exists():
+            manifest.write(one.home, one.passage.manifest.binding(binding))
+
+    def _write(self, one: Running, df: DataFrame, number: int) -> None:
+        """The function that Spark calls for each micro-batch."""
+        try:
+            if self._stop.is_flipped:
+                raise StoppedBetweenBatchesError
+            one.lock.confirm()
+            started = time.monotonic()
+            passage = one.passage
+            batch = Batch(
+                txn=Txn(passage.checkpoint.app_id, number, self._run_id),
+                generation=passage.generation,
+                replayed=number <= passage.last_written,
+            )
+            written = one.stream.write(df, batch)
+            if not batch.replayed:
+                one.has_written()
+            done = one.told(batch, written, time.monotonic() - started)
+            # Before Spark notes the batch: its row is then written, once, however it ends.
+            one.log.append(done, batch.generation, self._run_id)
+        except BaseException as failure:
+            one.raised = failure
+            # Spark writes its text, with those of its causes, to logs that outlive the run.
+            told = tellable(failure)
+            if told is failure:
+                raise
+            raise told from None
+        self._emit(done)
+
+    def _watch(self, running: Sequence[Running]) -> None:
+        """One glance: has somebody asked for a stop, and is its time over?"""
+        if time.monotonic() >= self._asks_at and not self._stop.is_flipped:
+            started = time.monotonic()
+            asked = next((one for one in running if one.home.stop.is_file()), None)
+            if asked:
+                self._stop.flip(asked.home.stop.read_text(encoding="utf-8").strip())
+            # A disk answers at once, a store of objects does not.
+            self._asks_at = time.monotonic() + _SHARE_FOR_ASKING * (time.monotonic() - started)
+        if self._stop.is_flipped:
+            self._wind_down(running)
+        self._stop.wait(_GLANCE_SECONDS)
+
+    def _wind_down(self, running: Sequence[Running]) -> None:
+        """Lets each query finish its batch; one that takes too long is interrupted."""
+        deadline = time.monotonic() + STOP_PATIENCE_SECONDS
+        with ExitStack() as all_of_them:
+            for one in reversed(running):
+                # One that cannot be stopped must not keep the others from it.
+                all_of_them.callback(one.end, deadline)
+
+    def _finish(self, one: Running) -> None:
+        """Raises what a query failed of, if it did."""
+        if one.failure:
+            raise one.explain(one.failure) from one.failure
+
+    def _note(self, ref: TableRef, what: str, about: object) -> None:
+        self._emit(Note(str(ref), what, {"about": str(about)}))
+
+
+def _all_there_is(writer: DataStreamWriter) -> DataStreamWriter:
+    return writer.trigger(availableNow=True)

@@ -1,0 +1,68 @@
+"""Delta tables: what their log says, and how jobs write them.
+
+`log` needs no JVM. `schema`, which does, is imported by its own name.
+"""
+
+from medallion_jobs.lake.tables.appender import Appender
+from medallion_jobs.lake.tables.layout import ensure_layout
+from medallion_jobs.lake.tables.log import (
+    Added,
+    Commit,
+    Snapshot,
+    actions,
+    commit_of,
+    commits,
+    has_log_since,
+    snapshot,
+)
+from medallion_jobs.lake.tables.merge import SOURCE, TARGET, Changes, changes, merge, with_conf
+from medallion_jobs.lake.tables.optimize import Optimized, files_since, optimize, optimize_if_due
+from medallion_jobs.lake.tables.write import (
+    Txn,
+    append,
+    begin_anew,
+    check_schema,
+    create,
+    ensure,
+    register,
+    replace,
+    replace_where,
+    require,
+    rows_written,
+    set_properties,
+)
+
+__all__ = [
+    "SOURCE",
+    "TARGET",
+    "Added",
+    "Appender",
+    "Changes",
+    "Commit",
+    "Optimized",
+    "Snapshot",
+    "Txn",
+    "actions",
+    "append",
+    "begin_anew",
+    "changes",
+    "check_schema",
+    "commit_of",
+    "commits",
+    "create",
+    "ensure",
+    "ensure_layout",
+    "files_since",
+    "has_log_since",
+    "merge",
+    "optimize",
+    "optimize_if_due",
+    "register",
+    "replace",
+    "replace_where",
+    "require",
+    "rows_written",
+    "set_properties",
+    "snapshot",
+    "with_conf",
+]

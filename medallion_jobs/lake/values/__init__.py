@@ -1,0 +1,1 @@
+"""Values: text read strictly as its type, and values as canonical text."""

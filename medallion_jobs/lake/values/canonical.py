@@ -1,0 +1,63 @@
+"""One form for each value, however a map happens to be ordered, as an order and a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    MapType,
+    StructField,
+    StructType,
+    VariantType,
+)
+
+from medallion_jobs.lake.tables.json_text import JSON_TEXT
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+
+def canonical(value: Column, kind: DataType) -> Column:
+    """The value in a form that can be compared: structs by name, maps as sorted entries.
+
+    Nulls stay nulls. What Spark can compare as it is, is left as it is.
+    """
+    if isinstance(kind, VariantType):
+        return F.to_json(value)
+    if isinstance(kind, StructType):
+        return F.when(value.isNotNull(), _struct(value, kind))
+    if isinstance(kind, MapType):
+        return F.array_sort(F.transform(F.map_entries(value), lambda one: _entry(one, kind)))
+    if isinstance(kind, ArrayType) and _needs_it(kind.elementType):
+        return F.transform(value, lambda one: canonical(one, kind.elementType))
+    return value
+
+
+def text(columns: Iterable[Column]) -> Column:
+    """The named columns as one JSON object without its nulls; the columns are canonical."""
+    return F.to_json(F.struct(*columns), JSON_TEXT)
+
+
+def _struct(value: Column, kind: StructType) -> Column:
+    return F.struct(*(_field(value, field) for field in sorted(kind, key=lambda f: f.name)))
+
+
+def _field(value: Column, field: StructField) -> Column:
+    return canonical(value.getField(field.name), field.dataType).alias(field.name)
+
+
+def _entry(entry: Column, kind: MapType) -> Column:
+    return F.struct(
+        canonical(entry["key"], kind.keyType).alias("key"),
+        canonical(entry["value"], kind.valueType).alias("value"),
+    )
+
+
+def _needs_it(kind: DataType) -> bool:
+    if isinstance(kind, ArrayType):
+        return _needs_it(kind.elementType)
+    return isinstance(kind, StructType | MapType | VariantType)

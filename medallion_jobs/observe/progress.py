@@ -1,0 +1,240 @@
+"""What a run says while it works: one event for each thing that a person or a log may want."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from medallion_jobs.masking import masked
+from medallion_jobs.observe.set_aside import SetAside
+
+# A line begins with the table's name, in as many characters.
+NAME_WIDTH = 28
+SEPARATOR = " · "
+# Files a second from which on a decimal tells nothing more.
+_FAST = 10
+# What rounds to 1,000.0 is told as 1.0 of the next unit.
+_NEXT_UNIT = 999.95
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class BatchDone:
+    """A micro-batch is in its table.
+
+    Attributes:
+        table: `layer.name` of the table that was written.
+        files: landing files that the batch read; 0 where it read a table.
+        seconds: from the batch's call to its last commit.
+        rows_in: rows or lines read; None where the source's log does not tell.
+        backlog: what is left in the source: files for bronze, rows for the others; None where
+            the source's log does not reach back far enough to tell.
+        remarks: what a person should know of it.
+        bytes: of the files that were read.
+        rescued: rows that carry rescued data.
+        filtered: rows that the table does not take.
+        dropped: rows that a rule, or a lookup that demands a match, left out.
+        held: rows that wait for a dimension.
+        repeated: rows that were there already, or are older than what is there.
+        files_left, bytes_left: files that are found and wait for a batch; None for a query
+            that reads a table.
+        oldest_waiting_seconds: since the last change of the oldest of these files; None when
+            nothing waits.
+        listing_seconds: what the last look for new files took.
+        set_aside: where most of its rows did not get into the table, which and why.
+    """
+
+    table: str
+    batch: int
+    rows_in: int | None
+    rows_out: int
+    files: int
+    quarantined: int
+    seconds: float
+    backlog: int | None
+    remarks: tuple[str, ...] = ()
+    at: str = field(default_factory=_now)
+    bytes: int = 0
+    rescued: int = 0
+    filtered: int = 0
+    dropped: int = 0
+    held: int = 0
+    repeated: int = 0
+    files_left: int | None = None
+    bytes_left: int | None = None
+    oldest_waiting_seconds: float | None = None
+    listing_seconds: float | None = None
+    set_aside: SetAside | None = None
+
+    @property
+    def files_per_second(self) -> float:
+        """Files that were read in each second of the batch; 0 where it read none."""
+        return self.files / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Note:
+    """Anything else worth a line: a lock taken over, a layer done, a stop asked for."""
+
+    table: str
+    what: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    at: str = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A run has ended, and most rows of a batch did not get into their table.
+
+    Attributes:
+        table: `layer.name`.
+        batch: the newest batch of which this is true.
+        batches: how many batches of the run it is true of.
+    """
+
+    table: str
+    batch: int
+    batches: int
+    set_aside: SetAside
+    at: str = field(default_factory=_now)
+
+    @property
+    def text(self) -> str:
+        """The warning in one line, with the command to type next."""
+        more = f", and {_counted(self.batches - 1, 'batch')} before it" if self.batches > 1 else ""
+        return f"batch {self.batch}{more}: {self.set_aside.text}; see: {self.next_step}"
+
+    @property
+    def next_step(self) -> str:
+        if self.set_aside.how == "quarantined":
+            return f"medallion quarantine show {self.table}"
+        return "medallion files" if self.set_aside.unit == "files" else "medallion status"
+
+
+Event = BatchDone | Note | Warned
+Emit = Callable[[Event], None]
+
+
+class Warnings:
+    """Hands events on, and says at the end which tables lack most rows of a batch.
+
+    What is said in the middle of a run, nobody reads; one line a table at its end is read.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._newest: dict[str, BatchDone] = {}
+        self._batches: Counter[str] = Counter()
+
+    def noting(self, event: Event) -> None:
+        """Hands an event on, and keeps it in mind if its batch is such a one."""
+        if isinstance(event, BatchDone) and event.set_aside:
+            self._newest[event.table] = event
+            self._batches[event.table] += 1
+        self._emit(event)
+
+    @contextmanager
+    def at_the_end(self) -> Iterator[None]:
+        """Warns when the block ends, however it ends."""
+        try:
+            yield
+        finally:
+            for table, event in self._newest.items():
+                if event.set_aside:
+                    times = self._batches[table]
+                    self._emit(Warned(table, event.batch, times, event.set_aside))
+
+
+def as_json(event: Event) -> str:
+    """One line of JSON without a secret; `event` tells the kind."""
+    if isinstance(event, Warned):
+        told = {"event": "warning", **asdict(event)}
+        told |= {**told.pop("set_aside"), "share": round(event.set_aside.share, 4)}
+        told |= {"text": event.text, "next_step": event.next_step}
+    elif isinstance(event, BatchDone):
+        told = {"event": "batch", **asdict(event)}
+        told["files_per_second"] = round(event.files_per_second, 3)
+    else:
+        told = {"event": "note", **asdict(event)}
+    return masked(json.dumps(told, default=str))
+
+
+def as_line(event: Event) -> str:
+    """One line for a person, without a secret."""
+    return masked(_line(event))
+
+
+def _line(event: Event) -> str:
+    if isinstance(event, Warned):
+        return f"{event.table:<{NAME_WIDTH}} warning: {event.text}"
+    if isinstance(event, Note):
+        told = ", ".join(
+            f"{value:.1f} s" if key == "seconds" else str(value)
+            for key, value in event.facts.items()
+        )
+        return f"{event.table:<{NAME_WIDTH}} {event.what}" + (f" ({told})" if told else "")
+    parts = [f"batch {event.batch}", f"{_count(event.rows_in)} in", f"{event.rows_out:,} out"]
+    if event.files:
+        parts.append(_counted(event.files, "file"))
+    if event.bytes:
+        parts.append(format_bytes(event.bytes))
+    if event.files:
+        rate = event.files_per_second
+        parts.append(f"{rate:,.{0 if rate >= _FAST else 1}f} files/s")
+    if event.rescued:
+        parts.append(f"{event.rescued:,} rescued")
+    for what in ("quarantined", "held", "repeated", "dropped", "filtered"):
+        if count := getattr(event, what):
+            parts.append(f"{count:,} {what}")
+    parts.append(f"{event.seconds:.1f} s")
+    parts += [waiting(event), *event.remarks]
+    return f"{event.table:<{NAME_WIDTH}} " + SEPARATOR.join(part for part in parts if part)
+
+
+def waiting(event: BatchDone) -> str:
+    """What is left to read, in words; empty when a query of files has read them all."""
+    if event.files_left is None:
+        return f"backlog {_count(event.backlog)}"
+    if not event.files_left:
+        return ""
+    told = [_counted(event.files_left, "file")]
+    if event.bytes_left is not None:
+        told.append(format_bytes(event.bytes_left))
+    if event.oldest_waiting_seconds is not None:
+        told.append(f"oldest {format_age(event.oldest_waiting_seconds)}")
+    return f"waiting {', '.join(told)}"
+
+
+def format_bytes(count: int) -> str:
+    """A size for a person: `999 B`, `12.3 MB`; each unit is 1,000 of the one before."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if size < _NEXT_UNIT:
+            break
+        size, unit = size / 1000, larger
+    return f"{count:,} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def format_age(seconds: float) -> str:
+    """A span for a person, in one unit: `4 s`, `12 min`, `3 h`, `8 d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _counted(count: int, thing: str) -> str:
+    plural = "es" if thing.endswith("ch") else "s"
+    return f"{count:,} {thing}" + ("" if count == 1 else plural)
+
+
+def _count(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"

@@ -1,0 +1,62 @@
+"""Lookups: columns fetched from dimensions, and what becomes of rows that find nothing.
+
+rows -> join_all -> marks of misses -> held | quarantined | left_out | fails, or go on
+"""
+
+from medallion_jobs.lake.tables.changes import ChangedFiles, changed_files
+from medallion_jobs.refine.lookup.dimension import (
+    Dimension,
+    check_dimension,
+    keys_of,
+    versions,
+    versions_column,
+)
+from medallion_jobs.refine.lookup.freshness import stale
+from medallion_jobs.refine.lookup.join import join_all
+from medallion_jobs.refine.lookup.late import changed_keys, waits_for
+from medallion_jobs.refine.lookup.misses import (
+    explain_failure,
+    fails,
+    held,
+    left_out,
+    left_out_names,
+    left_out_reasons,
+    names,
+    observed,
+    quarantined,
+    reasons,
+    remarks,
+    without_misses,
+)
+from medallion_jobs.refine.lookup.repeats import Checked
+from medallion_jobs.refine.lookup.unknown import is_member, member, taken_for_missed
+
+__all__ = [
+    "ChangedFiles",
+    "Checked",
+    "Dimension",
+    "changed_files",
+    "changed_keys",
+    "check_dimension",
+    "explain_failure",
+    "fails",
+    "held",
+    "is_member",
+    "join_all",
+    "keys_of",
+    "left_out",
+    "left_out_names",
+    "left_out_reasons",
+    "member",
+    "names",
+    "observed",
+    "quarantined",
+    "reasons",
+    "remarks",
+    "stale",
+    "taken_for_missed",
+    "versions",
+    "versions_column",
+    "waits_for",
+    "without_misses",
+]

@@ -1,0 +1,246 @@
+"""A dimension table, as one batch sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    DataType,
+    NullType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from medallion_jobs.config import Lookup, Reference, SilverTable, TableRef
+from medallion_jobs.errors import DataError, UsageError
+from medallion_jobs.lake.tables import snapshot
+from medallion_jobs.refine.lookup import age, keys, marks, repeats, unknown
+from medallion_jobs.refine.lookup.repeats import Checked
+from medallion_jobs.storage import Location
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+NEVER_WRITTEN = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def check_dimension(name: TableRef, path: Location, made: Collection[Location] = ()) -> None:
+    """Raises UsageError when there is no such table. Runs without a JVM.
+
+    Args:
+        made: paths of tables that this run makes before it looks into them.
+    """
+    if path not in made and snapshot(path) is None:
+        raise UsageError(
+            f"there is no dimension {name} at {path}",
+            untouched="nothing was started",
+            next_step="make it, or seed the sample one with `medallion generate --files 0`",
+        )
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A lookup, and one version of its table.
+
+    Attributes:
+        written_at: when rows of this version were written last.
+        rows: one row a key and moment, under hidden names (`marks`): the keys, none of them
+            null, and either what is taken, with as_of beside its dates, or, with as_of and
+            one_by, all of a key's rows as an array in their order.
+        unknown: by column, the constants that a row without a match takes; without them, nulls.
+    """
+
+    lookup: Lookup
+    version: int
+    written_at: datetime
+    rows: DataFrame
+    unknown: Mapping[str, Column] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls,
+        spark: SparkSession,
+        lookup: Lookup,
+        path: Location,
+        *,
+        version: int | None = None,
+        checked: Checked | None = None,
+        table: SilverTable | None = None,
+    ) -> Dimension:
+        """One version of the table, the newest unless told; its columns as they are there.
+
+        Args:
+            checked: what was checked before; without it, repeated keys are looked for each time.
+            table: its config, where it has an unknown member.
+
+        Raises:
+            UsageError: it lacks a column that the lookup names.
+            DataError: the table or the version is gone, or a row could find two of its rows.
+        """
+        newest = snapshot(path)
+        if newest is None or (version is not None and version > newest.version):
+            missing = "" if newest is None else f" in version {version}"
+            raise DataError(
+                f"{lookup.table} is gone{missing} from {path}",
+                untouched="nothing of the batch is written",
+                next_step="put it back, then run again",
+            )
+        version = newest.version if version is None else version
+        # One version for the check of its keys and for the join: it may change in between.
+        reader = spark.read.format("delta").option("versionAsOf", version)
+        written_at = age.written_at(lookup.table, path, version)
+        made = cls.of(lookup, reader.load(str(path)), version, written_at, config=table)
+        if lookup.one_by is None and not (checked and checked.has(lookup, newest.id, version)):
+            repeats.refuse(lookup, made.rows)
+            if checked:
+                checked.note(lookup, newest.id, version)
+        return made
+
+    @classmethod
+    def of(
+        cls,
+        lookup: Lookup,
+        table: DataFrame,
+        version: int = 0,
+        written_at: datetime = NEVER_WRITTEN,
+        *,
+        config: SilverTable | None = None,
+    ) -> Dimension:
+        """A frame as a dimension; whether its keys repeat is not looked at.
+
+        Args:
+            config: its own, where it has an unknown member.
+
+        Raises:
+            UsageError: it lacks a column that the lookup names, or its dates are text.
+        """
+        _check(lookup, table)
+        whole = table.where(marks.all_of(marks.column(name).isNotNull() for name in lookup.on))
+        takes = config is not None and unknown.taken_for_missed(lookup)
+        constants = unknown.member(config, table.schema) if config and takes else {}
+        return cls(lookup, version, written_at, _side(lookup, whole), constants)
+
+    @classmethod
+    def imagined(
+        cls,
+        spark: SparkSession,
+        lookup: Lookup,
+        rows: DataFrame,
+        types: Mapping[str, DataType],
+    ) -> Dimension:
+        """An empty one, in place of a table that is not there yet, typed by its use.
+
+        Args:
+            rows: what is looked up; the keys have its types.
+            types: of the columns taken, by their name here; others are taken for text.
+        """
+        found = {name: _type_in(rows, sql) for name, sql in lookup.on.items()}
+        dates = (lookup.valid_from, lookup.valid_to) if lookup.as_of else ()
+        for name in dates:
+            found.setdefault(name, TimestampType())
+        for here, name in lookup.take.items():
+            found.setdefault(name, types.get(here, StringType()))
+        empty = StructType([StructField(name, kind) for name, kind in found.items()])
+        # What else the order may name is not known.
+        unordered = lookup.model_copy(update={"one_by": None})
+        return cls.of(unordered, spark.createDataFrame([], empty))
+
+
+def keys_of(spark: SparkSession, reference: Reference, path: Location, version: int) -> DataFrame:
+    """The keys of one version of a dimension, each once, without nulls.
+
+    Raises:
+        UsageError: it lacks a column that the reference names.
+    """
+    table = spark.read.format("delta").option("versionAsOf", version).load(str(path))
+    _check_columns(reference.table, table, reference.on, "`on` of the rule")
+    return table.select(*reference.on).dropna().distinct()
+
+
+def versions(dimensions: Sequence[Dimension]) -> dict[str, int]:
+    """The version of each table that is looked into."""
+    return {str(one.lookup.table): one.version for one in dimensions}
+
+
+def versions_column(dimensions: Sequence[Dimension]) -> Column:
+    """The same as a constant map<string,bigint>."""
+    told = versions(dimensions)
+    names = F.array(*[F.lit(name) for name in told]).cast("array<string>")
+    numbers = F.array(*[F.lit(number) for number in told.values()]).cast("array<bigint>")
+    return F.map_from_arrays(names, numbers)
+
+
+def _check(lookup: Lookup, table: DataFrame) -> None:
+    dates = (lookup.valid_from, lookup.valid_to) if lookup.as_of else ()
+    where = "`on`, `take`, `valid_from` or `valid_to`" if dates else "`on` or `take`"
+    wanted = [*lookup.on, *dates, *lookup.take.values()]
+    _check_columns(lookup.table, table, wanted, f"{where} of the lookup")
+    texts = [name for name in dates if isinstance(table.schema[name].dataType, StringType)]
+    if texts:
+        raise UsageError(
+            f"{', '.join(texts)} of {lookup.table} is text, which is not compared with a moment",
+            untouched="nothing of the batch is written",
+            next_step=f"make it a date or a timestamp in {lookup.table}",
+        )
+
+
+def _check_columns(name: TableRef, table: DataFrame, wanted: Iterable[str], where: str) -> None:
+    missing = [column for column in dict.fromkeys(wanted) if column not in table.columns]
+    if missing:
+        raise UsageError(
+            f"{name} has no column {', '.join(missing)}; it has {', '.join(table.columns)}",
+            untouched="nothing of the batch is written",
+            next_step=f"mend {where} in the config",
+        )
+
+
+def _side(lookup: Lookup, table: DataFrame) -> DataFrame:
+    """The dimension's side of the join."""
+    if lookup.as_of and lookup.before_first == "first":
+        table = _open_at_first(lookup, table)
+    wanted = {marks.key(number): name for number, name in enumerate(lookup.on)}
+    wanted |= {marks.taken(name): name for name in lookup.take.values()}
+    if lookup.as_of:
+        wanted |= {marks.VALID_FROM: lookup.valid_from, marks.VALID_TO: lookup.valid_to}
+    columns = [marks.column(name).alias(hidden) for hidden, name in wanted.items()]
+    if lookup.one_by is None:
+        return table.select(*columns)
+    ranked = repeats.ranked(lookup, table).select(*columns, marks.column(repeats.RANK))
+    if lookup.as_of is None:
+        return ranked.where(marks.column(repeats.RANK) == 1).drop(repeats.RANK)
+    return _grouped(lookup, ranked)
+
+
+def _open_at_first(lookup: Lookup, table: DataFrame) -> DataFrame:
+    """The rows, where the first one of a key is valid from ever.
+
+    Rows that are valid for no time, as those of deleted keys, are not the first.
+    """
+    begin, end = marks.column(lookup.valid_from), marks.column(lookup.valid_to)
+    is_valid = end.isNull() | (begin < end)
+    of_key = Window.partitionBy(*map(marks.column, lookup.on))
+    is_first = is_valid & (begin == F.min(F.when(is_valid, begin)).over(of_key))
+    return table.withColumn(lookup.valid_from, F.when(~F.coalesce(is_first, F.lit(False)), begin))
+
+
+def _grouped(lookup: Lookup, ranked: DataFrame) -> DataFrame:
+    """One row a key, with all that stand in the table as an array in their order."""
+    hidden = [marks.key(number) for number, _ in enumerate(lookup.on)]
+    rest = [name for name in ranked.columns if name not in hidden]
+    gathered = F.collect_list(F.struct(*[marks.column(name) for name in rest]))
+    in_order = F.array_sort(gathered, lambda one, other: one[repeats.RANK] - other[repeats.RANK])
+    return ranked.groupBy(*[marks.column(name) for name in hidden]).agg(
+        in_order.alias(marks.VERSIONS)
+    )
+
+
+def _type_in(rows: DataFrame, sql: str) -> DataType:
+    kind = keys.type_of(rows, keys.over_row(rows, sql))
+    return StringType() if isinstance(kind, NullType) else kind

@@ -1,0 +1,83 @@
+"""The keys and the moment of a row, made comparable with those of a dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import DataType, NullType, StringType
+
+from medallion_jobs.config import Lookup
+from medallion_jobs.refine.lookup import marks
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def over_row(rows: DataFrame, sql: str) -> Column:
+    """SQL over the row; the name of a column is that column, and no function of this name."""
+    return marks.column(sql) if sql in rows.columns else F.expr(sql)
+
+
+def type_of(rows: DataFrame, value: Column) -> DataType:
+    return rows.select(value.alias("value")).schema["value"].dataType
+
+
+def of_row(rows: DataFrame, lookup: Lookup, dimension: DataFrame) -> dict[str, Column]:
+    """The row's keys by the dimension's column, each as that column's type, or null."""
+    values = {name: over_row(rows, sql) for name, sql in lookup.on.items()}
+    return {
+        name: _as_type(value, type_of(rows, value), dimension.schema[marks.key(number)].dataType)
+        for number, (name, value) in enumerate(values.items())
+    }
+
+
+def moment_of_row(rows: DataFrame, sql: str, dimension: DataFrame) -> Column:
+    """The row's moment; text is read as the type of the dimension's dates, or is null."""
+    moment = over_row(rows, sql)
+    if isinstance(type_of(rows, moment), StringType):
+        return moment.try_cast(type_of(dimension, _begin(dimension)))
+    return moment
+
+
+def _begin(dimension: DataFrame) -> Column:
+    if marks.VERSIONS in dimension.columns:
+        return F.element_at(marks.column(marks.VERSIONS), 1)[marks.VALID_FROM]
+    return marks.column(marks.VALID_FROM)
+
+
+def canonical(keys: Mapping[str, Column]) -> Column:
+    """One text for one key, such as `{"customer_id":7}`; null where a part of it is null.
+
+    Args:
+        keys: by the dimension's column, in its type.
+    """
+    whole = marks.all_of(value.isNotNull() for value in keys.values())
+    return F.when(whole, F.to_json(F.struct(*[v.alias(name) for name, v in keys.items()])))
+
+
+def said(rows: DataFrame, lookup: Lookup) -> Column:
+    """The key in words, with the row's own values: `customer_id=7`."""
+    parts = [
+        F.concat(F.lit(f"{name}="), _text(over_row(rows, sql))) for name, sql in lookup.on.items()
+    ]
+    words = F.concat_ws(", ", *parts)
+    if lookup.as_of is None:
+        return words
+    return F.concat(words, F.lit(" at "), _text(over_row(rows, lookup.as_of)))
+
+
+def _text(value: Column) -> Column:
+    return F.coalesce(value.cast("string"), F.lit("null"))
+
+
+def _as_type(value: Column, has: DataType, wanted: DataType) -> Column:
+    """The value as the wanted type; null where that type has no such value."""
+    if has == wanted:
+        return value
+    cast = value.try_cast(wanted)
+    if isinstance(has, StringType | NullType):
+        return cast
+    # A cast of 7.5 to a whole number gives 7, which is another key.
+    return F.when(cast.try_cast(has) == value, cast)

@@ -1,0 +1,61 @@
+"""Rows for which a whole batch is stopped, and the error that says which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.config import SilverTable
+from medallion_jobs.refine import lookup
+from medallion_jobs.refine.expectations import rules, stop
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+FAILURES = (PySparkException, Py4JJavaError)
+_NO_MATCH = "a row has no match in a dimension, which stops the batch"
+
+
+def stopped(judged: DataFrame, table: SilverTable) -> DataFrame:
+    """The rows; reading them fails at the first one that stops the batch."""
+    stops = stop.stops(table.expect)
+    if stops is not None:
+        judged = judged.where(stops)
+    if any(one.on_miss == "fail" for one in table.lookups):
+        failure = F.raise_error(F.lit(_NO_MATCH)).cast("boolean")
+        fails = lookup.fails(table.lookups)
+        judged = judged.where(F.when(fails, failure).otherwise(F.lit(True)))
+    return judged
+
+
+def refuse_too_many(judged: DataFrame, table: SilverTable, name: str) -> None:
+    """Where a rule allows a share of a batch, the batch is counted before it is written.
+
+    Raises:
+        DataError: more rows than that break it.
+    """
+    limited = {rule: one for rule, one in table.expect.items() if one.at_most is not None}
+    if not limited:
+        return
+    counts = stop.measured(judged, limited)
+    if rules.beyond(limited, rules.counts_of(limited, counts), counts["rows"]):
+        raise stop.explain_failure(judged, limited, keys_of(table), name)
+
+
+def explained(
+    failure: BaseException, judged: DataFrame, table: SilverTable, name: str
+) -> BaseException:
+    """The error that says which rows stopped the batch; `failure` itself, where none did."""
+    if stop.was_stopped(failure):
+        return stop.explain_failure(judged, table.expect, keys_of(table), name)
+    if _NO_MATCH in str(failure):
+        return lookup.explain_failure(judged, table.lookups, name) or failure
+    return failure
+
+
+def keys_of(table: SilverTable) -> tuple[str, ...]:
+    """The columns that tell a row apart, where the config says."""
+    return table.keys or (table.dedupe.keys if table.dedupe else None) or ()

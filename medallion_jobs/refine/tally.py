@@ -1,0 +1,129 @@
+"""What is counted of a batch while it is written, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.config import SilverTable
+from medallion_jobs.engine.streams import Batch, Written
+from medallion_jobs.lake.marks import FATE, RESCUED_VALUE, mark
+from medallion_jobs.observe.quality import Judged
+from medallion_jobs.observe.set_aside import SetAside
+from medallion_jobs.refine import fate, lookup
+from medallion_jobs.refine.expectations import expectations, rules
+from medallion_jobs.refine.transform import shape
+from medallion_jobs.refine.write.writes import Outcome
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, Observation
+
+_FATES = (fate.HELD, fate.QUARANTINED, fate.DROPPED, fate.LEFT_OUT, fate.GOOD)
+_READ, _TAKEN, _NEWEST = "read", "taken", "newest moment"
+# Marks of values that were there and could not be read.
+_READINGS = ("cast ", "parse ")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def of_source(source: DataFrame, table: SilverTable, observed: Observation) -> DataFrame:
+    """The source's rows, which are counted, as are those of them that `where` takes."""
+    return source.observe(observed, *source_counts(source, table))
+
+
+def source_counts(source: DataFrame, table: SilverTable) -> list[Column]:
+    """What is counted of the source's rows."""
+    taken = shape.taken(source, table)
+    return [F.count(F.lit(1)).alias(_READ), F.count_if(taken).alias(_TAKEN)]
+
+
+def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
+    """What is counted of judged rows."""
+    readings = [name for name in judged.columns if name.startswith(_READINGS)]
+    counts = [
+        *(F.count_if(mark(FATE) == what).alias(what) for what in _FATES),
+        F.count_if(mark(RESCUED_VALUE)).alias(RESCUED_VALUE),
+        *lookup.observed(table.lookups),
+        *expectations.observed(table.expect),
+        *(F.count_if(mark(name)).alias(name) for name in readings),
+    ]
+    if table.watermark:
+        micros = F.unix_micros(F.col(table.watermark.column).cast("timestamp"))
+        counts.append(F.max(F.when(mark(FATE) == fate.GOOD, micros)).alias(_NEWEST))
+    return counts
+
+
+def newest(counts: Mapping[str, int]) -> datetime | None:
+    """The newest moment of a batch's good rows, where the table has a watermark."""
+    return moment(counts.get(_NEWEST))
+
+
+def moment(micros: int | None) -> datetime | None:
+    """A moment from microseconds since 1970; as Python's own, Spark's would be of local time."""
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+
+
+def of_rules(
+    table: SilverTable, name: str, counts: Mapping[str, int], batch: Batch, at: datetime
+) -> Judged:
+    """What the rules said of a batch, for their log."""
+    return Judged(
+        table=name,
+        generation=batch.generation,
+        batch=batch.number,
+        run_id=batch.txn.run_id,
+        at=at,
+        broken_rows=counts[rules.ANY],
+        rules=rules.told(table.expect, rules.counts_of(table.expect, counts), _rows(counts)),
+    )
+
+
+def told(
+    table: SilverTable,
+    counts: Mapping[str, int],
+    outcome: Outcome,
+    further: Sequence[str],
+    most: SetAside | None = None,
+) -> Written:
+    """What a batch came to."""
+    unread = [
+        f"{counts[name]:,} values not read: {name}"
+        for name in counts
+        if name.startswith(_READINGS) and counts[name]
+    ]
+    if unfit := counts[RESCUED_VALUE]:
+        unread.append(f"{unfit:,} rows quarantined: a value that did not fit is no missing value")
+    broken = rules.counts_of(table.expect, counts)
+    return Written(
+        rows_in=counts[_READ],
+        rows_out=outcome.rows_out,
+        quarantined=counts[fate.QUARANTINED],
+        filtered=filtered(counts),
+        dropped=counts[fate.DROPPED] + counts[fate.LEFT_OUT],
+        held=counts[fate.HELD],
+        repeated=outcome.repeated + outcome.ignored,
+        remarks=(
+            *lookup.remarks(table.lookups, counts),
+            *rules.remarks(table.expect, broken, _rows(counts)),
+            *unread,
+            *further,
+        ),
+        set_aside=most,
+    )
+
+
+def filtered(counts: Mapping[str, int]) -> int:
+    """Rows of the source that the table does not take."""
+    return counts[_READ] - counts[_TAKEN]
+
+
+def set_aside(counts: Mapping[str, int]) -> tuple[int, int]:
+    """All rows of a batch, and those of them that are not good."""
+    rows = _rows(counts) + filtered(counts)
+    return rows, rows - counts[fate.GOOD]
+
+
+def _rows(counts: Mapping[str, int]) -> int:
+    return sum(counts[what] for what in _FATES)

@@ -1,0 +1,155 @@
+"""How rows of one silver table are made: its declared steps, in the order in which rows go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import LongType, StructField, StructType
+
+from medallion_jobs.config import SilverTable
+from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.marks import PARKED, ROW, SINCE, UNDECIDED, is_mark, mark
+from medallion_jobs.lake.names import RESERVED
+from medallion_jobs.lake.tables import schema as schemas
+from medallion_jobs.lake.tables.sql import column
+from medallion_jobs.refine import lookup
+from medallion_jobs.refine.transform import compute, rescued, shape
+from medallion_jobs.refine.transform.step import Step, applied
+from medallion_jobs.refine.write import dedupe, writes
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+LOOKUP_VERSIONS = "_lookup_versions"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The way of a row from its source to the table's columns.
+
+    Attributes:
+        packages: Python packages whose functions may be called.
+    """
+
+    table: SilverTable
+    packages: Sequence[str] = ()
+
+    @property
+    def shape_steps(self) -> list[Step]:
+        return shape.steps(self.table, self.packages)
+
+    @property
+    def cast_steps(self) -> list[Step]:
+        return compute.cast_steps(self.table)
+
+    @property
+    def column_steps(self) -> list[Step]:
+        return compute.column_steps(self.table)
+
+    def shaped(self, rows: DataFrame) -> DataFrame:
+        """Rows of the source, as many as there are to be, each keeping itself as it is now."""
+        return self.kept(applied(rows, self.shape_steps))
+
+    def kept(self, rows: DataFrame) -> DataFrame:
+        """Shaped rows that keep themselves as they are, and were never parked."""
+        own = [F.col(column(name)) for name in rows.columns if not is_mark(name)]
+        marks = {
+            ROW: F.struct(*own),
+            SINCE: F.lit(None).cast("timestamp"),
+            PARKED: F.lit(None).cast("string"),
+        }
+        if UNDECIDED not in rows.columns:
+            marks[UNDECIDED] = F.lit(False)
+        return rows.withColumns(marks)
+
+    def computed(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
+        """Shaped rows with all columns that the table, or a rule, may ask for."""
+        rows = rescued.with_misfits(applied(rows, self.cast_steps), self.table)
+        rows = lookup.join_all(rows, dimensions)
+        return self.finished(applied(rows, self.column_steps), dimensions)
+
+    def finished(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
+        """Computed rows with what the engine itself tells of them."""
+        if self._tells_versions:
+            rows = rows.withColumn(LOOKUP_VERSIONS, lookup.versions_column(dimensions))
+        if self.table.dedupe and not self.table.dedupe.keys:
+            kept = rows.schema[ROW].dataType
+            assert isinstance(kept, StructType)  # noqa: S101 (`kept` made it)
+            key = dedupe.row_key(mark(ROW), kept, technical=RESERVED)
+            rows = rows.withColumn(dedupe.ROW_KEY, key)
+        return rows
+
+    def columns(self, rows: DataFrame) -> StructType:
+        """The table's own columns, in their order, with the types that computed rows have.
+
+        Raises:
+            UsageError: the rows lack a column, or have one of another type than declared.
+        """
+        if self.table.schema_:
+            declared = schemas.parse_ddl(self.table.schema_)
+            schemas.conform(rows, declared)
+            return declared
+        has = {field.name: field for field in rows.schema if not is_mark(field.name)}
+        has.pop(dedupe.ROW_KEY, None)
+        selected = self.table.selected or dict.fromkeys(has, True)
+        missing = [name for name, needed in selected.items() if needed and name not in has]
+        if missing:
+            raise UsageError(
+                f"there is no column {', '.join(missing)} to select; there are {', '.join(has)}",
+                untouched="nothing was written",
+                next_step="mend `select` or `columns` of the table in the config",
+            )
+        return StructType([has[name] for name in selected if name in has])
+
+    def written(self, rows: DataFrame) -> StructType:
+        """All columns of the table that computed rows make, those of its way of writing too."""
+        own = self.columns(rows)
+        for _, columns in self.columns_named():
+            self.check_named(columns, own)
+        extra = writes.extra_fields(self.table, own)
+        surrogate = self.table.surrogate_key
+        if surrogate is None:
+            return StructType([*own.fields, *extra])
+        if surrogate.lower() in (one.name.lower() for one in (*own, *extra)):
+            raise UsageError(
+                f"the table has a column {surrogate} already, which is to be its surrogate key",
+                untouched="nothing was written",
+                next_step="give `surrogate_key` of the table another name in the config",
+            )
+        return StructType([StructField(surrogate, LongType()), *own.fields, *extra])
+
+    def columns_named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The keys of the config that name columns of the table itself, and these columns."""
+        table = self.table
+        if table.watermark:
+            yield "watermark.column", (table.watermark.column,)
+        if table.dedupe and table.dedupe.keys:
+            yield "dedupe.keys", table.dedupe.keys
+        if table.dedupe and table.dedupe.order_by:
+            yield "dedupe.order_by", (table.dedupe.order_by,)
+        if table.keys:
+            yield "keys", table.keys
+        if table.sequence:
+            yield "sequence", (table.sequence,)
+        for name, rule in table.expect.items():
+            if rule.unique:
+                yield f"expect.{name}.unique", rule.unique
+
+    def check_named(self, columns: Sequence[str], own: StructType) -> None:
+        """Raises UsageError where the table has no such column to be compared with."""
+        if missing := [name for name in columns if name not in own.names]:
+            raise UsageError(
+                f"the table has no column {', '.join(missing)} to look at; it has "
+                f"{', '.join(own.names)}",
+                untouched="nothing was written",
+                next_step="add it to `select` or `schema` of the table in the config",
+            )
+
+    @property
+    def _tells_versions(self) -> bool:
+        named = self.table.selected
+        declared = schemas.parse_ddl(self.table.schema_).names if self.table.schema_ else ()
+        return LOOKUP_VERSIONS in (*named, *declared)

@@ -1,0 +1,311 @@
+"""Values that did not fit their column: null in the row, yet there as text.
+
+A value that did not fit is not a missing value. A row whose key, or whose column that a rule
+reads, holds one must not be taken for a row that has none: it would be dropped, be equal to
+other rows without a key, or find no match. Such a row goes to quarantine with the text.
+
+The texts come from `_rescued_data` (what bronze could not read as the column's type, and JSON
+text that `parse` could not read in full) and from casts that could not read a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import DataType, StringType, StructType
+
+from medallion_jobs.config import Expectation, Lookup, SilverTable
+from medallion_jobs.lake.marks import MISFITS, ROW, mark
+from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.tables.sql import column as quoted
+from medallion_jobs.lake.values import values
+from medallion_jobs.refine.transform.compute import cast_mark
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_MOST_TEXT = 80
+_TEXT = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_PART = r"(?:`(?:[^`]|``)+`|[A-Za-z_]\w*)"
+# A name, or names with dots between. A function's name has a parenthesis behind it.
+_NAMES = re.compile(rf"(?<![\w.`])({_PART}(?:\.{_PART})*)(?!\w|\s*\()")
+
+
+@dataclass(frozen=True)
+class RowValue:
+    """A column of a shaped row, or a field inside of it, that something else is made from.
+
+    Attributes:
+        column: its name there.
+        path: of the fields inside of it.
+    """
+
+    column: str
+    path: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ".".join([self.column, *self.path])
+
+    @property
+    def value(self) -> Column:
+        """Its value in the row."""
+        return reduce(lambda inner, name: inner.getField(name), self.path, _col(self.column))
+
+    def type_in(self, schema: StructType) -> DataType:
+        """Its type in rows of this schema."""
+        kind = schema[self.column].dataType
+        for name in self.path:
+            assert isinstance(kind, StructType)  # noqa: S101 (the path was made along structs)
+            kind = kind[name].dataType
+        return kind
+
+    def texts(self, table: SilverTable, rescued: Column) -> Iterator[Column]:
+        """What may be kept of it in rescued data, as a map of texts by the source's column."""
+        for key, path in _sources(table, self.column, self.path):
+            whole = F.element_at(rescued, F.lit(key))
+            steps = "".join(f"['{name}']" for name in path)
+            yield F.get_json_object(whole, f"${steps}") if path else whole
+
+
+RowValues = frozenset[RowValue]
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Which values of a shaped row the parts of a table's config are made from.
+
+    Attributes:
+        lookups: by place, those of the lookup's keys and moment.
+        rules: by name, those of the columns that the rule looks at.
+        where: those that `where` reads, where they are still columns of the row.
+        keys: those of the columns by which rows are told apart and ordered.
+    """
+
+    lookups: tuple[RowValues, ...]
+    rules: Mapping[str, RowValues]
+    where: RowValues
+    keys: RowValues
+
+    @classmethod
+    def of(cls, table: SilverTable, shaped: StructType) -> Readers:
+        """Follows the columns of a shaped row through the rest of a table's config."""
+        row = _Row.of(shaped)
+        where = row.made_from(table.where or "")
+        lookups = []
+        for one in table.lookups:
+            lookups.append(row.made_from_all(_keys(one)))
+            row = row.having({here: frozenset() for here in _new_columns(one)})
+        for name, sql in table.columns.items():
+            row = row.having({name: row.made_from(sql)})
+        return cls(
+            lookups=tuple(lookups),
+            where=where,
+            rules={
+                name: row.made_from_all(_looked_at(rule)) for name, rule in table.expect.items()
+            },
+            keys=row.made_from_all(_told_apart_by(table)),
+        )
+
+    @property
+    def all(self) -> RowValues:
+        """Every value that something is made from."""
+        return frozenset().union(self.keys, self.where, *self.lookups, *self.rules.values())
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What the columns of a row are made from, by their names in small letters."""
+
+    shaped: StructType
+    columns: Mapping[str, RowValues]
+
+    @classmethod
+    def of(cls, shaped: StructType) -> _Row:
+        own = {name.lower(): frozenset([RowValue(name)]) for name in shaped.names}
+        return cls(shaped, own)
+
+    def having(self, columns: Mapping[str, RowValues]) -> _Row:
+        """The row with further columns, or others of the same name."""
+        more = {name.lower(): row_values for name, row_values in columns.items()}
+        return _Row(self.shaped, {**self.columns, **more})
+
+    def made_from_all(self, texts: Iterable[str]) -> RowValues:
+        return frozenset().union(*map(self.made_from, texts))
+
+    def made_from(self, sql: str) -> RowValues:
+        """The values that SQL over the row reads; a column's name is SQL too."""
+        found: set[RowValue] = set()
+        for names in _NAMES.findall(re.sub(_TEXT, "''", sql)):
+            root, *path = (_bare(part) for part in re.findall(_PART, names))
+            row_values = self.columns.get(root.lower(), frozenset())
+            found |= {self._inside(one, path) for one in row_values}
+        return frozenset(found)
+
+    def _inside(self, row_value: RowValue, names: Iterable[str]) -> RowValue:
+        """A reference to a field inside, as far as there are structs."""
+        kind: DataType = self.shaped[row_value.column].dataType
+        path: list[str] = []
+        for name in (*row_value.path, *names):
+            if not isinstance(kind, StructType):
+                break
+            field = next((f for f in kind if f.name.lower() == name.lower()), None)
+            if field is None:
+                break
+            path.append(field.name)
+            kind = field.dataType
+        return RowValue(row_value.column, tuple(path))
+
+
+def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
+    """Rows after their casts, with `MISFITS`: by name, why a value did not fit its type.
+
+    It is null in a row whose values fit, or are missing.
+    """
+    shaped = rows.schema[ROW].dataType
+    assert isinstance(shaped, StructType)  # noqa: S101 (a recipe made it)
+    row_values = sorted(Readers.of(table, shaped).all, key=str)
+    if table.on_rescued == "null" or not row_values:
+        return rows.withColumn(MISFITS, F.lit(None).cast("map<string,string>"))
+    unread = [mark(name) for name in rows.columns if name.startswith(("cast ", "parse "))]
+    is_kept = RESCUED in rows.columns and rows.schema[RESCUED].dataType == StringType()
+    rescued = F.col(RESCUED) if is_kept else F.lit(None).cast("string")
+    some = reduce(or_, unread, rescued.isNotNull())
+
+    def misfits(texts: Column) -> Column:
+        entries = [_misfit(one, rows, table, texts) for one in row_values]
+        found = F.array_compact(F.array(*entries))
+        return F.when(F.size(found) > 0, F.map_from_entries(found))
+
+    texts = F.from_json(rescued, "map<string,string>")
+    return rows.withColumn(MISFITS, F.when(some, values.let(texts, misfits)))
+
+
+def misfit(row_values: RowValues) -> Column:
+    """Whether one of these values of a row with its misfits did not fit; never null."""
+    if not row_values:
+        return F.lit(False)
+    names = F.array(*(F.lit(str(one)) for one in sorted(row_values, key=str)))
+    return F.coalesce(F.arrays_overlap(F.map_keys(mark(MISFITS)), names), F.lit(False))
+
+
+def reasons() -> Column:
+    """Why each value of a row with its misfits did not fit, as array<string>."""
+    entries = F.map_entries(mark(MISFITS))
+    lines = F.transform(entries, lambda one: F.concat(one["key"], F.lit(": "), one["value"]))
+    return F.coalesce(lines, F.array().cast("array<string>"))
+
+
+def decides_where(table: SilverTable) -> bool:
+    """Whether a row is looked at when `where` cannot be decided.
+
+    A Python transform may leave out the hidden column that says so, so there it is not.
+    """
+    return table.where is not None and table.on_rescued != "null" and table.transform is None
+
+
+def undecided(rows: DataFrame, table: SilverTable) -> Column:
+    """Whether `where` is not true of a row because a value that it reads did not fit."""
+    if table.where is None or not decides_where(table):
+        return F.lit(False)
+    if RESCUED not in rows.columns or rows.schema[RESCUED].dataType != StringType():
+        return F.lit(False)
+    texts = F.from_json(F.col(RESCUED), "map<string,string>")
+    reads = _Row.of(rows.schema).made_from(table.where)
+    unfit = [
+        one.value.isNull() & text.isNotNull()
+        for one in sorted(reads, key=str)
+        for text in one.texts(table, texts)
+    ]
+    is_taken = F.coalesce(F.expr(table.where), F.lit(False))
+    return ~is_taken & F.col(RESCUED).isNotNull() & reduce(or_, unfit, F.lit(False))
+
+
+def _misfit(one: RowValue, rows: DataFrame, table: SilverTable, texts: Column) -> Column:
+    """The entry of a value that did not fit; null of another."""
+    kept = list(one.texts(table, texts))
+    read = next((name for name in table.cast if name.lower() == one.column.lower()), None)
+    if read is not None and not one.path:
+        kept.append(F.when(mark(cast_mark(read)), mark(ROW)[one.column].cast("string")))
+    text, kind = F.coalesce(*kept), one.type_in(rows.schema)
+    fault = F.lit(f'" does not fit {kind.simpleString()}')
+    why = F.concat(F.lit('"'), F.substring(text, 1, _MOST_TEXT), fault)
+    entry = F.struct(F.lit(str(one)).alias("key"), why.alias("value"))
+    # Of a struct, an array or a map, what fits inside is there all the same.
+    is_partly_there = values.is_nested(kind) and not one.path
+    is_missing = F.lit(True) if is_partly_there else one.value.isNull()
+    return F.when(is_missing & text.isNotNull(), entry)
+
+
+def _sources(
+    table: SilverTable, column: str, path: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The columns of the source, with paths, that a column of a shaped row may come from.
+
+    The steps that shape a row are followed back. A column that a Python transform makes has
+    no name in the source, and is not found there.
+    """
+    for old, new in table.rename.items():
+        if new.lower() == column.lower():
+            yield from _unflattened(table, old, path)
+            return
+    yield from _unflattened(table, column, path)
+
+
+def _unflattened(
+    table: SilverTable, column: str, path: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for item, items in table.explode.items():
+        if item.lower() == column.lower():
+            # Which element it is, is not known; what is kept is the whole array.
+            yield items, ()
+            return
+    yield column, path
+    for name in table.flatten or ():
+        if column.lower().startswith(f"{name.lower()}_"):
+            yield from _unflattened(table, name, (column[len(name) + 1 :], *path))
+
+
+def _keys(lookup: Lookup) -> list[str]:
+    return [*lookup.on.values(), *([lookup.as_of] if lookup.as_of else [])]
+
+
+def _new_columns(lookup: Lookup) -> list[str]:
+    return [here for here, name in lookup.take.items() if lookup.on.get(name) != here]
+
+
+def _looked_at(rule: Expectation) -> Iterator[str]:
+    """SQL of what a rule looks at."""
+    if rule.check is not None:
+        yield rule.check
+    if rule.references is not None:
+        yield from rule.references.on.values()
+    columns = (rule.not_null, rule.not_rescued, rule.unique)
+    by_column = (rule.in_set, rule.matches, rule.between, rule.recent)
+    for names in (*columns, *by_column):
+        yield from names or ()
+
+
+def _told_apart_by(table: SilverTable) -> Iterator[str]:
+    """SQL of what tells a table's rows apart, and of what orders them."""
+    yield from table.keys or ()
+    yield from (table.dedupe.keys if table.dedupe else None) or ()
+    if table.sequence:
+        yield table.sequence
+    if table.dedupe and table.dedupe.order_by:
+        yield table.dedupe.order_by
+    if table.deletes:
+        yield table.deletes.when
+
+
+def _col(name: str) -> Column:
+    return F.col(quoted(name))
+
+
+def _bare(part: str) -> str:
+    return part[1:-1].replace("``", "`") if part.startswith("`") else part

@@ -1,0 +1,168 @@
+"""The first part of a row's way: which rows there are, and which columns they have.
+
+where -> parse -> explode -> flatten -> rename -> transform
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from medallion_jobs.config import Parse, SilverTable
+from medallion_jobs.lake.marks import UNDECIDED
+from medallion_jobs.lake.names import namable
+from medallion_jobs.lake.values import json_marks, values
+from medallion_jobs.refine.transform import casts, functions, rescued
+from medallion_jobs.refine.transform.step import Step
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+# Of each process its own: no text can hold it, and so none can end before it does.
+_END = f"end {uuid4().hex}"
+_ALL = 2**31 - 1
+_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
+
+
+def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
+    """What gives a table's rows their shape, in the order in which it is applied.
+
+    Args:
+        packages: the top-level Python packages whose functions may be called.
+    """
+    made = []
+    if table.where is not None:
+        made.append(Step("where", table.where, partial(_where, table=table)))
+    for name, parse in table.parse.items():
+        step = partial(_parse, name=name, parse=parse)
+        made.append(Step(f"parse.{name}", parse.schema_, step))
+    for item, items in table.explode.items():
+        made.append(Step(f"explode.{item}", items, partial(_explode, item=item, items=items)))
+    for place, name in enumerate(table.flatten or ()):
+        made.append(Step(f"flatten[{place}]", name, partial(_flatten, name=name)))
+    for old, new in table.rename.items():
+        made.append(Step(f"rename.{old}", new, partial(_rename, old=old, new=new)))
+    if table.transform is not None:
+        call = partial(_transform, name=table.transform, packages=packages)
+        made.append(Step("transform", table.transform, call))
+    return made
+
+
+def parse_mark(name: str) -> str:
+    """The column that tells whether a text was there that `parse` could not read in full."""
+    return f"parse {name}"
+
+
+def taken(rows: DataFrame, table: SilverTable) -> Column:
+    """Whether a row of the source is one of the table's: by `where`, or where that is undecided."""
+    if table.where is None:
+        return F.lit(True)
+    return F.coalesce(F.expr(table.where), F.lit(False)) | rescued.undecided(rows, table)
+
+
+def _where(rows: DataFrame, table: SilverTable) -> DataFrame:
+    if not rescued.decides_where(table):
+        return rows.where(F.expr(table.where or "true"))
+    return rows.where(taken(rows, table)).withColumn(UNDECIDED, rescued.undecided(rows, table))
+
+
+def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
+    field, kind = casts.named(rows, name), DataType.fromDDL(parse.schema_)
+    if not isinstance(field.dataType, StringType):
+        raise casts.wrong(f"{name} is {field.dataType.simpleString()}, not JSON text")
+    if not values.is_nested(kind):
+        raise casts.wrong(
+            f"{parse.schema_} has no columns in it: give columns, or an array, map or struct; "
+            "for other types take `cast`"
+        )
+    if parse.rest is not None:
+        if not isinstance(kind, StructType):
+            raise casts.wrong(f"{name}: `rest` goes with columns, not with {parse.schema_}")
+        if parse.rest.lower() in map(str.lower, kind.names):
+            raise casts.wrong(f"{name}: `rest` is {parse.rest}, which is one of its columns")
+    text, read, mark = casts.quoted(field.name), f"read {name}", parse_mark(name)
+    rows = rows.withColumn(read, _reading(text, kind, parse.rest))
+    unread = ~casts.quoted(read)["fits"]
+    rows = casts.rescue(
+        rows.withColumn(mark, unread), {field.name: F.when(unread, text)}, done="parse"
+    )
+    return casts.replaced(rows, field.name, casts.quoted(read)["value"].alias(field.name)).drop(
+        casts.quoted(read)
+    )
+
+
+def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
+    """A text's `value` and whether it `fits` with all that is inside, never null."""
+    ended = F.from_json(F.concat(F.lit("["), text, F.lit(f',"{_END}"]')), "array<string>", _STRICT)
+    # Spark reads no further than the first whole value; what follows would be lost.
+    is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(_END))
+    marked = F.when(json_marks.are_needed(text, texts=True), json_marks.marked(text))
+    json = F.coalesce(marked, text)
+    if isinstance(kind, StructType) and rest is not None:
+        read = values.reading_with_rest(json, kind, rest)
+        kind = StructType([*kind.fields, StructField(rest, MapType(StringType(), StringType()))])
+    else:
+        read = values.reading(json, kind)
+    # JSON's own null stands for one.
+    is_null = F.coalesce(F.trim(text) == "null", F.lit(True))
+    nothing = F.named_struct(F.lit("value"), F.lit(None).cast(kind), F.lit("fits"), is_null)
+    return F.when(F.coalesce(is_whole & ~is_null, F.lit(False)), read).otherwise(nothing)
+
+
+def _explode(rows: DataFrame, item: str, items: str) -> DataFrame:
+    field = casts.named(rows, items)
+    if not isinstance(field.dataType, ArrayType):
+        raise casts.wrong(f"{items} is {field.dataType.simpleString()}, not an array")
+    each = F.explode_outer(casts.quoted(field.name)).alias(item)
+    if item.lower() == items.lower():
+        return casts.replaced(rows, field.name, each)
+    _check_free(rows, item, f"the items of {items}")
+    return rows.select("*", each)
+
+
+def _flatten(rows: DataFrame, name: str) -> DataFrame:
+    field = casts.named(rows, name)
+    if not isinstance(field.dataType, StructType):
+        raise casts.wrong(f"{name} is {field.dataType.simpleString()}, not a struct")
+    others = rows.drop(casts.quoted(field.name))
+    columns, taken = [], dict[str, str]()
+    for inner in field.dataType:
+        new, what = f"{field.name}_{inner.name}", f"{field.name}.{inner.name}"
+        if not namable(inner.name):
+            raise casts.wrong(f"no table can have a column {new!r}, which {what} would become")
+        if new.lower() in taken:
+            raise casts.wrong(f"{what} and {taken[new.lower()]} would both become {new}")
+        _check_free(others, new, what)
+        taken[new.lower()] = what
+        columns.append(casts.quoted(field.name).getField(inner.name).alias(new))
+    return casts.replaced(rows, field.name, *columns)
+
+
+def _rename(rows: DataFrame, old: str, new: str) -> DataFrame:
+    field = casts.named(rows, old)
+    if old.lower() != new.lower():
+        _check_free(rows, new, field.name)
+    return casts.replaced(rows, field.name, casts.quoted(field.name).alias(new))
+
+
+def _transform(rows: DataFrame, name: str, packages: Sequence[str]) -> DataFrame:
+    return functions.called(name, functions.load(name, packages), rows)
+
+
+def _check_free(rows: DataFrame, new: str, what: str) -> None:
+    """Raises UsageError when a column has the name that `what` would get."""
+    has = next((name for name in rows.columns if name.lower() == new.lower()), None)
+    if has is not None:
+        raise casts.wrong(f"{what} cannot become {new}: there is a column {has} already")

@@ -1,0 +1,191 @@
+"""One row a key: the newest change of it, in whatever order changes come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.config import SilverTable
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables.history import DELETED
+from medallion_jobs.refine.write import tombstones, verdict
+from medallion_jobs.refine.write.keyed import (
+    AGAIN,
+    PLACE,
+    Outcome,
+    Ranked,
+    by_file,
+    col,
+    in_table,
+    ranked,
+    refuse_null,
+    stable_order,
+    there,
+)
+from medallion_jobs.storage import Location
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+VALUES_SEQUENCE = "_values_sequence"
+# Hidden columns: whether a change deletes its key; a key's newest change that does not, and
+# that does; whether that change's values are newer than the table's.
+GONE = "deletes its key"
+_LIVE, _DEAD, _FRESH = "newest change", "newest delete", "has newer values"
+
+
+def with_gone(rows: DataFrame, table: SilverTable) -> DataFrame:
+    """The rows with `GONE`, by the table's `deletes.when`; null counts as no delete."""
+    gone = F.expr(table.deletes.when) if table.deletes else F.lit(False)
+    return rows.withColumn(GONE, F.coalesce(gone, F.lit(False)))
+
+
+def write(
+    rows: DataFrame,
+    table: SilverTable,
+    path: Location,
+    columns: Sequence[str],
+    txn: tables.Txn,
+    *,
+    graves: Location,
+) -> Outcome:
+    """Inserts new keys, and updates those whose change is newer than what is there.
+
+    Args:
+        columns: the columns of a change, without those that this way of writing adds.
+        graves: the table of tombstones.
+    """
+    keys, sequence = table.keys or (), table.sequence or ""
+    others = [c for c in columns if c not in (*keys, sequence)]
+    order = [col(sequence).desc_nulls_last(), *by_file(rows), *stable_order(rows, others)]
+    rows = with_gone(rows, table)
+    with ranked(rows, keys, order, by=[col(GONE)], same=sequence) as batch:
+        refuse_null(batch, sequence, path)
+        one = _Upsert(batch, path, tuple(columns), table, txn)
+        if table.deletes is None:
+            return one.plain()
+        return one.soft() if table.deletes.how == "soft" else one.hard(graves)
+
+
+class _Upsert:
+    """One batch on its way into the table."""
+
+    def __init__(
+        self,
+        batch: Ranked,
+        path: Location,
+        columns: tuple[str, ...],
+        table: SilverTable,
+        txn: tables.Txn,
+    ) -> None:
+        self._batch, self._path, self._columns = batch, path, columns
+        self._sequence, self._surrogate = table.sequence or "", table.surrogate_key
+        self._txn = txn
+        self._others = [c for c in columns if c not in (*batch.keys, self._sequence)]
+
+    def plain(self) -> Outcome:
+        newest = self._batch.frame.where(col(PLACE) == 1)
+        newer = col(self._sequence) > col(there(self._sequence))
+        judged = verdict.beside_table(
+            newest,
+            self._found(self._sequence),
+            self._batch,
+            lambda is_there: F.when(~is_there, verdict.INSERT).when(newer, verdict.UPDATE),
+        )
+        return self._carried_out(judged, self._columns, self._all_of_them())
+
+    def soft(self) -> Outcome:
+        """The row stays when its key is deleted, with the values of the change before that."""
+        live, dead = (col(c)[self._sequence] for c in (_LIVE, _DEAD))
+        old, was_gone = col(there(self._sequence)), F.coalesce(col(there(DELETED)), F.lit(False))
+        last, gone = F.greatest(live, dead), F.coalesce(dead >= live, dead.isNotNull())
+        values = F.coalesce(col(_LIVE), col(_DEAD))
+        # A row that is not deleted has the values of its newest change.
+        old_values = F.when(was_gone, col(there(VALUES_SEQUENCE))).otherwise(old)
+        fresh = F.when(live.isNotNull(), old_values.isNull() | (live > old_values))
+        fresh = fresh.otherwise(old_values.isNull() & (last > old))
+        later = (last > old) | ((last == old) & gone & ~was_gone)
+        # Where the key is new, there is nothing to compare with.
+        fresh, later = (F.when(old.isNull(), F.lit(True)).otherwise(x) for x in (fresh, later))
+        judged = verdict.beside_table(
+            self._newest(),
+            self._found(self._sequence, DELETED, VALUES_SEQUENCE),
+            self._batch,
+            lambda is_there: F.when(~is_there, verdict.INSERT).when(fresh | later, verdict.UPDATE),
+        )
+        judged = judged.withColumns(
+            {
+                **{c: values[c] for c in self._others},
+                self._sequence: F.when(later, last).otherwise(old),
+                DELETED: F.when(later, gone).otherwise(was_gone),
+                VALUES_SEQUENCE: F.when(fresh, live).otherwise(old_values),
+                _FRESH: fresh,
+            }
+        )
+        marks = (DELETED, VALUES_SEQUENCE)
+        update = {c: verdict.source(c) for c in (self._sequence, *marks)}
+        for c in self._others:
+            new, was = verdict.source(c), verdict.target(c)
+            update[c] = f"CASE WHEN {verdict.source(_FRESH)} THEN {new} ELSE {was} END"
+        return self._carried_out(judged, (*self._columns, *marks), update)
+
+    def hard(self, graves: Location) -> Outcome:
+        """The row goes when its key is deleted; older changes of it that come later stay out."""
+        dead = self._batch.frame.where(col(GONE) & ~col(AGAIN))
+        deletes = dead.count()
+        keys = self._batch.keys
+        if deletes:
+            tombstones.bury(dead, keys, self._sequence, graves, self._txn)
+        kind = self._batch.frame.schema[self._sequence].dataType
+        newest = tombstones.with_graves(self._newest(), keys, kind, graves, self._txn)
+        live, grave = col(_LIVE)[self._sequence], col(tombstones.GRAVE)
+        lives = F.coalesce(live > grave, live.isNotNull())
+        old = col(there(self._sequence))
+        judged = verdict.beside_table(
+            newest,
+            self._found(self._sequence),
+            self._batch,
+            lambda is_there: (
+                F.when(~is_there, F.when(lives, verdict.INSERT))
+                .when(lives & (live > old), verdict.UPDATE)
+                .when(~lives & (old <= grave), verdict.REMOVE)
+            ),
+        )
+        values = {c: col(_LIVE)[c] for c in (*self._others, self._sequence)}
+        judged = judged.withColumns(values)
+        return self._carried_out(judged, self._columns, self._all_of_them(), deletes)
+
+    def _found(self, *columns: str) -> DataFrame:
+        """The table's rows of the batch's keys."""
+        return in_table(self._batch, self._path, [*self._batch.keys, *columns], F.lit(True))
+
+    def _newest(self) -> DataFrame:
+        """One row a key, with its newest change and its newest delete."""
+        row = F.struct(*(col(c) for c in self._columns))
+        first = self._batch.frame.where(col(PLACE) == 1)
+        return first.groupBy(*(col(k) for k in self._batch.keys)).agg(
+            _newest_of(row, ~col(GONE), self._sequence).alias(_LIVE),
+            _newest_of(row, col(GONE), self._sequence).alias(_DEAD),
+        )
+
+    def _all_of_them(self) -> dict[str, str]:
+        return {c: verdict.source(c) for c in (*self._others, self._sequence)}
+
+    def _carried_out(
+        self, judged: DataFrame, columns: Sequence[str], update: dict[str, str], deletes: int = 0
+    ) -> Outcome:
+        batch = self._batch
+        # Facts hold a row's surrogate key: it is given once.
+        update = {c: sql for c, sql in update.items() if c != self._surrogate}
+        plan = verdict.Plan(batch.keys, batch.range, columns, update, self._surrogate)
+        done = verdict.carry_out(judged, self._path, self._txn, plan)
+        effective = done.rows_out + done.updated + deletes
+        return replace(done, repeated=batch.again, ignored=batch.count - batch.again - effective)
+
+
+def _newest_of(row: Column, which: Column, sequence: str) -> Column:
+    # Rows whose order is null do not take part.
+    return F.max_by(row, F.when(which, col(sequence)))

@@ -1,0 +1,151 @@
+"""A bronze table and its quarantine beside the ledger, file by file."""
+
+from __future__ import annotations
+
+import duckdb
+
+from medallion_jobs.autoloader.loading import account
+from medallion_jobs.checkpoint import Home, manifest
+from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.errors import UsageError
+from medallion_jobs.lake import places
+from medallion_jobs.lake.names import FILE_VERSION, INPUT_FILE
+from medallion_jobs.lake.tables import Snapshot, Txn, snapshot
+from medallion_jobs.report.duck import scan, views
+from medallion_jobs.report.verify.check import Audit, Check, Mismatch
+
+# Of a file that was read twice, since its content changed, the older rows are there as a whole
+# or not at all, as the source's policy was.
+_JOINED = """
+    CREATE OR REPLACE TEMP TABLE audited AS
+    WITH told AS (
+        SELECT path, version, generation, batch, coalesce(bad, 0) AS bad,
+               CASE WHEN state IN ('COMMITTED', 'ARCHIVING', 'ARCHIVED') THEN rows ELSE 0 END
+               AS rows
+        FROM ledger
+    ), newest AS (
+        SELECT path, max(version) AS newest FROM told WHERE rows IS NOT NULL GROUP BY path
+    ), held AS (
+        SELECT {file} AS path, {version} AS version, count(*) AS n FROM {bronze} GROUP BY ALL
+    ), lines AS (
+        SELECT file AS path, file_version AS version, count(*) AS n FROM {quarantine}
+        JOIN reached USING (generation) WHERE batch <= newest GROUP BY ALL
+    )
+    SELECT path, version, t.generation, t.batch, coalesce(t.rows, 0) AS rows,
+           coalesce(h.n, 0) AS held, coalesce(t.bad, 0) AS bad, coalesce(l.n, 0) AS lines,
+           t.path IS NULL AS unknown,
+           coalesce(h.n, 0) = 0 AND coalesce(n.newest > version, false) AS replaced
+    FROM told t FULL JOIN held h USING (path, version) FULL JOIN lines l USING (path, version)
+    LEFT JOIN newest n USING (path)
+    WHERE path NOT IN (SELECT path FROM unsettled)
+"""
+_LATER = """
+    INSERT INTO unsettled SELECT DISTINCT path FROM ledger
+    JOIN reached USING (generation) WHERE batch > newest
+"""
+_NO_LINES = """
+    (SELECT '' AS file, 1 AS file_version, 0 AS generation, 0::BIGINT AS batch WHERE false)
+"""
+
+
+def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> Audit:
+    """Counts the rows of each file, and its lines in quarantine, against the ledger.
+
+    A batch may be under way: of files that it reads, nothing is said.
+
+    Args:
+        show: files to name, at most.
+
+    Raises:
+        UsageError: the table has never been written.
+    """
+    ref = TableRef("bronze", name)
+    path, ledger = config.table_path(ref), places.ledger(config, name)
+    table, recorded = snapshot(path), manifest.read(Home.of(config.state_path, ref))
+    if table is None or recorded is None or snapshot(ledger / "events") is None:
+        raise UsageError(
+            f"{ref} cannot be verified: it has never run",
+            untouched="nothing was compared",
+            next_step="`medallion run bronze`; then verify again",
+        )
+    newest = recorded.generations[-1].number
+    waiting = _prepare(duck, config, ref, table, newest)
+    quarantine = places.quarantine(config, ref)
+    version = f"coalesce({FILE_VERSION}, 1)" if FILE_VERSION in table.columns else "1"
+    duck.execute(
+        _JOINED.format(
+            file=INPUT_FILE,
+            version=version,
+            bronze=scan(path, table.version),
+            quarantine=scan(quarantine) if snapshot(quarantine) else _NO_LINES,
+        )
+    )
+    remarks = (f"a batch is under way, or was cut off: {waiting:,} files of it are not counted",)
+    return Audit(
+        table=f"{ref}",
+        of=f"the ledger of {ref}, at version {table.version}",
+        checks=(
+            _check(duck, "rows of each file", ("rows", "held"), "NOT replaced", show),
+            _check(duck, "bad lines of each file", ("bad", "lines"), "true", show),
+        ),
+        remarks=remarks if waiting else (),
+    )
+
+
+def _prepare(
+    duck: duckdb.DuckDBPyConnection, config: Pipeline, ref: TableRef, table: Snapshot, newest: int
+) -> int:
+    """Makes what the comparison reads; gives how many files are left out of it."""
+    home = Home.of(config.state_path, ref)
+    reached = {n: table.txn(home.checkpoint(n).app_id) for n in range(1, newest + 1)}
+    duck.execute("CREATE OR REPLACE TEMP TABLE reached (generation INTEGER, newest BIGINT)")
+    duck.executemany("INSERT INTO reached VALUES (?, ?)", [list(pair) for pair in reached.items()])
+    told = views(config)["ledger", ref.name]
+    duck.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS {told}")
+    duck.execute("CREATE OR REPLACE TEMP TABLE unsettled (path VARCHAR)")
+    duck.execute(_LATER)
+    app_id = home.checkpoint(newest).app_id
+    events = snapshot(places.ledger(config, ref.name) / "events")
+    if events is None or events.txn(app_id) < reached[newest]:
+        # Bronze has the batch, and the ledger does not tell of it yet.
+        last = Txn(app_id, reached[newest], "")
+        for path, _ in account.loaded_by(table.path, last, INPUT_FILE, "count(*)"):
+            duck.execute("INSERT INTO unsettled VALUES (?)", [path])
+    counted = duck.execute("SELECT count(*) FROM unsettled").fetchone()
+    return int(counted[0]) if counted else 0
+
+
+def _check(
+    duck: duckdb.DuckDBPyConnection, what: str, columns: tuple[str, str], among: str, show: int
+) -> Check:
+    told, found = columns
+    wrong = f"({among}) AND {told} <> {found}"
+    totals = duck.execute(
+        f"SELECT coalesce(sum({told}) FILTER (WHERE {among}), 0)::BIGINT, "  # noqa: S608
+        f"coalesce(sum({found}), 0)::BIGINT, count(*) FILTER (WHERE {wrong}) FROM audited"
+    ).fetchone()
+    assert totals is not None  # noqa: S101 (an aggregate has one row)
+    named = duck.execute(
+        f"SELECT path, version, generation, batch, unknown, {told}, {found} FROM audited "  # noqa: S608
+        f"WHERE {wrong} ORDER BY path, version LIMIT {show}"
+    ).fetchall()
+    return Check(
+        what=what,
+        expected=totals[0],
+        found=totals[1],
+        mismatches=tuple(Mismatch(_place(*row[:5]), row[5], row[6]) for row in named),
+        wrong=totals[2],
+    )
+
+
+def _place(
+    path: str, version: int, generation: int | None, batch: int | None, is_unknown: bool
+) -> str:
+    words = [path]
+    if version > 1:
+        words.append(f"content {version} of it")
+    if batch is not None:
+        words.append(f"batch {batch} of v{generation}")
+    if is_unknown:
+        words.append("not in the ledger")
+    return ", ".join(words)

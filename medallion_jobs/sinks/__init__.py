@@ -1,0 +1,1 @@
+"""Where gold is loaded to, beside its Delta table."""

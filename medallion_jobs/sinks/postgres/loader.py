@@ -1,0 +1,130 @@
+"""What a run and `medallion load` use: a gold table brought to its databases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.config.sinks import LONGEST_NAME
+from medallion_jobs.engine.failures import root_cause
+from medallion_jobs.errors import DataError, UsageError
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables.sql import column as quoted
+from medallion_jobs.sinks.postgres import changed
+from medallion_jobs.sinks.postgres.columns import stored
+from medallion_jobs.sinks.postgres.faults import DatabaseError, explained
+from medallion_jobs.sinks.postgres.transfer import Loaded, Transfer
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_Given = TypeVar("_Given")
+_LONGEST_WAIT_SECONDS = 30.0
+
+
+class Loader:
+    """Loads one gold table into each database that its config names.
+
+    Raises:
+        UsageError: the table's name is too long for one of them.
+    """
+
+    def __init__(self, config: Pipeline, ref: TableRef) -> None:
+        table = config.gold[ref.name]
+        # Of a session its start tells; its end is a value.
+        period = table.period.columns[:1] if table.period else ()
+        keys = (*(table.group_by or ()), *period)
+        path = config.table_path(ref)
+        self._ref = ref
+        self._transfers = tuple(Transfer(ref, path, keys, sink.jdbc) for sink in table.sinks)
+        for transfer in self._transfers:
+            if len(transfer.target.table) > LONGEST_NAME:
+                raise UsageError(
+                    f"{transfer.place}: a table's name has {LONGEST_NAME} letters at most there",
+                    untouched="nothing was started",
+                    next_step="give the sink a `table`",
+                )
+
+    def check(self, spark: SparkSession) -> None:
+        """Raises unless each database can be reached, and could take the table.
+
+        Raises:
+            UsageError: a login, rights, a name, a column or a type has to be mended.
+            TransientError: a database cannot be reached; as often tried as a load.
+        """
+        for transfer in self._transfers:
+            self._tried(spark, transfer, partial(transfer.check, spark))
+
+    def catch_up(self, spark: SparkSession) -> str | None:
+        """Loads the table's newest version where it is not loaded yet.
+
+        Returns:
+            What a person should know of it; None where all was loaded already.
+
+        Raises:
+            MedallionError: as `load`.
+        """
+        done = [one for one in self.load(spark) if one.way != "none"]
+        return "; ".join(map(str, done)) or None
+
+    def load(self, spark: SparkSession, *, whole: bool = False) -> list[Loaded]:
+        """Loads the table's newest version into each database.
+
+        Args:
+            whole: all of it, also where the version is loaded already.
+
+        Raises:
+            TransientError: a database failed at each attempt.
+            UsageError: something has to be mended in the config or the database.
+            DataError: the database refuses a row, or the lake was set back.
+        """
+        return [
+            self._tried(spark, transfer, partial(transfer.run, spark, whole=whole))
+            for transfer in self._transfers
+        ]
+
+    def _tried(self, spark: SparkSession, transfer: Transfer, work: Callable[[], _Given]) -> _Given:
+        """What `work` gives, at the first attempt that the database does not fail."""
+        attempt = 1
+        while True:
+            try:
+                return work()
+            except DatabaseError as error:
+                if not error.is_passing or attempt >= transfer.sink.attempts:
+                    _refuse_nul(spark, transfer, error)
+                    raise explained(error, transfer.place, attempt) from None
+            except (Py4JJavaError, PySparkException) as error:
+                raise DataError(
+                    f"{transfer.place}: its rows could not be read: {root_cause(error)}",
+                    untouched="the gold table, and the database's",
+                    next_step=f"mend what it names; then medallion load {self._ref}",
+                ) from error
+            time.sleep(min(2.0 ** (attempt - 1), _LONGEST_WAIT_SECONDS))
+            attempt += 1
+
+
+def _refuse_nul(spark: SparkSession, transfer: Transfer, error: DatabaseError) -> None:
+    """Raises with the row's key where the database refused a text for its NUL."""
+    there = tables.snapshot(transfer.path)
+    if not error.is_about_nul or there is None:
+        return
+    rows = changed.at_version(spark, transfer.path, there.version)
+    texts = [column for column in stored(rows.schema, transfer.place) if column.has_text]
+    for column in texts:
+        found = rows.select(*[quoted(key) for key in transfer.keys], column.crossing)
+        row = found.where(column.with_nul).drop(column.staged_name).first()
+        if row is not None:
+            key = ", ".join(f"{name}={value!r}" for name, value in row.asDict().items())
+            raise DataError(
+                f"{transfer.place}: column {column.name} holds a NUL character, which PostgreSQL "
+                f"does not store, in the row of {key or 'no key'}",
+                untouched="the gold table, and the database's, which is as the last load left it",
+                next_step="take it out of silver's rows, such as by "
+                f"translate({column.name}, '\\0', ''); then medallion load {transfer.ref}",
+            )

@@ -1,0 +1,242 @@
+"""Tests of Python transforms, for a user's own pytest.
+
+from medallion_jobs.testing import check_transform
+
+def test_totals(spark):
+    check_transform(
+        spark,
+        "shop.orders:with_total",
+        given=[{"price": 2, "quantity": 3}],
+        schema="price int, quantity int",
+        expected=[{"price": 2, "quantity": 3, "total": 6}],
+    )
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from decimal import Decimal, InvalidOperation
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    MapType,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
+
+from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables.schema import parse_ddl
+from medallion_jobs.refine.transform import functions
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Row = Mapping[str, Any]
+# As in a pipeline.
+_CONF = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
+_MOST_SHOWN = 10
+
+
+def check_transform(
+    spark: SparkSession,
+    transform: str | functions.Transform,
+    *,
+    given: Sequence[Row],
+    schema: str,
+    expected: Sequence[Row],
+) -> None:
+    """Holds a transform to what a pipeline demands of it.
+
+    It makes the expected rows, in whatever order; it makes the same ones when the given rows
+    come in another order and in other partitions; and calling it only builds a plan: it runs
+    no Spark job, and leaves no setting, view or cached table behind.
+
+    It is run in a session of its own with a pipeline's settings, beside the one that is given.
+    Moments without a zone are UTC's, here and in what is expected.
+
+    Args:
+        transform: a function of one DataFrame, or its name such as `package.module:function`.
+        given: rows as mappings; a column that a row does not have is null.
+        schema: the columns of `given`, as DDL.
+        expected: rows as mappings, each with all columns of the result.
+
+    Raises:
+        AssertionError: it does something else; the message shows the difference.
+        UsageError: no such function, it failed, or a given row has a column that `schema` lacks.
+    """
+    name, function = _function(transform)
+    own = spark.newSession()
+    for key, value in _CONF.items():
+        own.conf.set(key, value)
+    columns = parse_ddl(schema)
+    rows = [_given(row, columns) for row in given]
+
+    def made(rows: Sequence[Any], spread: Callable[[DataFrame], DataFrame]) -> DataFrame:
+        frame = spread(own.createDataFrame(rows, columns))
+        with _only_plans(own, name):
+            return functions.called(name, function, frame)
+
+    first = made(rows, lambda frame: frame.coalesce(1))
+    again = made(rows[::-1], lambda frame: frame.repartition(3))
+    if first.schema.simpleString() != again.schema.simpleString():
+        raise AssertionError(
+            f"{name} gave other columns the second time:\n  {first.schema.simpleString()}\n"
+            f"  {again.schema.simpleString()}"
+        )
+    has, has_again = _counted(first), _counted(again)
+    if has != has_again:
+        raise AssertionError(
+            f"{name} gave other rows when the given ones came in another order and in three "
+            "partitions:\n" + _difference(first.columns, has, has_again, "once", "then")
+        )
+    wants = Counter(_expected(row, first.schema) for row in expected)
+    if has != wants:
+        raise AssertionError(
+            f"{name} did not make the expected rows:\n"
+            + _difference(first.columns, wants, has, "missing", "not expected")
+        )
+
+
+def _function(transform: str | functions.Transform) -> tuple[str, functions.Transform]:
+    if not isinstance(transform, str):
+        return getattr(transform, "__qualname__", repr(transform)), transform
+    # Whoever writes the test says which code is run.
+    return transform, functions.load(transform, [transform.partition(":")[0].partition(".")[0]])
+
+
+@contextmanager
+def _only_plans(spark: SparkSession, name: str) -> Iterator[None]:
+    """Raises AssertionError when the block does more than build a plan."""
+    before = _state(spark)
+    yield
+    after = _state(spark)
+    changed = [what for what, value in before.items() if after[what] != value]
+    if "Spark jobs" in changed:
+        raise AssertionError(
+            f"{name} ran {after['Spark jobs'] - before['Spark jobs']} Spark jobs while it built "
+            "its plan: count(), collect(), show(), write and their like have no place in it"
+        )
+    if changed:
+        raise AssertionError(f"{name} left something behind in the session: {', '.join(changed)}")
+
+
+def _state(spark: SparkSession) -> dict[str, Any]:
+    """What a transform must leave as it was. pyspark has no public way to most of it."""
+    session: Any = spark._jsparkSession
+    context: Any = spark.sparkContext._jsc
+    catalog = session.sessionState().catalog()
+    conf = session.sessionState().conf().getAllConfs()
+    return {
+        # Of all threads, and without waiting for the listeners.
+        "Spark jobs": context.sc().dagScheduler().numTotalJobs(),
+        "settings": conf.toString(),
+        "temporary views": catalog.listLocalTempViews("*").toString(),
+        "global views": catalog.globalTempViewManager().listViewNames("*").toString(),
+        "temporary functions": catalog.listTemporaryFunctions().toString(),
+        "cached tables": session.sharedState().cacheManager().numCachedEntries(),
+    }
+
+
+def _given(row: Row, columns: StructType) -> dict[str, Any]:
+    unknown = sorted(set(row) - set(columns.names))
+    if unknown:
+        raise UsageError(
+            f"a given row has {', '.join(unknown)}, which the schema has not: {dict(row)}",
+            next_step="add the column to `schema`, or take it out of the row",
+        )
+    return {field.name: _in_utc(row.get(field.name), field.dataType) for field in columns}
+
+
+def _in_utc(value: Any, kind: DataType) -> Any:
+    """The value where every moment without a zone, which Spark would take for local, is UTC's."""
+    if value is None:
+        return None
+    if isinstance(kind, TimestampType) and isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    if isinstance(kind, StructType) and isinstance(value, Mapping):
+        return {field.name: _in_utc(value.get(field.name), field.dataType) for field in kind}
+    if isinstance(kind, ArrayType):
+        return [_in_utc(item, kind.elementType) for item in value]
+    if isinstance(kind, MapType):
+        return {key: _in_utc(item, kind.valueType) for key, item in value.items()}
+    return value
+
+
+def _counted(rows: DataFrame) -> Counter[tuple[Any, ...]]:
+    kinds = [field.dataType for field in rows.schema]
+    # By Arrow: `collect` would give moments in this machine's zone.
+    columns = [column.to_pylist() for column in rows.toArrow().columns]
+    return Counter(
+        tuple(_comparable(value, kind) for value, kind in zip(row, kinds, strict=True))
+        for row in zip(*columns, strict=True)
+    )
+
+
+def _expected(row: Row, columns: StructType) -> tuple[Any, ...]:
+    if set(row) != set(columns.names):
+        raise AssertionError(
+            f"the result has the columns {', '.join(columns.names)}; expected were {', '.join(row)}"
+        )
+    return tuple(_comparable(row[field.name], field.dataType) for field in columns)
+
+
+def _comparable(value: Any, kind: DataType) -> Any:
+    """A value that is equal to another one if they are equal in Spark, and has a hash."""
+    if value is None:
+        return None
+    if isinstance(kind, StructType) and isinstance(value, Mapping):
+        return tuple(
+            (field.name, _comparable(value.get(field.name), field.dataType)) for field in kind
+        )
+    if isinstance(kind, ArrayType) and isinstance(value, list | tuple):
+        return tuple(_comparable(item, kind.elementType) for item in value)
+    if isinstance(kind, MapType):
+        pairs = value.items() if isinstance(value, Mapping) else value
+        return frozenset(
+            (_comparable(key, kind.keyType), _comparable(item, kind.valueType))
+            for key, item in pairs
+        )
+    return _scalar(value, kind)
+
+
+def _scalar(value: Any, kind: DataType) -> Any:
+    if isinstance(value, bool) != isinstance(kind, BooleanType):
+        return f"{value!r}, a {type(value).__name__}"  # 1 is True in Python
+    if isinstance(kind, TimestampType | TimestampNTZType) and isinstance(value, datetime):
+        return _in_utc(value, kind).astimezone(timezone.utc) if kind == TimestampType() else value
+    if isinstance(kind, DecimalType):
+        try:
+            return Decimal(str(value))
+        except InvalidOperation:
+            return value
+    if isinstance(kind, DoubleType | FloatType) and isinstance(value, float) and isnan(value):
+        return "NaN"
+    return value
+
+
+def _difference(
+    names: Sequence[str],
+    one: Counter[tuple[Any, ...]],
+    other: Counter[tuple[Any, ...]],
+    only_one: str,
+    only_other: str,
+) -> str:
+    lines = []
+    for told, rows in ((only_one, one - other), (only_other, other - one)):
+        for row, times in sorted(rows.items(), key=repr)[:_MOST_SHOWN]:
+            shown = ", ".join(f"{name}={value!r}" for name, value in zip(names, row, strict=True))
+            lines.append(f"  {told}, {times} x: {shown}")
+        if len(rows) > _MOST_SHOWN:
+            lines.append(f"  {told}: {len(rows) - _MOST_SHOWN} more")
+    return "\n".join(lines)
