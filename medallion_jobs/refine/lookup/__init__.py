@@ -3,7 +3,7 @@
 rows -> join_all -> marks of misses -> held | quarantined | left_out | fails, or go on
 """
 
-from medallion_jobs.lake.tables.changes import ChangedFiles, changed_files
+from medallion_jobs.lake.tables.changed_files import ChangedFiles, changed_files
 from medallion_jobs.refine.lookup.dimension import (
     Dimension,
     check_dimension,

@@ -21,7 +21,7 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.config import Lookup
-from medallion_jobs.lake.tables.changes import changed_files
+from medallion_jobs.lake.tables.changed_files import changed_files
 from medallion_jobs.refine.lookup import keys, marks
 from medallion_jobs.refine.lookup.dimension import Dimension
 from medallion_jobs.storage import Location
