@@ -33,6 +33,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import places, tables
 from medallion_jobs.lake.tables import layout as layouts
 from medallion_jobs.lake.tables import schema as schemas
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.expectations import expectations, rules
 from medallion_jobs.refine.lookup import Dimension, join_all, member
 from medallion_jobs.refine.transform.recipe import Recipe
@@ -85,6 +86,7 @@ class _Checker:
         with self._blamed_on(f"{here}.schema", source.schema_ or ""):
             told = columns.told()
             if told is not None:
+                layouts.refuse_names(f"bronze.{name}", told)
                 self._build(TableRef("bronze", name), columns.table_of(told))
 
     def _silver(self, name: str) -> None:
@@ -109,6 +111,9 @@ class _Checker:
         with self._blamed_on(f"{here}.{key}", said if isinstance(said, str) else ", ".join(said)):
             finished = recipe.finished(rows, dimensions)
             own = recipe.columns(finished)
+            layouts.refuse_names(here, own)
+            if table.changes_rows and name in self._config.changes_read:
+                tables.refuse_unmergeable(here, own.names)
         if len(self.problems) > known:
             return
         for path, columns in recipe.columns_named():
@@ -154,7 +159,7 @@ class _Checker:
             keys = self._table(rule.references.table)
             if keys is None:
                 return
-            references = {name: keys.select(*[F.col(f"`{key}`") for key in rule.references.on])}
+            references = {name: keys.select(*map(col, rule.references.on))}
         now = datetime.now(timezone.utc)
         expectations.judged(rows, {name: rule}, moment=now, references=references, existing=None)
 
@@ -186,7 +191,10 @@ class _Checker:
             with self._blamed_on(f"{here}.columns.{column}", sql):
                 groups = aggregation.computed(groups, column)
         if len(self.problems) == known:
-            self._build(TableRef("gold", name), aggregation.finished(groups).schema)
+            schema = aggregation.finished(groups).schema
+            with self._blamed_on(f"{here}.measures", ", ".join(table.measures)):
+                layouts.refuse_names(here, schema)
+            self._build(TableRef("gold", name), schema)
 
     def _check_groups(self, table: GoldTable, rows: DataFrame, here: str) -> None:
         if table.where:
@@ -194,7 +202,7 @@ class _Checker:
                 Aggregation(table.model_copy(update={"period": None})).placed(rows)
         if table.group_by:
             with self._blamed_on(f"{here}.group_by", ", ".join(table.group_by)):
-                rows.groupBy(*table.group_by).count()
+                rows.groupBy(*map(col, table.group_by)).count()
         if table.period:
             with self._blamed_on(f"{here}.period.of", table.period.of):
                 Aggregation(table.model_copy(update={"where": None})).placed(rows)

@@ -13,9 +13,10 @@ from medallion_jobs.aggregate import measures, periods
 from medallion_jobs.aggregate.text import normalised
 from medallion_jobs.config import GoldTable, Period
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables.sql import col, over_row
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
 
@@ -64,11 +65,11 @@ class Aggregation:
             UsageError: the period's column is one of the source's, or its moment is none.
         """
         if self.table.where:
-            rows = rows.where(measures.over_row(rows, self.table.where))
+            rows = rows.where(over_row(rows, self.table.where))
         for name in self.folders:
             if isinstance(rows.schema[name].dataType, StringType):
                 # Delta keeps no empty text in a folder's name: it would come back as null.
-                rows = rows.withColumn(name, F.nullif(_col(name), F.lit("")))
+                rows = rows.withColumn(name, F.nullif(col(name), F.lit("")))
         period = self.table.period
         if period is None:
             return rows
@@ -96,16 +97,16 @@ class Aggregation:
             for name, one in self.table.measures.items()
         ]
         if self._sessions is None:
-            return placed.groupBy(*self.keys).agg(*values)
-        no_moment = _col(periods.MOMENT).isNull().alias(periods.NO_MOMENT)
+            return placed.groupBy(*map(col, self.keys)).agg(*values)
+        no_moment = col(periods.MOMENT).isNull().alias(periods.NO_MOMENT)
         session = periods.session(self._sessions)
-        groups = placed.groupBy(*self._group_by, no_moment, session).agg(*values)
-        found = F.when(~_col(periods.NO_MOMENT), _col(periods.SESSION))
+        groups = placed.groupBy(*map(col, self._group_by), no_moment, session).agg(*values)
+        found = F.when(~col(periods.NO_MOMENT), col(periods.SESSION))
         bounds = [
             found[side].alias(name)
             for side, name in zip(("start", "end"), self._sessions.columns, strict=True)
         ]
-        return groups.select(*map(_col, self._group_by), *bounds, *map(_col, self.table.measures))
+        return groups.select(*map(col, self._group_by), *bounds, *map(col, self.table.measures))
 
     def finished(self, groups: DataFrame, *carried: str) -> DataFrame:
         """The table's rows: the groups with the columns computed from them, in order.
@@ -115,11 +116,11 @@ class Aggregation:
         """
         for name in self.table.columns:
             groups = self.computed(groups, name)
-        return groups.select(*map(_col, (*self.columns_in_order, *carried)))
+        return groups.select(*map(col, (*self.columns_in_order, *carried)))
 
     def computed(self, groups: DataFrame, name: str) -> DataFrame:
         """The groups with one of `columns`, which may look at those before it."""
-        return groups.withColumn(name, measures.over_row(groups, self.table.columns[name]))
+        return groups.withColumn(name, over_row(groups, self.table.columns[name]))
 
     def additive(self, schema: StructType) -> Mapping[str, measures.Combined]:
         """The measures that go on exactly by those of inserted rows alone: (old, new) to both.
@@ -162,7 +163,3 @@ class Aggregation:
     def _sessions(self) -> Period | None:
         period = self.table.period
         return period if period and period.by == "session" else None
-
-
-def _col(name: str) -> Column:
-    return F.col(f"`{name}`")

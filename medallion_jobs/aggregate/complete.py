@@ -30,6 +30,7 @@ from medallion_jobs.config import Layout
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.json_text import JSON_TEXT
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _fingerprint(rows: DataFrame) -> tuple[int, str | None]:
     parts = [
         part
         for field in fields
-        for value in [_plain(F.col(f"`{field.name}`"), field.dataType)]
+        for value in [_plain(col(field.name), field.dataType)]
         for part in (value.isNull(), value)
     ]
     # The first value seeds the hash of the next: two hashes that know nothing of each other.

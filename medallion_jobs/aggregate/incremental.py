@@ -27,6 +27,7 @@ from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.aggregate.touched import RETRACTED, SENT_AT_MOST, Touched
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import SOURCE, TARGET, Commit, Txn
+from medallion_jobs.lake.tables.sql import col, column
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class Step:
         # An old log is cleaned away; whatever comes of the source after that is new.
         known = int(newest.said[SOURCE_VERSION]) if newest else -1
         with _Kept() as kept:
-            placed = kept(self.aggregation.placed(changes.where(F.col(VERSION) > known)))
-            touched = Touched.by(placed, self.aggregation.anchors, F.col(CHANGE) != "insert")
+            placed = kept(self.aggregation.placed(changes.where(col(VERSION) > known)))
+            touched = Touched.by(placed, self.aggregation.anchors, col(CHANGE) != "insert")
             kept(touched.groups)
             if not touched.count:
                 self._note(changes.sparkSession)
@@ -182,7 +183,7 @@ class _Batch:
     def _anew(self) -> Touched:
         if self._combine is None:
             return self.touched
-        return self.touched.only(F.col(f"`{RETRACTED}`"))
+        return self.touched.only(col(RETRACTED))
 
     def changed(self) -> DataFrame:
         """The groups that come out otherwise than they are in the table."""
@@ -193,18 +194,18 @@ class _Batch:
             .alias("new")
             .join(there.alias("old"), _same("new", "old", keys), "full_outer")
         )
-        gone, was = F.col(f"new.`{_GOES_ON}`").isNull(), F.col(f"old.`{_WAS}`").isNotNull()
+        gone, was = col(_GOES_ON, of="new").isNull(), col(_WAS, of="old").isNotNull()
         settled = {name: self._settled(name, was) for name in values}
         is_same = [
             # Of a map or a variant nobody can say.
             F.lit(False)
             if has_type((MapType, VariantType), there.schema[name].dataType)
-            else value.eqNullSafe(F.col(f"old.`{name}`"))
+            else value.eqNullSafe(col(name, of="old"))
             for name, value in settled.items()
         ]
-        key_of = {k: F.when(gone, F.col(f"old.`{k}`")).otherwise(F.col(f"new.`{k}`")) for k in keys}
+        key_of = {k: F.when(gone, col(k, of="old")).otherwise(col(k, of="new")) for k in keys}
         groups = joined.where(~reduce(and_, is_same, was & ~gone)).select(
-            *[column.alias(name) for name, column in {**key_of, **settled}.items()],
+            *[value.alias(name) for name, value in {**key_of, **settled}.items()],
             gone.alias(_GONE),
             (~was).alias(_IS_NEW),
         )
@@ -218,24 +219,24 @@ class _Batch:
 
     def _settled(self, name: str, was: Column) -> Column:
         """A value of a group: what its new rows make of the old one, or what it is anew."""
-        new = F.col(f"new.`{name}`")
+        new = col(name, of="new")
         if self._combine is None:
             return new
-        together = self._combine[name](F.col(f"old.`{name}`"), new)
-        return F.when(F.col(f"new.`{_GOES_ON}`") & was, together).otherwise(new)
+        together = self._combine[name](col(name, of="old"), new)
+        return F.when(col(_GOES_ON, of="new") & was, together).otherwise(new)
 
     def _new(self) -> DataFrame:
         """The touched groups: what they gained, or what they are anew."""
         parts = []
         if self.anew_count < self.touched.count:
-            gaining = self.touched.only(~F.col(f"`{RETRACTED}`"))
+            gaining = self.touched.only(~col(RETRACTED))
             rows = gaining.rows_of(self.placed) if self.anew_count else self.placed
             parts.append(self.aggregation.aggregated(rows).withColumn(_GOES_ON, F.lit(True)))
         if self.anew_count:
             # Without the files that hold none of the groups.
             rows = self.step.source_rows(self.placed.sparkSession)
             same = set(self.aggregation.table.group_by or ()) - set(self.aggregation.folders)
-            own = {name: F.col(f"`{name}`") for name in same}
+            own = {name: col(name) for name in same}
             skips = self._skips(self._anew, self.step.source, own)
             placed = self.aggregation.placed(rows.where(skips))
             again = self.aggregation.aggregated(self._anew.rows_of(placed))
@@ -245,7 +246,7 @@ class _Batch:
     def _old(self) -> DataFrame:
         """The touched groups as they are in the table."""
         rows = self.step.target_rows(self.placed.sparkSession)
-        own = {name: F.col(f"`{name}`") for name in self.aggregation.anchors}
+        own = {name: col(name) for name in self.aggregation.anchors}
         skips = self._skips(self.touched, self.step.target, own)
         there = self.touched.rows_of(rows.where(skips))
         return there.withColumn(_WAS, F.lit(True))
@@ -260,7 +261,7 @@ class _Batch:
 
     def same_group(self) -> Column:
         """What is true of a row of the table and the group that takes its place."""
-        own = {name: F.col(f"{TARGET}.`{name}`") for name in self.aggregation.anchors}
+        own = {name: col(name, of=TARGET) for name in self.aggregation.anchors}
         skips = self._skips(self.touched, self.step.target, own)
         return _same(TARGET, SOURCE, self.aggregation.keys) & skips
 
@@ -271,9 +272,9 @@ class _Batch:
             brings_groups: whether there are groups that the table does not have. Where it is
                 told that there are none, a MERGE reads the table by quicker joins.
         """
-        gone = F.col(f"{SOURCE}.`{_GONE}`")
+        gone = col(_GONE, of=SOURCE)
         values: dict[str, str | Column] = {
-            f"`{name}`": F.col(f"{SOURCE}.`{name}`") for name in self.aggregation.columns_in_order
+            column(name): col(name, of=SOURCE) for name in self.aggregation.columns_in_order
         }
         builder = builder.whenMatchedDelete(gone).whenMatchedUpdate(set=values)
         return builder.whenNotMatchedInsert(~gone, values=values) if brings_groups else builder
@@ -281,13 +282,13 @@ class _Batch:
 
 def _sizes(changed: DataFrame) -> tuple[int, int]:
     """How many groups there are, and how many of them are new; all of them are then computed."""
-    (found,) = changed.agg(F.count("*"), F.count_if(f"`{_IS_NEW}`")).collect()
+    (found,) = changed.agg(F.count("*"), F.count_if(col(_IS_NEW))).collect()
     return found[0], found[1]
 
 
 def _same(one: str, other: str, columns: tuple[str, ...]) -> Column:
     """Whether rows of two frames are of one group; null is a value as any other."""
-    pairs = [F.col(f"{one}.`{n}`").eqNullSafe(F.col(f"{other}.`{n}`")) for n in columns]
+    pairs = [col(n, of=one).eqNullSafe(col(n, of=other)) for n in columns]
     return reduce(and_, pairs)
 
 

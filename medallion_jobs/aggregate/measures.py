@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from pyspark.sql.types import (
 from medallion_jobs.aggregate.text import has_distinct, normalised, told_apart
 from medallion_jobs.config import Measure
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables.sql import col, over_row
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -31,11 +32,6 @@ Combined = Callable[["Column", "Column"], "Column"]
 # A sum of two decimals has this many digits at most; of those after the point, it keeps this
 # many for certain.
 _MOST_DIGITS, _KEPT_AFTER_POINT = 38, 6
-
-
-def over_row(rows: DataFrame, sql: str) -> Column:
-    """SQL over the row; the name of a column is that column, and no function of this name."""
-    return F.col(f"`{sql}`") if sql in rows.columns else F.expr(sql)
 
 
 def aggregate(rows: DataFrame, measure: Measure, *, by_sets: bool) -> Column:
@@ -58,9 +54,11 @@ def aggregate(rows: DataFrame, measure: Measure, *, by_sets: bool) -> Column:
                 "sessions, `mode: incremental` takes it as it is",
             )
         return F.expr(known.of)
+    # A measure that is a text of SQL names a field of a struct by `a.b`, never a column.
+    read = F.expr if measure.kind is None else partial(over_row, rows)
     if known.kind in ("first", "last"):
         return _by_order(rows, known)
-    value = _that_count(rows, known)
+    value = _that_count(known, read)
     if known.kind == "count_distinct":
         if not by_sets:
             return F.count_distinct(value)
@@ -115,15 +113,15 @@ def said(measure: Measure) -> str:
     return " ".join(words)
 
 
-def _that_count(rows: DataFrame, measure: Measure) -> Column:
+def _that_count(measure: Measure, read: Callable[[str], Column]) -> Column:
     """The value where the row counts for the measure, else null, which no measure counts."""
-    value = F.lit(1) if measure.of.strip() == "*" else over_row(rows, measure.of)
-    return F.when(over_row(rows, measure.where), value) if measure.where else value
+    value = F.lit(1) if measure.of.strip() == "*" else read(measure.of)
+    return F.when(read(measure.where), value) if measure.where else value
 
 
 def _by_order(rows: DataFrame, measure: Measure) -> Column:
     """The value of the first or last row; of rows that stand alike, the smallest or largest."""
-    order = [F.col(f"`{name}`") for name in measure.by or ()]
+    order = [col(name) for name in measure.by or ()]
     counts = [one.isNotNull() for one in order]
     if measure.where:
         counts.append(over_row(rows, measure.where))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import DataType, DateType, TimestampType
 
-from medallion_jobs.aggregate.measures import over_row
 from medallion_jobs.config import Period
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables.sql import col, over_row
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -104,5 +104,5 @@ def session(period: Period) -> Column:
     """
     assert period.gap is not None  # noqa: S101 (the config's own check saw to it)
     gap = f"{round(period.gap.total_seconds() * 1_000_000)} microseconds"
-    known = F.coalesce(F.col(f"`{MOMENT}`"), F.lit(0).cast("timestamp"))
+    known = F.coalesce(col(MOMENT), F.lit(0).cast("timestamp"))
     return F.session_window(known, gap).alias(SESSION)

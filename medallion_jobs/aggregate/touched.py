@@ -21,6 +21,8 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from medallion_jobs.lake.tables.sql import col
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
 
@@ -62,10 +64,10 @@ class Touched:
     def by(cls, placed: DataFrame, anchors: Sequence[str], retracts: Column) -> Touched:
         """The groups of `placed` rows, of which some take a row away."""
         # Without anchors, all rows are one group.
-        groups = placed.groupBy(*_names(anchors)).agg(
+        groups = placed.groupBy(*map(col, anchors)).agg(
             F.bool_or(retracts).alias(RETRACTED), F.count("*").alias(_ROWS)
         )
-        return cls(groups.where(F.col(f"`{RETRACTED}`").isNotNull()), tuple(anchors))
+        return cls(groups.where(col(RETRACTED).isNotNull()), tuple(anchors))
 
     def only(self, condition: Column) -> Touched:
         """Those of them that fit a condition."""
@@ -88,12 +90,12 @@ class Touched:
 
     def rows_of(self, table: DataFrame) -> DataFrame:
         """The rows of a table that belong to these groups; all its files may be looked at."""
-        small = self.groups.select(*_names(self.anchors)).alias("touched")
+        small = self.groups.select(*map(col, self.anchors)).alias("touched")
         if not self.anchors:
             return table
         same = F.lit(True)
         for name in self.anchors:
-            same &= F.col(f"rows.`{name}`").eqNullSafe(F.col(f"touched.`{name}`"))
+            same &= col(name, of="rows").eqNullSafe(col(name, of="touched"))
         if self.count <= SENT_AT_MOST:
             small = F.broadcast(small)
         return table.alias("rows").join(small, same, "left_semi")
@@ -134,11 +136,11 @@ class Touched:
     def _extent(self) -> Row:
         whole: list[Column] = [
             F.count("*").alias("count"),
-            F.count_if(f"`{RETRACTED}`").alias("retracted"),
-            F.sum(f"`{_ROWS}`").alias("rows"),
+            F.count_if(col(RETRACTED)).alias("retracted"),
+            F.sum(col(_ROWS)).alias("rows"),
         ]
         for name, kind in self._plain.items():
-            value = _portable(F.col(f"`{name}`"), kind)
+            value = _portable(col(name), kind)
             whole += [
                 F.min(value).alias(f"least {name}"),
                 F.max(value).alias(f"most {name}"),
@@ -155,7 +157,7 @@ class Touched:
             return {}
         # One more than may be named tells that there are too many.
         sets = [
-            F.slice(F.collect_set(_portable(F.col(f"`{name}`"), kind)), 1, _NAMED_AT_MOST + 1)
+            F.slice(F.collect_set(_portable(col(name), kind)), 1, _NAMED_AT_MOST + 1)
             for name, kind in self._plain.items()
         ]
         found = self.groups.agg(*[one.alias(n) for n, one in zip(self._plain, sets, strict=True)])
@@ -166,10 +168,6 @@ class Touched:
     def _plain(self) -> dict[str, DataType]:
         types = {name: self.groups.schema[name].dataType for name in self.anchors}
         return {name: kind for name, kind in types.items() if isinstance(kind, _PLAIN)}
-
-
-def _names(columns: Sequence[str]) -> list[Column]:
-    return [F.col(f"`{name}`") for name in columns]
 
 
 def _portable(value: Column, kind: DataType) -> Column:

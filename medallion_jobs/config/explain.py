@@ -61,4 +61,9 @@ def _problem(
 
 def _at(path: Path) -> str:
     schema = schema_at(path)
-    return allowed(schema) if schema else ""
+    if schema is None and path and isinstance(path[-1], int):
+        schema = schema_at(path[:-1])  # of a list that may also be one value alone
+    if schema is None:
+        return ""
+    inner = (allowed(one.get("items", one)) for one in schema.get("anyOf", ()))
+    return allowed(schema) or " or ".join(dict.fromkeys(filter(None, inner)))

@@ -218,6 +218,12 @@ class SilverTable(Frozen):
         referred = [one.references.table for one in self.expect.values() if one.references]
         return tuple(dict.fromkeys([*(one.table for one in self.lookups), *referred]))
 
+    @property
+    def changes_rows(self) -> bool:
+        """Whether a batch may change rows that are there."""
+        by_order = self.dedupe is not None and self.dedupe.keep != "first"
+        return by_order or self.write != "append"
+
     @model_validator(mode="before")
     @classmethod
     def _go_together(cls, data: Any) -> Any:

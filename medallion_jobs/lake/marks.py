@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
-
-from medallion_jobs.lake.tables.sql import column
+from medallion_jobs.lake.tables.sql import col
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -29,7 +27,7 @@ FATE = "fate of the row"
 
 def mark(name: str) -> Column:
     """The mark of this name."""
-    return F.col(column(name))
+    return col(name)
 
 
 def is_mark(name: str) -> bool:
@@ -39,4 +37,4 @@ def is_mark(name: str) -> bool:
 
 def without_marks(rows: DataFrame) -> DataFrame:
     """The rows' own columns."""
-    return rows.select(*[F.col(column(name)) for name in rows.columns if not is_mark(name)])
+    return rows.select(*[col(name) for name in rows.columns if not is_mark(name)])

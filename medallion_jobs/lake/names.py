@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
+from medallion_jobs.lake.tables.sql import namable
 
-# What Delta refuses in a name, where a table has no column mapping.
-NOT_IN_NAMES = r"[ ,;{}()\n\t=]"
 RESCUED = "_rescued_data"
 INPUT_FILE, FILE_SIZE, FILE_MODIFIED = "_input_file", "_file_size", "_file_modified"
 # What bronze tells besides: which content of the file a row is from, when it was loaded (by one
@@ -14,11 +12,6 @@ FILE_VERSION, BATCH_ID = "_file_version", "_batch_id"
 LOAD_TIMES = ("_load_time", "_ingestion_time")
 # No key of a file becomes a column by one of these names.
 RESERVED = (RESCUED, INPUT_FILE, FILE_SIZE, FILE_MODIFIED, FILE_VERSION, *LOAD_TIMES, BATCH_ID)
-
-
-def namable(name: str) -> bool:
-    """Whether a column, or a field inside one, can have this name."""
-    return bool(name) and not re.search(NOT_IN_NAMES, name)
 
 
 def is_free(name: str) -> bool:

@@ -17,7 +17,7 @@ from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake.marks import FATE, is_mark, mark
 from medallion_jobs.lake.names import RESCUED
-from medallion_jobs.lake.tables.sql import column
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.observe.set_aside import How, SetAside, cause_of, is_most, shortened
 from medallion_jobs.refine import fate, lookup, tally
 from medallion_jobs.refine.transform import shape
@@ -87,7 +87,7 @@ def refuse(
 def _by_rule(
     table: SilverTable, judged: DataFrame, rows: int, aside: int, moment: datetime
 ) -> SetAside:
-    others = F.col(RESCUED) if RESCUED in judged.columns else F.lit(None).cast("string")
+    others = col(RESCUED) if RESCUED in judged.columns else F.lit(None).cast("string")
     warnings = [name for name, rule in table.expect.items() if rule.otherwise == "warn"]
     names = F.array_except(
         F.array_union(fate.rules_broken(table, moment), lookup.left_out_names(table.lookups)),
@@ -97,7 +97,7 @@ def _by_rule(
         judged.where(mark(FATE) != fate.GOOD)
         .select(
             F.explode(names).alias("rule"),
-            F.array_join(_all_reasons(table), "; ").alias("reason"),
+            F.array_join(_all_reasons(judged, table), "; ").alias("reason"),
             mark(FATE).alias("fate"),
             others.alias("others"),
         )
@@ -125,13 +125,15 @@ def _by_rule(
     )
 
 
-def _all_reasons(table: SilverTable) -> Column:
-    return F.array_distinct(F.concat(fate.reasons(table), lookup.left_out_reasons(table.lookups)))
+def _all_reasons(rows: DataFrame, table: SilverTable) -> Column:
+    return F.array_distinct(
+        F.concat(fate.reasons(rows, table), lookup.left_out_reasons(table.lookups))
+    )
 
 
 def _filtered(table: SilverTable, source: DataFrame, rows: int, aside: int) -> SetAside:
     own = [name for name in source.columns if not name.startswith("_")] or source.columns
-    row = F.to_json(F.struct(*(F.col(column(name)) for name in own)))
+    row = F.to_json(F.struct(*(col(name) for name in own)))
     one = (
         source.where(~F.coalesce(shape.taken(source, table), F.lit(False)))
         .select(row.alias("row"))

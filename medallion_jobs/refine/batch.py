@@ -17,6 +17,7 @@ from medallion_jobs.lake import places, tables
 from medallion_jobs.lake.marks import FATE, mark
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.observing import observing
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.observe.quality import RuleLog
 from medallion_jobs.refine import aside, fate, lookup, stopping, tally
 from medallion_jobs.refine.facts import Facts, logic_of
@@ -231,7 +232,7 @@ class Refinery:
         watermark = self.table.watermark
         if watermark and self._newest is None:
             rows = spark.read.format("delta").load(str(self.path))
-            newest = F.unix_micros(F.max(F.col(watermark.column).cast("timestamp")))
+            newest = F.unix_micros(F.max(col(watermark.column).cast("timestamp")))
             (found,) = rows.agg(newest.alias("newest")).collect()
             self._newest = tally.moment(found["newest"])
         return self._newest

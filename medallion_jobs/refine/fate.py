@@ -22,6 +22,7 @@ from medallion_jobs.lake.marks import (
     UNKNOWN,
     mark,
 )
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.expectations import expectations, rules
 from medallion_jobs.refine.facts import Facts
@@ -126,7 +127,7 @@ def late(table: SilverTable, facts: Facts) -> Column:
     before = facts.too_late(table.watermark.delay) if table.watermark else None
     if before is None or table.watermark is None:
         return F.lit(False)
-    is_late = F.col(table.watermark.column).cast("timestamp") < F.lit(before)
+    is_late = col(table.watermark.column).cast("timestamp") < F.lit(before)
     return F.coalesce(is_late, F.lit(False)) & mark(SINCE).isNull()
 
 
@@ -142,18 +143,18 @@ def rules_broken(table: SilverTable, moment: datetime) -> Column:
     )
 
 
-def reasons(table: SilverTable) -> Column:
+def reasons(rows: DataFrame, table: SilverTable) -> Column:
     """In words, why a row is parked."""
     words = (
         F.lit("behind the watermark")
         if table.watermark is None
         else F.concat(
             F.lit(f"{table.watermark.column} is behind the watermark: "),
-            F.col(table.watermark.column).cast("string"),
+            col(table.watermark.column).cast("string"),
         )
     )
     return F.concat(
-        expectations.reasons(table.expect),
+        expectations.reasons(rows, table.expect),
         rescued.reasons(),
         _if(UNDECIDED, F.lit(f"`where` cannot be decided: {table.where}")),
         lookup.reasons(table.lookups),

@@ -33,11 +33,14 @@ def make(refinery: Refinery, spark: SparkSession, *, is_anew: bool) -> None:
     """
     schema = written_schema(refinery, spark)
     path, ref, layout = refinery.path, refinery.ref, refinery.table.layout
+    is_followed = ref.name in refinery.config.changes_read
+    if is_followed and refinery.table.changes_rows:
+        tables.refuse_unmergeable(str(ref), schema.names)
     if is_anew and tables.snapshot(path):
         tables.begin_anew(spark, path, schema, layout=layout)
     about = f"Clean and enriched rows of {refinery.table.from_}"
     # There before gold reads it: what was changed earlier, no feed tells.
-    properties = _FOLLOWED if ref.name in refinery.config.changes_read else {}
+    properties = _FOLLOWED if is_followed else {}
     tables.create(spark, path, schema, comment=about, properties=properties, layout=layout)
     tables.set_properties(spark, path, properties)
     if refinery.table.schema_:

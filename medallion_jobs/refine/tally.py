@@ -11,6 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from medallion_jobs.config import SilverTable
 from medallion_jobs.engine.streams import Batch, Written
 from medallion_jobs.lake.marks import FATE, RESCUED_VALUE, mark
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.observe.quality import Judged
 from medallion_jobs.observe.set_aside import SetAside
 from medallion_jobs.refine import fate, lookup
@@ -50,7 +51,7 @@ def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
         *(F.count_if(mark(name)).alias(name) for name in readings),
     ]
     if table.watermark:
-        micros = F.unix_micros(F.col(table.watermark.column).cast("timestamp"))
+        micros = F.unix_micros(col(table.watermark.column).cast("timestamp"))
         counts.append(F.max(F.when(mark(FATE) == fate.GOOD, micros)).alias(_NEWEST))
     return counts
 

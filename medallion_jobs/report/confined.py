@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import duckdb
 
 from medallion_jobs.errors import UsageError
-from medallion_jobs.report.duck import text
 from medallion_jobs.storage import Location, uri
+from medallion_jobs.storage.duck import text
 
 # CREATE is half of a PIVOT, and makes things in memory only.
 _READING = {

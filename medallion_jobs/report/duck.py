@@ -23,6 +23,7 @@ from medallion_jobs.lake import places
 from medallion_jobs.lake.tables import Snapshot
 from medallion_jobs.storage import Location, children, uri
 from medallion_jobs.storage import duck as engine
+from medallion_jobs.storage.duck import name, text
 
 # A folder of any other name is none of ours, and cannot break out of its quotes.
 _NAME = re.compile(IDENTIFIER_PATTERN)
@@ -138,8 +139,8 @@ def rows_of(answer: duckdb.DuckDBPyConnection | duckdb.DuckDBPyRelation) -> list
 def create(duck: duckdb.DuckDBPyConnection, found: Mapping[tuple[str, str], str]) -> None:
     """Makes the views. DuckDB reads a table's log for each, so make those that are needed."""
     for (schema, view), query in found.items():
-        duck.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-        duck.execute(f'CREATE VIEW "{schema}"."{view}" AS {query}')
+        duck.execute(f"CREATE SCHEMA IF NOT EXISTS {name(schema)}")
+        duck.execute(f"CREATE VIEW {name(schema)}.{name(view)} AS {query}")
 
 
 def _all_of(table: str) -> str:
@@ -178,11 +179,6 @@ def rows_in(table: Snapshot, duck: duckdb.DuckDBPyConnection) -> int:
     sql = f"SELECT count(*) FROM {scan(table.path, table.version)}"  # noqa: S608 (quoted)
     found = duck.execute(sql).fetchone()
     return int(found[0]) if found else 0
-
-
-def text(value: str) -> str:
-    """A text as SQL has it."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _tables_in(folder: Location) -> Iterator[Location]:

@@ -18,7 +18,8 @@ from medallion_jobs.checkpoint import Home, manifest
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import places
 from medallion_jobs.lake.tables import snapshot
-from medallion_jobs.report.duck import Row, connect, rows_of, scan, text
+from medallion_jobs.report.duck import Row, connect, rows_of, scan
+from medallion_jobs.storage.duck import text
 
 SUMMARY_COLUMNS = (
     "table_name",

@@ -30,10 +30,18 @@ def connect(at: Location, *, delta: bool = False) -> Iterator[duckdb.DuckDBPyCon
         yield duck
 
 
+def name(of: str) -> str:
+    """A name to the letter, as DuckDB's SQL has it."""
+    return '"' + of.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text, as DuckDB's SQL has it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _admit(duck: duckdb.DuckDBPyConnection, at: ObjectPath) -> None:
     """Tells how the store is reached. A secret takes no bound values, so they are quoted."""
     said = {"SCOPE": f"s3://{at.bucket}", **at.store.duckdb_secret}
-    parts = ", ".join(
-        f"{name} '{value.replace(chr(39), chr(39) * 2)}'" for name, value in said.items()
-    )
+    parts = ", ".join(f"{key} {text(value)}" for key, value in said.items())
     duck.execute(f"CREATE SECRET lake (TYPE s3, {parts})")

@@ -176,7 +176,7 @@ def judged(spark: SparkSession, rows: DataFrame) -> Iterator[Judged]:
     counted = marked.observe(seen, *e.observed(RULES)).select(
         "*",
         e.names(RULES).alias("names"),
-        e.reasons(RULES).alias("reasons"),
+        e.reasons(marked, RULES).alias("reasons"),
         *(e.with_action(RULES, action).alias(f"has {action}") for action in ("drop", "fail")),
     )
     found = [row.asDict() for row in counted.collect()]

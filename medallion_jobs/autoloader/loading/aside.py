@@ -16,10 +16,11 @@ from medallion_jobs.autoloader.readers.records import RESCUED_FILE
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake.names import RESCUED
 from medallion_jobs.lake.tables import Txn, commit_of
-from medallion_jobs.lake.tables.sql import column
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.observe.set_aside import SetAside, is_most, misfit_cause, shortened
 from medallion_jobs.storage import Location, uri
 from medallion_jobs.storage.duck import connect
+from medallion_jobs.storage.duck import name as duck_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,7 +78,7 @@ class LoadedBatch:
             if data is None:
                 return None
             names = [name for name in self.in_files.names if name in data.columns]
-            counted = data.aggregate(", ".join(f"count({_sql(name)})" for name in names) or "0")
+            counted = data.aggregate(", ".join(f"count({duck_name(one)})" for one in names) or "0")
             counts = dict(zip(names, counted.fetchone() or (), strict=False))
             texts = data.filter(f"{RESCUED} IS NOT NULL").project(RESCUED).limit(_SAMPLE)
             sample = [text for (text,) in texts.fetchall()]
@@ -168,12 +169,12 @@ def refuse(name: str, batch: LoadedBatch, records: Records, rows: DataFrame) -> 
         found = _of_lines(read, bad, *(one or ("", "")))
     else:
         names = [n for n in batch.in_files.names if n in rows.columns]
-        values = [F.count(column(n)) for n in names]
+        values = [F.count(col(n)) for n in names]
         told = rows.agg(F.count(F.lit(1)), F.count(RESCUED), *values).first()
         assert told is not None  # noqa: S101 (as above)
         good, rescued, *each = told
         if is_most(good, rescued, is_first=batch.is_first):
-            kept = rows.select(RESCUED).where(F.col(RESCUED).isNotNull()).limit(_SAMPLE).collect()
+            kept = rows.select(RESCUED).where(col(RESCUED).isNotNull()).limit(_SAMPLE).collect()
             counts = dict(zip(names, each, strict=True))
             found = batch.of_rescued(good, rescued, counts, [text for (text,) in kept])
     if found:
@@ -209,10 +210,6 @@ def _written(
     if commit is None or not commit.added:
         return None
     return duck.read_parquet([uri(added.path) for added in commit.added], union_by_name=True)
-
-
-def _sql(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _object(text: str) -> Mapping[str, object]:

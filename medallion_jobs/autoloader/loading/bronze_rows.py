@@ -12,6 +12,7 @@ from medallion_jobs.autoloader.found import Found
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.lake.names import BATCH_ID, FILE_VERSION, INPUT_FILE
+from medallion_jobs.lake.tables.sql import text
 from medallion_jobs.lake.values import values
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def version_of(files: Sequence[Found]) -> Column:
 def older_contents(files: Sequence[Found]) -> str | None:
     """The condition on rows that are of older contents of files; None when there are none."""
     older = [
-        f"({INPUT_FILE} = {_text(file.path)} AND coalesce({FILE_VERSION}, 1) < {file.version})"
+        f"({INPUT_FILE} = {text(file.path)} AND coalesce({FILE_VERSION}, 1) < {file.version})"
         for file in files
         if file.version > 1
     ]
@@ -63,16 +64,11 @@ def _from_folder(field: StructField) -> Column:
     """The value that a folder `name=value` gives; the last one where there are several."""
     folder = F.regexp_extract(INPUT_FILE, rf".*/\Q{field.name}\E=([^/]*)/", 1)
     # Escaped once by whoever made the folder, and once more in the file's URI.
-    text = _unescaped(_unescaped(folder))
-    there = F.when((folder != "") & (text != _NULL_FOLDER), text)
+    told = _unescaped(_unescaped(folder))
+    there = F.when((folder != "") & (told != _NULL_FOLDER), told)
     return values.value(there, field.dataType).alias(field.name)
 
 
-def _unescaped(text: Column) -> Column:
+def _unescaped(escaped: Column) -> Column:
     # `url_decode` takes a plus for a space, as forms have it and paths do not.
-    return F.try_url_decode(F.replace(text, F.lit("+"), F.lit("%2B")))
-
-
-def _text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return F.try_url_decode(F.replace(escaped, F.lit("+"), F.lit("%2B")))

@@ -20,6 +20,7 @@ from medallion_jobs.autoloader.readers import heads
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.tables.sql import col
 
 _COLUMNS = StructType(
     [
@@ -57,11 +58,11 @@ class BinaryFiles:
             )
         frame = heads.reader(spark).format("binaryFile").load([to_path(f.path) for f in files])
         return Records(
-            frame=frame.select(*columns.names, *heads.file_columns(frame)),
+            frame=frame.select(*map(col, columns.names), *heads.file_columns(frame)),
             good=F.lit(True),
             reason=F.lit(None).cast("string"),
             raw=F.lit(None).cast("string"),
-            columns=[*map(F.col, columns.names), F.lit(None).cast("string").alias(RESCUED)],
+            columns=[*map(col, columns.names), F.lit(None).cast("string").alias(RESCUED)],
             has_new=False,
         )
 

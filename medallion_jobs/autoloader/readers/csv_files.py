@@ -109,7 +109,7 @@ def _typed(
 
 
 def _nothing(spark: SparkSession, columns: StructType) -> DataFrame:
-    kinds = {at(n): field.dataType.simpleString() for n, field in enumerate(columns)}
+    kinds: dict[str, DataType | str] = {at(n): f.dataType for n, f in enumerate(columns)}
     kinds |= dict.fromkeys((RESCUED, RAW, REASON, INPUT_FILE), "string")
     about = {"_file_size": "bigint", "_file_modified": "timestamp"}
     return spark.range(0).select(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
 
-from medallion_jobs.lake.names import namable
+from medallion_jobs.lake.tables.sql import namable
 from medallion_jobs.lake.values import json_marks
 from medallion_jobs.lake.values.values import TIMESTAMP_FORMAT
 

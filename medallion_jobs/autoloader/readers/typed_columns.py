@@ -31,8 +31,9 @@ from pyspark.sql.types import (
 from medallion_jobs.autoloader.found import Found
 from medallion_jobs.autoloader.readers import heads
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, RESCUED_FILE, Records
-from medallion_jobs.lake.names import INPUT_FILE, RESCUED, is_free, namable
+from medallion_jobs.lake.names import INPUT_FILE, RESCUED, is_free
 from medallion_jobs.lake.tables.json_text import JSON_TEXT
+from medallion_jobs.lake.tables.sql import col, namable
 
 Read = Callable[[StructType, Sequence[Found]], DataFrame]
 # Decimal digits that each whole type needs, and the bits of its numbers.
@@ -183,7 +184,7 @@ def _or_null(one: Typed | None, kind: DataType) -> Column:
 
 def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tuple[DataFrame, bool]:
     """The wanted columns and `_rescued_data`; whether the files bring a new one."""
-    own = {field.name: (_column(field.name), field.dataType) for field in schema}
+    own = {field.name: (col(field.name), field.dataType) for field in schema}
     taken = {
         field.name: typed(*own[field.name], field.dataType)
         for field in columns
@@ -212,7 +213,7 @@ def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tupl
 
 
 def _nothing(spark: SparkSession, columns: StructType) -> DataFrame:
-    kinds = {_at(n): field.dataType.simpleString() for n, field in enumerate(columns)}
+    kinds: dict[str, DataType | str] = {_at(n): f.dataType for n, f in enumerate(columns)}
     about = {"_file_size": "bigint", "_file_modified": "timestamp"}
     return spark.range(0).select(
         *(
@@ -220,10 +221,6 @@ def _nothing(spark: SparkSession, columns: StructType) -> DataFrame:
             for name, kind in {**kinds, RESCUED: "string", INPUT_FILE: "string", **about}.items()
         )
     )
-
-
-def _column(name: str) -> Column:
-    return F.col("`" + name.replace("`", "``") + "`")
 
 
 def _at(number: int) -> str:

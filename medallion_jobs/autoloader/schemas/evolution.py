@@ -29,9 +29,8 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
-from medallion_jobs.autoloader.schemas.registry import quoted, type_text
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.names import namable
+from medallion_jobs.lake.tables.sql import column, namable, type_text
 
 _INTEGERS = (ByteType, ShortType, IntegerType, LongType)
 # Digits before the point that a decimal must have to hold any value of an integer type.
@@ -174,9 +173,7 @@ def alterations(table: StructType, wanted: StructType, name: str = "the table") 
         elif isinstance(has, DataType) and is_wider(has, wants):
             changed.append(f"{path} TYPE {text}")
         elif isinstance(has, str):
-            wrong.append(
-                f"{path}: the table has {quoted(has, always=True)}, of another letter case"
-            )
+            wrong.append(f"{path}: the table has {column(has)}, of another letter case")
         elif not is_wider(wants, has):
             wrong.append(f"{path}: the table has {has.simpleString()}, wanted is {text}")
     if wrong:
@@ -201,7 +198,7 @@ def _differences(
         by_name = {field.name: field.dataType for field in table}
         by_case = {name.lower(): name for name in by_name}
         for field in wanted:
-            below = f"{path}.{quoted(field.name, always=True)}".removeprefix(".")
+            below = f"{path}.{column(field.name)}".removeprefix(".")
             if field.name in by_name:
                 yield from _differences(by_name[field.name], field.dataType, below)
             else:

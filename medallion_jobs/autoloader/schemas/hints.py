@@ -15,10 +15,9 @@ from typing import TypeAlias
 from pyspark.errors import AnalysisException, ArithmeticException
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
-from medallion_jobs.autoloader.schemas.registry import quoted
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.names import namable
 from medallion_jobs.lake.tables.schema import parse_ddl
+from medallion_jobs.lake.tables.sql import namable, quoted, unquoted
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -169,8 +168,7 @@ def _hint(text: str) -> Hint:
     if not found:
         raise _wrong(text or "an empty one", "a hint is a path and a type")
     parts = re.findall(_PART, found[1])
-    path = tuple(p[1:-1].replace("``", "`") if p.startswith("`") else p for p in parts)
-    return Hint(path, found[2].rstrip())
+    return Hint(tuple(map(unquoted, parts)), found[2].rstrip())
 
 
 def _type(hint: Hint) -> DataType:

@@ -11,21 +11,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from medallion_jobs.errors import Refused, TransientError
+from medallion_jobs.lake.tables.sql import INNER, JsonType, quoted, type_text
 from medallion_jobs.storage import Location, create
 
 Why = Literal["declared", "inferred", "new columns", "wider types"]
-# A struct, array or map is a mapping, any other type its name.
-JsonType: TypeAlias = "str | Mapping[str, Any]"
 
 _FILE = re.compile(r"([0-9]{6,})\.json")
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SQL_NAMES = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
-_INNER = {"array": ("elementType",), "map": ("keyType", "valueType"), "struct": ("fields",)}
 
 
 @dataclass(frozen=True)
@@ -161,7 +157,7 @@ def _is_type(one: object) -> bool:
     """Whether this is a type in Spark's JSON form, through and through."""
     if not isinstance(one, Mapping):
         return isinstance(one, str)
-    inner = [one.get(key) for key in _INNER.get(str(one.get("type")), ("none",))]
+    inner = [one.get(key) for key in INNER.get(str(one.get("type")), ("none",))]
     if one.get("type") != "struct":
         return all(map(_is_type, inner))
     return isinstance(inner[0], list) and all(map(_is_field, inner[0]))
@@ -174,28 +170,6 @@ def _is_field(one: object) -> bool:
         and isinstance(one.get("nullable"), bool)
         and _is_type(one.get("type"))
     )
-
-
-def quoted(name: str, *, always: bool = False) -> str:
-    """A name as SQL takes it: in backticks where it needs them."""
-    plain = not always and _PLAIN_NAME.fullmatch(name)
-    return name if plain else "`" + name.replace("`", "``") + "`"
-
-
-def type_text(one: JsonType, *, always_quoted: bool = False) -> str:
-    """A type as SQL takes it, such as `struct<name: string>`."""
-    if isinstance(one, str):
-        return _SQL_NAMES.get(one, one)
-    if one["type"] != "struct":
-        inner = [type_text(one[k], always_quoted=always_quoted) for k in _INNER[one["type"]]]
-        return f"{one['type']}<{', '.join(inner)}>"
-    fields = [
-        f"{quoted(field['name'], always=always_quoted)}: "
-        + type_text(field["type"], always_quoted=always_quoted)
-        + ("" if field["nullable"] else " not null")
-        for field in one["fields"]
-    ]
-    return f"struct<{', '.join(fields)}>"
 
 
 def columns_text(schema: Mapping[str, Any]) -> list[str]:
@@ -255,7 +229,7 @@ def _parts(one: JsonType, path: str) -> Iterator[tuple[str, JsonType]]:
         for field in one["fields"]:
             yield _below(path, field["name"]), field["type"]
     else:
-        for key in _INNER[kind]:
+        for key in INNER[kind]:
             yield f"{path}.{key.removesuffix('Type')}", one[key]
 
 

@@ -19,6 +19,8 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from medallion_jobs.lake.tables.sql import col
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
@@ -89,7 +91,7 @@ def _differences(
 
 
 def _is_lost(path: _Path, narrow: DataType, wide: DataType) -> Column:
-    value = reduce(lambda column, name: column[name], path[1:], F.col(f"`{path[0]}`"))
+    value = reduce(lambda column, name: column[name], path[1:], col(path[0]))
     back = value.try_cast(narrow).cast(wide)
     return F.coalesce(value.isNotNull() & (back.isNull() | (back != value)), F.lit(False))
 

@@ -15,7 +15,15 @@ from medallion_jobs.lake.tables.log import (
     has_log_since,
     snapshot,
 )
-from medallion_jobs.lake.tables.merge import SOURCE, TARGET, Changes, changes, merge, with_conf
+from medallion_jobs.lake.tables.merge import (
+    SOURCE,
+    TARGET,
+    Changes,
+    changes,
+    merge,
+    refuse_unmergeable,
+    with_conf,
+)
 from medallion_jobs.lake.tables.optimize import Optimized, files_since, optimize, optimize_if_due
 from medallion_jobs.lake.tables.write import (
     Txn,
@@ -57,6 +65,7 @@ __all__ = [
     "merge",
     "optimize",
     "optimize_if_due",
+    "refuse_unmergeable",
     "register",
     "replace",
     "replace_where",

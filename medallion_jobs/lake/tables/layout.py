@@ -14,7 +14,7 @@ from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables import checks
 from medallion_jobs.lake.tables.on_disk import RECORD, Recorded, State
-from medallion_jobs.lake.tables.sql import column, table, text
+from medallion_jobs.lake.tables.sql import column, table, text, unnamable, unquoted
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def problems(schema: StructType, layout: Layout) -> list[tuple[str, str]]:
 
 
 def refuse_impossible(path: Location, schema: StructType, layout: Layout) -> None:
-    """Raises UsageError where tables of these columns cannot have the layout."""
+    """Raises UsageError where no table can have these columns, or not with the layout."""
+    refuse_names(f"{path.parent.name}.{path.name}", schema)
     if wrong := problems(schema, layout):
         raise UsageError(
             f"{path.parent.name}.{path.name} cannot lie as its layout says: "
@@ -77,11 +78,27 @@ def refuse_impossible(path: Location, schema: StructType, layout: Layout) -> Non
         )
 
 
+def refuse_names(name: str, schema: StructType) -> None:
+    """Raises UsageError where a column, or a field inside one, has a name that Delta refuses.
+
+    Args:
+        name: how messages call the table.
+    """
+    if wrong := list(dict.fromkeys(unnamable(schema.jsonValue()))):
+        named = ", ".join(map(column, wrong))
+        raise UsageError(
+            f"{name} can have no column, and no field in one, named {named}: "
+            "Delta takes no name with a space, a line break, a tab or one of , ; { } ( ) =",
+            untouched="nothing was written",
+            next_step="name it otherwise in the config, such as by `columns` or `rename`",
+        )
+
+
 def _indexed(schema: StructType, layout: Layout) -> Iterator[str]:
     """The columns of which Delta keeps the lowest and highest value."""
     named = layout.properties.get(_INDEXED_BY_NAME)
     if named is not None:
-        yield from (one.strip().strip("`") for one in named.split(","))
+        yield from (unquoted(one.strip()) for one in named.split(","))
         return
     most, place = _indexed_count(layout), 0
     for one in schema:

@@ -6,12 +6,14 @@ transaction the table has is skipped; one that changes nothing still commits its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medallion_jobs.lake.tables.log import commit_of
+from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables.log import commit_of, snapshot
+from medallion_jobs.lake.tables.sql import column
 from medallion_jobs.lake.tables.write import Txn, is_ours
 from medallion_jobs.storage import Location
 
@@ -54,15 +56,39 @@ def merge(
     Args:
         on: what is true of a row of `target` and its row of `source`.
         clauses: adds what becomes of rows that match and of those that do not.
+
+    Raises:
+        UsageError: see `refuse_unmergeable`.
     """
     from delta.tables import DeltaTable  # noqa: PLC0415 (imports pyspark)
 
+    there = snapshot(path)
+    if there and there.properties.get("delta.enableChangeDataFeed") == "true":
+        refuse_unmergeable(f"{path.parent.name}.{path.name}", there.columns)
     spark = source.sparkSession
     table = DeltaTable.forPath(spark, str(path)).alias(TARGET)
     builder = clauses(table.merge(source.alias(SOURCE), on))
     with with_conf(spark, {_CONF[key]: value for key, value in txn.options.items()}):
         builder.execute()
     return changes(path, txn)
+
+
+def refuse_unmergeable(name: str, columns: Iterable[str]) -> None:
+    """Raises UsageError where Delta cannot merge rows into a table with a change feed.
+
+    Delta puts the columns of the feed between backticks, and doubles none of a name's own.
+
+    Args:
+        name: how messages call the table.
+    """
+    if wrong := [column(one) for one in columns if "`" in one]:
+        raise UsageError(
+            f"{name} has a change feed, by which gold follows it, and a name with a backtick: "
+            f"{', '.join(wrong)}; Delta cannot change rows of such a table",
+            untouched="nothing was written",
+            next_step="name it otherwise, by `columns` and `select` or `schema` of the table; or "
+            "follow no changes of it: no `mode: incremental` in gold",
+        )
 
 
 def changes(path: Location, txn: Txn) -> Changes:

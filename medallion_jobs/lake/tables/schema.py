@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StructType
 
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.tables.sql import column
+from medallion_jobs.lake.tables.sql import col
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -45,4 +44,4 @@ def conform(rows: DataFrame, declared: StructType) -> DataFrame:
             untouched="nothing was written",
             next_step="mend `columns`, `lookups` or `schema` of the table in the config",
         )
-    return rows.select(*[F.col(column(name)) for name in wants])
+    return rows.select(*[col(name) for name in wants])

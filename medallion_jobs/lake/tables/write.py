@@ -16,7 +16,7 @@ from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables import layout as layouts
 from medallion_jobs.lake.tables.log import commit_of, snapshot
-from medallion_jobs.lake.tables.sql import column, table, text
+from medallion_jobs.lake.tables.sql import column, table, text, type_text
 from medallion_jobs.storage import Location, remove_all
 
 if TYPE_CHECKING:
@@ -206,7 +206,9 @@ def widen(spark: SparkSession, ref: TableRef, path: Location, declared: StructTy
     has = check_schema(spark, str(ref), path, declared, mend=anew)
     new = [field for field in declared if field.name not in has]
     if new:
-        columns = ", ".join(f"{column(f.name)} {f.dataType.simpleString()}" for f in new)
+        columns = ", ".join(
+            f"{column(f.name)} {type_text(f.dataType.jsonValue(), always_quoted=True)}" for f in new
+        )
         spark.sql(f"ALTER TABLE {table(path)} ADD COLUMNS ({columns})")
 
 
@@ -253,8 +255,8 @@ def set_properties(spark: SparkSession, path: Location, wanted: Mapping[str, str
 def register(spark: SparkSession, ref: TableRef, path: Location) -> None:
     """Registers an existing table in the session's catalog as `layer.name`."""
     # A schema without a place of its own would leave a `spark-warehouse` folder behind.
-    spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{ref.layer}` LOCATION {text(str(path.parent))}")
-    name, place = f"`{ref.layer}`.`{ref.name}`", text(str(path))
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {column(ref.layer)} LOCATION {text(str(path.parent))}")
+    name, place = f"{column(ref.layer)}.{column(ref.name)}", text(str(path))
     spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {place}")
 
 

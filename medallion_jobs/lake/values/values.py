@@ -28,7 +28,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.lake.names import NOT_IN_NAMES
+from medallion_jobs.lake.tables.sql import NOT_IN_NAMES
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

@@ -25,6 +25,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.config import Expectation
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables.sql import col
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -35,11 +36,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _LONG = DecimalType(20, 0)
 
 Types = Mapping[str, DataType]
-
-
-def column(name: str) -> Column:
-    """The column of exactly this name, whatever stands in it."""
-    return F.col("`" + name.replace("`", "``") + "`")
 
 
 def types_of(rows: DataFrame) -> Types:
@@ -64,17 +60,17 @@ def _parts(rule: Expectation, types: Types, moment: datetime) -> list[Column]:
     if rule.check is not None:
         return [F.expr(rule.check)]
     if rule.not_null is not None:
-        return [column(name).isNotNull() for name in rule.not_null]
+        return [col(name).isNotNull() for name in rule.not_null]
     if rule.in_set is not None:
         return [
-            column(name).isin([_literal(one, name, types) for one in values])
+            col(name).isin([_literal(one, name, types) for one in values])
             for name, values in rule.in_set.items()
         ]
     if rule.matches is not None:
         return [_fits(name, pattern, types) for name, pattern in rule.matches.items()]
     if rule.between is not None:
         return [
-            column(name).between(_literal(least, name, types), _literal(most, name, types))
+            col(name).between(_literal(least, name, types), _literal(most, name, types))
             for name, (least, most) in rule.between.items()
         ]
     spans = rule.recent or {}
@@ -82,7 +78,7 @@ def _parts(rule: Expectation, types: Types, moment: datetime) -> list[Column]:
 
 
 def _fits(name: str, pattern: str, types: Types) -> Column:
-    text = column(name)
+    text = col(name)
     if not isinstance(types.get(name.casefold()), StringType):
         text = text.cast("string")
     # `$` would let a line break pass behind the text.
@@ -90,7 +86,7 @@ def _fits(name: str, pattern: str, types: Types) -> Column:
 
 
 def _is_recent(name: str, span: timedelta, types: Types, moment: datetime) -> Column:
-    of, at = types.get(name.casefold()), column(name)
+    of, at = types.get(name.casefold()), col(name)
     if isinstance(of, StringType):
         at = at.try_cast("timestamp")
     elif not isinstance(of, TimestampType):

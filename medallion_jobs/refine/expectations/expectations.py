@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.config import Expectation
-from medallion_jobs.refine.expectations.checks import column, good, types_of
+from medallion_jobs.lake.tables.sql import col, column, over_row
+from medallion_jobs.refine.expectations.checks import good, types_of
 from medallion_jobs.refine.expectations.keys import with_repeated, with_strangers
 from medallion_jobs.refine.expectations.rules import ANY, Rules, mark, measure, said
 
@@ -53,7 +54,7 @@ def judged(
             apart = (misfits or {}).get(name, F.lit(False))
             rows = with_repeated(rows, mark(name), rule.unique, existing, apart)
         elif rule.not_rescued is not None:
-            rows.select(*map(column, rule.not_rescued))  # raises where there is no such column
+            rows.select(*map(col, rule.not_rescued))  # raises where there is no such column
             marks[mark(name)] = (misfits or {}).get(name, F.lit(False))
         else:
             marks[mark(name)] = ~good(rule, types, moment)
@@ -62,7 +63,7 @@ def judged(
 
 def observed(rules: Rules) -> list[Column]:
     """Counts to observe on judged rows: of each rule, and of rows that break any; none of none."""
-    each = [F.expr(f"count_if(`{mark(name)}`)").alias(measure(name)) for name in rules]
+    each = [F.count_if(col(mark(name))).alias(measure(name)) for name in rules]
     return [*each, F.count_if(_any(rules)).alias(ANY)] if rules else []
 
 
@@ -73,7 +74,7 @@ def with_action(rules: Rules, action: str) -> Column:
 
 def _any(names: Iterable[str]) -> Column:
     # As text: a call to the JVM for each operator would be felt in small batches.
-    return F.expr(" OR ".join(f"`{mark(name)}`" for name in names) or "false")
+    return F.expr(" OR ".join(column(mark(name)) for name in names) or "false")
 
 
 def names(rules: Rules) -> Column:
@@ -81,34 +82,35 @@ def names(rules: Rules) -> Column:
     return F.array_compact(F.array(*(_where(name, F.lit(name)) for name in rules)))
 
 
-def reasons(rules: Rules) -> Column:
+def reasons(rows: DataFrame, rules: Rules) -> Column:
     """Why, for each of `names`: `known_status: status=x, not (status in 'new', 'paid')`."""
     told = [
-        _where(name, F.concat(F.lit(f"{name}: "), _reason(rule))) for name, rule in rules.items()
+        _where(name, F.concat(F.lit(f"{name}: "), _reason(rows, rule)))
+        for name, rule in rules.items()
     ]
     return F.array_compact(F.array(*told))
 
 
 def _where(name: str, value: Column) -> Column:
-    return F.when(column(mark(name)), value)
+    return F.when(col(mark(name)), value)
 
 
-def _reason(rule: Expectation) -> Column:
+def _reason(rows: DataFrame, rule: Expectation) -> Column:
     if rule.check is not None:
         return F.lit(f"not ({said(rule)})")
     if rule.not_null is not None:
-        nulls = (F.when(column(name).isNull(), F.lit(name)) for name in rule.not_null)
+        nulls = (F.when(col(name).isNull(), F.lit(name)) for name in rule.not_null)
         return F.concat(F.concat_ws(", ", *nulls), F.lit(" is null"))
     if rule.not_rescued is not None:
         return F.lit(f"{', '.join(rule.not_rescued)}: a value did not fit")
     if rule.unique is not None:
-        values, fault = {name: column(name) for name in rule.unique}, " is not unique"
+        values, fault = {name: col(name) for name in rule.unique}, " is not unique"
     elif rule.references is not None:
-        values = {sql: F.expr(sql) for sql in rule.references.on.values()}
+        values = {sql: over_row(rows, sql) for sql in rule.references.on.values()}
         fault = f" is not in {rule.references.table}"
     else:
         looked_at = rule.in_set or rule.matches or rule.between or rule.recent or {}
-        values, fault = {name: column(name) for name in looked_at}, f", not ({said(rule)})"
+        values, fault = {name: col(name) for name in looked_at}, f", not ({said(rule)})"
     shown = [F.concat(F.lit(f"{name}="), _text(value)) for name, value in values.items()]
     return F.concat(F.concat_ws(", ", *shown), F.lit(fault))
 

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import DataType, StringType
 
 from medallion_jobs.config import Reference
-from medallion_jobs.refine.expectations.checks import column
+from medallion_jobs.lake.tables.sql import col, over_row
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -31,15 +31,16 @@ def with_strangers(
     """
     names = {name: f"{mark} key {place}" for place, name in enumerate(reference.on)}
     keys = dimension.select(
-        *(column(name).alias(hidden) for name, hidden in names.items()),
+        *(col(name).alias(hidden) for name, hidden in names.items()),
         F.lit(True).alias(f"{mark} found"),
     )
-    wanted = rows.select(*(F.expr(sql) for sql in reference.on.values())).schema.fields
+    wanted = [over_row(rows, sql) for sql in reference.on.values()]
+    mine = [field.dataType for field in rows.select(*wanted).schema]
     alike = [
-        _comparable(sql, mine.dataType, dimension.schema[name].dataType) == column(names[name])
-        for (name, sql), mine in zip(reference.on.items(), wanted, strict=True)
+        _comparable(key, kind, dimension.schema[name].dataType) == col(names[name])
+        for name, key, kind in zip(reference.on, wanted, mine, strict=True)
     ]
-    return _marked(rows, mark, keys, reduce(and_, alike), column(f"{mark} found").isNull())
+    return _marked(rows, mark, keys, reduce(and_, alike), col(f"{mark} found").isNull())
 
 
 def with_repeated(
@@ -56,30 +57,29 @@ def with_repeated(
     Args:
         apart: rows whose values are not known, and which are therefore equal to no other.
     """
-    same = Window.partitionBy(*(column(name) for name in columns), apart)
+    same = Window.partitionBy(*(col(name) for name in columns), apart)
     rows = rows.withColumn(mark, (F.count(F.lit(1)).over(same) > 1) & ~apart)
     if existing is None:
         return rows
     names = {name: f"{mark} key {place}" for place, name in enumerate(columns)}
-    there = existing.select(*(column(name).alias(hidden) for name, hidden in names.items()))
+    there = existing.select(*(col(name).alias(hidden) for name, hidden in names.items()))
     keys = there.distinct().withColumn(f"{mark} found", F.lit(True))
-    alike = [column(name).eqNullSafe(column(hidden)) for name, hidden in names.items()]
-    is_repeated = column(mark) | (column(f"{mark} found").isNotNull() & ~apart)
+    alike = [col(name).eqNullSafe(col(hidden)) for name, hidden in names.items()]
+    is_repeated = col(mark) | (col(f"{mark} found").isNotNull() & ~apart)
     return _marked(rows, mark, keys, reduce(and_, alike), is_repeated)
 
 
 def _marked(
     rows: DataFrame, mark: str, keys: DataFrame, alike: Column, broken: Column
 ) -> DataFrame:
-    kept = [column(name) for name in rows.columns if name != mark]
+    kept = [col(name) for name in rows.columns if name != mark]
     return rows.join(keys, alike, "left").select(*kept, broken.alias(mark))
 
 
-def _comparable(sql: str, mine: DataType, theirs: DataType) -> Column:
+def _comparable(key: Column, mine: DataType, theirs: DataType) -> Column:
     """The row's key in the dimension's type where one of the two is text.
 
     Spark would cast the text, and stop at the first that is no number.
     """
-    key = F.expr(sql)
     is_text = isinstance(mine, StringType), isinstance(theirs, StringType)
     return key.try_cast(theirs) if is_text[0] != is_text[1] else key

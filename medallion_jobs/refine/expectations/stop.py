@@ -11,7 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 
 from medallion_jobs.config.units import format_share
 from medallion_jobs.errors import DataError
-from medallion_jobs.refine.expectations.checks import column
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.expectations.expectations import observed
 from medallion_jobs.refine.expectations.rules import (
     ANY,
@@ -38,7 +38,7 @@ def stops(rules: Rules) -> Column | None:
 
     To be put as the first filter behind the observation. None where no rule does that.
     """
-    marks = [column(mark(name)) for name in stopping(rules)]
+    marks = [col(mark(name)) for name in stopping(rules)]
     if not marks:
         return None
     failure = F.raise_error(F.lit(STOPPED)).cast("boolean")
@@ -98,8 +98,8 @@ def _limit(rules: Rules, name: str) -> str:
 
 def _samples(rows: DataFrame, name: str, keys: Sequence[str]) -> str:
     visible = [one for one in rows.columns if " " not in one]
-    wanted = [column(one).cast("string").alias(one) for one in keys or visible]
-    found = rows.where(column(mark(name))).select(*wanted).limit(_SAMPLES).collect()
+    wanted = [col(one).cast("string").alias(one) for one in keys or visible]
+    found = rows.where(col(mark(name))).select(*wanted).limit(_SAMPLES).collect()
     return "; ".join(_shown(one) if keys else _cut(_shown(one), _MOST_ROW) for one in found)
 
 

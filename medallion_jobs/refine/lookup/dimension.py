@@ -21,6 +21,7 @@ from pyspark.sql.types import (
 from medallion_jobs.config import Lookup, Reference, SilverTable, TableRef
 from medallion_jobs.errors import DataError, UsageError
 from medallion_jobs.lake.tables import snapshot
+from medallion_jobs.lake.tables.sql import col, over_row
 from medallion_jobs.refine.lookup import age, keys, marks, repeats, unknown
 from medallion_jobs.refine.lookup.repeats import Checked
 from medallion_jobs.storage import Location
@@ -122,7 +123,7 @@ class Dimension:
             UsageError: it lacks a column that the lookup names, or its dates are text.
         """
         _check(lookup, table)
-        whole = table.where(marks.all_of(marks.column(name).isNotNull() for name in lookup.on))
+        whole = table.where(marks.all_of(col(name).isNotNull() for name in lookup.on))
         takes = config is not None and unknown.taken_for_missed(lookup)
         constants = unknown.member(config, table.schema) if config and takes else {}
         return cls(lookup, version, written_at, _side(lookup, whole), constants)
@@ -161,7 +162,7 @@ def keys_of(spark: SparkSession, reference: Reference, path: Location, version: 
     """
     table = spark.read.format("delta").option("versionAsOf", version).load(str(path))
     _check_columns(reference.table, table, reference.on, "`on` of the rule")
-    return table.select(*reference.on).dropna().distinct()
+    return table.select(*map(col, reference.on)).dropna().distinct()
 
 
 def versions(dimensions: Sequence[Dimension]) -> dict[str, int]:
@@ -209,12 +210,12 @@ def _side(lookup: Lookup, table: DataFrame) -> DataFrame:
     wanted |= {marks.taken(name): name for name in lookup.take.values()}
     if lookup.as_of:
         wanted |= {marks.VALID_FROM: lookup.valid_from, marks.VALID_TO: lookup.valid_to}
-    columns = [marks.column(name).alias(hidden) for hidden, name in wanted.items()]
+    columns = [col(name).alias(hidden) for hidden, name in wanted.items()]
     if lookup.one_by is None:
         return table.select(*columns)
-    ranked = repeats.ranked(lookup, table).select(*columns, marks.column(repeats.RANK))
+    ranked = repeats.ranked(lookup, table).select(*columns, col(repeats.RANK))
     if lookup.as_of is None:
-        return ranked.where(marks.column(repeats.RANK) == 1).drop(repeats.RANK)
+        return ranked.where(col(repeats.RANK) == 1).drop(repeats.RANK)
     return _grouped(lookup, ranked)
 
 
@@ -223,9 +224,9 @@ def _open_at_first(lookup: Lookup, table: DataFrame) -> DataFrame:
 
     Rows that are valid for no time, as those of deleted keys, are not the first.
     """
-    begin, end = marks.column(lookup.valid_from), marks.column(lookup.valid_to)
+    begin, end = col(lookup.valid_from), col(lookup.valid_to)
     is_valid = end.isNull() | (begin < end)
-    of_key = Window.partitionBy(*map(marks.column, lookup.on))
+    of_key = Window.partitionBy(*map(col, lookup.on))
     is_first = is_valid & (begin == F.min(F.when(is_valid, begin)).over(of_key))
     return table.withColumn(lookup.valid_from, F.when(~F.coalesce(is_first, F.lit(False)), begin))
 
@@ -234,13 +235,11 @@ def _grouped(lookup: Lookup, ranked: DataFrame) -> DataFrame:
     """One row a key, with all that stand in the table as an array in their order."""
     hidden = [marks.key(number) for number, _ in enumerate(lookup.on)]
     rest = [name for name in ranked.columns if name not in hidden]
-    gathered = F.collect_list(F.struct(*[marks.column(name) for name in rest]))
+    gathered = F.collect_list(F.struct(*[col(name) for name in rest]))
     in_order = F.array_sort(gathered, lambda one, other: one[repeats.RANK] - other[repeats.RANK])
-    return ranked.groupBy(*[marks.column(name) for name in hidden]).agg(
-        in_order.alias(marks.VERSIONS)
-    )
+    return ranked.groupBy(*[col(name) for name in hidden]).agg(in_order.alias(marks.VERSIONS))
 
 
 def _type_in(rows: DataFrame, sql: str) -> DataType:
-    kind = keys.type_of(rows, keys.over_row(rows, sql))
+    kind = keys.type_of(rows, over_row(rows, sql))
     return StringType() if isinstance(kind, NullType) else kind

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 
 from medallion_jobs.config import Lookup
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.lookup import keys, marks
 from medallion_jobs.refine.lookup.dimension import Dimension
 
@@ -38,29 +39,29 @@ def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
     new = _new_columns(rows, lookup)
     row_keys = keys.of_row(rows, lookup, side)
     matches = marks.all_of(
-        value == marks.column(marks.key(number)) for number, value in enumerate(row_keys.values())
+        value == col(marks.key(number)) for number, value in enumerate(row_keys.values())
     )
     if lookup.as_of is None:
         found = rows.join(side, matches, "left")
     else:
         moment = keys.moment_of_row(rows, lookup.as_of, side)
         found = _joined_as_of(rows, side, matches, moment)
-    picked = marks.column(_PICKED) if _PICKED in found.columns else None
+    picked = col(_PICKED) if _PICKED in found.columns else None
     # No key of a dimension is null, so this one is only where the row has found none.
-    is_missed = (marks.column(marks.key(0)) if picked is None else picked).isNull()
+    is_missed = (col(marks.key(0)) if picked is None else picked).isNull()
     what = F.struct(
         keys.canonical(row_keys).alias("key"),
         keys.said(rows, lookup).alias("said"),
     )
 
     def taken(name: str) -> Column:
-        value = marks.column(marks.taken(name)) if picked is None else picked[marks.taken(name)]
+        value = col(marks.taken(name)) if picked is None else picked[marks.taken(name)]
         unknown = dimension.unknown.get(name)
         # A row that waits takes it too; it goes on as it was read, and looks again.
         return value if unknown is None else F.when(is_missed, unknown).otherwise(value)
 
     return found.select(
-        *[marks.column(name) for name in rows.columns],
+        *[col(name) for name in rows.columns],
         *[taken(name).alias(here) for here, name in new.items()],
         is_missed.alias(marks.miss(place)),
         F.when(is_missed, what).alias(marks.missed(place)),
@@ -70,10 +71,10 @@ def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
 def _joined_as_of(rows: DataFrame, side: DataFrame, matches: Column, moment: Column) -> DataFrame:
     """Rows beside the dimension's row of their moment."""
     if marks.VERSIONS not in side.columns:
-        begin, end = marks.column(marks.VALID_FROM), marks.column(marks.VALID_TO)
+        begin, end = col(marks.VALID_FROM), col(marks.VALID_TO)
         return rows.join(side, matches & _valid(begin, end, moment), "left")
     valid = F.filter(
-        marks.column(marks.VERSIONS),
+        col(marks.VERSIONS),
         lambda one: _valid(one[marks.VALID_FROM], one[marks.VALID_TO], moment),
     )
     return rows.join(side, matches, "left").withColumn(_PICKED, F.get(valid, F.lit(0)))

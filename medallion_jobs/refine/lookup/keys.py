@@ -9,15 +9,11 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import DataType, NullType, StringType
 
 from medallion_jobs.config import Lookup
+from medallion_jobs.lake.tables.sql import col, over_row
 from medallion_jobs.refine.lookup import marks
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-
-def over_row(rows: DataFrame, sql: str) -> Column:
-    """SQL over the row; the name of a column is that column, and no function of this name."""
-    return marks.column(sql) if sql in rows.columns else F.expr(sql)
 
 
 def type_of(rows: DataFrame, value: Column) -> DataType:
@@ -43,8 +39,8 @@ def moment_of_row(rows: DataFrame, sql: str, dimension: DataFrame) -> Column:
 
 def _begin(dimension: DataFrame) -> Column:
     if marks.VERSIONS in dimension.columns:
-        return F.element_at(marks.column(marks.VERSIONS), 1)[marks.VALID_FROM]
-    return marks.column(marks.VALID_FROM)
+        return F.element_at(col(marks.VERSIONS), 1)[marks.VALID_FROM]
+    return col(marks.VALID_FROM)
 
 
 def canonical(keys: Mapping[str, Column]) -> Column:

@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.config import Lookup
 from medallion_jobs.lake.tables.changed_files import changed_files
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.lookup import keys, marks
 from medallion_jobs.refine.lookup.dimension import Dimension
 from medallion_jobs.storage import Location
@@ -51,10 +52,10 @@ def waits_for(dimensions: Sequence[Dimension]) -> Column:
     """
     missed = [
         F.when(
-            marks.column(marks.miss(place)),
+            col(marks.miss(place)),
             F.struct(
                 F.lit(str(one.lookup.table)).alias("lookup"),
-                marks.column(marks.missed(place))["key"].alias("key"),
+                col(marks.missed(place))["key"].alias("key"),
             ),
         )
         for place, one in enumerate(dimensions)
@@ -80,7 +81,7 @@ def changed_keys(
     fields = [StructField(name, table.schema[name].dataType) for name in lookup.on]
     if not all(_has_one_text(field.dataType) for field in fields):
         return None
-    found = table.where(F.lit(False)).select(*lookup.on)
+    found = table.where(F.lit(False)).select(*map(col, lookup.on))
     # Paths to the letter: a folder's name may look like a pattern, or like a partition.
     reader = spark.read.options(__globPaths__="false", recursiveFileLookup="true")
     if files.data:
@@ -88,9 +89,9 @@ def changed_keys(
         found = found.unionByName(rows)
     if files.feed:
         rows = reader.schema(StructType([*fields, _CHANGE])).parquet(*map(str, files.feed))
-        is_there = F.col(_CHANGE.name).isin("insert", "update_postimage")
-        found = found.unionByName(rows.where(is_there).select(*lookup.on))
-    key = keys.canonical({name: marks.column(name) for name in lookup.on}).alias("key")
+        is_there = col(_CHANGE.name).isin("insert", "update_postimage")
+        found = found.unionByName(rows.where(is_there).select(*map(col, lookup.on)))
+    key = keys.canonical({name: col(name) for name in lookup.on}).alias("key")
     return found.select(key).where(F.col("key").isNotNull()).distinct()
 
 

@@ -38,12 +38,7 @@ def key(number: int) -> str:
 
 def taken(name: str) -> str:
     """A column that is fetched, by its name in the dimension."""
-    return f"dimension {name}"
-
-
-def column(name: str) -> Column:
-    """A column by its name to the letter, whatever is in it."""
-    return F.col("`" + name.replace("`", "``") + "`")
+    return f"dimension column {name}"
 
 
 def all_of(conditions: Iterable[Column]) -> Column:

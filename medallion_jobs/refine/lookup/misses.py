@@ -13,6 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 
 from medallion_jobs.config import Lookup
 from medallion_jobs.errors import DataError
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.lookup import marks
 
 if TYPE_CHECKING:
@@ -31,16 +32,15 @@ def without_misses(rows: DataFrame, unfit: Sequence[Column]) -> DataFrame:
     """
     changed = {}
     for place, is_unfit in enumerate(unfit):
-        changed[marks.miss(place)] = marks.column(marks.miss(place)) & ~is_unfit
-        changed[marks.missed(place)] = F.when(~is_unfit, marks.column(marks.missed(place)))
+        changed[marks.miss(place)] = col(marks.miss(place)) & ~is_unfit
+        changed[marks.missed(place)] = F.when(~is_unfit, col(marks.missed(place)))
     return rows.withColumns(changed) if changed else rows
 
 
 def observed(lookups: Sequence[Lookup]) -> list[Column]:
     """Counts of misses, one a lookup, for `DataFrame.observe` on the joined rows."""
     return [
-        F.count_if(marks.column(marks.miss(place))).alias(_count(place))
-        for place, _ in enumerate(lookups)
+        F.count_if(col(marks.miss(place))).alias(_count(place)) for place, _ in enumerate(lookups)
     ]
 
 
@@ -114,7 +114,7 @@ def reasons(lookups: Sequence[Lookup]) -> Column:
     Misses that change nothing of a row's way (`on_miss: null` or `unknown`) are none.
     """
     words = [
-        F.when(marks.column(marks.miss(place)), F.concat(F.lit(_no_match(lookup)), _said(place)))
+        F.when(col(marks.miss(place)), F.concat(F.lit(_no_match(lookup)), _said(place)))
         for place, lookup in enumerate(lookups)
         if lookup.on_miss not in _GO_ON
     ]
@@ -175,12 +175,12 @@ def explain_failure(rows: DataFrame, lookups: Sequence[Lookup], table: str) -> D
 
 
 def _samples(rows: DataFrame, place: int) -> list[str]:
-    missed = rows.where(marks.column(marks.miss(place))).select(_said(place).alias("said"))
+    missed = rows.where(col(marks.miss(place))).select(_said(place).alias("said"))
     return [row["said"] for row in missed.distinct().orderBy("said").limit(_SAMPLES).collect()]
 
 
 def _said(place: int) -> Column:
-    return marks.column(marks.missed(place))["said"]
+    return col(marks.missed(place))["said"]
 
 
 def _no_match(lookup: Lookup) -> str:
@@ -199,16 +199,14 @@ def _parks(place: int, lookup: Lookup, moment: datetime) -> Column:
 
 
 def _missed(lookups: Sequence[Lookup]) -> Iterator[tuple[int, Lookup, Column]]:
-    return (
-        (place, lookup, marks.column(marks.miss(place))) for place, lookup in enumerate(lookups)
-    )
+    return ((place, lookup, col(marks.miss(place))) for place, lookup in enumerate(lookups))
 
 
 def _in_vain(place: int, lookup: Lookup, moment: datetime) -> Column:
     """Whether a row waits no more: it did for long enough, or has no key that could come."""
-    since = marks.column(marks.HELD_SINCE)
+    since = col(marks.HELD_SINCE)
     is_over = since.isNotNull() & (since <= F.lit(moment - lookup.hold_for))
-    return is_over | marks.column(marks.missed(place))["key"].isNull()
+    return is_over | col(marks.missed(place))["key"].isNull()
 
 
 def _count(place: int) -> str:

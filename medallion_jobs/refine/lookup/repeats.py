@@ -13,6 +13,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructType, VariantT
 
 from medallion_jobs.config import Lookup
 from medallion_jobs.errors import DataError
+from medallion_jobs.lake.tables.sql import col, column
 from medallion_jobs.refine.lookup import marks
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def ranked(lookup: Lookup, table: DataFrame) -> DataFrame:
     """
     ties = dict.fromkeys([*_dates(lookup), *lookup.take.values()])
     order = ", ".join(_sortable(name, table.schema[name].dataType) for name in ties)
-    keys = ", ".join(f"`{name}`" for name in lookup.on)
+    keys = ", ".join(map(column, lookup.on))
     # On lines of its own: a comment in the order ends there.
     window = f"partition by {keys} order by {lookup.one_by}\n, {order}"
     return table.withColumn(RANK, F.expr(f"row_number() over ({window})"))
@@ -63,7 +64,7 @@ def _dates(lookup: Lookup) -> list[str]:
 
 
 def _sortable(name: str, kind: DataType) -> str:
-    return f"`{name}`" if _has_order(kind) else f"to_json(struct(`{name}`))"
+    return column(name) if _has_order(kind) else f"to_json(struct({column(name)}))"
 
 
 def _has_order(kind: DataType) -> bool:
@@ -87,7 +88,7 @@ def refuse(lookup: Lookup, rows: DataFrame) -> None:
 
 
 def _refuse_repeated_keys(lookup: Lookup, rows: DataFrame) -> None:
-    keys = [marks.column(marks.key(number)) for number, _ in enumerate(lookup.on)]
+    keys = [col(marks.key(number)) for number, _ in enumerate(lookup.on)]
     counts = rows.groupBy(*keys).agg(F.count(F.lit(1)).alias("times"))
     repeated = _told(lookup, counts.where("times > 1"), "times")
     if repeated:
@@ -102,8 +103,8 @@ def _refuse_repeated_keys(lookup: Lookup, rows: DataFrame) -> None:
 
 def _refuse_overlaps(lookup: Lookup, rows: DataFrame) -> None:
     """Of rows of one key, sorted by their begin, two neighbours overlap if any two do."""
-    begin, end = marks.column(marks.VALID_FROM), marks.column(marks.VALID_TO)
-    keys = [marks.column(marks.key(number)) for number, _ in enumerate(lookup.on)]
+    begin, end = col(marks.VALID_FROM), col(marks.VALID_TO)
+    keys = [col(marks.key(number)) for number, _ in enumerate(lookup.on)]
     window = Window.partitionBy(*keys).orderBy(begin.asc_nulls_first(), end.asc_nulls_last())
     before = F.lag(F.struct(begin.alias("begin"), end.alias("end"))).over(window)
     valid = rows.where(begin.isNull() | end.isNull() | (begin < end)).withColumn("before", before)
@@ -136,7 +137,7 @@ def _interval(begin: Column, end: Column) -> Column:
 
 def _told(lookup: Lookup, rows: DataFrame, *columns: str) -> list[Any]:
     """The first few by key, the key in words."""
-    keys = [marks.column(marks.key(number)) for number, _ in enumerate(lookup.on)]
+    keys = [col(marks.key(number)) for number, _ in enumerate(lookup.on)]
     words = [
         F.concat(F.lit(f"{name}="), value.cast("string"))
         for name, value in zip(lookup.on, keys, strict=True)

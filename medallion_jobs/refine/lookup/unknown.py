@@ -12,7 +12,7 @@ from medallion_jobs.config import Lookup, SilverTable
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables import literal
 from medallion_jobs.lake.tables.history import DELETED, IS_CURRENT, VALID_FROM
-from medallion_jobs.refine.lookup import marks
+from medallion_jobs.lake.tables.sql import col
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -68,7 +68,7 @@ def is_member(rows: DataFrame, table: SilverTable) -> Column:
             constant = F.lit(None) if value is None else literal.of(value, kinds[key])
         except ValueError as none:
             raise _wrong(f"{key}: {none}") from none
-        same.append(marks.column(key).eqNullSafe(constant))
+        same.append(col(key).eqNullSafe(constant))
     return reduce(lambda one, other: one & other, same)
 
 

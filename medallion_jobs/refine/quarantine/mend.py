@@ -23,6 +23,7 @@ from medallion_jobs.engine.failures import root_cause
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import Txn
+from medallion_jobs.lake.tables.sql import col, column
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.lookup import Dimension
@@ -66,13 +67,13 @@ class Mend:
         assert there is not None  # noqa: S101 (it was read)
         txn = Txn(app_id, there.txn(app_id) + 1, run_id)
         told_apart = [f.name for f in self._table.schema if not _has_map(f.dataType)]
-        mended = self._mended().dropDuplicates([*self._was(told_apart)])
+        mended = self._mended().dropDuplicates([_was(name) for name in told_apart])
         mended = mended.persist(StorageLevel.MEMORY_AND_DISK)
         try:
             if mended.isEmpty():
                 return 0
             on = " AND ".join(
-                f"{tables.TARGET}.`{name}` <=> {tables.SOURCE}.`{_WAS} {name}`"
+                f"{tables.TARGET}.{column(name)} <=> {tables.SOURCE}.{column(_was(name))}"
                 for name in told_apart
             )
             return tables.merge(mended, self.refinery.path, txn, on, self._update).updated
@@ -81,7 +82,7 @@ class Mend:
 
     def _update(self, builder: DeltaMergeBuilder) -> DeltaMergeBuilder:
         values: dict[str, str | Column] = {
-            f"`{name}`": f"{tables.SOURCE}.`{name}`" for name in self._affected
+            column(name): f"{tables.SOURCE}.{column(name)}" for name in self._affected
         }
         return builder.whenMatchedUpdate(set=values)
 
@@ -107,12 +108,9 @@ class Mend:
         keys = set(self.lookup.on.values())
         return [n for n in dict.fromkeys(names) if n in self._table.columns and n not in keys]
 
-    def _was(self, names: Sequence[str]) -> list[str]:
-        return [f"{_WAS} {name}" for name in names]
-
     def _mended(self) -> DataFrame:
         """Rows that look as a miss leaves them and have a match now, as they should be."""
-        kept = {f"{_WAS} {name}": F.col(f"`{name}`") for name in self._table.columns}
+        kept = {_was(name): col(name) for name in self._table.columns}
         stays = lookup.is_member(self._table, self.refinery.table)
         rows = self._table.where(~stays).withColumns(kept)
         dimension = self.refinery.dimension(self.spark, self.lookup)
@@ -122,18 +120,18 @@ class Mend:
             found = lookup.join_all(bare, [dimension])
             as_missed = self._as_missed(bare, found.schema, taken, dimension)
             missed = applied(as_missed, self._dependent)
-            same = [F.col(f"`{n}`").eqNullSafe(F.col(f"`{_WAS} {n}`")) for n in self._affected]
+            same = [col(n).eqNullSafe(col(_was(n))) for n in self._affected]
             # The marks and taken columns come anew with the join.
             candidates = missed.where(_all(same)).select(
-                *[F.col(f"`{_WAS} {n}`").alias(n) for n in bare.columns if not n.startswith(_WAS)],
-                *[F.col(f"`{_WAS} {n}`") for n in self._table.columns],
+                *[col(_was(n)).alias(n) for n in bare.columns if not n.startswith(_was(""))],
+                *[col(_was(n)) for n in self._table.columns],
             )
             joined = lookup.join_all(candidates, [dimension])
-            right = applied(joined.where(~F.col("`miss 0`")), self._dependent)
-            changed = [~F.col(f"`{n}`").eqNullSafe(F.col(f"`{_WAS} {n}`")) for n in self._affected]
+            right = applied(joined.where(~col("miss 0")), self._dependent)
+            changed = [~col(n).eqNullSafe(col(_was(n))) for n in self._affected]
             return right.where(~_all([~one for one in changed])).select(
-                *[F.col(f"`{n}`") for n in self._affected],
-                *[F.col(f"`{_WAS} {n}`") for n in self._table.columns],
+                *[col(n) for n in self._affected],
+                *[col(_was(n)) for n in self._table.columns],
             )
         except AnalysisException as error:
             raise UsageError(
@@ -168,6 +166,11 @@ def lookups_of(refinery: Refinery, dimension: TableRef) -> list[int]:
         for place, one in enumerate(refinery.table.lookups)
         if one.table == dimension and _lets_go_on(one)
     ]
+
+
+def _was(name: str) -> str:
+    """The hidden column that has a column as it stands in the table."""
+    return f"{_WAS} {name}"
 
 
 def _lets_go_on(one: Lookup) -> bool:

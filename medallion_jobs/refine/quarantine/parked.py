@@ -27,6 +27,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.lake import places, tables
 from medallion_jobs.lake.tables import Txn
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.quarantine import claims
 from medallion_jobs.storage import Location
 
@@ -174,7 +175,7 @@ class Siding:
         there = tables.snapshot(to.path)
         app_id = f"{txn.app_id}/{self.name}/{to.name}"
         own = replace(txn, app_id=app_id, batch=there.txn(app_id) + 1 if there else 0)
-        kept = _shaped(rows, txn, generation, moment, ids=F.col("id"))
+        kept = _shaped(rows, txn, generation, moment, ids=col("id"))
         tables.append(kept, to.path, own)
         self.leave(rows.select("id"), how="quarantined", run_id=txn.run_id)
 
@@ -251,7 +252,7 @@ class Siding:
         )
 
     def _without(self, spark: SparkSession, generation: int, gone: str) -> DataFrame:
-        rows = self._rows(spark).where(F.col("generation") == generation)
+        rows = self._rows(spark).where(col("generation") == generation)
         return rows.join(self._claims(spark).where(gone), "id", "left_anti") if gone else rows
 
     def _rows(self, spark: SparkSession) -> DataFrame:
@@ -269,7 +270,7 @@ def _as_it_is(spark: SparkSession, path: Location) -> DataFrame:
 
 
 def _names(app_id: str, number: int) -> Column:
-    return (F.col("app_id") == app_id) & (F.col("number") == number)
+    return (col("app_id") == app_id) & (col("number") == number)
 
 
 def _shaped(
@@ -277,7 +278,7 @@ def _shaped(
 ) -> DataFrame:
     """Rows as they are kept."""
     at = F.lit(moment)
-    given = {name: F.col(name) for name in rows.columns}
+    given = {name: col(name) for name in rows.columns}
     kept = {
         **{name: F.lit(None) for name in _OPTIONAL},
         **given,

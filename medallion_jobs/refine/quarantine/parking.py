@@ -14,7 +14,7 @@ from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.marks import PARKED, ROW, SINCE, UNDECIDED, is_mark, mark
 from medallion_jobs.lake.names import INPUT_FILE
-from medallion_jobs.lake.tables.sql import column
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine import fate, lookup
 from medallion_jobs.refine.quarantine import row_text
 
@@ -36,7 +36,7 @@ def as_parked(
         row_text.to_text(mark(ROW), _kept(rows)).alias("row"),
         F.lit(_kept(rows).json()).alias("shape"),
         fate.rules_broken(table, moment).alias("rules"),
-        fate.reasons(table).alias("reasons"),
+        fate.reasons(rows, table).alias("reasons"),
         lookup.waits_for(dimensions).alias("waits_for"),
         _file(rows).alias("file"),
         F.coalesce(mark(SINCE), F.lit(moment)).alias("since"),
@@ -78,7 +78,7 @@ def called(parked: DataFrame, shape: StructType) -> DataFrame:
         F.col("id").alias(PARKED),
         F.array_contains("rules", fate.WHERE).alias(UNDECIDED),
     ).select(
-        *[F.col(f"`{ROW}`.`{name}`") for name in shape.names],
+        *(col(name, of=ROW) for name in shape.names),
         *(mark(name) for name in (ROW, SINCE, PARKED, UNDECIDED)),
     )
 
@@ -91,7 +91,7 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
     """
     if not changes:
         return rows
-    own = {name: F.col(column(name)) for name in rows.columns if not is_mark(name)}
+    own = {name: col(name) for name in rows.columns if not is_mark(name)}
     if missing := [name for name in changes if name not in own]:
         raise UsageError(
             f"the rows have no column {', '.join(missing)}; they have {', '.join(own)}",
@@ -106,7 +106,7 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
 
 def _file(rows: DataFrame) -> Column:
     has = INPUT_FILE in _kept(rows).names
-    return F.col(f"`{ROW}`.`{INPUT_FILE}`") if has else F.lit(None).cast("string")
+    return col(INPUT_FILE, of=ROW) if has else F.lit(None).cast("string")
 
 
 def _kept(rows: DataFrame) -> StructType:

@@ -28,6 +28,7 @@ from pyspark.sql.types import (
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.marks import is_mark
 from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.lake.values import values
 
 if TYPE_CHECKING:
@@ -44,11 +45,6 @@ _WHOLE_WITH_POINT = r"^\s*([+-]?[0-9]+)\.0*\s*$"
 # Outside of these, neither Python nor SQL has a date: mostly milliseconds taken for seconds.
 _FIRST, _LAST = "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"
 _IN_QUOTES = r"'[^']*'"
-
-
-def quoted(name: str) -> Column:
-    """The column of exactly this name; it may hold a space or a dot."""
-    return F.col("`" + name.replace("`", "``") + "`")
 
 
 def named(rows: DataFrame, name: str) -> StructField:
@@ -70,7 +66,7 @@ def replaced(
     """The rows with other columns in the place of one, and more columns at the end."""
     columns: list[Column] = []
     for column in rows.columns:
-        columns += instead if column == name else [quoted(column)]
+        columns += instead if column == name else [col(column)]
     return rows.select(*columns, *beside)
 
 
@@ -193,7 +189,7 @@ def rescue(rows: DataFrame, texts: Mapping[str, Column], done: str) -> DataFrame
         return rows.withColumn(RESCUED, F.when(some, _object(texts)))
     if not isinstance(named(rows, RESCUED).dataType, StringType):
         raise wrong(f"{RESCUED} is not a column of texts, so nothing can be rescued into it")
-    there = quoted(own[RESCUED])
+    there = col(own[RESCUED])
     keys = F.when(there.rlike(r"\}\s*$"), F.json_object_keys(there))
     beside = {}
     for name, text in texts.items():

@@ -14,6 +14,7 @@ from pyspark.sql.types import DataType
 
 from medallion_jobs.config import Cast, SilverTable
 from medallion_jobs.lake.tables import literal
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.transform import casts
 from medallion_jobs.refine.transform.step import Step
 
@@ -63,7 +64,7 @@ def _text(name: str) -> str:
 def _cast(rows: DataFrame, name: str, cast: Cast) -> DataFrame:
     field, to = casts.named(rows, name), DataType.fromDDL(cast.to)
     casts.check_formats(rows.sparkSession, cast.formats, to)
-    has, column, read = field.dataType, casts.quoted(field.name), casts.quoted(_read(name))
+    has, column, read = field.dataType, col(field.name), col(_read(name))
     value, mark = column, F.lit(False)
     if has != to:
         # A column of its own: written out, each use below would compute it once more.
@@ -80,7 +81,7 @@ def _cast(rows: DataFrame, name: str, cast: Cast) -> DataFrame:
 
 
 def _put_away(rows: DataFrame, names: list[str]) -> DataFrame:
-    texts = {name: casts.quoted(_text(name)) for name in names}
+    texts = {name: col(_text(name)) for name in names}
     return casts.rescue(rows, texts, done="cast").drop(*texts.values())
 
 

@@ -14,7 +14,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.marks import PARKED, ROW, SINCE, UNDECIDED, is_mark, mark
 from medallion_jobs.lake.names import RESERVED
 from medallion_jobs.lake.tables import schema as schemas
-from medallion_jobs.lake.tables.sql import column
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.transform import compute, rescued, shape
 from medallion_jobs.refine.transform.step import Step, applied
@@ -55,7 +55,7 @@ class Recipe:
 
     def kept(self, rows: DataFrame) -> DataFrame:
         """Shaped rows that keep themselves as they are, and were never parked."""
-        own = [F.col(column(name)) for name in rows.columns if not is_mark(name)]
+        own = [col(name) for name in rows.columns if not is_mark(name)]
         marks = {
             ROW: F.struct(*own),
             SINCE: F.lit(None).cast("timestamp"),

@@ -23,7 +23,7 @@ from pyspark.sql.types import DataType, StringType, StructType
 from medallion_jobs.config import Expectation, Lookup, SilverTable
 from medallion_jobs.lake.marks import MISFITS, ROW, mark
 from medallion_jobs.lake.names import RESCUED
-from medallion_jobs.lake.tables.sql import column as quoted
+from medallion_jobs.lake.tables.sql import col, quoted, unquoted
 from medallion_jobs.lake.values import values
 from medallion_jobs.refine.transform.compute import cast_mark
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 _MOST_TEXT = 80
-_TEXT = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+# A text, or a name in backticks, in which a quote begins no text.
+_TEXT = re.compile(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|`(?:[^`]|``)*`", re.DOTALL)
 _PART = r"(?:`(?:[^`]|``)+`|[A-Za-z_]\w*)"
 # A name, or names with dots between. A function's name has a parenthesis behind it.
 _NAMES = re.compile(rf"(?<![\w.`])({_PART}(?:\.{_PART})*)(?!\w|\s*\()")
@@ -50,12 +51,13 @@ class RowValue:
     path: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return ".".join([self.column, *self.path])
+        # As SQL has it: `c.d` alone is another value than d of c.
+        return ".".join(map(quoted, [self.column, *self.path]))
 
     @property
     def value(self) -> Column:
         """Its value in the row."""
-        return reduce(lambda inner, name: inner.getField(name), self.path, _col(self.column))
+        return reduce(lambda inner, name: inner.getField(name), self.path, col(self.column))
 
     def type_in(self, schema: StructType) -> DataType:
         """Its type in rows of this schema."""
@@ -68,9 +70,11 @@ class RowValue:
     def texts(self, table: SilverTable, rescued: Column) -> Iterator[Column]:
         """What may be kept of it in rescued data, as a map of texts by the source's column."""
         for key, path in _sources(table, self.column, self.path):
-            whole = F.element_at(rescued, F.lit(key))
-            steps = "".join(f"['{name}']" for name in path)
-            yield F.get_json_object(whole, f"${steps}") if path else whole
+            text = F.element_at(rescued, F.lit(key))
+            for name in path:
+                # No path of `get_json_object`: that knows no name with a quote in it.
+                text = F.element_at(F.from_json(text, "map<string,string>"), F.lit(name))
+            yield text
 
 
 RowValues = frozenset[RowValue]
@@ -107,9 +111,11 @@ class Readers:
             lookups=tuple(lookups),
             where=where,
             rules={
-                name: row.made_from_all(_looked_at(rule)) for name, rule in table.expect.items()
+                name: row.made_from_all(_looked_at(rule)) | row.made_from(rule.check or "")
+                for name, rule in table.expect.items()
             },
-            keys=row.made_from_all(_told_apart_by(table)),
+            keys=row.made_from_all(_told_apart_by(table))
+            | row.made_from(table.deletes.when if table.deletes else ""),
         )
 
     @property
@@ -136,13 +142,18 @@ class _Row:
         return _Row(self.shaped, {**self.columns, **more})
 
     def made_from_all(self, texts: Iterable[str]) -> RowValues:
-        return frozenset().union(*map(self.made_from, texts))
+        """The values that columns, or SQL over the row, read; a column's name is that column."""
+        found: RowValues = frozenset()
+        for text in texts:
+            own = self.columns.get(text.lower())
+            found |= self.made_from(text) if own is None else own
+        return found
 
     def made_from(self, sql: str) -> RowValues:
-        """The values that SQL over the row reads; a column's name is SQL too."""
+        """The values that SQL over the row reads."""
         found: set[RowValue] = set()
-        for names in _NAMES.findall(re.sub(_TEXT, "''", sql)):
-            root, *path = (_bare(part) for part in re.findall(_PART, names))
+        for names in _NAMES.findall(_TEXT.sub(lambda one: "''" if one[1] else one[0], sql)):
+            root, *path = (unquoted(part) for part in re.findall(_PART, names))
             row_values = self.columns.get(root.lower(), frozenset())
             found |= {self._inside(one, path) for one in row_values}
         return frozenset(found)
@@ -174,7 +185,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
         return rows.withColumn(MISFITS, F.lit(None).cast("map<string,string>"))
     unread = [mark(name) for name in rows.columns if name.startswith(("cast ", "parse "))]
     is_kept = RESCUED in rows.columns and rows.schema[RESCUED].dataType == StringType()
-    rescued = F.col(RESCUED) if is_kept else F.lit(None).cast("string")
+    rescued = col(RESCUED) if is_kept else F.lit(None).cast("string")
     some = reduce(or_, unread, rescued.isNotNull())
 
     def misfits(texts: Column) -> Column:
@@ -215,7 +226,7 @@ def undecided(rows: DataFrame, table: SilverTable) -> Column:
         return F.lit(False)
     if RESCUED not in rows.columns or rows.schema[RESCUED].dataType != StringType():
         return F.lit(False)
-    texts = F.from_json(F.col(RESCUED), "map<string,string>")
+    texts = F.from_json(col(RESCUED), "map<string,string>")
     reads = _Row.of(rows.schema).made_from(table.where)
     unfit = [
         one.value.isNull() & text.isNotNull()
@@ -223,7 +234,7 @@ def undecided(rows: DataFrame, table: SilverTable) -> Column:
         for text in one.texts(table, texts)
     ]
     is_taken = F.coalesce(F.expr(table.where), F.lit(False))
-    return ~is_taken & F.col(RESCUED).isNotNull() & reduce(or_, unfit, F.lit(False))
+    return ~is_taken & col(RESCUED).isNotNull() & reduce(or_, unfit, F.lit(False))
 
 
 def _misfit(one: RowValue, rows: DataFrame, table: SilverTable, texts: Column) -> Column:
@@ -280,9 +291,7 @@ def _new_columns(lookup: Lookup) -> list[str]:
 
 
 def _looked_at(rule: Expectation) -> Iterator[str]:
-    """SQL of what a rule looks at."""
-    if rule.check is not None:
-        yield rule.check
+    """Columns that a rule looks at, or SQL of what it does; all but its check."""
     if rule.references is not None:
         yield from rule.references.on.values()
     columns = (rule.not_null, rule.not_rescued, rule.unique)
@@ -292,20 +301,10 @@ def _looked_at(rule: Expectation) -> Iterator[str]:
 
 
 def _told_apart_by(table: SilverTable) -> Iterator[str]:
-    """SQL of what tells a table's rows apart, and of what orders them."""
+    """Columns that tell a table's rows apart, and that order them."""
     yield from table.keys or ()
     yield from (table.dedupe.keys if table.dedupe else None) or ()
     if table.sequence:
         yield table.sequence
     if table.dedupe and table.dedupe.order_by:
         yield table.dedupe.order_by
-    if table.deletes:
-        yield table.deletes.when
-
-
-def _col(name: str) -> Column:
-    return F.col(quoted(name))
-
-
-def _bare(part: str) -> str:
-    return part[1:-1].replace("``", "`") if part.startswith("`") else part

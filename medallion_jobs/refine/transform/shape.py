@@ -22,7 +22,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.config import Parse, SilverTable
 from medallion_jobs.lake.marks import UNDECIDED
-from medallion_jobs.lake.names import namable
+from medallion_jobs.lake.tables.sql import col, namable
 from medallion_jobs.lake.values import json_marks, values
 from medallion_jobs.refine.transform import casts, functions, rescued
 from medallion_jobs.refine.transform.step import Step
@@ -92,15 +92,13 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
             raise casts.wrong(f"{name}: `rest` goes with columns, not with {parse.schema_}")
         if parse.rest.lower() in map(str.lower, kind.names):
             raise casts.wrong(f"{name}: `rest` is {parse.rest}, which is one of its columns")
-    text, read, mark = casts.quoted(field.name), f"read {name}", parse_mark(name)
+    text, read, mark = col(field.name), f"read {name}", parse_mark(name)
     rows = rows.withColumn(read, _reading(text, kind, parse.rest))
-    unread = ~casts.quoted(read)["fits"]
+    unread = ~col(read)["fits"]
     rows = casts.rescue(
         rows.withColumn(mark, unread), {field.name: F.when(unread, text)}, done="parse"
     )
-    return casts.replaced(rows, field.name, casts.quoted(read)["value"].alias(field.name)).drop(
-        casts.quoted(read)
-    )
+    return casts.replaced(rows, field.name, col(read)["value"].alias(field.name)).drop(col(read))
 
 
 def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
@@ -125,7 +123,7 @@ def _explode(rows: DataFrame, item: str, items: str) -> DataFrame:
     field = casts.named(rows, items)
     if not isinstance(field.dataType, ArrayType):
         raise casts.wrong(f"{items} is {field.dataType.simpleString()}, not an array")
-    each = F.explode_outer(casts.quoted(field.name)).alias(item)
+    each = F.explode_outer(col(field.name)).alias(item)
     if item.lower() == items.lower():
         return casts.replaced(rows, field.name, each)
     _check_free(rows, item, f"the items of {items}")
@@ -136,7 +134,7 @@ def _flatten(rows: DataFrame, name: str) -> DataFrame:
     field = casts.named(rows, name)
     if not isinstance(field.dataType, StructType):
         raise casts.wrong(f"{name} is {field.dataType.simpleString()}, not a struct")
-    others = rows.drop(casts.quoted(field.name))
+    others = rows.drop(col(field.name))
     columns, taken = [], dict[str, str]()
     for inner in field.dataType:
         new, what = f"{field.name}_{inner.name}", f"{field.name}.{inner.name}"
@@ -146,7 +144,7 @@ def _flatten(rows: DataFrame, name: str) -> DataFrame:
             raise casts.wrong(f"{what} and {taken[new.lower()]} would both become {new}")
         _check_free(others, new, what)
         taken[new.lower()] = what
-        columns.append(casts.quoted(field.name).getField(inner.name).alias(new))
+        columns.append(col(field.name).getField(inner.name).alias(new))
     return casts.replaced(rows, field.name, *columns)
 
 
@@ -154,7 +152,7 @@ def _rename(rows: DataFrame, old: str, new: str) -> DataFrame:
     field = casts.named(rows, old)
     if old.lower() != new.lower():
         _check_free(rows, new, field.name)
-    return casts.replaced(rows, field.name, casts.quoted(field.name).alias(new))
+    return casts.replaced(rows, field.name, col(field.name).alias(new))
 
 
 def _transform(rows: DataFrame, name: str, packages: Sequence[str]) -> DataFrame:

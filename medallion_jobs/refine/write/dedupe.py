@@ -11,13 +11,13 @@ from pyspark.sql.types import StringType, StructField, StructType
 from medallion_jobs.config.silver import Dedupe
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.lake.values import canonical
 from medallion_jobs.refine.write import verdict
 from medallion_jobs.refine.write.keyed import (
     PLACE,
     Outcome,
     Ranked,
-    col,
     in_table,
     ranked,
     same_key,

@@ -25,6 +25,7 @@ from medallion_jobs.errors import DataError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.names import FILE_MODIFIED
 from medallion_jobs.lake.tables.observing import observing
+from medallion_jobs.lake.tables.sql import col, column, text
 from medallion_jobs.lake.values.canonical import canonical
 from medallion_jobs.storage import Location
 
@@ -74,15 +75,6 @@ class Ranked:
     again: int
     has_null: dict[str, bool]
     range: str
-
-
-def name(column: str) -> str:
-    """A column's name as SQL."""
-    return "`" + column.replace("`", "``") + "`"
-
-
-def col(column: str) -> Column:
-    return F.col(name(column))
 
 
 def there(column: str) -> str:
@@ -208,14 +200,10 @@ def _bounds(rows: DataFrame, keys: Sequence[str]) -> Iterator[Column]:
 
 def _within(key: str, kind: DataType, facts: dict[str, object]) -> str:
     low, high = facts[f"lowest {key}"], facts[f"highest {key}"]
-    column = f"{tables.TARGET}.{name(key)}"
-    null = f"{column} IS NULL"
+    value = f"{tables.TARGET}.{column(key)}"
+    null = f"{value} IS NULL"
     if low is None:
         return null if facts[f"nulls {key}"] else "false"
-    ends = (f"CAST({_literal(str(end))} AS {kind.simpleString()})" for end in (low, high))
-    between = "{} BETWEEN {} AND {}".format(column, *ends)
+    ends = (f"CAST({text(str(end))} AS {kind.simpleString()})" for end in (low, high))
+    between = "{} BETWEEN {} AND {}".format(value, *ends)
     return f"({between} OR {null})" if facts[f"nulls {key}"] else f"({between})"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from medallion_jobs.config import SilverTable
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables.history import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.write import tombstones, verdict
 from medallion_jobs.refine.write.keyed import (
     AGAIN,
@@ -23,7 +24,6 @@ from medallion_jobs.refine.write.keyed import (
     Outcome,
     Ranked,
     by_file,
-    col,
     in_table,
     ranked,
     refuse_null,

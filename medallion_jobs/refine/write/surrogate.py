@@ -17,8 +17,8 @@ from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables.history import VALID_FROM
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.lake.values.canonical import canonical, text
-from medallion_jobs.refine.write.keyed import col
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
 from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.lake.values.canonical import canonical, text
-from medallion_jobs.refine.write.keyed import col
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables.sql import col, column
 from medallion_jobs.refine.write import surrogate
-from medallion_jobs.refine.write.keyed import Outcome, Ranked, col, kept, name, same_key
+from medallion_jobs.refine.write.keyed import Outcome, Ranked, kept, same_key
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -42,14 +43,14 @@ class Plan:
     surrogate: str | None = None
 
 
-def source(column: str) -> str:
+def source(name: str) -> str:
     """A column of the verdict, in the SQL of an update."""
-    return f"{tables.SOURCE}.{name(column)}"
+    return f"{tables.SOURCE}.{column(name)}"
 
 
-def target(column: str) -> str:
+def target(name: str) -> str:
     """A column of the table as it was, in the SQL of an update."""
-    return f"{tables.TARGET}.{name(column)}"
+    return f"{tables.TARGET}.{column(name)}"
 
 
 def beside_table(
@@ -109,8 +110,8 @@ def _clauses(plan: Plan) -> Callable[[DeltaMergeBuilder], DeltaMergeBuilder]:
     def add(builder: DeltaMergeBuilder) -> DeltaMergeBuilder:
         return (
             builder.whenMatchedDelete(_is(REMOVE))
-            .whenMatchedUpdate(_is(UPDATE), {name(c): sql for c, sql in plan.update.items()})
-            .whenNotMatchedInsert(_is(INSERT), {name(c): source(c) for c in plan.columns})
+            .whenMatchedUpdate(_is(UPDATE), {column(c): sql for c, sql in plan.update.items()})
+            .whenNotMatchedInsert(_is(INSERT), {column(c): source(c) for c in plan.columns})
         )
 
     return add

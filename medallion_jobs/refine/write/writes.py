@@ -11,8 +11,9 @@ from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 from medallion_jobs.config import SilverTable
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables.history import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.write import dedupe, scd2, surrogate, upsert
-from medallion_jobs.refine.write.keyed import Outcome, col
+from medallion_jobs.refine.write.keyed import Outcome
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.aggregate.aggregation import Aggregation
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.tables.sql import col, column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -100,7 +101,7 @@ def compare(
         UsageError: gold lacks a column that the config declares, or has it in another type.
     """
     right = aggregation.of(source)
-    _check_columns(name, gold.schema, right.schema, str(aggregation.table.from_))
+    _checkcolumns(name, gold.schema, right.schema, str(aggregation.table.from_))
     values = [column for column in right.columns if column not in aggregation.keys]
     kinds = {column: right.schema[column].dataType for column in values}
     groups = _beside(gold.select(right.columns), right, aggregation, values)
@@ -110,13 +111,13 @@ def compare(
         gold=found["in gold"],
         source=found["in source"],
         counts={what: found[what] for what in _WHATS if found[what]},
-        columns={column: found[f"in {column}"] for column in values if found[f"in {column}"]},
+        columns={name: found[_differing(name)] for name in values if found[_differing(name)]},
         tolerant=tuple(column for column, kind in kinds.items() if _is_inexact(kind)),
         shown=tuple(_difference(one) for one in found["shown"] or ()),
     )
 
 
-def _check_columns(name: str, has: StructType, wanted: StructType, source: str) -> None:
+def _checkcolumns(name: str, has: StructType, wanted: StructType, source: str) -> None:
     there = {field.name: field.dataType for field in has}
     wrong = [
         f"{field.name}: it is not there"
@@ -147,28 +148,28 @@ def _beside(
     sides = {_GOLD: gold, _SOURCE: right}
     if aggregation.table.columns and any(_is_inexact(right.schema[v].dataType) for v in values):
         sides[_OWN] = aggregation.finished(gold)
-    keys = [_col(key) for key in aggregation.keys]
-    row = F.struct(*[_col(name) for name in values])
+    keys = [col(key) for key in aggregation.keys]
+    row = F.struct(*[col(name) for name in values])
     tagged = [frame.select(*keys, row.alias(side)) for side, frame in sides.items()]
     together = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), tagged)
-    rows = [F.any_value(_col(side), F.lit(True)).alias(side) for side in sides]
-    return together.groupBy(*keys).agg(F.count(_col(_GOLD)).alias(_COPIES), *rows)
+    rows = [F.any_value(col(side), F.lit(True)).alias(side) for side in sides]
+    return together.groupBy(*keys).agg(F.count(col(_GOLD)).alias(_COPIES), *rows)
 
 
 def _judged(
     groups: DataFrame, keys: Sequence[str], kinds: Mapping[str, DataType], computed: set[str]
 ) -> DataFrame:
     """Each group with what is wrong with it; null where nothing is."""
-    in_gold, in_source = _col(_GOLD).isNotNull(), _col(_SOURCE).isNotNull()
+    in_gold, in_source = col(_GOLD).isNotNull(), col(_SOURCE).isNotNull()
     own = _OWN in groups.columns
     shown = []
     for name, kind in kinds.items():
-        gold, source = _col(_GOLD)[name], _col(_SOURCE)[name]
+        gold, source = col(_GOLD)[name], col(_SOURCE)[name]
         same = _same(gold, source, kind)
         if own and name in computed:
             # Rounding, or a bound, makes much of a last digit: a column that is right by the
             # measures beside it is right.
-            same |= _same(gold, _col(_OWN)[name], kind)
+            same |= _same(gold, col(_OWN)[name], kind)
         value = F.struct(
             F.lit(name).alias("column"),
             _text(gold, groups.schema[_GOLD].dataType[name].dataType).alias("gold"),  # type: ignore[index]
@@ -178,14 +179,14 @@ def _judged(
     differences = F.filter(F.array(*shown), lambda one: one.isNotNull()) if shown else F.array()
     what = (
         F.when(~in_gold, "missing")
-        .when(_col(_COPIES) > 1, "repeated")
+        .when(col(_COPIES) > 1, "repeated")
         .when(~in_source, "extra")
         .when(F.size(differences) > 0, "different")
     )
     return groups.select(
-        F.struct(*[_text(_col(k), groups.schema[k].dataType).alias(k) for k in keys]).alias(_GROUP),
-        F.struct(*[_col(key) for key in keys]).alias(_PLACE),
-        _col(_COPIES),
+        F.struct(*[_text(col(k), groups.schema[k].dataType).alias(k) for k in keys]).alias(_GROUP),
+        F.struct(*[col(key) for key in keys]).alias(_PLACE),
+        col(_COPIES),
         in_source.alias(_SOURCE),
         what.alias(_WHAT),
         F.when(what != "repeated", differences).alias(_VALUES),
@@ -194,23 +195,31 @@ def _judged(
 
 def _counted(judged: DataFrame, values: Sequence[str], show: int) -> Mapping[str, Any]:
     """All that is to be told, in one row."""
-    what, differences = _col(_WHAT), _col(_VALUES)
+    what, differences = col(_WHAT), col(_VALUES)
     names = F.transform(differences, lambda one: one["column"])
+    told = ", ".join(map(column, (_GROUP, _WHAT, _VALUES, _COPIES)))
     first = F.expr(
-        f"min_by(struct(`{_GROUP}`, `{_WHAT}`, `{_VALUES}`, `{_COPIES}`), `{_PLACE}`, {show})"
-        f" FILTER (WHERE `{_WHAT}` IS NOT NULL)"
+        f"min_by(struct({told}), {column(_PLACE)}, {show})"
+        f" FILTER (WHERE {column(_WHAT)} IS NOT NULL)"
     )
     (found,) = judged.agg(
-        F.count_if(_col(_COPIES) > 0).alias("in gold"),
-        F.count_if(_col(_SOURCE)).alias("in source"),
+        F.count_if(col(_COPIES) > 0).alias("in gold"),
+        F.count_if(col(_SOURCE)).alias("in source"),
         *(F.count_if(what == one).alias(one) for one in _WHATS),
         *(
-            F.count_if((what == "different") & F.array_contains(names, name)).alias(f"in {name}")
+            F.count_if((what == "different") & F.array_contains(names, name)).alias(
+                _differing(name)
+            )
             for name in values
         ),
         first.alias("shown"),
     ).collect()
     return dict(zip(found.__fields__, found, strict=True))
+
+
+def _differing(name: str) -> str:
+    """What the count of groups that differ in a column is called; no other count is."""
+    return f"differing in {name}"
 
 
 def _difference(row: Any) -> Difference:
@@ -245,7 +254,3 @@ def _text(value: Column, kind: DataType) -> Column:
     if isinstance(kind, BinaryType):
         return F.hex(value)
     return F.to_json(value) if isinstance(kind, _NESTED) else value.cast("string")
-
-
-def _col(name: str) -> Column:
-    return F.col(f"`{name}`")

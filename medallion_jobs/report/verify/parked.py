@@ -11,8 +11,9 @@ from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import places
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.refine.quarantine import claims
-from medallion_jobs.report.duck import scan, text
+from medallion_jobs.report.duck import scan
 from medallion_jobs.storage import Location
+from medallion_jobs.storage.duck import text
 
 # A row has one id, also where a run that was cut off has left it in both places.
 _COUNTED = """

@@ -16,7 +16,7 @@ from pyspark.sql import types as T  # noqa: N812
 
 from medallion_jobs.config.sinks import LONGEST_NAME
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.tables.sql import column as quoted_in_spark
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.sinks.postgres.faults import Place
 from medallion_jobs.sinks.postgres.names import quoted
 
@@ -105,7 +105,7 @@ class Stored:
     @property
     def crossing(self) -> Column:
         """Spark's value, as it crosses."""
-        value = self._kept.crossing(F.col(quoted_in_spark(self.name)))
+        value = self._kept.crossing(col(self.name))
         return value.alias(self.staged_name)
 
     def arrived(self, alias: str) -> str:
@@ -115,7 +115,7 @@ class Stored:
     @property
     def with_nul(self) -> Column:
         """Whether the value, as it crosses, has a character that PostgreSQL does not store."""
-        value = F.col(self.staged_name)
+        value = col(self.staged_name)
         if self.kind == "jsonb":
             return value.rlike(r"(?<!\\)(\\\\)*\\u0000")
         return F.contains(value, F.lit("\0"))

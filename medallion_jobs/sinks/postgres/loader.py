@@ -15,7 +15,7 @@ from medallion_jobs.config.sinks import LONGEST_NAME
 from medallion_jobs.engine.failures import root_cause
 from medallion_jobs.errors import DataError, UsageError
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.tables.sql import column as quoted
+from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.sinks.postgres import changed
 from medallion_jobs.sinks.postgres.columns import stored
 from medallion_jobs.sinks.postgres.faults import DatabaseError, explained
@@ -117,7 +117,7 @@ def _refuse_nul(spark: SparkSession, transfer: Transfer, error: DatabaseError) -
     rows = changed.at_version(spark, transfer.path, there.version)
     texts = [column for column in stored(rows.schema, transfer.place) if column.has_text]
     for column in texts:
-        found = rows.select(*[quoted(key) for key in transfer.keys], column.crossing)
+        found = rows.select(*map(col, transfer.keys), column.crossing)
         row = found.where(column.with_nul).drop(column.staged_name).first()
         if row is not None:
             key = ", ".join(f"{name}={value!r}" for name, value in row.asDict().items())
