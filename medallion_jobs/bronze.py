@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from medallion_jobs.autoloader import AutoLoader
 from medallion_jobs.config import Pipeline
-from medallion_jobs.engine import run
+from medallion_jobs.engine import runner
 
 
 def streams(config: Pipeline) -> list[AutoLoader]:
@@ -19,4 +19,4 @@ def streams(config: Pipeline) -> list[AutoLoader]:
 
 
 if __name__ == "__main__":
-    run.submitted(streams)
+    runner.submitted(streams)

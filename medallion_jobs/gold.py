@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from medallion_jobs.aggregate import Aggregation, complete, incremental
-from medallion_jobs.checkpoint import Claim, Home, Logic
-from medallion_jobs.checkpoint.position import Position
+from medallion_jobs.checkpoint import Claim, Logic, QueryFolder
+from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
-from medallion_jobs.engine import run
-from medallion_jobs.engine.streams import Batch, Start, Written
+from medallion_jobs.engine import runner
+from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.sinks import postgres as warehouse
@@ -125,8 +125,8 @@ class GoldStream:
             return f"{error.what}; it is tried again after the next batch and at the next start"
 
     @property
-    def _home(self) -> Home:
-        return Home.of(self.config.state_path, self.ref)
+    def _home(self) -> QueryFolder:
+        return QueryFolder.of(self.config.state_path, self.ref)
 
     @property
     def _properties(self) -> dict[str, str]:
@@ -192,7 +192,7 @@ class GoldStream:
 
     def _source_version(self, batch: Batch) -> int:
         """The version of the source at which a batch ends."""
-        reached = Position.after(self._home.checkpoint(batch.generation), batch.number)
+        reached = Offset.after(self._home.checkpoint(batch.generation), batch.number)
         assert reached is not None  # noqa: S101 (Spark notes it before the batch begins)
         if reached.whole is not None:
             return reached.whole
@@ -208,4 +208,4 @@ def streams(config: Pipeline) -> list[GoldStream]:
 
 
 if __name__ == "__main__":
-    run.submitted(streams)
+    runner.submitted(streams)

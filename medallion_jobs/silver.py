@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
-from medallion_jobs.engine import run
-from medallion_jobs.engine.streams import Batch, Start, Written
+from medallion_jobs.engine import runner
+from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.lake import tables
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
-from medallion_jobs.refine.making import make
-from medallion_jobs.refine.quarantine.waiting import WaitingRows
-from medallion_jobs.refine.write.unknown import ensure_member
+from medallion_jobs.refine.quarantine.held_rows import WaitingRows
+from medallion_jobs.refine.target_table import make
+from medallion_jobs.refine.write.unknown_member import ensure_member
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -118,4 +118,4 @@ def streams(config: Pipeline) -> list[SilverStream]:
 
 
 if __name__ == "__main__":
-    run.submitted(streams)
+    runner.submitted(streams)

@@ -30,11 +30,11 @@ from medallion_jobs.config import (
     TableRef,
 )
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import places, tables
+from medallion_jobs.lake import paths, tables
 from medallion_jobs.lake.tables import layout as layouts
 from medallion_jobs.lake.tables import schema as schemas
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.refine.expectations import expectations, rules
+from medallion_jobs.refine.expectations import broken_rules, rules
 from medallion_jobs.refine.lookup import Dimension, join_all, member
 from medallion_jobs.refine.transform.recipe import Recipe
 from medallion_jobs.refine.transform.step import Step
@@ -79,7 +79,7 @@ class _Checker:
 
     def _bronze(self, name: str) -> None:
         source, here = self._config.bronze[name].source, f"bronze.{name}.source"
-        registry = Registry(places.schemas(self._config, name))
+        registry = Registry(paths.schemas(self._config, name))
         columns = BronzeColumns(self._spark, source, registry, tells_versions=source.keeps_versions)
         with self._blamed_on(f"{here}.schema_hints", source.schema_hints or ""):
             columns.hinted(StructType())
@@ -161,7 +161,7 @@ class _Checker:
                 return
             references = {name: keys.select(*map(col, rule.references.on))}
         now = datetime.now(timezone.utc)
-        expectations.judged(rows, {name: rule}, moment=now, references=references, existing=None)
+        broken_rules.judged(rows, {name: rule}, moment=now, references=references, existing=None)
 
     def _table(self, ref: TableRef) -> DataFrame | None:
         """A table of the pipeline as it will be, or one that is there; None where there is none."""

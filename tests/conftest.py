@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from support.lake import Lake
 
-    from medallion_jobs.observe.progress import Event
+    from medallion_jobs.observe.events import Event
 
 TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.admission import chunks
-from medallion_jobs.autoloader.found import Found, to_path, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
 from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AutoLoader",
-    "Found",
+    "FileEntry",
     "Ledger",
     "Loading",
     "Outcome",

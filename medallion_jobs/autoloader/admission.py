@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from medallion_jobs.autoloader.discovery.discovery import Scan
-from medallion_jobs.autoloader.found import FileKey, Found
+from medallion_jobs.autoloader.file_entry import FileEntry, FileKey
 
 
-def chunks(found: Iterable[Found], max_files: int, max_bytes: int) -> Iterator[list[Found]]:
+def chunks(found: Iterable[FileEntry], max_files: int, max_bytes: int) -> Iterator[list[FileEntry]]:
     """Splits files, oldest first, into chunks that keep both limits.
 
     A file that is larger than `max_bytes` makes a chunk of its own: it has to be read some
     time, and a limit that it can never meet would hold it back for ever.
     """
-    chunk: list[Found] = []
+    chunk: list[FileEntry] = []
     size = 0
     for file in sorted(found):
         if chunk and (len(chunk) >= max_files or size + file.size > max_bytes):
@@ -42,7 +42,7 @@ class Admission:
         admit: writes the files of a listing to the ledger, and gives those it wrote.
     """
 
-    admit: Callable[[Scan], Iterable[Found]]
+    admit: Callable[[Scan], Iterable[FileEntry]]
     _newest: Scan | None = None
     _not_taken: set[FileKey] = field(default_factory=set)
     _batch_runs: bool = False
@@ -56,7 +56,7 @@ class Admission:
             self._admit_if_ready()
 
     @contextmanager
-    def batch(self, files: Iterable[Found]) -> Iterator[Callable[[], None]]:
+    def batch(self, files: Iterable[FileEntry]) -> Iterator[Callable[[], None]]:
         """A batch takes these files.
 
         Yields:

@@ -12,10 +12,10 @@ from medallion_jobs.autoloader.loader import AutoLoader
 from medallion_jobs.config import made_of
 from medallion_jobs.config.units import parse_time
 from medallion_jobs.engine import session
-from medallion_jobs.engine.running import StopSwitch
+from medallion_jobs.engine.query import StopSwitch
 from medallion_jobs.engine.supervisor import Supervisor
 from medallion_jobs.errors import UsageError
-from medallion_jobs.observe.progress import BatchDone, Event
+from medallion_jobs.observe.events import BatchDone, Event
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:

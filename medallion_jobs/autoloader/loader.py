@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING
 from medallion_jobs.autoloader.admission import Admission, chunks
 from medallion_jobs.autoloader.archive.cleanup import Cleaner
 from medallion_jobs.autoloader.archive.cleanup import check as check_cleaning
-from medallion_jobs.autoloader.archive.readers import Reader, register
+from medallion_jobs.autoloader.archive.registrations import Reader, register
 from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
 from medallion_jobs.autoloader.discovery.stores import is_local_path, store_for
-from medallion_jobs.autoloader.found import Found, is_local, to_path
+from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path
 from medallion_jobs.autoloader.ledger.ledger import Chunk, Ledger
 from medallion_jobs.autoloader.ledger.tables import State
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Older
-from medallion_jobs.autoloader.loading.aside import LoadedBatch
 from medallion_jobs.autoloader.loading.bad_records import BadRecords
+from medallion_jobs.autoloader.loading.file_status import FileStatus
 from medallion_jobs.autoloader.loading.load import BatchLoad
-from medallion_jobs.autoloader.loading.sight import Sight
+from medallion_jobs.autoloader.loading.set_aside import LoadedBatch
 from medallion_jobs.autoloader.loading.sinks import DeltaSink, EachBatch, FunctionSink, Sink
 from medallion_jobs.autoloader.loading.summary import written_of
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Layout, Pipeline, Source, TableRef
-from medallion_jobs.engine.streams import Batch, Start, Written
+from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.errors import DataError
-from medallion_jobs.lake import places, tables
+from medallion_jobs.lake import paths, tables
 from medallion_jobs.observe.set_aside import SetAside
 from medallion_jobs.storage import Location
 
@@ -92,7 +92,7 @@ class AutoLoader:
         """The query that hands each batch's rows to a function."""
         sink = FunctionSink(f"bronze.{name}", call, config.bronze[name].source.keeps_versions)
         # Once the ledger has a batch, the function has had it.
-        return cls(config, name, sink, places.ledger(config, name) / "events")
+        return cls(config, name, sink, paths.ledger(config, name) / "events")
 
     @property
     def ref(self) -> TableRef:
@@ -108,7 +108,7 @@ class AutoLoader:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(places.ledger(self.config, self.name))
+        return Ledger(paths.ledger(self.config, self.name))
 
     @cached_property
     def discovery(self) -> Discovery:
@@ -150,7 +150,7 @@ class AutoLoader:
     def prepare(self, spark: SparkSession, start: Start) -> None:
         self._spark = spark
         self.ledger.ensure()
-        registry = Registry(places.schemas(self.config, self.name))
+        registry = Registry(paths.schemas(self.config, self.name))
         self._columns = BronzeColumns(
             spark, self.source, registry, start.generation, self.sink.tells_versions
         )
@@ -183,7 +183,7 @@ class AutoLoader:
         self._admission.offer(scan)
         return [*unregistered, *self._not_told(scan.complaints), *self._cleaned()]
 
-    def _admit(self, scan: Scan) -> list[Found]:
+    def _admit(self, scan: Scan) -> list[FileEntry]:
         """Writes what is to be read of a listing to the ledger, and gives it."""
         new, again = self._to_read(scan)
         for chunk in self._chunks(new):
@@ -226,7 +226,7 @@ class AutoLoader:
             columns=self._batch_columns(spark),
             sink=self.sink,
             quarantine=self._quarantine,
-            sight=Sight(
+            file_status=FileStatus(
                 look=self._look,
                 is_superseded=self.ledger.is_superseded,
                 missing_fails=self.source.on_missing_file == "fail",
@@ -257,7 +257,7 @@ class AutoLoader:
         told = self.layout and tables.optimize_if_due(spark, self.written_to, self.layout)
         return (told,) if told else ()
 
-    def _to_read(self, scan: Scan) -> tuple[list[Found], list[Found]]:
+    def _to_read(self, scan: Scan) -> tuple[list[FileEntry], list[FileEntry]]:
         """What of a listing is to be read, by the source's policies: new files, and old ones."""
         if not self.source.include_existing_files and not self.ledger.has_begun:
             self.ledger.note(scan.files, State.SKIPPED, "there before the first run")
@@ -281,11 +281,11 @@ class AutoLoader:
                 "choose on_changed_file: reprocess, version or ignore",
             )
 
-    def _chunks(self, files: Sequence[Found]) -> Iterator[list[Found]]:
+    def _chunks(self, files: Sequence[FileEntry]) -> Iterator[list[FileEntry]]:
         source = self.source
         return chunks(files, source.max_files_per_trigger, source.max_bytes_per_trigger)
 
-    def _to_load(self, chunk: Chunk, batch: Batch) -> list[Found]:
+    def _to_load(self, chunk: Chunk, batch: Batch) -> list[FileEntry]:
         """The files of a batch, without those that an earlier one has loaded.
 
         A file may be admitted twice: when it was mended and somebody also asked for it by
@@ -296,7 +296,7 @@ class AutoLoader:
             loaded -= self.sink.written(batch.txn).keys()
         return [file for file in chunk.files if file.key not in loaded]
 
-    def _sample(self) -> list[Found]:
+    def _sample(self) -> list[FileEntry]:
         """The oldest files, as many as the schema is to be inferred from."""
         scan = self.discovery.scan(patience=True, everything=True)
         first = chunks(scan.files, self.source.inference_files, self.source.inference_bytes)
@@ -309,7 +309,7 @@ class AutoLoader:
         self._columns.spark = spark
         return self._columns
 
-    def _look(self, file: Found) -> Found | None:
+    def _look(self, file: FileEntry) -> FileEntry | None:
         # A round trip for each file of a remote store would take longer than to read them:
         # there, a file that is gone is found out when it cannot be read.
         return store_for(file.path, self._session).stat(file.path) if is_local(file.path) else file
@@ -321,7 +321,7 @@ class AutoLoader:
 
     @cached_property
     def _quarantine(self) -> BadRecords:
-        return BadRecords(places.quarantine(self.config, self.ref), str(self.ref))
+        return BadRecords(paths.quarantine(self.config, self.ref), str(self.ref))
 
     def _register(self) -> Sequence[str]:
         """Registers as a reader of the landing folders; tells where that cannot be."""

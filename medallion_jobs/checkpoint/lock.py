@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any
 
-from medallion_jobs.checkpoint import holds, processes
+from medallion_jobs.checkpoint import lock_backends, processes
 from medallion_jobs.errors import LockHeld, MedallionError, TransientError
 from medallion_jobs.storage import Location, ObjectPath
 
@@ -59,8 +59,8 @@ class Lock:
         self._taken_by: bytes | None = None
         self._writes = threading.Lock()
         try:
-            self._hold = holds.hold(path, self._now_beating(), self._wait_for_its_end)
-        except holds.TakenError as error:
+            self._hold = lock_backends.hold(path, self._now_beating(), self._wait_for_its_end)
+        except lock_backends.TakenError as error:
             raise _held(query, read(path) or _parse(error.text) or {}) from None
         except OSError as error:
             raise self._unwritable(error) from error
@@ -125,7 +125,7 @@ class Lock:
         with self._writes:
             try:
                 self._hold.write(self._now_beating())
-            except holds.TakenError as error:
+            except lock_backends.TakenError as error:
                 self._taken_by = error.text
 
     def _keep_beating(self) -> None:
@@ -145,7 +145,7 @@ class Lock:
         """
         self._released.set()
         self._heart.join()
-        with suppress(holds.TakenError):  # then it is another one's to free
+        with suppress(lock_backends.TakenError):  # then it is another one's to free
             self._hold.free(emptied=in_good_order)
 
     def __enter__(self) -> Lock:
@@ -167,7 +167,7 @@ def read(path: Location) -> dict[str, Any] | None:
     `alive` tells whether that holder still runs: by its process on this machine, by its
     heartbeat on another one.
     """
-    there = holds.read(path)
+    there = lock_backends.read(path)
     holder = _parse(there[0]) if there else None
     if there is None or holder is None:
         return None

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medallion_jobs import __version__
-from medallion_jobs.checkpoint.home import Home
+from medallion_jobs.checkpoint.folder import QueryFolder
 from medallion_jobs.errors import Refused
 from medallion_jobs.storage import put
 
@@ -85,12 +85,12 @@ class Manifest(BaseModel):
         return self.model_copy(update={"generations": (*self.generations[:-1], bound)})
 
 
-def first(home: Home, pipeline: str = "") -> Manifest:
+def first(home: QueryFolder, pipeline: str = "") -> Manifest:
     """The manifest of a query that never ran."""
     return Manifest(query=str(home.ref), pipeline=pipeline, generations=(_new(1, "first start"),))
 
 
-def lost(home: Home, newest: int, pipeline: str = "") -> Manifest:
+def lost(home: QueryFolder, newest: int, pipeline: str = "") -> Manifest:
     """A manifest in place of one that is gone, up to the newest generation that there was."""
     reason = "its manifest is gone" if newest else "it had no checkpoint"
     return Manifest(
@@ -98,7 +98,7 @@ def lost(home: Home, newest: int, pipeline: str = "") -> Manifest:
     )
 
 
-def read(home: Home) -> Manifest | None:
+def read(home: QueryFolder) -> Manifest | None:
     """The manifest of a query, or None when it never ran.
 
     Raises:
@@ -117,7 +117,7 @@ def read(home: Home) -> Manifest | None:
         ) from broken
 
 
-def write(home: Home, manifest: Manifest) -> None:
+def write(home: QueryFolder, manifest: Manifest) -> None:
     put(home.manifest, (manifest.model_dump_json(indent=2) + "\n").encode())
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medallion_jobs.checkpoint import manifest as manifests
-from medallion_jobs.checkpoint.home import Home
+from medallion_jobs.checkpoint.folder import QueryFolder
 from medallion_jobs.checkpoint.manifest import Manifest
 from medallion_jobs.errors import Refused
 from medallion_jobs.lake.tables import snapshot
@@ -26,7 +26,7 @@ class Reset:
         after: the generation that is to be opened.
     """
 
-    home: Home
+    home: QueryFolder
     before: int
     after: int
     pipeline: str
@@ -45,7 +45,7 @@ class Reset:
         manifests.write(self.home, kept.opening(self.after, reason))
 
 
-def plan(home: Home, table: Location, pipeline: str = "") -> Reset:
+def plan(home: QueryFolder, table: Location, pipeline: str = "") -> Reset:
     """What resetting the query that writes `table` would do; reads only."""
     kept = _manifest_if_readable(home)
     before = max([kept.current.number if kept else 0, *home.generations])
@@ -58,7 +58,7 @@ def plan(home: Home, table: Location, pipeline: str = "") -> Reset:
     return Reset(home, before, after, pipeline, kept)
 
 
-def _manifest_if_readable(home: Home) -> Manifest | None:
+def _manifest_if_readable(home: QueryFolder) -> Manifest | None:
     """A manifest that cannot be read is what a reset may be there to mend."""
     try:
         return manifests.read(home)

@@ -35,14 +35,14 @@ def list_generations(
     as_json: JsonOption = False,
 ) -> None:
     """Show every generation of every query: when and why it was opened, and by whom."""
-    from medallion_jobs.checkpoint import Home, manifest  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder, manifest  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
     pipeline = _load(config, env, overrides)
     columns = ("table", "generation", "current", "opened", "by", "reason", "reads", "batches")
     rows: list[tuple[object, ...]] = []
-    for ref in places.sources(pipeline):
-        home = Home.of(pipeline.state_path, ref)
+    for ref in paths.sources(pipeline):
+        home = QueryFolder.of(pipeline.state_path, ref)
         recorded = manifest.read(home)
         for one in recorded.generations if recorded else ():
             batches = home.checkpoint(one.number).latest_commits + 1
@@ -70,12 +70,12 @@ def show(
     overrides: SetOption = None,
 ) -> None:
     """Print a query's manifest as JSON, with where its current checkpoint stands."""
-    from medallion_jobs.checkpoint import Home, manifest  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder, manifest  # noqa: PLC0415
     from medallion_jobs.lake.tables import snapshot  # noqa: PLC0415
 
     pipeline = _load(config, env, overrides)
     ref = _query(pipeline, table)
-    home = Home.of(pipeline.state_path, ref)
+    home = QueryFolder.of(pipeline.state_path, ref)
     recorded = manifest.read(home)
     if recorded is None:
         raise UsageError(f"{ref} never ran: there is no {home.manifest}")
@@ -101,17 +101,17 @@ def reset(
     overrides: SetOption = None,
 ) -> None:
     """Open a new generation of a query's state, and of those that read its table."""
-    from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Lock, QueryFolder  # noqa: PLC0415
     from medallion_jobs.checkpoint.reset import plan  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
     if not reason.strip():
         raise UsageError("--reason is empty: say why, for whoever reads the manifest later")
     pipeline = _load(config, env, overrides)
     ref = _query(pipeline, table)
-    readers = places.readers(pipeline, ref)
+    readers = paths.readers(pipeline, ref)
     also = readers if ref.layer != "bronze" or _has_lost_rows(pipeline, ref, readers) else []
-    homes = [Home.of(pipeline.state_path, one) for one in (ref, *also)]
+    homes = [QueryFolder.of(pipeline.state_path, one) for one in (ref, *also)]
     with ExitStack() as held:
         for home in homes:
             # Where there is no state, nobody runs, and showing must not make any.
@@ -141,17 +141,17 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
     Bronze is only added to, and loads what it lacks, so its readers may go on over a reset;
     but not if the table was removed or lost commits: they would read its rows again.
     """
-    from medallion_jobs.checkpoint import Home, fence, manifest  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder, manifest, start_checks  # noqa: PLC0415
     from medallion_jobs.lake.tables import snapshot  # noqa: PLC0415
 
     table = snapshot(pipeline.table_path(ref))
     for reader in readers:
-        home = Home.of(pipeline.state_path, reader)
+        home = QueryFolder.of(pipeline.state_path, reader)
         recorded = manifest.read(home)
         if recorded and recorded.current.binding:
             bound = recorded.current.binding
             checkpoint = home.checkpoint(recorded.current.number)
-            if bound.source == str(ref) and (not table or fence.ahead_of(checkpoint, table)):
+            if bound.source == str(ref) and (not table or start_checks.ahead_of(checkpoint, table)):
                 return True
     return False
 
@@ -163,9 +163,9 @@ def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipelin
 
 
 def _query(pipeline: Pipeline, table: str) -> TableRef:
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
-    queries = {str(ref): ref for ref in places.sources(pipeline)}
+    queries = {str(ref): ref for ref in paths.sources(pipeline)}
     if table not in queries:
         raise UsageError(
             f"pipeline {pipeline.pipeline} has no query that writes {table}",

@@ -24,12 +24,12 @@ def destroy(
 ) -> None:
     """Remove a pipeline's tables, its state and the files that `generate` made."""
     from medallion_jobs import storage  # noqa: PLC0415
-    from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Lock, QueryFolder  # noqa: PLC0415
     from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
     pipeline = load(config, env, overrides or ()).pipeline
-    homes = [Home.of(pipeline.state_path, ref) for ref in places.sources(pipeline)]
+    homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
     with ExitStack() as held:
         # Refused while something runs; nothing can start while it is under way.
         for home in homes:
@@ -51,34 +51,34 @@ def destroy(
 
 def _doomed(pipeline: Pipeline) -> list[Location]:
     """What belongs to this pipeline and is there."""
-    from medallion_jobs.checkpoint import Home  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
-    paths = []
-    for ref in places.sources(pipeline):
-        paths += [
+    doomed = []
+    for ref in paths.sources(pipeline):
+        doomed += [
             pipeline.table_path(ref),
-            places.quarantine(pipeline, ref),
-            places.held(pipeline, ref),
-            places.tombstones(pipeline, ref),
-            places.quality_metrics(pipeline.state_path, ref),
-            places.metrics(pipeline.state_path, ref),
-            Home.of(pipeline.state_path, ref).path,
+            paths.quarantine(pipeline, ref),
+            paths.held(pipeline, ref),
+            paths.tombstones(pipeline, ref),
+            paths.quality_metrics(pipeline.state_path, ref),
+            paths.metrics(pipeline.state_path, ref),
+            QueryFolder.of(pipeline.state_path, ref).path,
         ]
     for name in pipeline.bronze:
-        paths += [places.ledger(pipeline, name), places.schemas(pipeline, name)]
-        paths += _registrations(pipeline, name)
-    paths += _generated(pipeline)
-    warehouse = places.warehouse(pipeline)
+        doomed += [paths.ledger(pipeline, name), paths.schemas(pipeline, name)]
+        doomed += _registrations(pipeline, name)
+    doomed += _generated(pipeline)
+    warehouse = paths.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):
-        paths.append(warehouse)
-    return [path for path in paths if path.exists()]
+        doomed.append(warehouse)
+    return [path for path in doomed if path.exists()]
 
 
 def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Location]:
     """Where a table has left its name as a reader of landing folders."""
-    from medallion_jobs.autoloader.archive.readers import Reader  # noqa: PLC0415
-    from medallion_jobs.autoloader.archive.spots import fixed_part, is_cleanable  # noqa: PLC0415
+    from medallion_jobs.autoloader.archive.file_location import fixed_part, is_cleanable  # noqa: PLC0415
+    from medallion_jobs.autoloader.archive.registrations import Reader  # noqa: PLC0415
 
     me = Reader.of(pipeline, bronze_table)
     roots = filter(is_cleanable, pipeline.landing_paths(bronze_table))
@@ -115,9 +115,9 @@ def _generated(pipeline: Pipeline) -> list[Location]:
 
 def _prune(pipeline: Pipeline, removed: list[Location]) -> None:
     """Removes the folders that this emptied, up to the roots; others may be empty for a reason."""
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
-    roots = [places.lake(pipeline), pipeline.landing_root]
+    roots = [paths.lake(pipeline), pipeline.landing_root]
     for path in removed:
         for folder in path.parents:
             if not any(is_below(folder, root) for root in roots):

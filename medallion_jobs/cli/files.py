@@ -22,7 +22,7 @@ from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
-    from medallion_jobs.autoloader.found import Found
+    from medallion_jobs.autoloader.file_entry import FileEntry
     from medallion_jobs.config import Pipeline
     from medallion_jobs.report.files import Matched
 
@@ -156,25 +156,25 @@ def _why_left(one: Matched) -> str:
 
 def _readmit(pipeline: Pipeline, again: Sequence[Matched]) -> None:
     from medallion_jobs.autoloader.ledger.ledger import Ledger  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
     for table in sorted({one.table for one in again}):
-        ledger = Ledger(places.ledger(pipeline, table.removeprefix("bronze.")))
+        ledger = Ledger(paths.ledger(pipeline, table.removeprefix("bronze.")))
         ledger.retry([_as_it_is(one) for one in again if one.table == table])
 
 
-def _as_it_is(one: Matched) -> Found:
+def _as_it_is(one: Matched) -> FileEntry:
     """A file with its size and time of now: it may have been mended since it was listed.
 
     One that is not there keeps those of the ledger; the batch will find it MISSING.
     """
-    from medallion_jobs.autoloader.found import Found, is_local, to_path  # noqa: PLC0415
+    from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path  # noqa: PLC0415
 
     if is_local(one.path):
         try:
             stat = os.stat(to_path(one.path))  # noqa: PTH116 (a name need not be UTF-8)
-            return Found(stat.st_mtime_ns // 1000, one.path, stat.st_size, one.version)
+            return FileEntry(stat.st_mtime_ns // 1000, one.path, stat.st_size, one.version)
         except FileNotFoundError:
             pass
     modified = one.modified - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return Found(modified // timedelta(microseconds=1), one.path, one.size, one.version)
+    return FileEntry(modified // timedelta(microseconds=1), one.path, one.size, one.version)

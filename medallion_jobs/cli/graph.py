@@ -48,14 +48,14 @@ def graph(
     pipeline = load(config, env, overrides or ()).pipeline
     drawn = report.graph(pipeline)
     if live:
-        from medallion_jobs.report import live as lake  # noqa: PLC0415
+        from medallion_jobs.report import graph_facts as lake  # noqa: PLC0415
 
         drawn = lake.live(pipeline, drawn)
     text = _drawing(drawn, form or _form_of(out), live=live)
     if out is None:
         sys.stdout.write(text)
         return
-    from medallion_jobs.report.whole import whole  # noqa: PLC0415
+    from medallion_jobs.report.atomic_file import whole  # noqa: PLC0415
 
     with whole(out) as sink:
         sink.write(text.encode())

@@ -80,9 +80,9 @@ def maintain(
 
 
 def _named(pipeline: Pipeline, name: str) -> TableRef:
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
-    known = {str(ref): ref for ref in places.sources(pipeline)}
+    known = {str(ref): ref for ref in paths.sources(pipeline)}
     if name not in known:
         raise UsageError(
             f"there is no table {name}",
@@ -93,7 +93,7 @@ def _named(pipeline: Pipeline, name: str) -> TableRef:
 
 
 def _cells(one: Upkeep) -> tuple[object, ...]:
-    from medallion_jobs.observe.progress import format_bytes  # noqa: PLC0415
+    from medallion_jobs.observe.events import format_bytes  # noqa: PLC0415
 
     if one.skipped:
         return (one.table, f"{one.files:,}", format_bytes(one.bytes), None, None, one.skipped)

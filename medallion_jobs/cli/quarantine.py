@@ -132,9 +132,9 @@ def dismiss(
     yes: YesOption = False,
 ) -> None:
     """Mark open rows as not coming back. They stay in the table; nothing is deleted."""
-    from medallion_jobs.checkpoint import Home, Lock  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
-    from medallion_jobs.refine.quarantine import claims  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Lock, QueryFolder  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import releases  # noqa: PLC0415
 
     if not reason.strip():
         raise UsageError("--reason is empty: say why, for whoever reads it later")
@@ -145,11 +145,11 @@ def dismiss(
         doomed = _ids(pipeline, ref, wanted)
         typer.echo(f"{len(doomed):,} rows; nothing was changed; add --yes to do it", err=True)
         return
-    with Lock(Home.of(pipeline.state_path, ref).lock, str(ref)):
+    with Lock(QueryFolder.of(pipeline.state_path, ref).lock, str(ref)):
         doomed = _ids(pipeline, ref, wanted)
         if doomed:
-            path = places.quarantine(pipeline, ref)
-            claims.dismiss(path, doomed, reason, uuid.uuid4().hex[:12])
+            path = paths.quarantine(pipeline, ref)
+            releases.dismiss(path, doomed, reason, uuid.uuid4().hex[:12])
     typer.echo(f"{len(doomed):,} rows are dismissed", err=True)
 
 

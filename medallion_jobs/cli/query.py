@@ -24,8 +24,8 @@ from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
-    from medallion_jobs.report.past import Past
     from medallion_jobs.report.query import Answer
+    from medallion_jobs.report.time_travel import TimeTravel
 
 _ROWS_OF_TABLE = 1_000
 
@@ -109,9 +109,9 @@ def _form_of(out: Path | None) -> Form:
     return next((form for form in Form if form.value == ending), Form.TABLE)
 
 
-def _past(versions: list[str] | tuple[()], as_of: str | None) -> Past:
+def _past(versions: list[str] | tuple[()], as_of: str | None) -> TimeTravel:
     from medallion_jobs.config import TableRef  # noqa: PLC0415
-    from medallion_jobs.report.past import Past  # noqa: PLC0415
+    from medallion_jobs.report.time_travel import TimeTravel  # noqa: PLC0415
 
     of, only = {}, None
     for told in versions:
@@ -125,7 +125,7 @@ def _past(versions: list[str] | tuple[()], as_of: str | None) -> Past:
             raise UsageError(
                 f"--version {told} is neither N nor TABLE=N, such as gold.user_summary=12"
             ) from error
-    return Past(of, only, moment(as_of, "--as-of") if as_of is not None else None)
+    return TimeTravel(of, only, moment(as_of, "--as-of") if as_of is not None else None)
 
 
 def _list(pipeline: Pipeline, form: Form) -> None:
@@ -161,7 +161,7 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    from medallion_jobs.report.whole import whole  # noqa: PLC0415
+    from medallion_jobs.report.atomic_file import whole  # noqa: PLC0415
 
     with whole(out) as sink:
         yield sink

@@ -14,7 +14,7 @@ from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
-    from medallion_jobs.engine.streams import Stream
+    from medallion_jobs.engine.stream import Stream
 
 
 class Layers(str, Enum):
@@ -80,7 +80,7 @@ def run(
         chosen.append(f"trigger.interval={interval}")
     pipeline = load(config, env, chosen).pipeline
 
-    from medallion_jobs.engine.run import run as run_streams  # noqa: PLC0415
+    from medallion_jobs.engine.runner import run as run_streams  # noqa: PLC0415
     from medallion_jobs.observe.console import shown  # noqa: PLC0415
 
     streams = _streams(pipeline, layer)

@@ -136,11 +136,11 @@ def _versions(
     """The name of a table, `bronze.sales`, and all its versions, one at least."""
     from medallion_jobs.autoloader.schemas.registry import Registry  # noqa: PLC0415
     from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
     pipeline = load(config, env, overrides or ()).pipeline
     name = _bronze_table(pipeline, table)
-    folder = places.schemas(pipeline, name)
+    folder = paths.schemas(pipeline, name)
     versions = Registry(folder).history()
     if not versions:
         raise UsageError(

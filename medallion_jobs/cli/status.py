@@ -26,7 +26,7 @@ def status(
 ) -> None:
     """Show each table's rows, last batch, broken rules, backlog, waiting files and lock."""
     from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.observe.progress import format_age, format_bytes  # noqa: PLC0415
+    from medallion_jobs.observe.events import format_age, format_bytes  # noqa: PLC0415
     from medallion_jobs.report.status import status as statuses  # noqa: PLC0415
 
     found = statuses(load(config, env, overrides or ()).pipeline)

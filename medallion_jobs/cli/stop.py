@@ -25,12 +25,12 @@ def stop(
     ] = 60,
 ) -> None:
     """Ask the pipeline's running queries to end after their batch."""
-    from medallion_jobs.checkpoint import Home, lock  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder, lock  # noqa: PLC0415
     from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
     pipeline = load(config, env, overrides or ()).pipeline
-    homes = [Home.of(pipeline.state_path, ref) for ref in places.sources(pipeline)]
+    homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
     running = [home for home in homes if lock.is_running(home.lock)]
     if not running:
         typer.echo("nothing is running", err=True)

@@ -30,7 +30,7 @@ def validate(
 
     from medallion_jobs import validation  # noqa: PLC0415
     from medallion_jobs.engine import session  # noqa: PLC0415
-    from medallion_jobs.lake import places  # noqa: PLC0415
+    from medallion_jobs.lake import paths  # noqa: PLC0415
 
     spark = session.build(loaded.pipeline, short=True)
     tables = validation.check(spark, loaded)
@@ -40,7 +40,7 @@ def validate(
     for ref, schema in tables.items():
         columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in schema)
         typer.echo(f"{ref}: {columns}")
-    for ref in places.sources(loaded.pipeline):
+    for ref in paths.sources(loaded.pipeline):
         if ref not in tables:
             typer.echo(f"{ref}: not checked: columns are inferred when the first files are read")
     typer.echo(f"{config} is valid", err=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs.config.secrecy import is_secret
 from medallion_jobs.engine import security
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.runtime.jars import Jar, delta_jars, needed
 from medallion_jobs.runtime.java import find_java
 from medallion_jobs.runtime.submitted import Submitted
@@ -242,7 +242,7 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
         "spark.app.name": f"medallion {config.pipeline}",
         "spark.master": master,
         # Spark makes this folder whether it needs one or not; not in the user's own.
-        "spark.sql.warehouse.dir": str(places.warehouse(config)),
+        "spark.sql.warehouse.dir": str(paths.warehouse(config)),
         "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
         **(_LOCAL if master.startswith("local") else {}),
         **(_ON_DISK if isinstance(config.state_path, Path) else {}),

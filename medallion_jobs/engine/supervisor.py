@@ -13,15 +13,15 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from medallion_jobs import checkpoint
-from medallion_jobs.checkpoint import Binding, Claim, Home, Lock, manifest
-from medallion_jobs.engine.running import Running, StoppedBetweenBatchesError, StopSwitch
-from medallion_jobs.engine.streams import Batch, Stream
+from medallion_jobs.checkpoint import Binding, Claim, Lock, QueryFolder, manifest
+from medallion_jobs.engine.query import Running, StoppedBetweenBatchesError, StopSwitch
+from medallion_jobs.engine.stream import Batch, Stream
 from medallion_jobs.errors import Refused
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.masking import tellable
-from medallion_jobs.observe.progress import Emit, Note
-from medallion_jobs.observe.table import BatchLog
+from medallion_jobs.observe.batch_table import BatchTable
+from medallion_jobs.observe.events import Emit, Note
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Supervisor:
         """A table that is to be made anew must be begun before anybody reads it again."""
         if claim.reads is None or claim.source_path in made:
             return
-        upstream = manifest.read(Home.of(self._state, claim.reads))
+        upstream = manifest.read(QueryFolder.of(self._state, claim.reads))
         if upstream and upstream.current.number > 1 and upstream.current.binding is None:
             raise Refused(
                 f"{claim.ref} was not started: {claim.reads}, which it reads, was reset and has "
@@ -86,18 +86,18 @@ class Supervisor:
 
     def _admit(self, stream: Stream, held: ExitStack) -> Running:
         claim = stream.claim
-        home = Home.of(self._state, claim.ref)
+        home = QueryFolder.of(self._state, claim.ref)
         lock = held.enter_context(Lock(home.lock, str(claim.ref)))
         home.stop.unlink(missing_ok=True)
         if lock.took_over:
             self._note(claim.ref, "took over from a run that died", lock.took_over["since"])
-        passage = checkpoint.check(home, claim)
-        for leftover in passage.repaired:
+        start_point = checkpoint.check(home, claim)
+        for leftover in start_point.repaired:
             self._note(claim.ref, "removed what a cut-off first batch left", leftover)
-        if passage.changed:
-            self._note(claim.ref, "new logic from this run on", ", ".join(passage.changed))
-        log = BatchLog(places.metrics(self._state, claim.ref))
-        return Running(stream, home, passage, lock, log)
+        if start_point.changed:
+            self._note(claim.ref, "new logic from this run on", ", ".join(start_point.changed))
+        log = BatchTable(paths.metrics(self._state, claim.ref))
+        return Running(stream, home, start_point, lock, log)
 
     def run_once(self, running: Sequence[Running], spark: SparkSession) -> None:
         """Everything that is there, one query after the other.
@@ -181,7 +181,7 @@ class Supervisor:
             return one.is_active
         one.follow(change)
         # Anew, not as at the first start: the generation is bound, and batches were written.
-        one.passage = checkpoint.check(one.home, one.stream.claim)
+        one.start_point = checkpoint.check(one.home, one.stream.claim)
         self._start(one, spark, trigger)
         facts = {"source": one.stream.claim.source, "columns": ", ".join(change.fields)}
         self._emit(Note(str(one.ref), "goes on with new columns", facts))
@@ -203,7 +203,7 @@ class Supervisor:
             one.stream.read(spark)
             .writeStream.queryName(str(one.ref))
             .outputMode(one.stream.output_mode)
-            .option("checkpointLocation", str(one.passage.checkpoint.path))
+            .option("checkpointLocation", str(one.start_point.checkpoint.path))
             .foreachBatch(lambda df, number: self._write(one, df, number))
         )
 
@@ -226,8 +226,8 @@ class Supervisor:
         binding = Binding(
             source=claim.source, source_id=source.id, target_id=target.id, logic=claim.logic
         )
-        if one.passage.manifest.current.binding != binding or not one.home.manifest.exists():
-            manifest.write(one.home, one.passage.manifest.binding(binding))
+        if one.start_point.manifest.current.binding != binding or not one.home.manifest.exists():
+            manifest.write(one.home, one.start_point.manifest.binding(binding))
 
     def _write(self, one: Running, df: DataFrame, number: int) -> None:
         """The function that Spark calls for each micro-batch."""
@@ -236,11 +236,11 @@ class Supervisor:
                 raise StoppedBetweenBatchesError
             one.lock.confirm()
             started = time.monotonic()
-            passage = one.passage
+            start_point = one.start_point
             batch = Batch(
-                txn=Txn(passage.checkpoint.app_id, number, self._run_id),
-                generation=passage.generation,
-                replayed=number <= passage.last_written,
+                txn=Txn(start_point.checkpoint.app_id, number, self._run_id),
+                generation=start_point.generation,
+                replayed=number <= start_point.last_written,
             )
             written = one.stream.write(df, batch)
             if not batch.replayed:

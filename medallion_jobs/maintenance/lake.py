@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 
-from medallion_jobs.checkpoint import Home, Lock, lock, manifest
-from medallion_jobs.checkpoint.position import Position, backlog
+from medallion_jobs.checkpoint import Lock, QueryFolder, lock, manifest
+from medallion_jobs.checkpoint.offsets import Offset, backlog
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import LockHeld
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.maintenance import upkeep
 from medallion_jobs.maintenance.upkeep import Limits, Upkeep
@@ -31,7 +31,7 @@ def maintain(config: Pipeline, older_than: timedelta, *, dry_run: bool) -> list[
     """Keeps every ledger and metrics table in shape; gives what was done to each."""
     return [
         done
-        for ref in places.sources(config)
+        for ref in paths.sources(config)
         for done in _maintain_query(config, ref, older_than, dry_run=dry_run)
     ]
 
@@ -42,7 +42,7 @@ def _maintain_query(
     tables = {name: path for name, path in _tables_of(config, ref).items() if snapshot(path)}
     if not tables:
         return
-    home = Home.of(config.state_path, ref)
+    home = QueryFolder.of(config.state_path, ref)
     with ExitStack() as held:
         if lock.is_running(home.lock):
             yield from (upkeep.leave(n, p, "its query runs") for n, p in tables.items())
@@ -54,7 +54,7 @@ def _maintain_query(
                 yield from (upkeep.leave(n, p, "its query runs") for n, p in tables.items())
                 return
         for name, path in tables.items():
-            is_streamed = path == places.sources(config)[ref]
+            is_streamed = path == paths.sources(config)[ref]
             limits = _limits_of_streamed(home, path, older_than) if is_streamed else None
             if isinstance(limits, str):
                 yield upkeep.leave(name, path, limits)
@@ -65,29 +65,29 @@ def _maintain_query(
 
 def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Location]:
     """The tables that the query of `ref` and nobody else writes, by what they are called."""
-    ledger = places.ledger(config, ref.name)
+    ledger = paths.ledger(config, ref.name)
     of_files = {
         f"ledger/{ref.name}/discovered": ledger / "discovered",
         f"ledger/{ref.name}/events": ledger / "events",
     }
     parked = {
-        f"quarantine/silver/{ref.name}": places.quarantine(config, ref),
-        f"held/silver/{ref.name}": places.held(config, ref),
+        f"quarantine/silver/{ref.name}": paths.quarantine(config, ref),
+        f"held/silver/{ref.name}": paths.held(config, ref),
     }
     of_rows = {
         **parked,
-        **{f"{name}/_claims": places.claims(path) for name, path in parked.items()},
-        f"tombstones/silver/{ref.name}": places.tombstones(config, ref),
+        **{f"{name}/_claims": paths.claims(path) for name, path in parked.items()},
+        f"tombstones/silver/{ref.name}": paths.tombstones(config, ref),
     }
     return {
         **(of_files if ref.layer == "bronze" else {}),
         **(of_rows if ref.layer == "silver" else {}),
-        f"metrics/{ref.layer}/{ref.name}": places.metrics(config.state_path, ref),
-        f"metrics/quality/{ref.layer}/{ref.name}": places.quality_metrics(config.state_path, ref),
+        f"metrics/{ref.layer}/{ref.name}": paths.metrics(config.state_path, ref),
+        f"metrics/quality/{ref.layer}/{ref.name}": paths.quality_metrics(config.state_path, ref),
     }
 
 
-def _limits_of_streamed(home: Home, path: Location, older_than: timedelta) -> Limits | str:
+def _limits_of_streamed(home: QueryFolder, path: Location, older_than: timedelta) -> Limits | str:
     """How far upkeep of a streamed table may go, or why it may not be touched."""
     recorded = manifest.read(home)
     if recorded is None:
@@ -101,6 +101,6 @@ def _limits_of_streamed(home: Home, path: Location, older_than: timedelta) -> Li
         return "its query has not read all of it"
     # A start has Spark plan the newest batch again, from the end of the one before it, and
     # the first batch of all from the snapshot before its own end.
-    positions = [Position.after(checkpoint, batch) for batch in (newest - 1, newest)]
-    log_from = min(position.version for position in positions if position) - 1
+    positions = [Offset.after(checkpoint, batch) for batch in (newest - 1, newest)]
+    log_from = min(offset.version for offset in positions if offset) - 1
     return Limits(older_than, FILES_PER_CHUNK, max(log_from, 0))

@@ -11,11 +11,11 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-from medallion_jobs.checkpoint import Home, Lock, lock
+from medallion_jobs.checkpoint import Lock, QueryFolder, lock
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine import session
 from medallion_jobs.errors import LockHeld, UsageError
-from medallion_jobs.lake import places, tables
+from medallion_jobs.lake import paths, tables
 from medallion_jobs.lake.tables.sql import table
 from medallion_jobs.maintenance import readers, upkeep
 from medallion_jobs.maintenance.upkeep import Upkeep
@@ -45,7 +45,7 @@ def maintain(
     Raises:
         UsageError: a table that was never written.
     """
-    refs = list(named or places.sources(config))
+    refs = list(named or paths.sources(config))
     missing = [str(ref) for ref in named if not tables.snapshot(config.table_path(ref))]
     if missing:
         raise UsageError(
@@ -68,7 +68,7 @@ class _Work:
         path = self._config.table_path(ref)
         if tables.snapshot(path) is None:
             return
-        home = Home.of(self._config.state_path, ref)
+        home = QueryFolder.of(self._config.state_path, ref)
         with ExitStack() as held:
             if lock.is_running(home.lock):
                 yield upkeep.leave(str(ref), path, "its query runs")

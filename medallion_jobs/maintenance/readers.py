@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
-from medallion_jobs.checkpoint import Checkpoint, Home, manifest
-from medallion_jobs.checkpoint.position import Position
+from medallion_jobs.checkpoint import Checkpoint, QueryFolder, manifest
+from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import commit_of, commits, snapshot
 from medallion_jobs.storage import Location
 
@@ -36,7 +36,7 @@ def held_back(config: Pipeline, ref: TableRef, older_than: timedelta) -> str:
 def _needs(config: Pipeline, ref: TableRef) -> Iterator[tuple[TableRef, int]]:
     """Queries, each with a version whose files, and those added later, it is to read."""
     path = config.table_path(ref)
-    for reader, source in places.sources(config).items():
+    for reader, source in paths.sources(config).items():
         checkpoint = _checkpoint(config, reader)
         if checkpoint is None or checkpoint.latest_offsets < 0:
             # Whoever never ran begins with what is there then.
@@ -48,7 +48,7 @@ def _needs(config: Pipeline, ref: TableRef) -> Iterator[tuple[TableRef, int]]:
 
 
 def _checkpoint(config: Pipeline, reader: TableRef) -> Checkpoint | None:
-    home = Home.of(config.state_path, reader)
+    home = QueryFolder.of(config.state_path, reader)
     recorded = manifest.read(home)
     return home.checkpoint(recorded.current.number) if recorded else None
 
@@ -58,9 +58,9 @@ def _read_up_to(checkpoint: Checkpoint) -> int:
     newest = checkpoint.latest_offsets
     # A batch that is not done is read again, from the end of the one before it.
     done = newest if checkpoint.latest_commits >= newest else newest - 1
-    position = Position.after(checkpoint, done) or Position.after(checkpoint, newest)
-    assert position is not None  # noqa: S101 (there is an offset)
-    return position.version if position.in_snapshot else position.version - 1
+    offset = Offset.after(checkpoint, done) or Offset.after(checkpoint, newest)
+    assert offset is not None  # noqa: S101 (there is an offset)
+    return offset.version if offset.in_snapshot else offset.version - 1
 
 
 def _unfinished(

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from medallion_jobs.observe.progress import (
+from medallion_jobs.observe.events import (
     NAME_WIDTH,
     SEPARATOR,
     BatchDone,

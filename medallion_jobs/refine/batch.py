@@ -11,20 +11,20 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
 from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
-from medallion_jobs.engine.streams import Batch, Written
+from medallion_jobs.engine.stream import Batch, Written
 from medallion_jobs.errors import DataError, Refused
-from medallion_jobs.lake import places, tables
-from medallion_jobs.lake.marks import FATE, mark
+from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake.hidden_columns import OUTCOME, hidden
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.observing import observing
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.observe.quality import RuleLog
-from medallion_jobs.refine import aside, fate, lookup, stopping, tally
-from medallion_jobs.refine.facts import Facts, logic_of
-from medallion_jobs.refine.quarantine import parking
-from medallion_jobs.refine.quarantine.parked import Siding
+from medallion_jobs.observe.rule_table import RuleTable
+from medallion_jobs.refine import batch_counts, lookup, outcome, set_aside, stopping
+from medallion_jobs.refine.batch_context import BatchContext, config_digest
+from medallion_jobs.refine.quarantine import row_format
+from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 from medallion_jobs.refine.transform.recipe import Recipe
-from medallion_jobs.refine.write import writes
+from medallion_jobs.refine.write import modes
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Refinery:
     ref: TableRef
     checked: lookup.Checked = field(default_factory=lookup.Checked)
     _newest: datetime | None = None
-    _rule_log: RuleLog | None = None
+    _rule_log: RuleTable | None = None
 
     @property
     def table(self) -> SilverTable:
@@ -58,12 +58,12 @@ class Refinery:
         return Recipe(self.table, self.config.python_packages)
 
     @property
-    def quarantine(self) -> Siding:
-        return Siding.quarantine(self.config, self.ref)
+    def quarantine(self) -> ParkedRows:
+        return ParkedRows.quarantine(self.config, self.ref)
 
     @property
-    def held(self) -> Siding:
-        return Siding.held(self.config, self.ref)
+    def held(self) -> ParkedRows:
+        return ParkedRows.held(self.config, self.ref)
 
     def write(self, source: DataFrame, batch: Batch) -> Written:
         """Writes one micro-batch.
@@ -74,41 +74,45 @@ class Refinery:
         """
         if batch.replayed:
             return self._written_before(source, batch)
-        facts = self.facts(source.sparkSession)
-        dimensions = self.dimensions(source.sparkSession, facts.versions)
-        stale = [words for one in dimensions if (words := lookup.stale(one, facts.moment))]
+        context = self.context(source.sparkSession)
+        dimensions = self.dimensions(source.sparkSession, context.versions)
+        stale = [words for one in dimensions if (words := lookup.stale(one, context.moment))]
         taken, seen = Observation(), Observation()
-        counted = tally.of_source(source, self.table, taken)
-        judged = self.judged(self.recipe.shaped(counted), facts, dimensions)
+        counted = batch_counts.of_source(source, self.table, taken)
+        judged = self.judged(self.recipe.shaped(counted), context, dimensions)
         # Not the frames that are observed: they would be observed once more.
-        unseen = self.judged(self.recipe.shaped(source), facts, dimensions)
+        unseen = self.judged(self.recipe.shaped(source), context, dimensions)
         stopping.refuse_too_many(unseen, self.table, str(self.ref))
         is_first = batch.number == 0
         if self.config.on_all_aside_of(self.ref) == "fail":
-            aside.refuse(self.table, str(self.ref), source, unseen, facts.moment, is_first=is_first)
-        txn = Txn(batch.txn.app_id, batch.number, batch.txn.run_id, notes=facts.notes)
-        observed = judged.observe(seen, *tally.of_judged(judged, self.table))
+            set_aside.refuse(
+                self.table, str(self.ref), source, unseen, context.moment, is_first=is_first
+            )
+        txn = Txn(batch.txn.app_id, batch.number, batch.txn.run_id, notes=context.notes)
+        observed = judged.observe(seen, *batch_counts.of_judged(judged, self.table))
         try:
             with observing(source.sparkSession):
-                outcome = self.commit(observed, txn, facts)
+                result = self.commit(observed, txn, context)
         except stopping.FAILURES as failure:
             raise stopping.explained(failure, unseen, self.table, str(self.ref)) from failure
-        if not outcome.written:
+        if not result.written:
             return self._written_before(source, batch)
         counts = {**seen.get, **taken.get}
-        self._park(unseen, dimensions, counts, batch, facts)
-        if (newest := tally.newest(counts)) is not None:
+        self._park(unseen, dimensions, counts, batch, context)
+        if (newest := batch_counts.newest(counts)) is not None:
             self._newest = max(self._newest or newest, newest)
-        most = aside.of_batch(self.table, source, unseen, counts, facts.moment, is_first=is_first)
-        return tally.told(self.table, counts, outcome, stale, most)
+        most = set_aside.of_batch(
+            self.table, source, unseen, counts, context.moment, is_first=is_first
+        )
+        return batch_counts.told(self.table, counts, result, stale, most)
 
-    def facts(self, spark: SparkSession) -> Facts:
+    def context(self, spark: SparkSession) -> BatchContext:
         """What a batch that begins now knows."""
-        return Facts(
+        return BatchContext(
             moment=datetime.now(timezone.utc),
             versions=self.versions(),
             newest=self._newest_moment(spark),
-            logic=logic_of(self.table),
+            logic=config_digest(self.table),
             before=self._version(self.ref),
         )
 
@@ -138,7 +142,7 @@ class Refinery:
         )
 
     def judged(
-        self, shaped: DataFrame, facts: Facts, dimensions: Sequence[lookup.Dimension]
+        self, shaped: DataFrame, context: BatchContext, dimensions: Sequence[lookup.Dimension]
     ) -> DataFrame:
         """Shaped rows, computed, with what they break and what becomes of them."""
         spark = shaped.sparkSession
@@ -147,30 +151,30 @@ class Refinery:
                 spark,
                 rule.references,
                 self.config.table_path(rule.references.table),
-                facts.versions[str(rule.references.table)],
+                context.versions[str(rule.references.table)],
             )
             for name, rule in self.table.expect.items()
             if rule.references
         }
         needs_table = any(rule.unique for rule in self.table.expect.values())
         # As it was before the batch: once that is written, each of its rows would repeat.
-        pinned = spark.read.format("delta").option("versionAsOf", facts.before)
+        pinned = spark.read.format("delta").option("versionAsOf", context.before)
         existing = pinned.load(str(self.path)) if needs_table else None
         computed = self.recipe.computed(shaped, dimensions)
-        return fate.decided(computed, self.table, facts, references, existing)
+        return outcome.decided(computed, self.table, context, references, existing)
 
-    def commit(self, judged: DataFrame, txn: Txn, facts: Facts) -> writes.Outcome:
+    def commit(self, judged: DataFrame, txn: Txn, context: BatchContext) -> modes.WriteResult:
         """Writes the good rows, in one commit."""
         rows = stopping.stopped(judged, self.table)
         watermark = self.table.watermark
-        return writes.write(
-            rows.where(mark(FATE) == fate.GOOD),
+        return modes.write(
+            rows.where(hidden(OUTCOME) == outcome.GOOD),
             self.table,
             self.path,
             self.recipe.columns(judged).names,
             txn,
-            tombstones=places.tombstones(self.config, self.ref),
-            watermark=facts.too_late(watermark.delay) if watermark else None,
+            tombstones=paths.tombstones(self.config, self.ref),
+            watermark=context.too_late(watermark.delay) if watermark else None,
         )
 
     def _park(
@@ -179,19 +183,22 @@ class Refinery:
         dimensions: Sequence[lookup.Dimension],
         counts: Mapping[str, int],
         batch: Batch,
-        facts: Facts,
+        context: BatchContext,
     ) -> None:
-        for siding, what in ((self.quarantine, fate.QUARANTINED), (self.held, fate.HELD)):
-            if counts[what] and not siding.has(batch.txn):
-                rows = judged.where(mark(FATE) == what)
-                parked = parking.as_parked(rows, self.table, dimensions, facts.moment)
-                siding.put(parked, batch.txn, batch.generation, facts.moment)
+        for parked_rows, what in (
+            (self.quarantine, outcome.QUARANTINED),
+            (self.held, outcome.HELD),
+        ):
+            if counts[what] and not parked_rows.has(batch.txn):
+                rows = judged.where(hidden(OUTCOME) == what)
+                parked = row_format.as_parked(rows, self.table, dimensions, context.moment)
+                parked_rows.put(parked, batch.txn, batch.generation, context.moment)
         if self.table.expect:
             if self._rule_log is None:
-                folder = places.quality_metrics(self.config.state_path, self.ref)
-                self._rule_log = RuleLog(folder)
+                folder = paths.quality_metrics(self.config.state_path, self.ref)
+                self._rule_log = RuleTable(folder)
             self._rule_log.append(
-                tally.of_rules(self.table, str(self.ref), counts, batch, facts.moment)
+                batch_counts.of_rules(self.table, str(self.ref), counts, batch, context.moment)
             )
 
     def _written_before(self, source: DataFrame, batch: Batch) -> Written:
@@ -199,8 +206,8 @@ class Refinery:
         commit = tables.commit_of(self.path, batch.txn.app_id, batch.number)
         if commit is None:
             raise AssertionError(f"{self.ref}: batch {batch.number} is written and has no commit")
-        facts = Facts.of(commit)
-        if facts.logic != logic_of(self.table):
+        context = BatchContext.of(commit)
+        if context.logic != config_digest(self.table):
             raise Refused(
                 f"{self.ref}: a run was cut off after batch {batch.number} was written and before "
                 "its other rows were put aside, and the table's config has changed since",
@@ -208,12 +215,12 @@ class Refinery:
                 next_step="run once with the config as it was, then with the new one; or make it "
                 f'anew: `medallion checkpoint reset {self.ref} --reason "…" --yes`',
             )
-        dimensions = self.dimensions(source.sparkSession, facts.versions)
-        judged = self.judged(self.recipe.shaped(source), facts, dimensions)
-        (found,) = judged.agg(*tally.of_judged(judged, self.table)).collect()
-        self._park(judged, dimensions, found.asDict(), batch, facts)
+        dimensions = self.dimensions(source.sparkSession, context.versions)
+        judged = self.judged(self.recipe.shaped(source), context, dimensions)
+        (found,) = judged.agg(*batch_counts.of_judged(judged, self.table)).collect()
+        self._park(judged, dimensions, found.asDict(), batch, context)
         # They were judged by older versions than the other waiting rows were looked at with.
-        (self.held.path / parking.SEEN).unlink(missing_ok=True)
+        (self.held.path / row_format.SEEN).unlink(missing_ok=True)
         done = tables.changes(self.path, batch.txn)
         return Written.before(done.inserted + done.updated)
 
@@ -234,5 +241,5 @@ class Refinery:
             rows = spark.read.format("delta").load(str(self.path))
             newest = F.unix_micros(F.max(col(watermark.column).cast("timestamp")))
             (found,) = rows.agg(newest.alias("newest")).collect()
-            self._newest = tally.moment(found["newest"])
+            self._newest = batch_counts.moment(found["newest"])
         return self._newest

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from medallion_jobs.config import Pipeline
-from medallion_jobs.lake import places
-from medallion_jobs.report.duck import connect, rows_of, views
+from medallion_jobs.lake import paths
+from medallion_jobs.report.lake_views import connect, rows_of, views
 
 COLUMNS = (
     "table_name",
@@ -104,7 +104,7 @@ def _select(config: Pipeline, wanted: Wanted, columns: str, rest: str) -> list[t
     if not ledgers:
         return []
     query = f"SELECT {columns} FROM ({' UNION ALL '.join(ledgers)})"  # noqa: S608
-    with connect(places.lake(config)) as duck:
+    with connect(paths.lake(config)) as duck:
         return rows_of(duck.execute(f"{query} WHERE {conditions} {rest}", values))
 
 

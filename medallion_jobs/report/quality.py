@@ -6,8 +6,8 @@ from datetime import datetime
 
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import places
-from medallion_jobs.report.duck import Row, connect, rows_of, views
+from medallion_jobs.lake import paths
+from medallion_jobs.report.lake_views import Row, connect, rows_of, views
 
 COLUMNS = (
     "table_name",
@@ -86,6 +86,6 @@ def _said(
     log = views(config).get(("metrics", "quality"))
     if log is None or not tables:
         return {}
-    with connect(places.lake(config)) as duck:
+    with connect(paths.lake(config)) as duck:
         answer = duck.execute(_SQL.format(said=log), [tables, since or _LONG_AGO])
         return {(row[0], row[1]): row for row in rows_of(answer)}

@@ -14,11 +14,11 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from medallion_jobs.checkpoint import Home, manifest
+from medallion_jobs.checkpoint import QueryFolder, manifest
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import snapshot
-from medallion_jobs.report.duck import Row, connect, rows_of, scan
+from medallion_jobs.report.lake_views import Row, connect, rows_of, scan
 from medallion_jobs.storage.duck import text
 
 SUMMARY_COLUMNS = (
@@ -78,12 +78,12 @@ class Wanted:
 
 def tables(config: Pipeline) -> list[TableRef]:
     """The tables that can have a quarantine."""
-    return [ref for ref in places.sources(config) if ref.layer != "gold"]
+    return [ref for ref in paths.sources(config) if ref.layer != "gold"]
 
 
 def exists(config: Pipeline, table: TableRef) -> bool:
     """Whether anything was ever put into the table's quarantine."""
-    return (places.quarantine(config, table) / "_delta_log").is_dir()
+    return (paths.quarantine(config, table) / "_delta_log").is_dir()
 
 
 def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
@@ -91,7 +91,7 @@ def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
     states = ("open", "replayed", "dismissed", "superseded")
     counts = ", ".join(f"count(*) FILTER (WHERE state = '{state}')" for state in states)
     told = list[Row]()
-    with connect(places.lake(config)) as duck:
+    with connect(paths.lake(config)) as duck:
         for table in wanted:
             told += rows_of(
                 duck.execute(
@@ -141,7 +141,7 @@ def _open(
         if value is not None:
             conditions.append(condition)
             values.append(value)
-    with connect(places.lake(config)) as duck:
+    with connect(paths.lake(config)) as duck:
         yield duck.execute(
             f"SELECT {', '.join(COLUMNS)} FROM ({_states(duck, config, table)}) "  # noqa: S608
             f"WHERE {' AND '.join(conditions)} {rest}",
@@ -151,13 +151,13 @@ def _open(
 
 def _states(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
     """SQL for all rows of a quarantine, with the state of each."""
-    path = places.quarantine(config, table)
+    path = paths.quarantine(config, table)
     if not exists(config, table):
         parked = _NONE
     elif table.layer == "bronze":
         parked = _LINES.format(rows=scan(path))
     else:
-        kept = manifest.read(Home.of(config.state_path, table))
+        kept = manifest.read(QueryFolder.of(config.state_path, table))
         generation = kept.current.number if kept else "generation"
         parked = _ROWS.format(rows=scan(path), generation=generation)
     return _STATES.format(rows=parked, claims=_claims(duck, config, table))
@@ -168,7 +168,7 @@ def _claims(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) 
 
     One that names a transaction counts once the table has that; one that names none, at once.
     """
-    path = places.claims(places.quarantine(config, table))
+    path = paths.claims(paths.quarantine(config, table))
     if snapshot(path) is None:
         return _NO_CLAIMS
     target = snapshot(config.table_path(table))

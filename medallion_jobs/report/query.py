@@ -12,11 +12,11 @@ import duckdb
 from medallion_jobs.config import LAYERS, Pipeline, SavedQuery, TableRef
 from medallion_jobs.config.problems import nearest
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.report.arrow import Batches, told
-from medallion_jobs.report.confined import confine, refuse_changes
-from medallion_jobs.report.duck import Row, View, catalog, connect, create
-from medallion_jobs.report.past import NotYet, Past, Reading
+from medallion_jobs.report.lake_views import Row, View, catalog, connect, create
+from medallion_jobs.report.sandbox import confine, refuse_changes
+from medallion_jobs.report.time_travel import NotWrittenYet, Reading, TimeTravel
 from medallion_jobs.storage import Location
 
 # DuckDB's own size of a group of rows in a file.
@@ -53,7 +53,7 @@ class Answer:
 
 
 @contextmanager
-def asked(config: Pipeline, sql: str, past: Past | None = None) -> Iterator[Answer]:
+def asked(config: Pipeline, sql: str, past: TimeTravel | None = None) -> Iterator[Answer]:
     """The answer to a query, for as long as the block runs; it is read as it is computed.
 
     Raises:
@@ -62,10 +62,10 @@ def asked(config: Pipeline, sql: str, past: Past | None = None) -> Iterator[Answ
     """
     known = catalog(config)
     named = names(sql)
-    past = past or Past()
+    past = past or TimeTravel()
     tables = [_ref(key) for key in known if _folded(key) in named and key[0] in LAYERS]
     reading = past.of(config, tables)
-    with connect(places.lake(config)) as duck:
+    with connect(paths.lake(config)) as duck:
         try:
             create(duck, _queries(known, sql, named, reading))
             refuse_changes(duck, sql)
@@ -84,7 +84,7 @@ def asked(config: Pipeline, sql: str, past: Past | None = None) -> Iterator[Answ
 
 
 def run(
-    config: Pipeline, sql: str, past: Past | None = None
+    config: Pipeline, sql: str, past: TimeTravel | None = None
 ) -> tuple[list[str], list[tuple[object, ...]]]:
     """Column names and rows of a query, all at once.
 
@@ -141,7 +141,7 @@ def _queries(
             continue
         try:
             found[key] = view.sql(reading)
-        except NotYet:
+        except NotWrittenYet:
             if _folded(key) in named:
                 raise
     return found

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from medallion_jobs.checkpoint import Checkpoint, Home, lock, manifest
-from medallion_jobs.checkpoint.position import backlog
+from medallion_jobs.checkpoint import Checkpoint, QueryFolder, lock, manifest
+from medallion_jobs.checkpoint.offsets import backlog
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Snapshot, commit_of, snapshot
-from medallion_jobs.observe import quality
-from medallion_jobs.observe import table as metrics
-from medallion_jobs.report.duck import connect, rows_in
-from medallion_jobs.report.waiting import Waiting, waiting
+from medallion_jobs.observe import batch_table as metrics
+from medallion_jobs.observe import rule_table
+from medallion_jobs.report.lake_views import connect, rows_in
+from medallion_jobs.report.waiting_files import Waiting, waiting
 from medallion_jobs.storage import Location
 
 
@@ -62,11 +62,11 @@ class Status:
 
 def status(config: Pipeline) -> list[Status]:
     """The status of each query, layer by layer."""
-    return [_status_of(config, ref, source) for ref, source in places.sources(config).items()]
+    return [_status_of(config, ref, source) for ref, source in paths.sources(config).items()]
 
 
 def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
-    home = Home.of(config.state_path, ref)
+    home = QueryFolder.of(config.state_path, ref)
     path = config.table_path(ref)
     table, recorded = snapshot(path), manifest.read(home)
     checkpoint = home.checkpoint(recorded.current.number) if recorded else None
@@ -118,13 +118,13 @@ def _waiting(discovered: Location, checkpoint: Checkpoint | None) -> Waiting | N
 def _noted_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> Mapping[str, str]:
     """What the metrics of a batch say without a data file being opened."""
     owner = metrics.app_id(str(ref), generation)
-    commit = commit_of(places.metrics(config.state_path, ref), owner, batch)
+    commit = commit_of(paths.metrics(config.state_path, ref), owner, batch)
     return commit.info if commit else {}
 
 
 def _broken_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> int | None:
     if ref.layer != "silver" or not config.silver[ref.name].expect:
         return None
-    owner = quality.app_id(str(ref), generation)
-    commit = commit_of(places.quality_metrics(config.state_path, ref), owner, batch)
-    return int(commit.info[quality.BROKEN_ROWS]) if commit else None
+    owner = rule_table.app_id(str(ref), generation)
+    commit = commit_of(paths.quality_metrics(config.state_path, ref), owner, batch)
+    return int(commit.info[rule_table.BROKEN_ROWS]) if commit else None

@@ -35,7 +35,7 @@ from deltalake import DeltaTable
 import medallion_jobs
 from medallion_jobs.config import Pipeline, load
 from medallion_jobs.engine import session
-from medallion_jobs.observe.progress import BatchDone, Event
+from medallion_jobs.observe.events import BatchDone, Event
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -183,10 +183,10 @@ def _judge(shape: Shape, sides: list[Side]) -> bool:
 def load_ours(config: Pipeline) -> list[str]:
     """Our bronze, once; says what its batches took."""
     from medallion_jobs import bronze  # noqa: PLC0415 (imports pyspark)
-    from medallion_jobs.engine import run  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs.engine import runner  # noqa: PLC0415 (imports pyspark)
 
     events: list[Event] = []
-    run.run(config, bronze.streams(config), events.append)
+    runner.run(config, bronze.streams(config), events.append)
     batches = [event for event in events if isinstance(event, BatchDone)]
     seconds = ", ".join(f"{batch.seconds:.2f}" for batch in batches)
     return [f"{len(batches)} batches: {seconds} s"]

@@ -75,7 +75,7 @@ class Bench:
 
     def write(self, rows: int, searched: int) -> float:
         """Writes a batch; some of its rows repeat any of the last `searched` ones. The seconds."""
-        from medallion_jobs.refine.write import writes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.refine.write import modes  # noqa: PLC0415 (imports pyspark)
 
         self.batch += 1
         again = int(rows * REPEATED)
@@ -84,7 +84,7 @@ class Bench:
         arriving = self._rows("id", rows - again, self.made).union(self._rows(old, again))
         self.made += rows - again
         started = time.monotonic()
-        outcome = writes.write(
+        outcome = modes.write(
             arriving,
             self.table,
             self.path,

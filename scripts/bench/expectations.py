@@ -26,10 +26,10 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 
 from medallion_jobs.config import Pipeline, TableRef, made_of
 from medallion_jobs.engine import session
-from medallion_jobs.engine.streams import Batch
+from medallion_jobs.engine.stream import Batch
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.refine.batch import Refinery
-from medallion_jobs.refine.making import make
+from medallion_jobs.refine.target_table import make
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

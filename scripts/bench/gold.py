@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 from medallion_jobs import gold
 from medallion_jobs.config import Pipeline, TableRef, load
-from medallion_jobs.engine import run, session
+from medallion_jobs.engine import runner, session
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import Txn
-from medallion_jobs.observe.progress import BatchDone, Event
+from medallion_jobs.observe.events import BatchDone, Event
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -94,7 +94,7 @@ class Lake:
             if isinstance(event, BatchDone):
                 done.append(event.seconds)
 
-        run.run(self.config, gold.streams(self.config), listen)
+        runner.run(self.config, gold.streams(self.config), listen)
         return sum(done)
 
     @property

@@ -19,7 +19,7 @@ from support.exact import assert_exact
 from support.lake import Lake
 from support.processes import Medallion, completed
 
-from medallion_jobs.checkpoint import Home
+from medallion_jobs.checkpoint import QueryFolder
 from medallion_jobs.config import TableRef
 from medallion_jobs.runtime.spark_home import spark_environment, spark_home
 
@@ -77,7 +77,7 @@ class Layers:
 
     def _checkpoint(self, layer: str) -> Path:
         ref = TableRef.parse(f"{layer}.{TABLES[layer]}")
-        return Home.of(self._lake.config.state_path, ref).path / "v1"
+        return QueryFolder.of(self._lake.config.state_path, ref).path / "v1"
 
 
 # A dozen JVMs: what CI runs on a cluster is tests/e2e/test_containers_on_host.py.

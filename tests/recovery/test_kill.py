@@ -12,7 +12,7 @@ from support.exact import assert_exact
 from support.lake import Lake
 from support.processes import Medallion, completed
 
-from medallion_jobs.checkpoint import Home, lock
+from medallion_jobs.checkpoint import QueryFolder, lock
 from medallion_jobs.config import TableRef
 
 # Seconds after the session is there: a run of these thirty files then takes 20 to 30 s, and its
@@ -60,7 +60,7 @@ def test_the_driver_killed_at_random_moments(thirty: Lake, kills: int) -> None:
 
 @pytest.mark.slow
 def test_the_jvm_killed_in_the_midst(thirty: Lake) -> None:
-    home = Home.of(thirty.config.state_path, TableRef("bronze", "sales"))
+    home = QueryFolder.of(thirty.config.state_path, TableRef("bronze", "sales"))
     with Medallion(thirty, "run", "--progress", "json") as run:
         run.wait_until(lambda: [e for e in run.events if e["event"] == "batch"])
         holder = lock.read(home.lock)

@@ -10,7 +10,7 @@ import pytest
 from support.own import OwnLake
 
 from medallion_jobs.errors import DataError
-from medallion_jobs.observe.progress import Warned
+from medallion_jobs.observe.events import Warned
 
 # Nothing of the schema fits the files but their names, or not even these.
 CONFIG = """

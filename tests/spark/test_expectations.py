@@ -158,7 +158,7 @@ def judged(spark: SparkSession, rows: DataFrame) -> Iterator[Judged]:
     from pyspark.sql import Observation  # noqa: PLC0415
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
-    from medallion_jobs.refine.expectations import expectations as e  # noqa: PLC0415
+    from medallion_jobs.refine.expectations import broken_rules as e  # noqa: PLC0415
 
     # A transform before may have left hidden columns of its own.
     hidden = rows.withColumn("miss 0", F.lit(True))
@@ -218,7 +218,7 @@ def test_a_reason_has_the_rule_and_the_value(judged: Judged) -> None:
 
 
 def test_a_text_that_is_no_number_is_a_mistake_of_the_config(rows: DataFrame) -> None:
-    from medallion_jobs.refine.expectations.expectations import judged as judge  # noqa: PLC0415
+    from medallion_jobs.refine.expectations.broken_rules import judged as judge  # noqa: PLC0415
 
     wrong = {"r": Expectation.model_validate({"in_set": {"n": ["many"]}})}
     with pytest.raises(UsageError, match=r"n is int, .* 'many'"):
@@ -237,7 +237,7 @@ STOPPING = {
 
 
 def marked(rows: DataFrame, rules: Mapping[str, Expectation]) -> DataFrame:
-    from medallion_jobs.refine.expectations.expectations import judged as judge  # noqa: PLC0415
+    from medallion_jobs.refine.expectations.broken_rules import judged as judge  # noqa: PLC0415
 
     return judge(rows, rules, moment=MOMENT, references={}, existing=None)
 
@@ -246,7 +246,7 @@ def test_a_row_stops_the_batch_also_where_another_rule_drops_it(rows: DataFrame)
     from pyspark.errors import PySparkException  # noqa: PLC0415
     from pyspark.sql import Observation  # noqa: PLC0415
 
-    from medallion_jobs.refine.expectations import expectations as e  # noqa: PLC0415
+    from medallion_jobs.refine.expectations import broken_rules as e  # noqa: PLC0415
     from medallion_jobs.refine.expectations.stop import explain_failure, stops, was_stopped  # noqa: PLC0415
 
     rules = {name: STOPPING[name] for name in ("dropped", "not_eight", "few")}
@@ -289,7 +289,7 @@ def test_each_rule_is_evaluated_once_in_one_pass(rows: DataFrame) -> None:
     """Else the cost of a rule is paid by its count, by the filter and by its mark."""
     from pyspark.sql import Observation  # noqa: PLC0415
 
-    from medallion_jobs.refine.expectations import expectations as e  # noqa: PLC0415
+    from medallion_jobs.refine.expectations import broken_rules as e  # noqa: PLC0415
     from medallion_jobs.refine.expectations.stop import stops  # noqa: PLC0415
 
     rules = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support.lake import Lake, batches, local, order
 
-from medallion_jobs.observe.progress import Event, Note
+from medallion_jobs.observe.events import Event, Note
 
 SOURCE = "bronze.sales.source"
 BRONZE = "bronze.sales"

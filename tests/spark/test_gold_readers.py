@@ -14,7 +14,7 @@ import pytest
 from medallion_jobs.aggregate import complete
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import Txn
-from medallion_jobs.report.duck import connect, scan
+from medallion_jobs.report.lake_views import connect, scan
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -11,7 +11,7 @@ import pytest
 
 from medallion_jobs.autoloader.discovery.discovery import Discovery
 from medallion_jobs.autoloader.discovery.stores import HadoopStore, Listing, LocalStore
-from medallion_jobs.autoloader.found import Found, to_path, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
 from medallion_jobs.config.source import Source
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ def hadoop(spark: SparkSession) -> HadoopStore:
     return HadoopStore(lambda: spark)
 
 
-def to_the_millisecond(found: Found) -> Found:
-    return Found(found.modified_us // 1000 * 1000, found.path, found.size)
+def to_the_millisecond(found: FileEntry) -> FileEntry:
+    return FileEntry(found.modified_us // 1000 * 1000, found.path, found.size)
 
 
-def seen(listing: Listing | None) -> tuple[list[Found], list[str]]:
+def seen(listing: Listing | None) -> tuple[list[FileEntry], list[str]]:
     assert listing
     return sorted(map(to_the_millisecond, listing.files)), sorted(listing.folders)
 
@@ -112,7 +112,7 @@ def test_discovery_over_hadoop(
 ) -> None:
     source = Source(format="json", path_glob_filter="*.{json,gz}")
 
-    def found(roots: list[str]) -> list[Found]:
+    def found(roots: list[str]) -> list[FileEntry]:
         discovery = Discovery(roots, source, tmp_path / "state", hadoop._spark_of)
         for _ in range(2):
             scan = discovery.scan(patience=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.readers import text_input
 from medallion_jobs.autoloader.readers.json_documents import JsonDocuments
 from medallion_jobs.autoloader.readers.json_lines import JsonLines
@@ -250,14 +250,14 @@ def test_columns_of_documents_and_of_deep_values(spark: SparkSession, tmp_path: 
     assert nothing == StructType()
 
 
-def _files(folder: Path, files: dict[str, bytes]) -> list[Found]:
+def _files(folder: Path, files: dict[str, bytes]) -> list[FileEntry]:
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    return [Found(0, to_uri(str(folder / name)), len(data)) for name, data in files.items()]
+    return [FileEntry(0, to_uri(str(folder / name)), len(data)) for name, data in files.items()]
 
 
 def _read(
-    spark: SparkSession, reader: FormatReader, found: list[Found], columns: str, **options: str
+    spark: SparkSession, reader: FormatReader, found: list[FileEntry], columns: str, **options: str
 ) -> list[dict[str, Any]]:
     records = reader.records(spark, found, StructType.fromDDL(columns), options)
     frame = records.frame.select(

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.readers import json_lane
 from medallion_jobs.autoloader.readers.json_lines import JsonLines
 
@@ -113,7 +113,7 @@ def test_every_line_is_as_without_a_lane(
     path = tmp_path / "in.json"
     text = "\n".join(lines_of({"separators": separators}))
     path.write_bytes(text.encode() + b'\n{"id": "caf\xe9"}\n')
-    files = [Found(1, to_uri(str(path)), path.stat().st_size)]
+    files = [FileEntry(1, to_uri(str(path)), path.stat().st_size)]
     schema = StructType.fromDDL(SCHEMA)
 
     def read() -> tuple[list[Any], int]:
@@ -143,6 +143,6 @@ def test_a_first_line_that_teaches_nothing_is_passed_over(
     path = tmp_path / "in.json"
     lines = ["not JSON", '{"id": null, "n": 1}', '{"id": "a", "n": 1}', '{"id": "b", "n": 2}']
     path.write_text("\n".join(lines))
-    files = [Found(1, to_uri(str(path)), path.stat().st_size)]
+    files = [FileEntry(1, to_uri(str(path)), path.stat().st_size)]
     records = JsonLines().records(spark, files, StructType.fromDDL("id string, n int"), {})
     assert records.frame.where(F.col(json_lane.REGULAR)).count() == 2

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.readers.json_lines import JsonLines
 
 if TYPE_CHECKING:
@@ -205,5 +205,5 @@ def test_an_expression_grows_with_the_fields_and_not_with_the_depth(
     assert misfit[2]
 
 
-def _found(path: Path) -> Found:
-    return Found(0, to_uri(str(path)), path.stat().st_size)
+def _found(path: Path) -> FileEntry:
+    return FileEntry(0, to_uri(str(path)), path.stat().st_size)

@@ -10,7 +10,7 @@ import pytest
 from support.lake import batches
 from support.own import OwnLake
 
-from medallion_jobs.observe.progress import Note
+from medallion_jobs.observe.events import Note
 
 CONFIG = """
 pipeline: shop

@@ -14,7 +14,7 @@ import pytest
 from support.lake import Lake
 
 from medallion_jobs.config import TableRef
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.maintenance import upkeep
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType
 
-    from medallion_jobs.refine.quarantine.parked import Siding
+    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 
 SALES = TableRef("silver", "sales")
 APP = "silver.sales/v1"
@@ -219,25 +219,25 @@ def told(**frames: DataFrame | None) -> dict[str, str]:
 class Yard:
     """A siding with rows of generation 1, and how they are called."""
 
-    def __init__(self, spark: SparkSession, siding: Siding) -> None:
-        self.spark, self.siding = spark, siding
+    def __init__(self, spark: SparkSession, parked_rows: ParkedRows) -> None:
+        self.spark, self.parked_rows = spark, parked_rows
 
     def put(self, letters: str, of: Txn, generation: int = 1) -> int:
-        return self.siding.put(frame(self.spark, letters), of, generation, MOMENT)
+        return self.parked_rows.put(frame(self.spark, letters), of, generation, MOMENT)
 
     def open(self, number: int, generation: int = 1) -> DataFrame | None:
         """Those that are open when this is the target's newest transaction."""
-        return self.siding.open(self.spark, generation=generation, committed=newest(number))
+        return self.parked_rows.open(self.spark, generation=generation, committed=newest(number))
 
     def claim(self, letters: str, number: int) -> int:
         rows = self.open(-1)
         assert rows is not None
         ids = rows.where(rows["rules"][0].isin(*letters))
         said = {"app_id": APP, "number": number, "how": "released", "run_id": "run"}
-        return self.siding.claim(self.spark, ids, **said)
+        return self.parked_rows.claim(self.spark, ids, **said)
 
     def claimed(self, number: int) -> DataFrame | None:
-        return self.siding.claimed(self.spark, APP, number)
+        return self.parked_rows.claimed(self.spark, APP, number)
 
 
 @pytest.fixture(scope="module")
@@ -248,14 +248,14 @@ def storage(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> La
 def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
     spark: SparkSession, storage: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medallion_jobs.refine.quarantine.parked import Siding  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows  # noqa: PLC0415
 
-    yard = Yard(spark, Siding.held(storage.config, SALES))
+    yard = Yard(spark, ParkedRows.held(storage.config, SALES))
     assert yard.open(9) is None
-    assert not yard.siding.has(txn(0))
+    assert not yard.parked_rows.has(txn(0))
     assert yard.put("abc", txn(0)) == 3
     assert yard.put("xyz", txn(0)) == 3
-    assert (yard.siding.has(txn(0)), yard.siding.has(txn(1))) == (True, False)
+    assert (yard.parked_rows.has(txn(0)), yard.parked_rows.has(txn(1))) == (True, False)
 
     assert yard.claim("a", 1) == 1
     seen = {"unborn": yard.open(0), "born": yard.open(1), "later": yard.open(7)}
@@ -267,16 +267,16 @@ def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
     seen |= {"anew": yard.open(9, generation=2)}
 
     # Upkeep of the rows leaves the claims, which lie in their folder.
-    for path in (yard.siding.path, places.claims(yard.siding.path)):
+    for path in (yard.parked_rows.path, paths.claims(yard.parked_rows.path)):
         upkeep.carry_out("held", path, upkeep.Limits(timedelta(days=1)))
-    assert not yard.siding.tidy(spark, generation=1, committed=newest(2))
-    monkeypatch.setattr("medallion_jobs.refine.quarantine.parked._MOST_CLAIMS", 2)
-    assert yard.siding.tidy(spark, generation=1, committed=newest(2))
+    assert not yard.parked_rows.tidy(spark, generation=1, committed=newest(2))
+    monkeypatch.setattr("medallion_jobs.refine.quarantine.parked_rows._MOST_CLAIMS", 2)
+    assert yard.parked_rows.tidy(spark, generation=1, committed=newest(2))
     assert yard.put("abc", txn(0)) == 3
     seen |= {"tidied": yard.open(2), "with_1": yard.claimed(1), "still_with_2": yard.claimed(2)}
 
     # The next attempt lets nothing out.
-    yard.siding.withdraw(app_id=APP, number=2)
+    yard.parked_rows.withdraw(app_id=APP, number=2)
     seen |= {"none": yard.open(9)}
     assert told(**seen) == {
         "unborn": "abc",
@@ -299,11 +299,11 @@ def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_i
 ) -> None:
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
-    from medallion_jobs.refine.quarantine import claims  # noqa: PLC0415
-    from medallion_jobs.refine.quarantine.parked import Siding  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import releases  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows  # noqa: PLC0415
     from medallion_jobs.report import quarantine as report  # noqa: PLC0415
 
-    yard = Yard(spark, Siding.quarantine(storage.config, SALES))
+    yard = Yard(spark, ParkedRows.quarantine(storage.config, SALES))
     yard.put("ab", txn(0))
     first = yard.open(0)
     assert first is not None
@@ -312,7 +312,7 @@ def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_i
         frame(spark, "c").withColumn("waits_for", waits), allowMissingColumns=True
     )
     later = MOMENT + timedelta(days=2)
-    assert yard.siding.put(again, txn(1), 1, later) == 2
+    assert yard.parked_rows.put(again, txn(1), 1, later) == 2
     kept = yard.open(0)
     assert kept is not None
     rows = {(row["batch"], row["rules"][0]): row for row in kept.collect()}
@@ -328,7 +328,7 @@ def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_i
     ]
     assert shown[1][6:] == (MOMENT, '{"x":"a"}')
 
-    claims.dismiss(yard.siding.path, [str(one[0]) for one in shown], "known", "run")
+    releases.dismiss(yard.parked_rows.path, [str(one[0]) for one in shown], "known", "run")
     assert told(open=yard.open(-1)) == {"open": "bc"}
     counts = {row[1]: row[2:6] for row in report.summary(storage.config, [SALES])}
     assert counts == {"a": (0, 0, 2, 0), "all": (2, 0, 2, 0), "b": (1, 0, 0, 0), "c": (1, 0, 0, 0)}
@@ -337,28 +337,28 @@ def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_i
 def test_a_row_that_moves_is_in_one_place_also_after_a_crash_in_between(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medallion_jobs.refine.quarantine.parked import Siding  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows  # noqa: PLC0415
 
     config = Lake.at(tmp_path).config
-    held = Yard(spark, Siding.held(config, SALES))
-    bad = Yard(spark, Siding.quarantine(config, SALES))
+    held = Yard(spark, ParkedRows.held(config, SALES))
+    bad = Yard(spark, ParkedRows.quarantine(config, SALES))
     held.put("abc", txn(0))
     rows = held.open(0)
     assert rows is not None
     assert held.claimed(0) is None
-    assert held.siding.without(spark, rows, bad.siding) is rows
+    assert held.parked_rows.without(spark, rows, bad.parked_rows) is rows
 
     def move(letters: str) -> None:
         some = rows.where(rows["rules"][0].isin(*letters))
-        held.siding.move(some, bad.siding, txn(7), 1, MOMENT)
+        held.parked_rows.move(some, bad.parked_rows, txn(7), 1, MOMENT)
 
     move("a")
     # The second under the same transaction, cut off before it has left hold.
     with monkeypatch.context() as patched:
-        patched.setattr(Siding, "leave", lambda *_, **__: None)
+        patched.setattr(ParkedRows, "leave", lambda *_, **__: None)
         move("b")
     seen = {"in_both": held.open(0), "bad": bad.open(0)}
     left = held.open(0)
     assert left is not None
-    seen |= {"sent": held.siding.without(spark, left, bad.siding), "held": held.open(0)}
+    seen |= {"sent": held.parked_rows.without(spark, left, bad.parked_rows), "held": held.open(0)}
     assert told(**seen) == {"in_both": "bc", "bad": "ab", "sent": "c", "held": "c"}

@@ -12,7 +12,7 @@ import pytest
 from support.exact import assert_exact
 from support.lake import Lake, batches, order, run_streams
 
-from medallion_jobs.engine.running import Running
+from medallion_jobs.engine.query import Running
 from medallion_jobs.errors import Refused
 
 if TYPE_CHECKING:

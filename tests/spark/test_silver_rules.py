@@ -12,7 +12,7 @@ from support.own import OwnLake
 
 from medallion_jobs.config import ConfigError
 from medallion_jobs.errors import DataError, MedallionError
-from medallion_jobs.refine.quarantine.parked import Siding
+from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 
 CONFIG = """
 pipeline: shop
@@ -145,11 +145,11 @@ def test_a_crash_before_rows_are_parked(
 ) -> None:
     lake = OwnLake.of(tmp_path, CONFIG)
     lake.land("orders", "o.json", *ROWS)
-    put = Siding.put
-    monkeypatch.setattr(Siding, "put", _killed)
+    put = ParkedRows.put
+    monkeypatch.setattr(ParkedRows, "put", _killed)
     with pytest.raises(MedallionError):
         lake.run()
-    monkeypatch.setattr(Siding, "put", put)
+    monkeypatch.setattr(ParkedRows, "put", put)
     assert len(lake.rows("silver.orders")) == 2
     with pytest.raises(DataError, match="the table's config has changed since"):
         lake.having("silver.orders.where=order_id <> ''").run()

@@ -18,10 +18,10 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from support.exact import assert_exact
 from support.lake import Lake, batches, order, run_streams
 
-from medallion_jobs.engine.running import Running
+from medallion_jobs.engine.query import Running
 from medallion_jobs.errors import MedallionError, Refused
 from medallion_jobs.lake.tables.schema_change import SchemaChange
-from medallion_jobs.observe.progress import Event, Note
+from medallion_jobs.observe.events import Event, Note
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -83,7 +83,7 @@ class Story:
 
     def run(self, interval: float = 0.2) -> list[Event]:
         from medallion_jobs import gold, silver  # noqa: PLC0415 (imports pyspark)
-        from medallion_jobs.engine.run import run  # noqa: PLC0415
+        from medallion_jobs.engine.runner import run  # noqa: PLC0415
 
         teller = threading.Thread(target=self._tell)
         teller.start()
@@ -196,7 +196,7 @@ def test_silver_and_gold_go_on_while_their_sources_change(lake: Lake, spark: Spa
 
 def test_a_change_in_the_midst_of_a_run_over_what_is_there(lake: Lake, spark: SparkSession) -> None:
     from medallion_jobs import silver  # noqa: PLC0415 (imports pyspark)
-    from medallion_jobs.engine.run import run  # noqa: PLC0415
+    from medallion_jobs.engine.runner import run  # noqa: PLC0415
 
     source = Source(spark, lake)
     source.begin()

@@ -20,7 +20,7 @@ from medallion_jobs.errors import DataError, Refused
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables import schema as schemas
-from medallion_jobs.refine.write import surrogate, writes
+from medallion_jobs.refine.write import modes, surrogate_key
 
 CONFIG = """
 pipeline: shop
@@ -206,13 +206,13 @@ class Made:
             {"from": "bronze.x", "surrogate_key": "sk", "sequence": "at", **settings}
         )
         declared = schemas.parse_ddl(ddl)
-        extra = writes.extra_fields(self.table, declared)
+        extra = modes.extra_fields(self.table, declared)
         schema = StructType([StructField("sk", LongType()), *declared.fields, *extra])
         tables.create(spark, path, schema, comment="made for a test")
 
     def write(self, *rows: tuple[Any, ...]) -> None:
         self.batch += 1
-        writes.write(
+        modes.write(
             self.spark.createDataFrame(list(rows), self.ddl),
             self.table,
             self.path,
@@ -230,7 +230,7 @@ def test_surrogates_tell_keys_apart_and_stay(spark: Any) -> None:
     def keys(ddl: str, *rows: tuple[Any, ...], member: dict[str, Any] | None = None) -> list[int]:
         said = {"write": "upsert", "keys": ["a", "b"], "sequence": "at", "surrogate_key": "sk"}
         table = SilverTable.model_validate({"from": "bronze.x", **said, "unknown_member": member})
-        made = surrogate.with_key(spark.createDataFrame(list(rows), ddl), table)
+        made = surrogate_key.with_key(spark.createDataFrame(list(rows), ddl), table)
         return [row["sk"] for row in made.collect()]
 
     texts = [("x", None), (None, "x"), ("x", ""), ('x","b":"', None), ("1", "2"), (None, None)]
@@ -249,7 +249,7 @@ def test_surrogates_tell_keys_apart_and_stay(spark: Any) -> None:
 def test_a_shared_surrogate_is_refused(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surrogate, "hashed", lambda told: F.length(told).cast("bigint") + 100)
+    monkeypatch.setattr(surrogate_key, "hashed", lambda told: F.length(told).cast("bigint") + 100)
     made = Made(spark, tmp_path / "made", "a string, at date", write="scd2", keys="a")
     day = date(2026, 1, 1)
     made.write(("x", day))

@@ -20,7 +20,7 @@ from support.pages import ROOT
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.marks import UNDECIDED, is_mark
+from medallion_jobs.lake.hidden_columns import UNDECIDED, is_hidden
 from medallion_jobs.refine.transform import compute, shape
 from medallion_jobs.refine.transform.step import applied
 from medallion_jobs.testing.transforms import check_transform
@@ -38,7 +38,7 @@ def refined(rows: DataFrame, keys: Mapping[str, Any]) -> DataFrame:
         *compute.column_steps(table),
     ]
     made = applied(rows, steps)
-    assert {name for name in made.columns if is_mark(name)} == {
+    assert {name for name in made.columns if is_hidden(name)} == {
         *(f"cast {name}" for name in table.cast),
         *(f"parse {name}" for name in table.parse),
         *([UNDECIDED] if table.where and not table.transform else []),
@@ -77,7 +77,7 @@ def test_the_page_shows_what_is_done(spark: SparkSession, yaml: str, text: str) 
     wanted = [one for _, _, right in lines for one in objects(right)]
     ddl = ", ".join(f"{k} {kind}" for k, kind in ddl_of(given).items())
     made = refined(spark.createDataFrame(given, ddl), YAML(typ="safe").load(yaml))
-    own = [name for name in made.columns if not is_mark(name)]
+    own = [name for name in made.columns if not is_hidden(name)]
     shown = made.select(*own).toArrow().to_pylist()
     assert [plain(row) for row in shown] == [plain(row) for row in wanted]
     if wanted:
@@ -405,7 +405,7 @@ def test_the_order_is_fixed_whatever_the_file_says(spark: SparkSession) -> None:
         where="id > 0",
         parse={"items": "array<struct<sku: string, n: string>>"},
     )
-    own = [name for name in made[0] if not is_mark(name)]
+    own = [name for name in made[0] if not is_hidden(name)]
     assert own == ["id", "items", "other_x", "other_Y", "_rescued_data", "sku", "n", "twice"]
     assert [(row["id"], row["other_x"], row["sku"], row["n"], row["twice"]) for row in made] == [
         (1, 7, "a", 3, 6),

@@ -10,15 +10,15 @@ from typing import Any
 
 from medallion_jobs.cli import main
 from medallion_jobs.refine.batch import Refinery
-from medallion_jobs.refine.quarantine.parked import Siding
+from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 from medallion_jobs.refine.quarantine.redrive import Redrive
 
 # Each with the class and method, and whether death comes before it.
 POINTS: dict[str, tuple[type, str, bool]] = {
     "before_the_commit": (Refinery, "commit", True),
     "before_rows_are_parked": (Refinery, "_park", True),
-    "between_the_sidings": (Siding, "put", False),
-    "after_the_claim": (Siding, "claim", False),
+    "between_the_sidings": (ParkedRows, "put", False),
+    "after_the_claim": (ParkedRows, "claim", False),
     "after_released_rows_are_in": (Redrive, "_commit", False),
 }
 

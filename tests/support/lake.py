@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from medallion_jobs.cli import app
 from medallion_jobs.config import Pipeline, load
-from medallion_jobs.observe.progress import BatchDone, Event
+from medallion_jobs.observe.events import BatchDone, Event
 from support import oracle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,7 +150,7 @@ class Lake:
 
 def run_streams(config: Pipeline, streams: Sequence[Any]) -> list[Event]:
     """Runs queries to the end of what is there; gives the events that they told."""
-    from medallion_jobs.engine.run import run  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs.engine.runner import run  # noqa: PLC0415 (imports pyspark)
 
     events: list[Event] = []
     run(config, streams, events.append)

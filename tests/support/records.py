@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.readers.records import FormatReader
-from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.columns import RESCUED
 
 
 class Read(NamedTuple):
@@ -31,10 +31,10 @@ class Read(NamedTuple):
     has_new: bool
 
 
-def found(path: Path) -> Found:
+def found(path: Path) -> FileEntry:
     """A file as a listing shows it."""
     stat = path.stat()
-    return Found(stat.st_mtime_ns // 1000, to_uri(str(path)), stat.st_size)
+    return FileEntry(stat.st_mtime_ns // 1000, to_uri(str(path)), stat.st_size)
 
 
 def read(

@@ -18,9 +18,9 @@ from pyspark.sql import SparkSession
 
 from medallion_jobs import bronze, gold, silver
 from medallion_jobs.config import load
-from medallion_jobs.engine.run import run
+from medallion_jobs.engine.runner import run
 from medallion_jobs.errors import MedallionError
-from medallion_jobs.observe.progress import as_json
+from medallion_jobs.observe.events import as_json
 from medallion_jobs.sinks.postgres.connection import spark_options
 from support.sockets import listening
 

@@ -1,4 +1,4 @@
-"""A silver table outside any pipeline: batches go in by `writes.write`, rows come out."""
+"""A silver table outside any pipeline: batches go in by `modes.write`, rows come out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medallion_jobs.lake.tables import Txn
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from medallion_jobs.refine.write.writes import Outcome
+    from medallion_jobs.refine.write.modes import WriteResult
 
 
 @dataclass
@@ -37,11 +37,11 @@ class Written:
 
     def __post_init__(self) -> None:
         from medallion_jobs.lake.tables import schema as schemas  # noqa: PLC0415
-        from medallion_jobs.refine.write import writes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.refine.write import modes  # noqa: PLC0415 (imports pyspark)
 
         declared = schemas.parse_ddl(self.ddl)
         self.columns = tuple(declared.names)
-        for extra in writes.extra_fields(self.table, declared):
+        for extra in modes.extra_fields(self.table, declared):
             declared = declared.add(extra)
         tables.create(self.spark, self.path, declared, comment="made for a test")
 
@@ -57,18 +57,18 @@ class Written:
         ddl = ", ".join(filter(None, (self.ddl, self.hidden)))
         return self.spark.createDataFrame(list(rows), ddl)
 
-    def write(self, *rows: tuple[Any, ...], **options: Any) -> Outcome:
+    def write(self, *rows: tuple[Any, ...], **options: Any) -> WriteResult:
         """Writes a new batch."""
         self.batch += 1
         return self.write_frame(self.frame(*rows), **options)
 
     def write_frame(
         self, rows: DataFrame, *, run: str = "run 1", watermark: datetime | None = None
-    ) -> Outcome:
+    ) -> WriteResult:
         """Writes rows as the newest batch, again if it was written before."""
-        from medallion_jobs.refine.write import writes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.refine.write import modes  # noqa: PLC0415 (imports pyspark)
 
-        return writes.write(
+        return modes.write(
             rows,
             self.table,
             self.path,

@@ -16,7 +16,7 @@ from lakes import Answer, Lake, Medallion
 from support import objects
 
 from medallion_jobs.cli import main
-from medallion_jobs.report import duck
+from medallion_jobs.report import lake_views
 
 # The tier is run all the time; more with `pytest --hypothesis-profile default`.
 settings.register_profile("unit", max_examples=40, deadline=None)
@@ -67,7 +67,7 @@ def medallion(
 
 @pytest.fixture(scope="session")
 def _one_duck() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duck.connect(Path()) as connection:
+    with lake_views.connect(Path()) as connection:
         yield connection
 
 

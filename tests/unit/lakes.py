@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from medallion_jobs.checkpoint import Binding, Claim, Home, Logic, manifest
+from medallion_jobs.checkpoint import Binding, Claim, Logic, QueryFolder, manifest
 from medallion_jobs.config import Landing, Pipeline, Storage, TableRef, load
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import snapshot
 
 CONFIG = Path(__file__).parents[2] / "conf" / "sales.yaml"
@@ -93,20 +93,20 @@ class Lake:
 
     @cached_property
     def config(self) -> Pipeline:
-        places = {
+        roots = {
             "storage": Storage(root=str(self.root / "lake")),
             "landing": Landing(root=str(self.root / "landing")),
         }
-        return _sales().model_copy(update=places)
+        return _sales().model_copy(update=roots)
 
     def path(self, ref: TableRef) -> Path:
         return self.config.table_path(ref)
 
     def source(self, ref: TableRef) -> Path:
-        return places.sources(self.config)[ref]
+        return paths.sources(self.config)[ref]
 
-    def home(self, ref: TableRef) -> Home:
-        return Home.of(self.config.state_path, ref)
+    def home(self, ref: TableRef) -> QueryFolder:
+        return QueryFolder.of(self.config.state_path, ref)
 
     def claim(self, ref: TableRef) -> Claim:
         """What the query that writes `ref` is about to do."""

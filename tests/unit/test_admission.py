@@ -7,11 +7,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medallion_jobs.autoloader import Found, chunks
+from medallion_jobs.autoloader import FileEntry, chunks
 
 FILES = st.lists(
     st.builds(
-        Found,
+        FileEntry,
         modified_us=st.integers(-(10**6), 10**6),
         path=st.text("ab/", min_size=1, max_size=4).map("file:/".__add__),
         size=st.integers(0, 100),
@@ -24,7 +24,7 @@ LIMITS = st.integers(1, 150)
 
 @given(FILES, LIMITS, LIMITS)
 def test_every_file_once_and_the_oldest_first(
-    files: list[Found], max_files: int, max_bytes: int
+    files: list[FileEntry], max_files: int, max_bytes: int
 ) -> None:
     taken = [file for chunk in chunks(files, max_files, max_bytes) for file in chunk]
     assert taken == sorted(files, key=lambda file: (file.modified_us, file.path))
@@ -32,7 +32,7 @@ def test_every_file_once_and_the_oldest_first(
 
 @given(FILES, LIMITS, LIMITS)
 def test_both_limits_are_kept_but_for_one_large_file(
-    files: list[Found], max_files: int, max_bytes: int
+    files: list[FileEntry], max_files: int, max_bytes: int
 ) -> None:
     for chunk in chunks(files, max_files, max_bytes):
         assert 1 <= len(chunk) <= max_files
@@ -41,7 +41,7 @@ def test_both_limits_are_kept_but_for_one_large_file(
 
 @given(FILES, LIMITS, LIMITS)
 def test_no_chunk_could_have_taken_one_file_more(
-    files: list[Found], max_files: int, max_bytes: int
+    files: list[FileEntry], max_files: int, max_bytes: int
 ) -> None:
     split = list(chunks(files, max_files, max_bytes))
     for chunk, following in pairwise(split):
@@ -50,13 +50,17 @@ def test_no_chunk_could_have_taken_one_file_more(
 
 
 def test_limits_that_are_met_exactly() -> None:
-    files = [Found(at, f"file:/{at}", 10) for at in range(6)]
+    files = [FileEntry(at, f"file:/{at}", 10) for at in range(6)]
     assert [len(chunk) for chunk in chunks(files, 100, 20)] == [2, 2, 2]
     assert [len(chunk) for chunk in chunks(files, 3, 10**9)] == [3, 3]
 
 
 def test_a_large_file_goes_alone_and_holds_nobody_up() -> None:
-    files = [Found(0, "file:/a", 1), Found(1, "file:/large", 99), Found(2, "file:/b", 1)]
+    files = [
+        FileEntry(0, "file:/a", 1),
+        FileEntry(1, "file:/large", 99),
+        FileEntry(2, "file:/b", 1),
+    ]
     assert [[f.path for f in chunk] for chunk in chunks(files, 100, 10)] == [
         ["file:/a"],
         ["file:/large"],

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from medallion_jobs.autoloader.archive import cleanup, readers
+from medallion_jobs.autoloader.archive import cleanup, registrations
 from medallion_jobs.autoloader.archive.cleanup import Cleaned, Cleaner, check
-from medallion_jobs.autoloader.found import Found, to_path, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
 from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.config import Pipeline
@@ -32,7 +32,7 @@ class Journal:
         self.file = file
 
     def tell(
-        self, files: Sequence[Found], state: State, error: str | None = None, at: datetime = NOW
+        self, files: Sequence[FileEntry], state: State, error: str | None = None, at: datetime = NOW
     ) -> None:
         lines = [
             json.dumps([f.modified_us, f.path, f.size, state.value, error, at.isoformat()]) + "\n"
@@ -43,17 +43,17 @@ class Journal:
 
     note = tell
 
-    def newest(self) -> dict[Found, tuple[State, str | None, datetime]]:
+    def newest(self) -> dict[FileEntry, tuple[State, str | None, datetime]]:
         rows = map(json.loads, self.file.read_text().splitlines() if self.file.exists() else [])
         return {
-            Found(at, path, size): (State(state), error, datetime.fromisoformat(when))
+            FileEntry(at, path, size): (State(state), error, datetime.fromisoformat(when))
             for at, path, size, state, error, when in rows
         }
 
-    def in_state(self, state: State) -> list[Found]:
+    def in_state(self, state: State) -> list[FileEntry]:
         return [file for file, (now, _, _) in self.newest().items() if now is state]
 
-    def committed_until(self, moment: datetime) -> list[Found]:
+    def committed_until(self, moment: datetime) -> list[FileEntry]:
         there = self.newest().items()
         return [f for f, (now, _, at) in there if now is State.COMMITTED and at <= moment]
 
@@ -86,13 +86,13 @@ class Place:
     def cleaner(self, mode: str = "delete", most: int = 10_000, **source: Any) -> Cleaner:
         config = self.config(mode, **source)
         for root in config.landing_paths("sales"):
-            assert readers.register(root, readers.Reader.of(config, "sales")) is None
+            assert registrations.register(root, registrations.Reader.of(config, "sales")) is None
         return Cleaner(config, "sales", self.journal, most=most)
 
     def clean(self, mode: str = "delete", **source: Any) -> Cleaned:
         return self.cleaner(mode, **source).clean(NOW)
 
-    def put(self, name: str, text: str = "{}", state: State = State.COMMITTED) -> Found:
+    def put(self, name: str, text: str = "{}", state: State = State.COMMITTED) -> FileEntry:
         file = self.landing / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -100,16 +100,16 @@ class Place:
         self.journal.tell([found], state, at=LONG_AGO)
         return found
 
-    def told(self, file: Found) -> tuple[State, str | None]:
+    def told(self, file: FileEntry) -> tuple[State, str | None]:
         return self.journal.newest()[file][:2]
 
 
-def seen(file: Path) -> Found:
+def seen(file: Path) -> FileEntry:
     stat = file.stat()
-    return Found(stat.st_mtime_ns // 1000, to_uri(str(file)), stat.st_size)
+    return FileEntry(stat.st_mtime_ns // 1000, to_uri(str(file)), stat.st_size)
 
 
-def there(file: Found) -> bool:
+def there(file: FileEntry) -> bool:
     return os.path.lexists(to_path(file.path))
 
 
@@ -230,8 +230,8 @@ def test_nothing_outside_the_roots_is_touched(place: Place, mode: str) -> None:
     beside.parent.mkdir()
     beside.write_text("x")
     up = seen(beside)
-    dotted = Found(up.modified_us, to_uri(f"{place.landing}/../sales2/a.json"), up.size)
-    far = Found(up.modified_us, f"s3a:/{beside}", up.size)
+    dotted = FileEntry(up.modified_us, to_uri(f"{place.landing}/../sales2/a.json"), up.size)
+    far = FileEntry(up.modified_us, f"s3a:/{beside}", up.size)
     place.journal.tell([up, dotted, far], State.COMMITTED, at=LONG_AGO)
     done = place.clean(mode)
     assert (done.left, beside.exists()) == (3, True)
@@ -505,7 +505,7 @@ def test_files_are_noted_before_any_is_touched_and_in_groups(
     notes = []
     note = place.journal.note
 
-    def watched(group: Sequence[Found], state: State, error: str | None = None) -> None:
+    def watched(group: Sequence[FileEntry], state: State, error: str | None = None) -> None:
         notes.append((state, len(group), sum(map(there, files))))
         note(group, state, error)
 
@@ -617,8 +617,8 @@ def test_the_real_ledger_names_committed_files_only(place: Place) -> None:
     assert all(map(there, [*files.values(), discovered]))
 
 
-def ledger_of(config: Pipeline, files: Sequence[Found]) -> Ledger:
-    ledger = Ledger(Path(readers.Reader.of(config, "sales").ledger))
+def ledger_of(config: Pipeline, files: Sequence[FileEntry]) -> Ledger:
+    ledger = Ledger(Path(registrations.Reader.of(config, "sales").ledger))
     ledger.ensure()
     ledger.admit(files)
     ledger.record([Outcome(file, State.COMMITTED, rows=1) for file in files], Txn("t", 0, "run"), 1)
@@ -638,8 +638,8 @@ def test_with_the_real_ledger_and_a_reader_that_lags_behind(place: Place) -> Non
             "storage": {"root": str(place.path / "lake2")},
         }
     )
-    other = readers.Reader.of(hers, "sales")
-    assert readers.register(str(place.landing), other) is None
+    other = registrations.Reader.of(hers, "sales")
+    assert registrations.register(str(place.landing), other) is None
     soon = datetime.now(timezone.utc) + timedelta(days=31)
 
     def clean() -> Cleaned:

@@ -11,9 +11,9 @@ import pytest
 from support import objects
 from test_cleanup import Journal
 
-from medallion_jobs.autoloader.archive import readers
+from medallion_jobs.autoloader.archive import registrations
 from medallion_jobs.autoloader.archive.cleanup import Cleaner, check
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.ledger.tables import State
 from medallion_jobs.config import Pipeline
 from medallion_jobs.errors import UsageError
@@ -53,21 +53,21 @@ class Place:
 
     def cleaner(self, mode: str) -> Cleaner:
         config = self.config(mode)
-        me = readers.Reader.of(config, "sales")
-        assert readers.register(config.landing_paths("sales")[0], me, config.store) is None
+        me = registrations.Reader.of(config, "sales")
+        assert registrations.register(config.landing_paths("sales")[0], me, config.store) is None
         return Cleaner(config, "sales", self.journal)
 
-    def put(self, name: str, text: str = "{}", state: State = State.COMMITTED) -> Found:
+    def put(self, name: str, text: str = "{}", state: State = State.COMMITTED) -> FileEntry:
         at = self.landing / name
         at.write_text(text)
         head = at.head()
         uri = str(at).replace(" ", "%20")
         # To the millisecond, as listings of some stores tell it.
-        found = Found(head.modified_s * 1_000_000 + 123_000, uri, head.size)
+        found = FileEntry(head.modified_s * 1_000_000 + 123_000, uri, head.size)
         self.journal.tell([found], state, at=LONG_AGO)
         return found
 
-    def told(self, file: Found) -> tuple[State, str | None]:
+    def told(self, file: FileEntry) -> tuple[State, str | None]:
         return self.journal.newest()[file][:2]
 
 
@@ -138,8 +138,8 @@ def test_a_file_that_changed_since_it_was_read_stays(place: Place) -> None:
 def test_what_another_reader_has_not_read_stays(place: Place) -> None:
     place.put("a.json")
     cleaner = place.cleaner("delete")
-    other = readers.Reader("other", "sales", str(place.root / "elsewhere"), str(place.root))
-    assert readers.register(str(place.landing), other, place.root.store) is None
+    other = registrations.Reader("other", "sales", str(place.root / "elsewhere"), str(place.root))
+    assert registrations.register(str(place.landing), other, place.root.store) is None
     done = cleaner.clean(NOW)
     assert (done.deleted, done.left) == (0, 1)
     assert "the ledger of other.sales cannot be read" in done.remarks[0]
@@ -156,7 +156,7 @@ def test_the_archive_lies_beside_the_files(place: Place) -> None:
         check(place.config("move", move_to=str(place.landing / "old")), "sales")
 
 
-def copied_spot(place: Place, file: Found) -> Any:
-    from medallion_jobs.autoloader.archive.spots import spot_of  # noqa: PLC0415
+def copied_spot(place: Place, file: FileEntry) -> Any:
+    from medallion_jobs.autoloader.archive.file_location import location_of  # noqa: PLC0415
 
-    return spot_of(file, [place.landing])
+    return location_of(file, [place.landing])

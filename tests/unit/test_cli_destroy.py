@@ -10,11 +10,11 @@ import pytest
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, write_table
 from typer.testing import CliRunner
 
-from medallion_jobs.autoloader.archive import readers
+from medallion_jobs.autoloader.archive import registrations
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.cli import app
 from medallion_jobs.config import TableRef
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 
 CUSTOMERS = TableRef("silver", "customers")
 PRODUCTS = TableRef("silver", "products")
@@ -26,7 +26,7 @@ def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     words = ("generate", "--files", "2", "--rows", "3", *lake.arguments)
     assert CliRunner().invoke(app, words).exit_code == 0
     lake.run_all()
-    write_table(places.quarantine(lake.config, BRONZE))
+    write_table(paths.quarantine(lake.config, BRONZE))
     return lake
 
 
@@ -41,15 +41,15 @@ def landing(lake: Lake) -> Path:
 
 def doomed(lake: Lake) -> set[str]:
     """What the pipeline and the generator made."""
-    paths = [
+    doomed = [
         *(lake.path(ref) for ref in (BRONZE, SILVER, GOLD, CUSTOMERS, PRODUCTS)),
         *(lake.home(ref).path for ref in (BRONZE, SILVER, GOLD)),
-        places.ledger(lake.config, "sales"),
-        places.quarantine(lake.config, BRONZE),
+        paths.ledger(lake.config, "sales"),
+        paths.quarantine(lake.config, BRONZE),
         *landing(lake).glob("sales_*.json"),
         *(lake.root / "landing" / "_generated").iterdir(),
     ]
-    return {str(path) for path in paths}
+    return {str(path) for path in doomed}
 
 
 def test_without_yes_it_only_shows(lake: Lake, medallion: Medallion) -> None:
@@ -73,11 +73,13 @@ def test_with_yes_all_of_it_goes_with_the_folders_that_it_empties(
 
 def test_what_the_engine_keeps_besides_goes_too(lake: Lake, medallion: Medallion) -> None:
     config = lake.config
-    for kept in (places.schemas(config, "sales"), places.metrics(config.state_path, GOLD)):
+    for kept in (paths.schemas(config, "sales"), paths.metrics(config.state_path, GOLD)):
         kept.mkdir(parents=True)
-    assert readers.register(str(landing(lake)), readers.Reader.of(config, "sales")) is None
-    other = readers.Reader("other", "sales", "/elsewhere/ledger", "/elsewhere")
-    assert readers.register(str(landing(lake)), other) is None
+    assert (
+        registrations.register(str(landing(lake)), registrations.Reader.of(config, "sales")) is None
+    )
+    other = registrations.Reader("other", "sales", "/elsewhere/ledger", "/elsewhere")
+    assert registrations.register(str(landing(lake)), other) is None
     assert medallion("destroy", "--yes").code == 0
     folder = landing(lake) / "_medallion" / "readers"
     assert [path.name for path in folder.iterdir()] == ["other.sales.json"]
@@ -101,7 +103,7 @@ def test_files_and_tables_of_others_stay(lake: Lake, medallion: Medallion) -> No
         file.write_text("mine")
     other = TableRef("gold", "of_another_pipeline")
     write_table(lake.path(other))
-    write_table(places.quarantine(lake.config, TableRef("bronze", "other")))
+    write_table(paths.quarantine(lake.config, TableRef("bronze", "other")))
     kept = {
         name: data
         for name, data in lake.files().items()
@@ -140,7 +142,7 @@ def test_empty_folders_of_others_stay(lake: Lake, medallion: Medallion) -> None:
 def test_sparks_warehouse_goes_when_nothing_is_in_it(
     lake: Lake, medallion: Medallion, own: tuple[str, ...]
 ) -> None:
-    warehouse = places.warehouse(lake.config)
+    warehouse = paths.warehouse(lake.config)
     warehouse.mkdir()
     for name in own:
         (warehouse / name).write_text("mine")

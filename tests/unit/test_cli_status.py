@@ -13,9 +13,9 @@ import pytest
 from deltalake import write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion
 
-from medallion_jobs.autoloader import Found, Ledger
+from medallion_jobs.autoloader import FileEntry, Ledger
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 
 KEYS = {
     "table",
@@ -66,9 +66,11 @@ def test_status_as_a_table(lake: Lake, medallion: Medallion) -> None:
 
 def test_status_of_waiting_files(lake: Lake, medallion: Medallion) -> None:
     hour_ago = int((time.time() - 3 * 3600) * 1_000_000)
-    ledger = Ledger(places.ledger(lake.config, "sales"))
+    ledger = Ledger(paths.ledger(lake.config, "sales"))
     ledger.ensure()
-    ledger.admit([Found(hour_ago, "file:/a", 1_200_000), Found(hour_ago + 1, "file:/b", 34)])
+    ledger.admit(
+        [FileEntry(hour_ago, "file:/a", 1_200_000), FileEntry(hour_ago + 1, "file:/b", 34)]
+    )
     (bronze, *others) = json.loads(medallion("status", "--json").out)
     assert (bronze["files_waiting"], bronze["bytes_waiting"]) == (2, 1_200_034)
     assert bronze["oldest_waiting_seconds"] == pytest.approx(3 * 3600, abs=60)

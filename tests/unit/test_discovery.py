@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from medallion_jobs.autoloader.discovery import listing, mounts, stores
 from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
-from medallion_jobs.autoloader.found import to_path
+from medallion_jobs.autoloader.file_entry import to_path
 from medallion_jobs.config.source import Source
 from medallion_jobs.errors import UsageError
 

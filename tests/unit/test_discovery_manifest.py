@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
-from medallion_jobs.autoloader.discovery.notified import Named, parsed, uri_of
-from medallion_jobs.autoloader.found import Found, to_path, to_uri
+from medallion_jobs.autoloader.discovery.notifications import Named, parsed, uri_of
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
 from medallion_jobs.config.source import Source
 from medallion_jobs.errors import UsageError
 
@@ -83,9 +83,9 @@ def test_named_files_are_found_without_listing(
     )
     scan = made.scan(patience=True)
     assert sorted(scan.files) == [
-        Found(0, to_uri(f"{landing}/gone b.json"), 0),
-        Found(LONG_AGO * 10**6, to_uri(str(told)), 5),
-        Found(1_769_853_600_000_000, to_uri(f"{landing}/gone a.json"), 7),
+        FileEntry(0, to_uri(f"{landing}/gone b.json"), 0),
+        FileEntry(LONG_AGO * 10**6, to_uri(str(told)), 5),
+        FileEntry(1_769_853_600_000_000, to_uri(f"{landing}/gone a.json"), 7),
     ]
     assert (scan.folders_listed, scan.is_whole, scan.complaints) == (0, False, [])
 

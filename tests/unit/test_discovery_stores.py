@@ -22,7 +22,7 @@ from medallion_jobs.autoloader.discovery.patterns import (
 )
 from medallion_jobs.autoloader.discovery.statuses import parsed
 from medallion_jobs.autoloader.discovery.stores import HadoopStore, LocalStore, store_for
-from medallion_jobs.autoloader.found import Found, to_path, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
 
 ODD = (
     "with space.json",
@@ -186,7 +186,7 @@ def test_statuses_as_hadoop_writes_them() -> None:
     data = array + struct.pack(">i", 2)
     data += status(2, "s3a://b/c/żó ł%.json", 1 << 40, -5) + status(1, "file:/x/y", 0, 0)
     file, folder = parsed(data)
-    assert file.found("s3a://b/c/") == Found(-5000, "s3a://b/c/żó%20ł%25.json", 1 << 40)
+    assert file.found("s3a://b/c/") == FileEntry(-5000, "s3a://b/c/żó%20ł%25.json", 1 << 40)
     assert (file.is_file, folder.is_folder, folder.is_file, folder.name) == (True, True, False, "y")
     assert list(parsed(array + struct.pack(">i", 0))) == []
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lakes import GOLD, SILVER, Lake, touch_batches, write_table
 
-from medallion_jobs.checkpoint import Claim, Logic, Passage, check, manifest
+from medallion_jobs.checkpoint import Claim, Logic, StartPoint, check, manifest
 from medallion_jobs.errors import Refused
 
 SUM = Logic(
@@ -47,7 +47,7 @@ def ran(tmp_path: Path, _ran_once: Lake) -> Lake:
     return lake
 
 
-def passes(lake: Lake, what: Claim | None = None) -> Passage:
+def passes(lake: Lake, what: Claim | None = None) -> StartPoint:
     return check(lake.home(GOLD), what or lake.claim(GOLD))
 
 
@@ -69,10 +69,10 @@ def refused(lake: Lake, what: Claim | None = None) -> Refused:
 
 def test_a_first_start_passes_and_writes_nothing(lake: Lake) -> None:
     before = lake.files()
-    passage = passes(lake)
-    assert (passage.generation, passage.last_written) == (1, -1)
-    assert passage.checkpoint.app_id == f"{GOLD}/v1"
-    assert not passage.changed
+    start_point = passes(lake)
+    assert (start_point.generation, start_point.last_written) == (1, -1)
+    assert start_point.checkpoint.app_id == f"{GOLD}/v1"
+    assert not start_point.changed
     assert lake.files() == before
 
 
@@ -95,9 +95,9 @@ def test_a_batch_in_the_table_that_spark_did_not_note_passes(ran: Lake) -> None:
 
 def test_a_generation_that_a_reset_opened_passes_although_the_table_has_rows(ran: Lake) -> None:
     ran.reset(GOLD)
-    passage = passes(ran)
-    assert (passage.generation, passage.last_written) == (2, -1)
-    assert passage.checkpoint.path.name == "v2"
+    start_point = passes(ran)
+    assert (start_point.generation, start_point.last_written) == (2, -1)
+    assert start_point.checkpoint.path.name == "v2"
 
 
 def test_new_free_logic_passes_and_is_told(ran: Lake) -> None:

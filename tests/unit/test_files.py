@@ -12,22 +12,22 @@ import pytest
 from deltalake import DeltaTable
 from lakes import Answer, Lake, Medallion
 
-from medallion_jobs.autoloader import Found, Ledger, Outcome, State, to_uri
+from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State, to_uri
 from medallion_jobs.cli.files import STATES
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, commits
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS
 
 pytestmark = pytest.mark.usefixtures("quick_duck")
 
-GOOD = Found(1_700_000_000_000_000, "file:/in/good.json", 10)
-EMPTY = Found(1_700_000_000_000_001, "file:/in/empty.json", 0)
-NEW = Found(1_700_000_000_000_002, "file:/in/new%0A.json", 5)
+GOOD = FileEntry(1_700_000_000_000_000, "file:/in/good.json", 10)
+EMPTY = FileEntry(1_700_000_000_000_001, "file:/in/empty.json", 0)
+NEW = FileEntry(1_700_000_000_000_002, "file:/in/new%0A.json", 5)
 
 
 @pytest.fixture(autouse=True)
 def ledger(lake: Lake) -> Ledger:
-    ledger = Ledger(places.ledger(lake.config, "sales"))
+    ledger = Ledger(paths.ledger(lake.config, "sales"))
     ledger.ensure()
     ledger.admit([GOOD, EMPTY, NEW])
     outcomes = [
@@ -67,19 +67,19 @@ def test_a_table_is_a_line_a_file(medallion: Medallion) -> None:
     assert "empty file" in medallion("files", "--state", "skipped").out
 
 
-def paths(answer: Answer) -> list[str]:
+def paths_of(answer: Answer) -> list[str]:
     return [row["path"] for row in json.loads(answer.out)]
 
 
 def test_filters(medallion: Medallion) -> None:
-    assert paths(medallion("files", "--json", "--path", "good")) == [GOOD.path]
-    assert paths(medallion("files", "--json", "--path", "*em*")) == [EMPTY.path]
-    assert paths(medallion("files", "--json", "--state", "DISCOVERED")) == [NEW.path]
-    assert paths(medallion("files", "--json", "--since", "2099-01-01")) == []
-    assert len(paths(medallion("files", "--json", "--since", "1h"))) == 3
+    assert paths_of(medallion("files", "--json", "--path", "good")) == [GOOD.path]
+    assert paths_of(medallion("files", "--json", "--path", "*em*")) == [EMPTY.path]
+    assert paths_of(medallion("files", "--json", "--state", "DISCOVERED")) == [NEW.path]
+    assert paths_of(medallion("files", "--json", "--since", "2099-01-01")) == []
+    assert len(paths_of(medallion("files", "--json", "--since", "1h"))) == 3
     an_hour_ago = datetime.now(timezone.utc) - timedelta(hours=1)
     for moment in (f"{an_hour_ago:%Y-%m-%dT%H:%M}", f"{an_hour_ago:%Y-%m-%dT%H:%M:%SZ}"):
-        assert len(paths(medallion("files", "--json", "--since", moment))) == 3
+        assert len(paths_of(medallion("files", "--json", "--since", moment))) == 3
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def retry(medallion: Medallion, *words: str) -> Answer:
     return medallion("files", "retry", *words)
 
 
-def state(medallion: Medallion, file: Found) -> tuple[str, int]:
+def state(medallion: Medallion, file: FileEntry) -> tuple[str, int]:
     (row,) = json.loads(medallion("files", "--json", "--path", file.path).out)
     return row["state"], row["attempts"]
 
@@ -150,7 +150,7 @@ def test_a_retried_file_is_taken_as_it_is_now(
 ) -> None:
     mended = tmp_path / "m\u00e9nd ed.json"
     mended.write_text("{}\n")
-    bad, gone = Found(7, to_uri(str(mended)), 1), Found(8, "file:/in/gone.json", 4)
+    bad, gone = FileEntry(7, to_uri(str(mended)), 1), FileEntry(8, "file:/in/gone.json", 4)
     ledger.admit([bad, gone])
     outcomes = [Outcome(bad, State.QUARANTINED, error="broken"), Outcome(gone, State.MISSING)]
     ledger.record(outcomes, Txn("bronze.sales/v1", 1, "run"), 1)
@@ -179,7 +179,7 @@ def test_a_file_whose_rows_are_in_bronze_is_not_retried(
 def test_what_is_not_retried_of_the_files_that_were_named(
     ledger: Ledger, medallion: Medallion
 ) -> None:
-    older = Found(1, "file:/in/changed.json", 1)
+    older = FileEntry(1, "file:/in/changed.json", 1)
     ledger.admit([older])
     outcome = Outcome(older, State.QUARANTINED, error="broken")
     ledger.record([outcome], Txn("bronze.sales/v1", 1, "run"), 1)

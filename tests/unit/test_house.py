@@ -241,4 +241,4 @@ def test_only_the_command_line_and_a_submitted_job_print() -> None:
         and isinstance(node.func, ast.Name)
         and node.func.id == "print"
     }
-    assert {module for module in printing if room(module) != "cli"} <= {"engine.run"}
+    assert {module for module in printing if room(module) != "cli"} <= {"engine.runner"}

@@ -8,21 +8,21 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from lakes import Lake
 
-from medallion_jobs.autoloader import Found, Ledger, Outcome, State
+from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.autoloader.ledger.ledger import Compared
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, commits, snapshot
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS, Wanted, files, summary
 
 A, B, C, D = (
-    Found(1_700_000_000_000_000 + at, f"file:/in/{name}", size)
+    FileEntry(1_700_000_000_000_000 + at, f"file:/in/{name}", size)
     for at, (name, size) in enumerate({"a.json": 10, "b%20b.json": 20, "ć.json": 0, "d": 5}.items())
 )
 
 
 @pytest.fixture
 def ledger(lake: Lake) -> Ledger:
-    made = Ledger(places.ledger(lake.config, "sales"))
+    made = Ledger(paths.ledger(lake.config, "sales"))
     made.ensure()
     return made
 
@@ -57,12 +57,12 @@ def test_a_chunk_is_one_commit_and_one_data_file(ledger: Ledger) -> None:
 
 
 def test_a_large_chunk_is_one_data_file_too(ledger: Ledger) -> None:
-    ledger.admit([Found(at, f"file:/{at:0>200}", 1) for at in range(5_000)])
+    ledger.admit([FileEntry(at, f"file:/{at:0>200}", 1) for at in range(5_000)])
     [commit] = commits(ledger.discovered, 1)
     assert [added.rows for added in commit.added] == [5_000]
 
 
-def newer(file: Found) -> Found:
+def newer(file: FileEntry) -> FileEntry:
     """The path with other content."""
     return replace(file, modified_us=file.modified_us + 10**9, size=file.size + 1)
 
@@ -71,7 +71,7 @@ def test_what_is_admitted_is_known_by_its_path_and_never_by_age(ledger: Ledger) 
     assert ledger.compare([A, B, C]).new == [A, B, C]
     ledger.admit([A, B])
     assert ledger.compare([A, B, C]) == Compared(new=[C])
-    older = Found(0, "file:/in/older", 1)
+    older = FileEntry(0, "file:/in/older", 1)
     assert ledger.compare([older]).new == [older]
 
 

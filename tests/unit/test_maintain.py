@@ -14,14 +14,14 @@ from deltalake import DeltaTable
 from lakes import BRONZE, Lake, Medallion, offset, touch_batches
 
 from medallion_jobs import observe as metrics
-from medallion_jobs.autoloader import Found, Ledger, Outcome, State
+from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.checkpoint.position import backlog
-from medallion_jobs.lake import places
+from medallion_jobs.checkpoint.offsets import backlog
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.maintenance import lake as maintenance
 from medallion_jobs.maintenance.upkeep import Upkeep
-from medallion_jobs.observe.progress import BatchDone
+from medallion_jobs.observe.events import BatchDone
 from medallion_jobs.report.status import status
 
 WEEK = timedelta(days=7)
@@ -34,11 +34,11 @@ METRICS = "metrics/bronze/sales"
 @pytest.fixture
 def ledger(lake: Lake) -> Ledger:
     """As after a run of `CHUNKS` batches of one file each, all read, with no log cleaned."""
-    made = Ledger(places.ledger(lake.config, "sales"))
+    made = Ledger(paths.ledger(lake.config, "sales"))
     made.ensure()
-    log = metrics.BatchLog(places.metrics(lake.config.state_path, BRONZE))
+    log = metrics.BatchTable(paths.metrics(lake.config.state_path, BRONZE))
     for n in range(CHUNKS):
-        file = Found(n, f"file:/in/{n}.json", 1)
+        file = FileEntry(n, f"file:/in/{n}.json", 1)
         made.admit([file])
         outcome = Outcome(file, State.COMMITTED, rows=1)
         made.record([outcome], Txn("bronze.sales/v1", n, "run"), 1)
@@ -70,7 +70,7 @@ def age(folder: Path, days: int) -> None:
         os.utime(path, (at, at))
 
 
-def paths(table: Path) -> list[str]:
+def paths_of(table: Path) -> list[str]:
     told: list[str] = DeltaTable(table).to_pyarrow_table().column("path").to_pylist()
     return sorted(told)
 
@@ -80,14 +80,14 @@ def log_versions(table: Path) -> list[int]:
 
 
 def test_small_files_become_one_and_nothing_is_lost(lake: Lake, ledger: Ledger) -> None:
-    before = {table: paths(table) for table in (ledger.discovered, ledger.events)}
+    before = {table: paths_of(table) for table in (ledger.discovered, ledger.events)}
     done = maintain(lake)
     assert set(done) == {DISCOVERED, EVENTS, METRICS}
     for one in done.values():
         assert (one.files, one.files_after, one.skipped) == (CHUNKS, 1, "")
         assert one.bytes_after
         assert one.bytes_after < one.bytes
-    assert {table: paths(table) for table in before} == before
+    assert {table: paths_of(table) for table in before} == before
 
 
 def test_a_query_that_has_read_all_has_still_read_all(lake: Lake, ledger: Ledger) -> None:
@@ -97,7 +97,7 @@ def test_a_query_that_has_read_all_has_still_read_all(lake: Lake, ledger: Ledger
     assert (left.files, left.rows) == (0, 0)
     (bronze, *_) = status(lake.config)
     assert (bronze.files_waiting, bronze.bytes_waiting) == (0, 0)
-    ledger.admit([Found(99, "file:/in/99.json", 5)])
+    ledger.admit([FileEntry(99, "file:/in/99.json", 5)])
     (bronze, *_) = status(lake.config)
     assert (bronze.behind, bronze.files_waiting, bronze.bytes_waiting) == (1, 1, 5)
 
@@ -122,7 +122,7 @@ def test_transactions_outlive_the_log(lake: Lake, ledger: Ledger) -> None:
     assert there
     assert there.txn("bronze.sales/v1") == CHUNKS - 1
     again = BatchDone(str(BRONZE), CHUNKS - 1, 1, 1, 1, 0, 1.0, 0)
-    assert not metrics.BatchLog(places.metrics(lake.config.state_path, BRONZE)).append(
+    assert not metrics.BatchTable(paths.metrics(lake.config.state_path, BRONZE)).append(
         again, 1, "run"
     )
 
@@ -134,7 +134,7 @@ def test_files_that_compaction_replaced_go_when_they_are_old(lake: Lake, ledger:
     assert {one.removed for one in done.values()} == {CHUNKS}
     assert {one.removed for one in maintain(lake, timedelta(0)).values()} == {0}
     assert len(list(ledger.events.glob("*.parquet"))) == 1
-    assert len(paths(ledger.events)) == CHUNKS
+    assert len(paths_of(ledger.events)) == CHUNKS
 
 
 def test_of_files_that_no_commit_names_only_the_old_go(lake: Lake, ledger: Ledger) -> None:
@@ -151,8 +151,8 @@ def test_a_chunk_stays_of_a_size_that_a_batch_can_take(
 ) -> None:
     monkeypatch.setattr(maintenance, "FILES_PER_CHUNK", 500)
     for n, size in enumerate((1, 390, 30, 5, 1_000, 1, 1, 200, 190, 2)):
-        ledger.admit([Found(at, f"file:/more/{n}-{'x' * 80}-{at}", 1) for at in range(size)])
-    before = paths(ledger.discovered)
+        ledger.admit([FileEntry(at, f"file:/more/{n}-{'x' * 80}-{at}", 1) for at in range(size)])
+    before = paths_of(ledger.discovered)
     read_up_to(lake, CHUNKS + 10)
     for _ in range(3):
         done = maintain(lake)[DISCOVERED]
@@ -162,11 +162,11 @@ def test_a_chunk_stays_of_a_size_that_a_batch_can_take(
         assert sorted(rows.to_pylist())[-2] <= 500
     assert done.files_after is not None
     assert done.files_after < CHUNKS + 10
-    assert paths(ledger.discovered) == before
+    assert paths_of(ledger.discovered) == before
 
 
 def behind(lake: Lake) -> None:
-    Ledger(places.ledger(lake.config, "sales")).admit([Found(99, "file:/in/99.json", 5)])
+    Ledger(paths.ledger(lake.config, "sales")).admit([FileEntry(99, "file:/in/99.json", 5)])
 
 
 def planned_only(lake: Lake) -> None:

@@ -12,11 +12,11 @@ from deltalake import DeltaTable
 from lakes import BRONZE, GOLD, Lake
 
 from medallion_jobs import observe as metrics
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import commit_of
-from medallion_jobs.observe.log import MOST_FILES
-from medallion_jobs.observe.progress import BatchDone
-from medallion_jobs.observe.table import COLUMNS, SECONDS, app_id
+from medallion_jobs.lake.tables.metrics_table import MOST_FILES
+from medallion_jobs.observe.batch_table import COLUMNS, SECONDS, app_id
+from medallion_jobs.observe.events import BatchDone
 from medallion_jobs.report.query import run
 
 BATCH = BatchDone(
@@ -40,7 +40,7 @@ BATCH = BatchDone(
 
 @pytest.fixture
 def folder(lake: Lake) -> Path:
-    return places.metrics(lake.config.state_path, BRONZE)
+    return paths.metrics(lake.config.state_path, BRONZE)
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_batch_is_a_row_with_all_that_is_known_of_it(folder: Path) -> None:
-    assert metrics.BatchLog(folder).append(BATCH, 2, "r-1")
+    assert metrics.BatchTable(folder).append(BATCH, 2, "r-1")
     [row] = rows(folder)
     assert list(row) == COLUMNS.names
     assert row.pop("at") == datetime.fromisoformat(BATCH.at)
@@ -81,7 +81,7 @@ def test_a_batch_is_a_row_with_all_that_is_known_of_it(folder: Path) -> None:
 
 def test_what_is_not_known_is_null(folder: Path) -> None:
     bare = BatchDone("gold.x", 3, None, 1, 0, 0, 0.0, None)
-    metrics.BatchLog(folder).append(bare, 1, "r-1")
+    metrics.BatchTable(folder).append(bare, 1, "r-1")
     [row] = rows(folder)
     unknown = {name for name, value in row.items() if value is None}
     assert unknown == {
@@ -96,8 +96,8 @@ def test_what_is_not_known_is_null(folder: Path) -> None:
 
 
 def test_a_batch_that_is_run_again_has_one_row_of_its_generation(folder: Path) -> None:
-    assert metrics.BatchLog(folder).append(BATCH, 1, "r-1")
-    again = metrics.BatchLog(folder)
+    assert metrics.BatchTable(folder).append(BATCH, 1, "r-1")
+    again = metrics.BatchTable(folder)
     assert not again.append(replace(BATCH, seconds=9.0), 1, "r-2")
     assert again.append(replace(BATCH, batch=1), 1, "r-2")
     assert again.append(BATCH, 2, "r-3")
@@ -106,7 +106,7 @@ def test_a_batch_that_is_run_again_has_one_row_of_its_generation(folder: Path) -
 
 
 def test_the_commit_itself_tells_how_long_the_batch_took(folder: Path) -> None:
-    log = metrics.BatchLog(folder)
+    log = metrics.BatchTable(folder)
     for batch in range(3):
         log.append(replace(BATCH, batch=batch, seconds=batch + 0.5), 1, "r-1")
     commit = commit_of(folder, app_id("bronze.sales", 1), 1)
@@ -117,18 +117,18 @@ def test_the_commit_itself_tells_how_long_the_batch_took(folder: Path) -> None:
 def test_many_batches_are_few_data_files(folder: Path) -> None:
     """An append gets slower with the files there are, so that their number is kept down."""
     for start in (0, MOST_FILES - 10):
-        log = metrics.BatchLog(folder)  # a run of its own takes up the count
+        log = metrics.BatchTable(folder)  # a run of its own takes up the count
         for batch in range(start, start + MOST_FILES - 10):
             assert log.append(replace(BATCH, batch=batch), 1, "r-1")
     batches = 2 * (MOST_FILES - 10)
     assert len(DeltaTable(folder).file_uris()) == batches - MOST_FILES + 1
     assert sorted(row["batch"] for row in rows(folder)) == list(range(batches))
-    assert not metrics.BatchLog(folder).append(replace(BATCH, batch=batches - 1), 1, "r-2")
+    assert not metrics.BatchTable(folder).append(replace(BATCH, batch=batches - 1), 1, "r-2")
 
 
 def test_the_batches_of_all_queries_are_one_view(lake: Lake) -> None:
     for ref, seconds in ((BRONZE, 1.0), (GOLD, 2.0)):
-        log = metrics.BatchLog(places.metrics(lake.config.state_path, ref))
+        log = metrics.BatchTable(paths.metrics(lake.config.state_path, ref))
         log.append(replace(BATCH, table=str(ref), seconds=seconds), 1, "r-1")
     columns, found = run(
         lake.config, "SELECT table_name, seconds FROM metrics.batches ORDER BY seconds"

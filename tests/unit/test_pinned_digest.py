@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from medallion_jobs.config import made_of
-from medallion_jobs.refine.facts import logic_of
+from medallion_jobs.refine.batch_context import config_digest
 
 TABLES: dict[str, dict[str, Any]] = {
     "plain": {"schema": "id string, at timestamp"},
@@ -56,7 +56,7 @@ def digest(**table: object) -> str:
         "bronze": {"rows": {"source": source}},
         "silver": {"t": {"from": "bronze.rows", **table}},
     }
-    return logic_of(made_of(values, "a test").silver["t"])
+    return config_digest(made_of(values, "a test").silver["t"])
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from medallion_jobs.autoloader import AutoLoader
 from medallion_jobs.autoloader.archive.cleanup import Cleaned
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.config import made_of
 
 
@@ -68,7 +68,7 @@ def test_what_waits_can_be_looked_through_while_more_is_found(
     seen = []
     for file in loader.ledger.waiting():
         seen.append(file)
-        loader.ledger.admit([Found(1, f"file:/more-{len(seen)}", 2)])
+        loader.ledger.admit([FileEntry(1, f"file:/more-{len(seen)}", 2)])
     assert len(seen) == 2
     assert len(loader.ledger.waiting()) == 4
 

@@ -8,7 +8,7 @@ import pytest
 from lakes import offset, write_table
 
 from medallion_jobs.checkpoint import Checkpoint
-from medallion_jobs.checkpoint.position import Amount, Position, backlog, progress
+from medallion_jobs.checkpoint.offsets import Amount, Offset, backlog, progress
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_without_a_source_nothing_is_left(checkpoint: Checkpoint, tmp_path: Path
 
 def test_a_position_is_read_from_the_offset(checkpoint: Checkpoint) -> None:
     plan_batches(checkpoint, offset(3, 7, in_snapshot=True))
-    assert Position.after(checkpoint, 0) == Position(3, 7, True)
-    assert Position.after(checkpoint, -1) is None
+    assert Offset.after(checkpoint, 0) == Offset(3, 7, True)
+    assert Offset.after(checkpoint, -1) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from medallion_jobs.observe.console import folded
-from medallion_jobs.observe.progress import (
+from medallion_jobs.observe.events import (
     SEPARATOR,
     BatchDone,
     Note,

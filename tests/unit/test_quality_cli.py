@@ -10,9 +10,9 @@ from deltalake import DeltaTable
 from lakes import SILVER, Lake, Medallion
 
 from medallion_jobs.config import Expectation
-from medallion_jobs.lake import places
-from medallion_jobs.observe.log import MOST_FILES
-from medallion_jobs.observe.quality import Judged, RuleCount, RuleLog
+from medallion_jobs.lake import paths
+from medallion_jobs.lake.tables.metrics_table import MOST_FILES
+from medallion_jobs.observe.rule_table import Judged, RuleCount, RuleTable
 from medallion_jobs.refine.expectations import rules as words
 
 AT = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -27,8 +27,8 @@ RULES = (
 
 
 @pytest.fixture
-def log(lake: Lake) -> RuleLog:
-    return RuleLog(places.quality_metrics(lake.config.state_path, SILVER))
+def log(lake: Lake) -> RuleTable:
+    return RuleTable(paths.quality_metrics(lake.config.state_path, SILVER))
 
 
 @pytest.fixture
@@ -97,11 +97,11 @@ def test_only_broken_rules_are_remarked() -> None:
     )
 
 
-def test_a_batch_that_is_run_again_has_its_rows_once(lake: Lake, log: RuleLog) -> None:
+def test_a_batch_that_is_run_again_has_its_rows_once(lake: Lake, log: RuleTable) -> None:
     assert log.append(said(0, 2, 1))
-    folder = places.quality_metrics(lake.config.state_path, SILVER)
-    assert not RuleLog(folder).append(said(0, 9, 9))
-    assert RuleLog(folder).append(said(0, 3, 3, generation=2))
+    folder = paths.quality_metrics(lake.config.state_path, SILVER)
+    assert not RuleTable(folder).append(said(0, 9, 9))
+    assert RuleTable(folder).append(said(0, 3, 3, generation=2))
     assert not log.append(said(7))
     rows = DeltaTable(folder).to_pyarrow_table().to_pylist()
     told = sorted((row["generation"], row["rule"], row["broken"]) for row in rows)
@@ -109,16 +109,16 @@ def test_a_batch_that_is_run_again_has_its_rows_once(lake: Lake, log: RuleLog) -
     assert {(row["table_name"], row["at"], row["rows"]) for row in rows} == {(str(SILVER), AT, 200)}
 
 
-def test_many_batches_are_few_data_files(lake: Lake, log: RuleLog) -> None:
+def test_many_batches_are_few_data_files(lake: Lake, log: RuleTable) -> None:
     for batch in range(MOST_FILES + 3):
         assert log.append(said(batch, 0, 0))
-    table = DeltaTable(places.quality_metrics(lake.config.state_path, SILVER))
+    table = DeltaTable(paths.quality_metrics(lake.config.state_path, SILVER))
     assert len(table.file_uris()) == 4
     assert table.to_pyarrow_table().num_rows == 2 * (MOST_FILES + 3)
 
 
 @pytest.mark.usefixtures("quick")
-def test_quality_by_rule_of_the_newest_generation(medallion: Medallion, log: RuleLog) -> None:
+def test_quality_by_rule_of_the_newest_generation(medallion: Medallion, log: RuleTable) -> None:
     log.append(said(0, 99, 99))
     log.append(said(0, 2, 0, generation=2))
     log.append(said(1, 0, generation=2, days=1))
@@ -145,7 +145,7 @@ def test_quality_by_rule_of_the_newest_generation(medallion: Medallion, log: Rul
 
 
 @pytest.mark.usefixtures("quick")
-def test_quality_as_a_table_and_since(medallion: Medallion, log: RuleLog) -> None:
+def test_quality_as_a_table_and_since(medallion: Medallion, log: RuleTable) -> None:
     log.append(said(0, 2, 0))
     log.append(said(1, 3, days=1))
     header, _, *lines = medallion("quality", str(SILVER), *RULES).out.splitlines()
@@ -203,7 +203,7 @@ def test_wrong_use_is_2(medallion: Medallion, words: tuple[str, ...], named: str
 
 @pytest.mark.usefixtures("ran")
 def test_status_tells_the_rows_broken_in_the_newest_batch(
-    medallion: Medallion, log: RuleLog
+    medallion: Medallion, log: RuleTable
 ) -> None:
     def broken(*options: str) -> list[int | None]:
         return [row["broken"] for row in json.loads(medallion("status", "--json", *options).out)]
@@ -217,7 +217,7 @@ def test_status_tells_the_rows_broken_in_the_newest_batch(
 
 
 def test_the_rules_log_is_a_table_to_query_and_to_maintain(
-    medallion: Medallion, log: RuleLog
+    medallion: Medallion, log: RuleTable
 ) -> None:
     log.append(said(0, 2, 1))
     log.append(said(1, 2, 1))

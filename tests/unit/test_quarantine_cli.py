@@ -19,15 +19,15 @@ from deltalake import DeltaTable, write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Answer, Lake, Medallion
 
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import snapshot
-from medallion_jobs.refine.quarantine import claims
+from medallion_jobs.refine.quarantine import releases
 from medallion_jobs.report import query
 from medallion_jobs.report.quarantine import COLUMNS, SUMMARY_COLUMNS
 
 DOCS = Path(__file__).parents[2] / "docs" / "quarantine.md"
 
-# As medallion_jobs.refine.quarantine.parked has them.
+# As medallion_jobs.refine.quarantine.parked_rows has them.
 ROWS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -80,17 +80,17 @@ def park(lake: Lake, generation: int = 1, **parked: tuple[list[str], dict[str, A
         }
         for minute, (one, (rules, row)) in enumerate(parked.items())
     ]
-    path = places.quarantine(lake.config, SILVER)
+    path = paths.quarantine(lake.config, SILVER)
     write_deltalake(path, pa.Table.from_pylist(rows, schema=ROWS), mode="append")
 
 
 def claim(lake: Lake, number: int, *ids: str) -> None:
     """As a replay of these rows by a transaction of the table."""
-    siding = places.quarantine(lake.config, SILVER)
-    claims.ensure(siding)
+    parked_rows = paths.quarantine(lake.config, SILVER)
+    releases.ensure(parked_rows)
     said = {"app_id": APP, "number": number, "how": "replayed", "run_id": "run", "at": NOON}
-    table = pa.Table.from_pylist([{"id": one, **said} for one in ids], schema=claims.COLUMNS)
-    write_deltalake(places.claims(siding), table, mode="append")
+    table = pa.Table.from_pylist([{"id": one, **said} for one in ids], schema=releases.COLUMNS)
+    write_deltalake(paths.claims(parked_rows), table, mode="append")
 
 
 def refuse_lines(lake: Lake) -> None:
@@ -112,7 +112,7 @@ def refuse_lines(lake: Lake) -> None:
             ("{", "not valid JSON", 2),
         )
     ]
-    write_deltalake(places.quarantine(lake.config, BRONZE), pa.Table.from_pylist(lines))
+    write_deltalake(paths.quarantine(lake.config, BRONZE), pa.Table.from_pylist(lines))
 
 
 def listed(medallion: Medallion, *words: str) -> dict[str, tuple[int, ...]]:
@@ -172,7 +172,7 @@ def test_rows_of_an_older_generation_are_superseded(
 ) -> None:
     assert ran is lake
     park(lake, **PARKED)
-    claims.dismiss(places.quarantine(lake.config, SILVER), ["b"], "known", "run")
+    releases.dismiss(paths.quarantine(lake.config, SILVER), ["b"], "known", "run")
     lake.reset(SILVER)
     park(lake, generation=2, z=PARKED["a"])
     assert listed(medallion) == {"price": (1, 0, 1, 1), "late": (1, 0, 0, 2)}
@@ -232,7 +232,7 @@ def test_an_export_as_csv_has_no_formula_and_tells_null_from_empty(
 ) -> None:
     exact = '{"order_id": "@x", "price": -12345678901234567890.10, "tags": [1.0, {"a": 1e400}]}'
     park(lake, **PARKED, d=(["late"], {"raw": exact}))
-    path = places.quarantine(lake.config, SILVER)
+    path = paths.quarantine(lake.config, SILVER)
     rows = DeltaTable(path).to_pyarrow_table().to_pylist()
     rows[3]["row"] = exact
     write_deltalake(path, pa.Table.from_pylist(rows, schema=ROWS), mode="overwrite")
@@ -285,10 +285,10 @@ def test_dismiss_shows_first_and_then_marks(lake: Lake, medallion: Medallion) ->
 
     assert medallion("quarantine", *words, "--id", "c", "--yes").code == 0
     assert shown(medallion) == []
-    path = places.claims(places.quarantine(lake.config, SILVER))
+    path = paths.claims(paths.quarantine(lake.config, SILVER))
     kept = DeltaTable(path).to_pyarrow_table().to_pylist()
     assert {row["id"]: row["reason"] for row in kept} == dict.fromkeys("abc", "a test order")
-    table = snapshot(places.quarantine(lake.config, SILVER))
+    table = snapshot(paths.quarantine(lake.config, SILVER))
     assert table
     assert table.rows == 3
 
@@ -317,9 +317,9 @@ def test_the_queries_of_the_docs_run(lake: Lake) -> None:
 
 
 def test_held_rows_are_a_table_too(lake: Lake) -> None:
-    path = places.held(lake.config, SILVER)
+    path = paths.held(lake.config, SILVER)
     write_deltalake(path, pa.table({"id": ["a"]}))
-    claims.dismiss(path, ["a"], "known", "run")
+    releases.dismiss(path, ["a"], "known", "run")
     assert query.run(lake.config, "SELECT * FROM held.silver")[1] == [(str(SILVER), "a")]
 
 

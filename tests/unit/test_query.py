@@ -14,13 +14,13 @@ from deletion_vectors import take_away
 from deltalake import DeltaTable, write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, write_table
 
-from medallion_jobs.autoloader import Found, Ledger, Outcome, State
+from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.config import TableRef, load
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn
-from medallion_jobs.report.past import Past, version_at
 from medallion_jobs.report.query import names, run, saved
+from medallion_jobs.report.time_travel import TimeTravel, version_at
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "files.md"
@@ -64,11 +64,11 @@ def test_all_tables_there_are_also_those_of_other_pipelines(lake: Lake) -> None:
 
 
 def test_the_ledger_and_the_quarantine_are_tables_too(lake: Lake) -> None:
-    ledger = Ledger(places.ledger(lake.config, "sales"))
+    ledger = Ledger(paths.ledger(lake.config, "sales"))
     ledger.ensure()
-    ledger.admit([Found(1, "file:/a.json", 1)])
+    ledger.admit([FileEntry(1, "file:/a.json", 1)])
     for name in ("sales", "other"):
-        write_table(places.quarantine(lake.config, TableRef("bronze", name)), rows=2)
+        write_table(paths.quarantine(lake.config, TableRef("bronze", name)), rows=2)
     assert run(lake.config, "SELECT path, state FROM ledger.sales")[1] == [
         ("file:/a.json", "DISCOVERED")
     ]
@@ -77,15 +77,15 @@ def test_the_ledger_and_the_quarantine_are_tables_too(lake: Lake) -> None:
 
 
 def test_the_queries_of_the_docs_run(lake: Lake) -> None:
-    ledger = Ledger(places.ledger(lake.config, "sales"))
+    ledger = Ledger(paths.ledger(lake.config, "sales"))
     ledger.ensure()
-    file = Found(1_700_000_000_000_000, "file:/a.json", 3)
+    file = FileEntry(1_700_000_000_000_000, "file:/a.json", 3)
     ledger.admit([file])
     outcomes = [Outcome(file, State.COMMITTED, rows=2, bad=1)]
     ledger.record(outcomes, Txn("bronze.sales/v1", 0, "run"), 1)
     write_deltalake(lake.path(BRONZE), pa.table({"_input_file": [file.path] * 2}))
     line = {"file": [file.path], "line": ["{"], "reason": ["not valid JSON"]}
-    write_deltalake(places.quarantine(lake.config, BRONZE), pa.table(line))
+    write_deltalake(paths.quarantine(lake.config, BRONZE), pa.table(line))
 
     queries = re.findall(r'medallion query "(.*)"', DOCS.read_text())
     *others, books = [run(lake.config, sql)[1] for sql in queries]
@@ -188,11 +188,13 @@ def test_a_version_is_read(lake: Lake) -> None:
     grown(lake, GOLD)
     grown(lake, SILVER)
     assert run(lake.config, COUNT) == (["count_star()"], [(4,)])
-    assert run(lake.config, COUNT, Past(only=0))[1] == [(1,)]
+    assert run(lake.config, COUNT, TimeTravel(only=0))[1] == [(1,)]
     both = f"SELECT (SELECT count(*) FROM {GOLD}), (SELECT count(*) FROM {SILVER})"
-    assert run(lake.config, both, Past({GOLD: 1}))[1] == [(2, 4)]
-    assert run(lake.config, both, Past({GOLD: 1, SILVER: 2}))[1] == [(2, 3)]
-    assert run(lake.config, both, Past({GOLD: 0}, as_of=START + timedelta(hours=1)))[1] == [(1, 2)]
+    assert run(lake.config, both, TimeTravel({GOLD: 1}))[1] == [(2, 4)]
+    assert run(lake.config, both, TimeTravel({GOLD: 1, SILVER: 2}))[1] == [(2, 3)]
+    assert run(lake.config, both, TimeTravel({GOLD: 0}, as_of=START + timedelta(hours=1)))[1] == [
+        (1, 2)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +202,7 @@ def test_a_version_is_read(lake: Lake) -> None:
 )
 def test_a_moment_is_that_of_the_last_commit_before_it(lake: Lake, hours: float, rows: int) -> None:
     grown(lake, GOLD)
-    assert run(lake.config, COUNT, Past(as_of=START + timedelta(hours=hours)))[1] == [(rows,)]
+    assert run(lake.config, COUNT, TimeTravel(as_of=START + timedelta(hours=hours)))[1] == [(rows,)]
 
 
 def test_the_commits_own_clock_comes_first(lake: Lake) -> None:
@@ -219,13 +221,13 @@ def test_all_tables_that_a_query_names_are_as_they_were(lake: Lake) -> None:
     grown(lake, GOLD)
     grown(lake, SILVER, start=START + timedelta(hours=1))
     sql = f"SELECT (SELECT count(*) FROM {GOLD}), (SELECT count(*) FROM {SILVER})"
-    assert run(lake.config, sql, Past(as_of=START + timedelta(hours=2)))[1] == [(3, 2)]
+    assert run(lake.config, sql, TimeTravel(as_of=START + timedelta(hours=2)))[1] == [(3, 2)]
 
 
 def test_a_table_that_was_not_yet_there_is_named_if_the_query_does(lake: Lake) -> None:
     grown(lake, GOLD)
     grown(lake, SILVER, start=START + timedelta(days=1))
-    then = Past(as_of=START + timedelta(hours=5))
+    then = TimeTravel(as_of=START + timedelta(hours=5))
     # Its name is a part of the other's name, of a text and of a comment, no more.
     assert run(lake.config, f"{COUNT} WHERE '{SILVER}' <> '' -- {SILVER}", then)[1] == [(4,)]
     with pytest.raises(UsageError, match=r"silver\.sales did not exist yet.*2026-11-02 12:00:00"):
@@ -234,12 +236,12 @@ def test_a_table_that_was_not_yet_there_is_named_if_the_query_does(lake: Lake) -
 
 def test_the_engines_own_tables_are_as_they_were_too(lake: Lake) -> None:
     for hours, name in enumerate(("sales", "other")):
-        path = places.quarantine(lake.config, TableRef("bronze", name))
+        path = paths.quarantine(lake.config, TableRef("bronze", name))
         write_table(path)
         written_at(path, 0, START + timedelta(hours=hours))
     sql = "SELECT table_name FROM quarantine.bronze"
-    assert run(lake.config, sql, Past(as_of=START))[1] == [("bronze.sales",)]
-    assert len(run(lake.config, sql, Past(as_of=START + timedelta(hours=1)))[1]) == 2
+    assert run(lake.config, sql, TimeTravel(as_of=START))[1] == [("bronze.sales",)]
+    assert len(run(lake.config, sql, TimeTravel(as_of=START + timedelta(hours=1)))[1]) == 2
 
 
 def test_a_version_whose_files_are_gone_is_named(lake: Lake) -> None:
@@ -248,7 +250,7 @@ def test_a_version_whose_files_are_gone_is_named(lake: Lake) -> None:
     DeltaTable(table).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
     assert run(lake.config, COUNT)[1] == [(1,)]
     with pytest.raises(UsageError, match=f"{GOLD} can no longer be read at version 1"):
-        run(lake.config, f"SELECT n + 1 FROM {GOLD}", Past(only=1))
+        run(lake.config, f"SELECT n + 1 FROM {GOLD}", TimeTravel(only=1))
 
 
 def test_a_version_whose_log_is_gone_is_named(lake: Lake) -> None:
@@ -257,24 +259,24 @@ def test_a_version_whose_log_is_gone_is_named(lake: Lake) -> None:
     for version in range(3):
         (table / "_delta_log" / f"{version:020}.json").unlink()
     with pytest.raises(UsageError, match=f"{GOLD} can no longer be read at version 1") as refused:
-        run(lake.config, COUNT, Past(only=1))
+        run(lake.config, COUNT, TimeTravel(only=1))
     assert "3" in refused.value.next_step
     with pytest.raises(UsageError, match=f"log of {GOLD} goes back to 2026-11-01 15:00:00 UTC"):
-        run(lake.config, COUNT, Past(as_of=START + timedelta(hours=1)))
-    assert run(lake.config, COUNT, Past(as_of=START + timedelta(hours=4)))[1] == [(4,)]
+        run(lake.config, COUNT, TimeTravel(as_of=START + timedelta(hours=1)))
+    assert run(lake.config, COUNT, TimeTravel(as_of=START + timedelta(hours=4)))[1] == [(4,)]
 
 
 @pytest.mark.parametrize(
     ("sql", "past", "words"),
     [
-        (COUNT, Past({GOLD: 4}), f"{GOLD} has no version 4; the newest is 3"),
-        (COUNT, Past({SILVER: 0}), "names no table silver.sales"),
-        (f"{COUNT}, {SILVER}", Past(only=0), "for a query that names one table"),
-        ("SELECT 1", Past(only=0), "for a query that names one table"),
+        (COUNT, TimeTravel({GOLD: 4}), f"{GOLD} has no version 4; the newest is 3"),
+        (COUNT, TimeTravel({SILVER: 0}), "names no table silver.sales"),
+        (f"{COUNT}, {SILVER}", TimeTravel(only=0), "for a query that names one table"),
+        ("SELECT 1", TimeTravel(only=0), "for a query that names one table"),
     ],
 )
 def test_a_version_that_cannot_be_meant_is_refused(
-    lake: Lake, sql: str, past: Past, words: str
+    lake: Lake, sql: str, past: TimeTravel, words: str
 ) -> None:
     grown(lake, GOLD)
     grown(lake, SILVER)
@@ -290,8 +292,8 @@ def test_rows_that_a_deletion_vector_takes_away_are_not_read(lake: Lake) -> None
     assert run(lake.config, f"SELECT n FROM {GOLD} ORDER BY n")[1] == [
         (n,) for n in (0, 2, 4, 6, 7, 8, 9)
     ]
-    assert run(lake.config, COUNT, Past(only=1))[1] == [(7,)]
-    assert run(lake.config, COUNT, Past(only=0))[1] == [(10,)]
+    assert run(lake.config, COUNT, TimeTravel(only=1))[1] == [(7,)]
+    assert run(lake.config, COUNT, TimeTravel(only=0))[1] == [(10,)]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from lakes import GOLD, Lake, write_table
 
 from medallion_jobs.errors import UsageError
 from medallion_jobs.report import query
-from medallion_jobs.report.confined import confine
-from medallion_jobs.report.duck import connect
+from medallion_jobs.report.lake_views import connect
+from medallion_jobs.report.sandbox import confine
 
 # {outside}, {inside}: folders beside the lake, and of one of its tables.
 READS = (

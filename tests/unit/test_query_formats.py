@@ -25,8 +25,8 @@ from lakes import CONFIG, GOLD, SILVER, Lake, Medallion, write_table
 from medallion_jobs.cli.query import Form
 from medallion_jobs.errors import UsageError
 from medallion_jobs.report.arrow import Batches
+from medallion_jobs.report.atomic_file import whole
 from medallion_jobs.report.formats import WRITERS
-from medallion_jobs.report.whole import whole
 
 quick = pytest.mark.usefixtures("quick_duck")
 LONG = "SELECT i, i::VARCHAR || ' and more' AS word FROM range(100000000) t(i)"

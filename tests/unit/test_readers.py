@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from medallion_jobs.autoloader.archive import readers
-from medallion_jobs.autoloader.archive.files import opened
-from medallion_jobs.autoloader.archive.readers import Reader, blocked
-from medallion_jobs.autoloader.archive.spots import LeftError, fixed_part, spot_of
+from medallion_jobs.autoloader.archive import registrations
+from medallion_jobs.autoloader.archive.file_location import LeftError, fixed_part, location_of
+from medallion_jobs.autoloader.archive.local_files import opened
+from medallion_jobs.autoloader.archive.registrations import Reader, blocked
 from medallion_jobs.autoloader.discovery.discovery import Discovery
-from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.config import Pipeline, Source
@@ -33,7 +33,7 @@ def ledger(of: Reader) -> Ledger:
     return made
 
 
-def read(of: Reader, *files: Found, state: State = State.COMMITTED, batch: int = 0) -> Ledger:
+def read(of: Reader, *files: FileEntry, state: State = State.COMMITTED, batch: int = 0) -> Ledger:
     made = ledger(of)
     made.admit(files)
     made.record([Outcome(file, state) for file in files], Txn("t", batch, "run"), 1)
@@ -55,7 +55,7 @@ def me(tmp_path: Path) -> Reader:
 @pytest.fixture
 def her(tmp_path: Path, landing: Path) -> Reader:
     other = reader(tmp_path / "hers", "her")
-    assert readers.register(str(landing), other) is None
+    assert registrations.register(str(landing), other) is None
     return other
 
 
@@ -90,7 +90,7 @@ def test_a_table_of_a_pipeline_as_a_reader(tmp_path: Path) -> None:
 
 
 def test_a_reader_leaves_its_name_where_no_listing_looks(landing: Path, me: Reader) -> None:
-    assert readers.register(f"{landing}/2026-*", me) is None
+    assert registrations.register(f"{landing}/2026-*", me) is None
     file = landing / "_medallion" / "readers" / "shop.sales.json"
     said = json.loads(file.read_text())
     assert (said["pipeline"], said["table"], said["ledger"]) == ("shop", "sales", me.ledger)
@@ -101,8 +101,8 @@ def test_a_reader_leaves_its_name_where_no_listing_looks(landing: Path, me: Read
     state = landing.parent / "state"
     discovery = Discovery([str(landing)], source, state, lambda: pytest.fail("no Spark"))
     assert discovery.scan(patience=True).files == []
-    assert readers.is_registered(landing, me)
-    assert not readers.is_registered(landing.parent, me)
+    assert registrations.is_registered(landing, me)
+    assert not registrations.is_registered(landing.parent, me)
 
 
 def test_it_is_written_again_only_when_it_would_say_something_else(
@@ -112,13 +112,13 @@ def test_it_is_written_again_only_when_it_would_say_something_else(
     inodes = []
     filtered = reader(Path(me.storage), path_glob_filter="*.csv")
     for one in (me, me, filtered, filtered):
-        assert readers.register(str(landing), one) is None
+        assert registrations.register(str(landing), one) is None
         inodes.append(file.stat().st_ino)
     assert inodes[0] == inodes[1] != inodes[2] == inodes[3]
     assert json.loads(file.read_text())["path_glob_filter"] == "*.csv"
     file.write_text("{ torn")
-    assert readers.register(str(landing), me) is None
-    assert readers.is_registered(landing, me)
+    assert registrations.register(str(landing), me) is None
+    assert registrations.is_registered(landing, me)
 
 
 def test_the_same_name_in_another_lake_is_another_reader(
@@ -126,9 +126,9 @@ def test_the_same_name_in_another_lake_is_another_reader(
 ) -> None:
     twin = reader(tmp_path / "twin")
     for one in (me, twin, me, twin):
-        assert readers.register(str(landing), one) is None
-    assert [one.ledger for one in readers.others(str(landing), me)] == [twin.ledger]
-    assert [one.ledger for one in readers.others(str(landing), twin)] == [me.ledger]
+        assert registrations.register(str(landing), one) is None
+    assert [one.ledger for one in registrations.others(str(landing), me)] == [twin.ledger]
+    assert [one.ledger for one in registrations.others(str(landing), twin)] == [me.ledger]
 
 
 def test_a_root_that_cannot_be_written_to_gives_a_remark(
@@ -138,54 +138,57 @@ def test_a_root_that_cannot_be_written_to_gives_a_remark(
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as locked:
-        locked.setattr(readers, "put", refuse)
-        remark = readers.register(str(landing), me)
+        locked.setattr(registrations, "put", refuse)
+        remark = registrations.register(str(landing), me)
     assert remark is not None
     assert "Permission denied" in remark
     assert str(landing) in remark
     (landing / "_medallion").write_text("")
-    assert "shop.sales is not registered" in (readers.register(str(landing), me) or "")
+    assert "shop.sales is not registered" in (registrations.register(str(landing), me) or "")
 
 
 def test_no_root_is_made_and_no_link_followed(landing: Path, me: Reader) -> None:
-    assert "No such file" in (readers.register(str(landing / "absent"), me) or "")
+    assert "No such file" in (registrations.register(str(landing / "absent"), me) or "")
     assert list(landing.iterdir()) == []
     elsewhere = landing.parent / "elsewhere"
     elsewhere.mkdir()
     (landing / "_medallion").symlink_to(elsewhere)
-    assert "symbolic link" in (readers.register(str(landing), me) or "")
+    assert "symbolic link" in (registrations.register(str(landing), me) or "")
     assert list(elsewhere.iterdir()) == []
-    assert readers.register("hdfs://host/x", me) is None
+    assert registrations.register("hdfs://host/x", me) is None
     assert not Path("s3a:").exists()
 
 
 # --- what the others have read
 
 
-A = Found(1_000_001, "file:/in/a.json", 5)
-B = Found(2_000_002, "file:/in/b c%25.json", 7)
+A = FileEntry(1_000_001, "file:/in/a.json", 5)
+B = FileEntry(2_000_002, "file:/in/b c%25.json", 7)
 
 
 def test_the_states_of_files_as_they_are(me: Reader) -> None:
     made = read(me, A)
     made.admit([B])
     folder = Path(me.ledger)
-    assert readers.states_of(folder, [A, B]) == {A.path: State.COMMITTED}
-    assert readers.states_of(folder, []) == {}
-    other_size, other_time = Found(A.modified_us, A.path, 6), Found(A.modified_us + 1, A.path, 5)
-    assert readers.states_of(folder, [other_size]) == {}
-    assert readers.states_of(folder, [other_time]) == {}
+    assert registrations.states_of(folder, [A, B]) == {A.path: State.COMMITTED}
+    assert registrations.states_of(folder, []) == {}
+    other_size, other_time = (
+        FileEntry(A.modified_us, A.path, 6),
+        FileEntry(A.modified_us + 1, A.path, 5),
+    )
+    assert registrations.states_of(folder, [other_size]) == {}
+    assert registrations.states_of(folder, [other_time]) == {}
     made.note([A], State.ARCHIVING)
     made.note([A], State.ARCHIVED, "deleted")
-    assert readers.states_of(folder, [A, B]) == {A.path: State.ARCHIVED}
+    assert registrations.states_of(folder, [A, B]) == {A.path: State.ARCHIVED}
 
 
 def test_a_file_that_is_to_be_read_again_has_not_been_read(me: Reader) -> None:
     made = read(me, A, B)
     made.retry([A])
-    assert readers.states_of(Path(me.ledger), [A, B]) == {B.path: State.COMMITTED}
+    assert registrations.states_of(Path(me.ledger), [A, B]) == {B.path: State.COMMITTED}
     made.record([Outcome(A, State.COMMITTED)], Txn("t", 1, "run"), 2)
-    assert readers.states_of(Path(me.ledger), [A, B]).keys() == {A.path, B.path}
+    assert registrations.states_of(Path(me.ledger), [A, B]).keys() == {A.path, B.path}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ def test_a_file_that_is_to_be_read_again_has_not_been_read(me: Reader) -> None:
 def test_a_file_stays_until_each_other_reader_has_read_it(
     landing: Path, me: Reader, her: Reader, state: State | None, stays: bool
 ) -> None:
-    readers.register(str(landing), me)
+    registrations.register(str(landing), me)
     made = ledger(her)
     made.admit([A])
     if state:
@@ -217,7 +220,7 @@ def test_readers_of_folders_above_and_below_count(
     below = landing / "sub"
     below.mkdir()
     third = reader(tmp_path / "third", "third")
-    readers.register(str(below), third)
+    registrations.register(str(below), third)
     read(her, A, B)
     assert "third.sales" in blocked({A: below}, me)[A]
     assert blocked({B: landing}, me) == {}
@@ -230,7 +233,9 @@ def test_a_reader_of_other_names_does_not_hold_up(
     landing: Path, tmp_path: Path, me: Reader
 ) -> None:
     for pattern, stays in (("*.csv", False), ("?.json", True), ("{a,b}.csv", True)):
-        readers.register(str(landing), reader(tmp_path / "h", "her", path_glob_filter=pattern))
+        registrations.register(
+            str(landing), reader(tmp_path / "h", "her", path_glob_filter=pattern)
+        )
         assert (A in blocked({A: landing}, me)) is stays, pattern
 
 
@@ -263,17 +268,17 @@ def test_each_ledger_is_read_once(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        readers, "states_of", lambda of, files: asked.append((of, len(files))) or {}
+        registrations, "states_of", lambda of, files: asked.append((of, len(files))) or {}
     )
     blocked({A: landing, B: landing / "x"}, me)
     assert asked == [(Path(her.ledger), 2)]
 
 
 def test_ten_thousand_files_are_looked_up_in_no_time(me: Reader) -> None:
-    files = [Found(n, f"file:/in/{n}.json", n) for n in range(10_000)]
+    files = [FileEntry(n, f"file:/in/{n}.json", n) for n in range(10_000)]
     read(me, *files)
     begun = datetime.now(timezone.utc)
-    assert len(readers.states_of(Path(me.ledger), files)) == len(files)
+    assert len(registrations.states_of(Path(me.ledger), files)) == len(files)
     assert datetime.now(timezone.utc) - begun < timedelta(seconds=10)
 
 
@@ -282,13 +287,13 @@ def test_ten_thousand_files_are_looked_up_in_no_time(me: Reader) -> None:
 
 def test_the_spot_of_a_file_is_below_the_first_root_that_holds_it(landing: Path) -> None:
     roots = [landing / "sub", landing]
-    near = spot_of(Found(0, to_uri(f"{landing}/sub/x/a b.json"), 1), roots)
-    far = spot_of(Found(0, to_uri(f"{landing}/subway/a.json"), 1), roots)
+    near = location_of(FileEntry(0, to_uri(f"{landing}/sub/x/a b.json"), 1), roots)
+    far = location_of(FileEntry(0, to_uri(f"{landing}/subway/a.json"), 1), roots)
     assert (near.root, near.folders, near.name) == (landing / "sub", ("x",), "a b.json")
     assert (far.root, far.folders, far.name) == (landing, ("subway",), "a.json")
     for outside in (f"{landing}2/a", f"{landing}/../a", f"{landing}//a", f"{landing}/", "/"):
         with pytest.raises(LeftError):
-            spot_of(Found(0, to_uri(outside), 1), roots)
+            location_of(FileEntry(0, to_uri(outside), 1), roots)
 
 
 def test_folders_are_opened_step_by_step_and_all_are_closed(landing: Path) -> None:

@@ -18,7 +18,7 @@ from medallion_jobs.config.secrecy import is_secret
 from medallion_jobs.engine import security
 from medallion_jobs.errors import DataError, TransientError, UsageError
 from medallion_jobs.lake.tables import sql
-from medallion_jobs.observe.progress import Note, as_json, as_line
+from medallion_jobs.observe.events import Note, as_json, as_line
 
 CLUSTER = "spark://127.0.0.1:7077"
 LOGINS = {"spark.authenticate": "true", "spark.network.crypto.enabled": "true"}

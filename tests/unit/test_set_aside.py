@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from medallion_jobs.observe.progress import BatchDone, Event, Warned, Warnings, as_json, as_line
+from medallion_jobs.observe.events import BatchDone, Event, Warned, Warnings, as_json, as_line
 from medallion_jobs.observe.set_aside import SetAside, cause_of, is_most
 
 ASIDE = SetAside(

@@ -10,10 +10,10 @@ from deltalake import DeltaTable
 from lakes import BRONZE, GOLD, SILVER, Lake, offset, touch_batches
 
 from medallion_jobs import observe as metrics
-from medallion_jobs.autoloader import Found, Ledger
+from medallion_jobs.autoloader import FileEntry, Ledger
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.lake import places
-from medallion_jobs.observe.progress import BatchDone
+from medallion_jobs.lake import paths
+from medallion_jobs.observe.events import BatchDone
 from medallion_jobs.report.status import Status, status
 
 MICROS = 1_700_000_000_000_000
@@ -101,11 +101,11 @@ def test_a_running_and_a_killed_query(lake: Lake) -> None:
 @pytest.fixture
 def ledger(lake: Lake) -> Ledger:
     """Three chunks of 1, 2 and 3 files, in versions 1 to 3."""
-    made = Ledger(places.ledger(lake.config, "sales"))
+    made = Ledger(paths.ledger(lake.config, "sales"))
     made.ensure()
     for chunk in (1, 2, 3):
         names = range(10 * chunk, 11 * chunk)
-        made.admit([Found(MICROS - n * 1_000_000, f"file:/{n}", 10**chunk) for n in names])
+        made.admit([FileEntry(MICROS - n * 1_000_000, f"file:/{n}", 10**chunk) for n in names])
     return made
 
 
@@ -170,7 +170,7 @@ def test_where_the_log_no_longer_tells_nothing_is_claimed(lake: Lake, ledger: Le
 
 @pytest.mark.usefixtures("ran")
 def test_how_long_the_newest_batch_took(lake: Lake) -> None:
-    log = metrics.BatchLog(places.metrics(lake.config.state_path, GOLD))
+    log = metrics.BatchTable(paths.metrics(lake.config.state_path, GOLD))
     for batch, seconds in ((0, 1.5), (1, 9.0)):
         log.append(BatchDone(str(GOLD), batch, 1, 1, 0, 0, seconds, 0), 1, "r-1")
     found = by_table(lake)

@@ -13,21 +13,21 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, offset, touch_batches, write_table
 
-from medallion_jobs.autoloader import Found, Ledger, Outcome, State
+from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Logic
-from medallion_jobs.engine.streams import Written
+from medallion_jobs.engine.stream import Written
 from medallion_jobs.errors import TransientError, UsageError
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
-from medallion_jobs.observe.progress import BatchDone
-from medallion_jobs.observe.table import BatchLog
-from medallion_jobs.refine.quarantine import claims
+from medallion_jobs.observe.batch_table import BatchTable
+from medallion_jobs.observe.events import BatchDone
+from medallion_jobs.refine.quarantine import releases
 from medallion_jobs.report.verify.pairs import Pair, pair_of
 
 APP = "silver.sales/v1"
 AT = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
-ONE = Found(1_700_000_000_000_000, "file:/in/one.json", 10)
-TWO = Found(1_700_000_000_000_001, "file:/in/two.json", 10)
+ONE = FileEntry(1_700_000_000_000_000, "file:/in/one.json", 10)
+TWO = FileEntry(1_700_000_000_000_001, "file:/in/two.json", 10)
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def bronze_rows(lake: Lake, batch: int, rows: Mapping[tuple[str, int], int], app
 
 @pytest.fixture
 def ledger(lake: Lake) -> Ledger:
-    made = Ledger(places.ledger(lake.config, "sales"))
+    made = Ledger(paths.ledger(lake.config, "sales"))
     made.ensure()
     made.admit([ONE, TWO])
     bronze_rows(lake, 0, {(ONE.path, 1): 3, (TWO.path, 1): 2})
@@ -176,7 +176,7 @@ def test_bronze_is_what_the_ledger_tells(lake: Lake, ledger: Ledger, medallion: 
     rows = found["rows of each file"]
     assert (rows["expected"], rows["found"], rows["wrong"]) == (5, 5, 0)
     # The content of a file is replaced: of the older one, all or nothing is there.
-    newer = Found(ONE.modified_us, ONE.path, 11, 2)
+    newer = FileEntry(ONE.modified_us, ONE.path, 11, 2)
     ledger.admit([newer])
     bronze_rows(lake, 1, {(ONE.path, 2): 4})
     ledger.record([Outcome(newer, State.COMMITTED, rows=4)], Txn("bronze.sales/v1", 1, "r"), 1)
@@ -225,7 +225,7 @@ class Silver:
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self.state = lake.config.state_path
-        self.log = BatchLog(places.metrics(self.state, SILVER))
+        self.log = BatchTable(paths.metrics(self.state, SILVER))
 
     def batch(self, number: int, rows_in: int, rows_out: int, **counts: Any) -> None:
         """A batch: its source's commit, its own, its checkpoint and its metrics."""
@@ -274,19 +274,19 @@ class Silver:
         assert self.log.append(done, 1, "run")
 
     def park(self, kind: str, *ids: str, batch: int = 0) -> Path:
-        places_of = {"quarantine": places.quarantine, "held": places.held}
+        places_of = {"quarantine": paths.quarantine, "held": paths.held}
         path = places_of[kind](self.lake.config, SILVER)
         at = pa.array([AT + timedelta(hours=batch)] * len(ids), pa.timestamp("us", "UTC"))
         rows = {"id": list(ids), "generation": pa.array([1] * len(ids), pa.int32()), "since": at}
         write_deltalake(path, pa.table(rows), mode="append")
         return path
 
-    def claim(self, siding: Path, how: str, app_id: str, number: int, *ids: str) -> None:
-        claims.ensure(siding)
+    def claim(self, parked_rows: Path, how: str, app_id: str, number: int, *ids: str) -> None:
+        releases.ensure(parked_rows)
         said = {"app_id": app_id, "number": number, "how": how, "run_id": "r", "at": AT}
         rows = [{"id": one, **said, "reason": None} for one in ids]
-        table = pa.Table.from_pylist(rows, schema=claims.COLUMNS)
-        write_deltalake(places.claims(siding), table, mode="append")
+        table = pa.Table.from_pylist(rows, schema=releases.COLUMNS)
+        write_deltalake(paths.claims(parked_rows), table, mode="append")
 
 
 @pytest.fixture
@@ -329,10 +329,10 @@ def test_every_row_that_was_read_is_somewhere(silver: Silver, medallion: Medalli
         "in quarantine": 2,
     }
     # A row of quarantine is put back; another one dismissed, which stays what it is.
-    quarantine = places.quarantine(silver.lake.config, SILVER)
+    quarantine = paths.quarantine(silver.lake.config, SILVER)
     silver.claim(quarantine, "replayed", f"{APP}/replayed", 0, "q0")
     silver.commit((f"{APP}/replayed", 0), 1)
-    claims.dismiss(quarantine, ["h1"], "no use", "r")
+    releases.dismiss(quarantine, ["h1"], "no use", "r")
     assert parts(medallion)["in quarantine"] == 1
 
 
@@ -378,10 +378,10 @@ def test_without_the_metrics_of_a_batch_there_is_no_account(
     silver: Silver, medallion: Medallion
 ) -> None:
     silver.batch(1, 5, 5)
-    DeltaTable(places.metrics(silver.state, SILVER)).alter.set_table_properties(
+    DeltaTable(paths.metrics(silver.state, SILVER)).alter.set_table_properties(
         {"delta.appendOnly": "false"}
     )
-    DeltaTable(places.metrics(silver.state, SILVER)).delete("batch = 0")
+    DeltaTable(paths.metrics(silver.state, SILVER)).delete("batch = 0")
     code, found, told = checks(medallion, "silver.sales")
     assert (code, found) == (0, {})
     assert "no row of batch 0" in told[0]

@@ -1,4 +1,4 @@
-"""Files whose rows are in bronze are moved away or deleted, after a retention.
+"""LocalFileActions whose rows are in bronze are moved away or deleted, after a retention.
 
 A file is noted ARCHIVING, held against the ledger once more, deleted or moved, and noted
 ARCHIVED. What was cut off in between is found by the ledger and gone on with.
@@ -14,28 +14,28 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from medallion_jobs.autoloader.archive import readers
-from medallion_jobs.autoloader.archive.files import Files
-from medallion_jobs.autoloader.archive.ground import Ground
-from medallion_jobs.autoloader.archive.objects import Objects
-from medallion_jobs.autoloader.archive.spots import (
+from medallion_jobs.autoloader.archive import registrations
+from medallion_jobs.autoloader.archive.file_actions import FileActions
+from medallion_jobs.autoloader.archive.file_location import (
     AWS,
+    FileLocation,
     LeftError,
-    Spot,
     fixed_part,
     is_cleanable,
-    spot_of,
+    location_of,
 )
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.archive.local_files import LocalFileActions
+from medallion_jobs.autoloader.archive.objects import ObjectActions
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.ledger.tables import State
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import places
+from medallion_jobs.lake import paths
 from medallion_jobs.storage import Location, ObjectPath, is_below, location
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
-# Files noted as ARCHIVING together, and the most that may be stuck in that state.
+# LocalFileActions noted as ARCHIVING together, and the most that may be stuck in that state.
 GROUP = 1000
 _LEAST_FOR_DELETE = timedelta(days=7)
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -45,9 +45,9 @@ _DELETED, _WAS_GONE = "deleted", "gone already"
 class CleanableLedger(Protocol):
     """What cleaning needs of a ledger; the engine's `Ledger` tells more of each."""
 
-    def committed_until(self, moment: datetime) -> list[Found]: ...
-    def in_state(self, state: State) -> list[Found]: ...
-    def note(self, files: Sequence[Found], state: State, error: str | None = None) -> None: ...
+    def committed_until(self, moment: datetime) -> list[FileEntry]: ...
+    def in_state(self, state: State) -> list[FileEntry]: ...
+    def note(self, files: Sequence[FileEntry], state: State, error: str | None = None) -> None: ...
 
 
 @dataclass
@@ -74,11 +74,11 @@ class Cleaned:
     def remarks(self) -> list[str]:
         """A sentence for each reason."""
         return [
-            f"{len(paths)} file(s) {why}: {', '.join(paths[:3])}{' …' if paths[3:] else ''}"
-            for why, paths in self._reasons.items()
+            f"{len(files)} file(s) {why}: {', '.join(files[:3])}{' …' if files[3:] else ''}"
+            for why, files in self._reasons.items()
         ]
 
-    def leave(self, file: Found, why: Exception | str) -> None:
+    def leave(self, file: FileEntry, why: Exception | str) -> None:
         reason = f"left, {why.strerror if isinstance(why, OSError) else why}"
         self._reasons.setdefault(reason, []).append(file.path)
         self.left += 1
@@ -86,7 +86,7 @@ class Cleaned:
             self.failed += 1
             self.goes_on &= self.failed < GROUP and why.errno not in _HOPELESS
 
-    def count(self, told: str, files: Sequence[Found]) -> None:
+    def count(self, told: str, files: Sequence[FileEntry]) -> None:
         for file in files:
             if told == _WAS_GONE:
                 self._reasons.setdefault(told, []).append(file.path)
@@ -120,7 +120,7 @@ def _check_target(config: Pipeline, key: str, to: str, roots: Sequence[str]) -> 
         raise _refused(key, what, "a folder of objects" if in_store else "a folder of this machine")
     here = _resolved(fixed_part(to))
     all_roots = [root for name in config.bronze for root in config.landing_paths(name)]
-    for other in (*map(fixed_part, filter(is_cleanable, all_roots)), places.lake(config)):
+    for other in (*map(fixed_part, filter(is_cleanable, all_roots)), paths.lake(config)):
         there = _resolved(other)
         if is_below(here, there) or is_below(there, here):
             what = f"{to} and {other} contain one another; moved files would be read again"
@@ -149,14 +149,16 @@ class Cleaner:
         self._store = config.store
         to = clean.move_to[0] if clean.mode == "move" and clean.move_to else None
         self._move_to = to and (location(to, self._store) or Path(to))
-        self._files = Files(self._move_to if isinstance(self._move_to, Path) else None)
-        self._objects = Objects(self._move_to if isinstance(self._move_to, ObjectPath) else None)
+        self._files = LocalFileActions(self._move_to if isinstance(self._move_to, Path) else None)
+        self._objects = ObjectActions(
+            self._move_to if isinstance(self._move_to, ObjectPath) else None
+        )
         roots = {fixed_part(root, self._store) for root in config.landing_paths(table)}
         # A folder comes before those around it.
         self._roots = sorted(roots, key=str, reverse=True)
-        self._me = readers.Reader.of(config, table)
+        self._me = registrations.Reader.of(config, table)
         self._ledger, self._most = ledger, most
-        self._after: Found | None = None
+        self._after: FileEntry | None = None
 
     def clean(self, now: datetime) -> Cleaned:
         """Goes on with what was begun, then cleans what is due, oldest first."""
@@ -174,21 +176,21 @@ class Cleaner:
                 self._perform(group, done)
         return done
 
-    def _next(self, due: Sequence[Found], done: Cleaned) -> Sequence[Found]:
+    def _next(self, due: Sequence[FileEntry], done: Cleaned) -> Sequence[FileEntry]:
         ordered = sorted(due)
         later = [file for file in ordered if self._after is None or file > self._after] or ordered
         done.waiting = max(len(later) - self._most, 0)
         self._after = later[self._most - 1] if done.waiting else None
         return later[: self._most]
 
-    def _free(self, files: Iterable[Found], done: Cleaned) -> dict[Found, Spot]:
+    def _free(self, files: Iterable[FileEntry], done: Cleaned) -> dict[FileEntry, FileLocation]:
         """Those that may be cleaned, or are so already; the others are left."""
-        mounted = {root for root in self._roots if readers.is_registered(root, self._me)}
-        spots: dict[Found, Spot] = {}
-        to_ask: dict[Found, Location] = {}
+        mounted = {root for root in self._roots if registrations.is_registered(root, self._me)}
+        spots: dict[FileEntry, FileLocation] = {}
+        to_ask: dict[FileEntry, Location] = {}
         for file in files:
             try:
-                spot = spot_of(file, self._roots)
+                spot = location_of(file, self._roots)
                 if spot.root not in mounted:
                     raise LeftError(f"{self._me} is not registered in {spot.root}; is it mounted?")
                 if self._ground(spot).is_there(spot, file):
@@ -196,13 +198,15 @@ class Cleaner:
                 spots[file] = spot
             except (LeftError, OSError) as why:
                 done.leave(file, getattr(why, "strerror", str(why)))
-        for file, reason in readers.blocked(to_ask, self._me, self._store).items():
+        for file, reason in registrations.blocked(to_ask, self._me, self._store).items():
             done.leave(file, reason)
             del spots[file]
         return spots
 
-    def _perform(self, files: Mapping[Found, Spot], done: Cleaned, *, begun: bool = False) -> None:
-        outcomes: dict[str, list[Found]] = {}
+    def _perform(
+        self, files: Mapping[FileEntry, FileLocation], done: Cleaned, *, begun: bool = False
+    ) -> None:
+        outcomes: dict[str, list[FileEntry]] = {}
         for file, spot in files.items():
             try:
                 outcomes.setdefault(self._clean(file, spot, begun=begun), []).append(file)
@@ -214,7 +218,7 @@ class Cleaner:
             self._ledger.note(group, State.ARCHIVED, told)
             done.count(told, group)
 
-    def _clean(self, file: Found, spot: Spot, *, begun: bool) -> str:
+    def _clean(self, file: FileEntry, spot: FileLocation, *, begun: bool) -> str:
         """Deletes or moves a file, and tells what became of it."""
         ground = self._ground(spot)
         if self._move_to is None:
@@ -225,10 +229,10 @@ class Cleaner:
             number = ground.moved_before(spot, file)
         return _WAS_GONE if number is None else self._moved(spot, number)
 
-    def _ground(self, spot: Spot) -> Ground:
+    def _ground(self, spot: FileLocation) -> FileActions:
         return self._objects if isinstance(spot.root, ObjectPath) else self._files
 
-    def _moved(self, spot: Spot, number: int) -> str:
+    def _moved(self, spot: FileLocation, number: int) -> str:
         # The same words for as many files as can be: each other text is one more commit.
         added = f", .{number} added" if number else ""
         return f"moved to {self._move_to} (path below {spot.root} kept{added})"

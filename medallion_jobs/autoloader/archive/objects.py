@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from medallion_jobs.autoloader.archive.spots import LeftError, Spot, numbered
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.archive.file_location import FileLocation, LeftError, numbered
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.storage import ObjectPath
 
 # What the store copies in one go. More takes a copy in parts, which cannot be made on condition.
@@ -12,22 +12,22 @@ _MOST_BYTES = 5 * 1024**3
 _MODIFIED = "medallion-modified"
 
 
-class Objects:
-    """The objects of a store (`ground.Ground`)."""
+class ObjectActions:
+    """The objects of a store (`ground.FileActions`)."""
 
     def __init__(self, move_to: ObjectPath | None) -> None:
         self._move_to = move_to
 
-    def is_there(self, spot: Spot, file: Found) -> bool:
+    def is_there(self, spot: FileLocation, file: FileEntry) -> bool:
         return self._tag(spot, file) is not None
 
-    def delete(self, spot: Spot, file: Found) -> bool:
+    def delete(self, spot: FileLocation, file: FileEntry) -> bool:
         if self._tag(spot, file) is None:
             return False
         _place(spot).unlink()
         return True
 
-    def move(self, spot: Spot, file: Found) -> int | None:
+    def move(self, spot: FileLocation, file: FileEntry) -> int | None:
         tag = self._tag(spot, file)
         if tag is None:
             return None
@@ -42,7 +42,7 @@ class Objects:
                 return number
         raise AssertionError("numbers do not end")
 
-    def moved_before(self, spot: Spot, file: Found) -> int | None:
+    def moved_before(self, spot: FileLocation, file: FileEntry) -> int | None:
         for number, name in enumerate(numbered(spot.name)):
             target = self._folder(spot) / name
             if not target.is_file():
@@ -51,11 +51,11 @@ class Objects:
                 return number
         raise AssertionError("numbers do not end")
 
-    def _folder(self, spot: Spot) -> ObjectPath:
+    def _folder(self, spot: FileLocation) -> ObjectPath:
         assert self._move_to is not None  # noqa: S101 (nothing is moved where no place is named)
         return self._move_to / "/".join(spot.folders) if spot.folders else self._move_to
 
-    def _tag(self, spot: Spot, file: Found) -> str | None:
+    def _tag(self, spot: FileLocation, file: FileEntry) -> str | None:
         """What tells the content that was read from another; None where there is no object."""
         try:
             head = _place(spot).head()
@@ -67,11 +67,11 @@ class Objects:
         return head.tag
 
 
-def _place(spot: Spot) -> ObjectPath:
-    assert isinstance(spot.root, ObjectPath)  # noqa: S101 (the others have `Files`)
+def _place(spot: FileLocation) -> ObjectPath:
+    assert isinstance(spot.root, ObjectPath)  # noqa: S101 (the others have `LocalFileActions`)
     return spot.root / "/".join((*spot.folders, spot.name))
 
 
-def _is_copy(target: ObjectPath, file: Found) -> bool:
+def _is_copy(target: ObjectPath, file: FileEntry) -> bool:
     head = target.head()
     return head.size == file.size and head.noted.get(_MODIFIED) == str(file.modified_us)

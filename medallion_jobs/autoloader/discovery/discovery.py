@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from medallion_jobs.autoloader.discovery import manifest, patterns
 from medallion_jobs.autoloader.discovery.listing import Walk
 from medallion_jobs.autoloader.discovery.patterns import Root
-from medallion_jobs.autoloader.discovery.remembered import Folders, Memory, Positions, options_of
-from medallion_jobs.autoloader.discovery.settling import Settling
+from medallion_jobs.autoloader.discovery.settled_files import Settling
+from medallion_jobs.autoloader.discovery.state import Folders, Memory, Positions, options_of
 from medallion_jobs.autoloader.discovery.stores import LocalStore, Store, is_local_path, store_for
-from medallion_jobs.autoloader.found import Found, is_local, to_path
+from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path
 from medallion_jobs.config.source import Source
 from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location
@@ -42,7 +42,7 @@ class Scan:
             scans, of later processes too, pass over what is as it was.
     """
 
-    files: list[Found]
+    files: list[FileEntry]
     folders_listed: int
     seconds: float
     unsettled: int
@@ -113,7 +113,7 @@ class Discovery:
         named, complaints, positions = self._news()
         complaints += self._missing_roots()
         folders, walks, unsettled = kept, [], 0
-        found: dict[str, Found] = {file.path: file for file in named}
+        found: dict[str, FileEntry] = {file.path: file for file in named}
         if due or kept.unfinished or not self._manifest:
             walks = self._walk(whole=due)
             files, unsettled = self._settle(walks, patience=patience)
@@ -153,7 +153,7 @@ class Discovery:
             for store, root in self._expanded()
         ]
 
-    def _settle(self, walks: Sequence[Walk], *, patience: bool) -> tuple[list[Found], int]:
+    def _settle(self, walks: Sequence[Walk], *, patience: bool) -> tuple[list[FileEntry], int]:
         """The wanted files that can be taken, and how many more there are."""
         found = (file for walk in walks for files in walk.files.values() for file in files)
         settled = self._settling.sort(found, patience=patience)
@@ -165,7 +165,7 @@ class Discovery:
         # Only now: the time of a file that is still being copied is not yet its own.
         return list(filter(self._is_wanted_at, settled.files)), len(unsettled)
 
-    def _news(self) -> tuple[list[Found], list[str], Positions]:
+    def _news(self) -> tuple[list[FileEntry], list[str], Positions]:
         """What a manifest names, what is wrong with it, and how far it is read."""
         if not self._manifest:
             return [], [], self._memory.positions
@@ -217,7 +217,7 @@ class Discovery:
     def _is_wanted(self, name: str) -> bool:
         return bool(self._name.fullmatch(name))
 
-    def _is_wanted_at(self, file: Found) -> bool:
+    def _is_wanted_at(self, file: FileEntry) -> bool:
         bounded = self._source.modified_after or self._source.modified_before
         return not bounded or self._source.is_wanted_at(
             _EPOCH + timedelta(microseconds=file.modified_us)

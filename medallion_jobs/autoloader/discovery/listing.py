@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from medallion_jobs.autoloader.discovery.patterns import Root
-from medallion_jobs.autoloader.discovery.remembered import Tree
+from medallion_jobs.autoloader.discovery.state import Tree
 from medallion_jobs.autoloader.discovery.stores import Names, Stamp, Store
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 
 # File systems count the time of a folder's change in steps of up to 2 s (FAT; ext4: 4 ms). A
 # name that is added in the same step as a listing, and after it, leaves no trace.
@@ -33,7 +33,7 @@ class Walk:
     is_wanted: Names
     recursive: bool
     known: Mapping[str, Stamp | None]
-    files: dict[str, list[Found]] = field(default_factory=dict)
+    files: dict[str, list[FileEntry]] = field(default_factory=dict)
     tree: Tree = field(default_factory=dict)
     listed: int = 0
     passed_over: int = 0

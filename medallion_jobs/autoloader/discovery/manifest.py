@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from medallion_jobs.autoloader.discovery import notified
-from medallion_jobs.autoloader.discovery.notified import Named
+from medallion_jobs.autoloader.discovery import notifications
+from medallion_jobs.autoloader.discovery.notifications import Named
 from medallion_jobs.autoloader.discovery.patterns import is_hidden
-from medallion_jobs.autoloader.discovery.remembered import Positions
+from medallion_jobs.autoloader.discovery.state import Positions
 from medallion_jobs.autoloader.discovery.stores import Store
-from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.errors import UsageError
 
 _BLOCK = 8 << 20
@@ -69,7 +69,7 @@ def news(folder: str, store: Store, known: Positions) -> News:
     return found
 
 
-def found_by(named: Named, store: Store, *, verified: bool) -> Found:
+def found_by(named: Named, store: Store, *, verified: bool) -> FileEntry:
     """A named file as a listing would show it.
 
     Args:
@@ -90,10 +90,10 @@ def found_by(named: Named, store: Store, *, verified: bool) -> Found:
             size = there.size if size is None else size
     if size is None:
         raise ValueError(f"{to_path(named.path)} is not there, and no `size` is told")
-    return Found(modified_us or 0, named.path, size)
+    return FileEntry(modified_us or 0, named.path, size)
 
 
-def _lines(file: Found, store: Store, start: int) -> Iterator[bytes]:
+def _lines(file: FileEntry, store: Store, start: int) -> Iterator[bytes]:
     """Whole lines with their newlines, up to the size that the listing told."""
     rest = b""
     while start < file.size:
@@ -109,6 +109,6 @@ def _add(line: bytes, where: str, found: News) -> None:
     if not line.strip():
         return
     try:
-        found.named += [(where, named) for named in notified.parsed(line)]
+        found.named += [(where, named) for named in notifications.parsed(line)]
     except ValueError as error:
         found.complaints.append(f"{where}: {error}")

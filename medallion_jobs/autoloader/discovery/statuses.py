@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from medallion_jobs.autoloader.found import Found, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.errors import MedallionError
 
 _FILE_TYPE, _PATH, _LENGTH, _MODIFIED = 1, 2, 3, 7
@@ -47,10 +47,10 @@ class Status:
     def is_folder(self) -> bool:
         return self.kind == _FOLDER
 
-    def found(self, folder_uri: str) -> Found:
+    def found(self, folder_uri: str) -> FileEntry:
         """The file that lies in a folder whose URI, with its last `/`, is given."""
         uri = folder_uri + to_uri(self.name).removeprefix("file:")
-        return Found(self.modified_ms * 1000, uri, self.size)
+        return FileEntry(self.modified_ms * 1000, uri, self.size)
 
 
 def listed(jvm: Any, fs: Any, path: Any) -> tuple[str, list[Status]]:

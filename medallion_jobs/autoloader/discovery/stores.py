@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from medallion_jobs.autoloader.discovery import mounts, statuses
-from medallion_jobs.autoloader.found import Found, is_local, to_path, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path, to_uri
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Listing:
         folders: names of the folders in it.
     """
 
-    files: list[Found]
+    files: list[FileEntry]
     folders: list[str]
 
 
@@ -64,7 +64,7 @@ class Store(Protocol):
             UsageError: it must not be read.
         """
 
-    def stat(self, uri: str) -> Found | None:
+    def stat(self, uri: str) -> FileEntry | None:
         """A file as it is now; None when there is no file of that name."""
 
     def is_folder(self, path: str) -> bool:
@@ -132,14 +132,14 @@ class LocalStore:
             raise forbidden(folder, str(error.strerror)) from None
         return listing
 
-    def stat(self, uri: str) -> Found | None:
+    def stat(self, uri: str) -> FileEntry | None:
         try:
             st = os.lstat(to_path(uri))
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not modes.S_ISREG(st.st_mode):
             return None
-        return Found(st.st_mtime_ns // 1000, uri, st.st_size)
+        return FileEntry(st.st_mtime_ns // 1000, uri, st.st_size)
 
     def is_folder(self, path: str) -> bool:
         return Path(path).is_dir()
@@ -177,7 +177,7 @@ def _take(entry: os.DirEntry[str], prefix: str, is_wanted: Names, listing: Listi
         except FileNotFoundError:
             return
         uri = prefix + (name if _PLAIN.fullmatch(name) else to_uri(name).removeprefix("file:"))
-        listing.files.append(Found(st.st_mtime_ns // 1000, uri, st.st_size))
+        listing.files.append(FileEntry(st.st_mtime_ns // 1000, uri, st.st_size))
 
 
 def _inflated(path: str, n: int) -> bytes:
@@ -210,12 +210,12 @@ class HadoopStore:
             )
         return None
 
-    def stat(self, uri: str) -> Found | None:
+    def stat(self, uri: str) -> FileEntry | None:
         fs, path = self._at(to_path(uri))
         with statuses.errors(uri, forbidden):
             status = fs.getFileStatus(path)
             if status.isFile():
-                return Found(status.getModificationTime() * 1000, uri, status.getLen())
+                return FileEntry(status.getModificationTime() * 1000, uri, status.getLen())
         return None
 
     def is_folder(self, path: str) -> bool:

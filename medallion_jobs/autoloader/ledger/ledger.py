@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medallion_jobs.autoloader.found import FileKey, Found
+from medallion_jobs.autoloader.file_entry import FileEntry, FileKey
 from medallion_jobs.autoloader.ledger import tables as ledger_tables
 from medallion_jobs.autoloader.ledger.memory import Memory, fingerprint
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
@@ -46,9 +46,9 @@ class Compared:
             now be.
     """
 
-    new: list[Found] = field(default_factory=list)
-    again: list[Found] = field(default_factory=list)
-    changed: list[Found] = field(default_factory=list)
+    new: list[FileEntry] = field(default_factory=list)
+    again: list[FileEntry] = field(default_factory=list)
+    changed: list[FileEntry] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ class Chunk:
         again: those of them that were admitted before.
     """
 
-    files: list[Found]
-    again: list[Found]
+    files: list[FileEntry]
+    again: list[FileEntry]
 
     @classmethod
     def of(cls, df: DataFrame) -> Chunk:
         """The chunk that the ledger's stream brought."""
         modified = "unix_micros(modified) AS modified"
         rows = df.selectExpr(modified, "path", "size", "version", "attempt").collect()
-        files = [(Found(r["modified"], r["path"], r["size"], r["version"]), r) for r in rows]
+        files = [(FileEntry(r["modified"], r["path"], r["size"], r["version"]), r) for r in rows]
         return cls(
             sorted({file for file, _ in files}),
             sorted({file for file, row in files if row["attempt"] > 1}),
@@ -106,12 +106,12 @@ class Ledger:
         """Notes that discovery has looked for files."""
         self._begun.touch()
 
-    def waiting(self) -> Collection[Found]:
+    def waiting(self) -> Collection[FileEntry]:
         """Files that were admitted and not taken yet."""
         # A copy: batches ask for it from a thread of Spark's, while discovery adds to it.
         return list(self._known.waiting.values())
 
-    def compare(self, found: Iterable[Found]) -> Compared:
+    def compare(self, found: Iterable[FileEntry]) -> Compared:
         """Sorts a listing by path, and by size and time of the last change; never by age."""
         known = self._known
         compared = Compared()
@@ -128,11 +128,11 @@ class Ledger:
                 compared.changed.append(newer)
         return compared
 
-    def is_superseded(self, file: Found) -> bool:
+    def is_superseded(self, file: FileEntry) -> bool:
         """Whether a newer version of the file waits to be read."""
         return self._known.newest_version(file.path) > file.version
 
-    def admit(self, chunk: Sequence[Found], *, attempt: int = 1) -> None:
+    def admit(self, chunk: Sequence[FileEntry], *, attempt: int = 1) -> None:
         """Records files, as one chunk for one micro-batch to take.
 
         Args:
@@ -148,7 +148,7 @@ class Ledger:
         if self._memory:
             self._memory.take(chunk)
 
-    def retry(self, files: Sequence[Found]) -> int:
+    def retry(self, files: Sequence[FileEntry]) -> int:
         """Has files read again by the next batches; gives how many batches that takes.
 
         For files of which bronze has no rows: they are read whatever became of them before.
@@ -171,15 +171,15 @@ class Ledger:
             txn=(txn.app_id, txn.batch),
         )
 
-    def note(self, files: Sequence[Found], state: State, error: str | None = None) -> None:
+    def note(self, files: Sequence[FileEntry], state: State, error: str | None = None) -> None:
         """Records what happened to files outside of any batch, in one commit."""
         self._append([Outcome(file, state, error=error) for file in files])
 
-    def in_state(self, state: State) -> list[Found]:
+    def in_state(self, state: State) -> list[FileEntry]:
         """Files that are in a state now, and do not wait to be read."""
         return [file for file, now, _ in self._settled() if now is state]
 
-    def committed_until(self, moment: datetime) -> list[Found]:
+    def committed_until(self, moment: datetime) -> list[FileEntry]:
         """Files whose rows were in bronze at `moment`, oldest first."""
         return sorted(
             file for file, now, at in self._settled() if now is State.COMMITTED and at <= moment
@@ -197,7 +197,7 @@ class Ledger:
             )
         )
 
-    def loaded_in(self, generation: int, files: Sequence[Found]) -> set[FileKey]:
+    def loaded_in(self, generation: int, files: Sequence[FileEntry]) -> set[FileKey]:
         """Those of some files whose rows a batch of this generation has put into bronze."""
         if not files:
             return set()
@@ -234,12 +234,12 @@ class Ledger:
             self._memory = Memory.of(discovered, self._events_in_order())
         return self._memory
 
-    def _settled(self) -> Iterator[tuple[Found, State, datetime]]:
+    def _settled(self) -> Iterator[tuple[FileEntry, State, datetime]]:
         """The newest event of each path that does not wait to be read, again or for once."""
         newest = {event[0].path: event for event in self._events_in_order()}
         return (event for path, event in newest.items() if path not in self._known.waiting)
 
-    def _events_in_order(self) -> Iterator[tuple[Found, State, datetime]]:
+    def _events_in_order(self) -> Iterator[tuple[FileEntry, State, datetime]]:
         return ledger_tables.in_order(
             open_delta(self.events).to_pyarrow_table(
                 columns=["path", "size", "modified", "version", "state", "updated_at"]

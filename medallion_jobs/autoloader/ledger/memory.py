@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.ledger.tables import NO_ROWS, State
 
 
@@ -25,11 +25,13 @@ class Memory:
     def __init__(self) -> None:
         self.fingerprints: dict[str, int] = {}
         self.without_rows: set[str] = set()
-        self.waiting: dict[str, Found] = {}
+        self.waiting: dict[str, FileEntry] = {}
         self._versions: dict[str, int] = {}
 
     @classmethod
-    def of(cls, discovered: pa.Table, events: Iterable[tuple[Found, State, datetime]]) -> Memory:
+    def of(
+        cls, discovered: pa.Table, events: Iterable[tuple[FileEntry, State, datetime]]
+    ) -> Memory:
         memory = cls()
         last_told: dict[str, int] = {}
         in_order = discovered.sort_by([("version", "ascending"), ("discovered_at", "ascending")])
@@ -48,19 +50,19 @@ class Memory:
                 last_told[file.path] = int(at.timestamp() * 1_000_000)
         for path, size, modified, version, found_at in _rows(columns):
             if found_at > last_told.get(path, 0):
-                memory.take([Found(modified, path, size, version)])
+                memory.take([FileEntry(modified, path, size, version)])
         return memory
 
     def newest_version(self, path: str) -> int:
         return self._versions.get(path, 1)
 
-    def take(self, files: Iterable[Found]) -> None:
+    def take(self, files: Iterable[FileEntry]) -> None:
         """Files that were admitted."""
         for file in files:
             self._take(file.path, file.size, file.modified_us, file.version)
             self.waiting[file.path] = file
 
-    def learn(self, file: Found, state: State) -> None:
+    def learn(self, file: FileEntry, state: State) -> None:
         """What became of a file."""
         if file.version < self.newest_version(file.path):
             return

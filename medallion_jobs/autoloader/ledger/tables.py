@@ -9,7 +9,7 @@ from enum import Enum
 
 import pyarrow as pa
 
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 
 _UTC_MICROS = pa.timestamp("us", tz="UTC")
 _FILE = [
@@ -68,7 +68,7 @@ class Outcome:
         is_new: this batch loaded it; a generation before did not.
     """
 
-    file: Found
+    file: FileEntry
     state: State
     rows: int = 0
     rescued: int = 0
@@ -77,7 +77,7 @@ class Outcome:
     is_new: bool = True
 
 
-def columns_of(files: Sequence[Found]) -> dict[str, list[object]]:
+def columns_of(files: Sequence[FileEntry]) -> dict[str, list[object]]:
     """The columns that tell which file a row is about."""
     return {
         "path": [f.path for f in files],
@@ -105,7 +105,7 @@ def events(
     return pa.table(rows, schema=EVENTS)
 
 
-def in_order(told: pa.Table) -> Iterator[tuple[Found, State, datetime]]:
+def in_order(told: pa.Table) -> Iterator[tuple[FileEntry, State, datetime]]:
     """Events, those of older versions first, then as they were told."""
     told = told.sort_by([("version", "ascending"), ("updated_at", "ascending")])
     columns = [
@@ -115,4 +115,4 @@ def in_order(told: pa.Table) -> Iterator[tuple[Found, State, datetime]]:
     for modified, path, size, version, state, at in zip(
         *(column.to_pylist() for column in columns), strict=True
     ):
-        yield Found(modified, path, size, version), State(state), at
+        yield FileEntry(modified, path, size, version), State(state), at

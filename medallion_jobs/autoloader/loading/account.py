@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.found import FileKey, Found
-from medallion_jobs.lake.names import FILE_VERSION
+from medallion_jobs.autoloader.file_entry import FileEntry, FileKey
+from medallion_jobs.lake.columns import FILE_VERSION
 from medallion_jobs.lake.tables import Txn, commit_of, snapshot
 from medallion_jobs.storage import Location, uri
 from medallion_jobs.storage.duck import connect
@@ -85,15 +85,15 @@ class Older:
     accounted: frozenset[FileKey]
     archived: frozenset[FileKey] = frozenset()
 
-    def is_loaded(self, file: Found) -> bool:
+    def is_loaded(self, file: FileEntry) -> bool:
         """Whether a generation before has loaded a file."""
         return file.key in self.rows
 
-    def has_all_of(self, file: Found) -> bool:
+    def has_all_of(self, file: FileEntry) -> bool:
         """Whether there is nothing left to do for a file."""
         return file.key in self.rows and file.key in self.accounted
 
-    def lacks_bad(self, file: Found) -> bool:
+    def lacks_bad(self, file: FileEntry) -> bool:
         """Whether a crash may have kept a loaded file's bad records from quarantine."""
         return file.key in self.rows and file.key not in self.accounted
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.loading import account, bronze_rows
 from medallion_jobs.autoloader.loading.account import Counts
-from medallion_jobs.autoloader.loading.quarantine import LINES
+from medallion_jobs.autoloader.loading.bad_line_schema import LINES
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.names import INPUT_FILE
+from medallion_jobs.lake.columns import INPUT_FILE
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.storage import Location
 
@@ -43,8 +43,8 @@ class BadRecords:
     def put(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
-        records: Callable[[Sequence[Found]], Records],
+        files: Sequence[FileEntry],
+        records: Callable[[Sequence[FileEntry]], Records],
         txn: Txn,
         generation: int,
     ) -> Counts:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
-from medallion_jobs.lake.names import BATCH_ID, FILE_VERSION, INPUT_FILE
+from medallion_jobs.lake.columns import BATCH_ID, FILE_VERSION, INPUT_FILE
 from medallion_jobs.lake.tables.sql import text
-from medallion_jobs.lake.values import values
+from medallion_jobs.lake.values import strict
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -24,7 +24,7 @@ _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 
 def of(
-    records: Records, columns: BronzeColumns, files: Sequence[Found], batch: int
+    records: Records, columns: BronzeColumns, files: Sequence[FileEntry], batch: int
 ) -> list[Column]:
     """The columns of bronze, from good records of files."""
     about_batch = {
@@ -41,7 +41,7 @@ def of(
     ]
 
 
-def version_of(files: Sequence[Found]) -> Column:
+def version_of(files: Sequence[FileEntry]) -> Column:
     """Which content of its file a row is from."""
     newer = {file.path: file.version for file in files if file.version > 1}
     if not newer:
@@ -50,7 +50,7 @@ def version_of(files: Sequence[Found]) -> Column:
     return F.coalesce(F.create_map(*pairs)[F.col(INPUT_FILE)], F.lit(1))
 
 
-def older_contents(files: Sequence[Found]) -> str | None:
+def older_contents(files: Sequence[FileEntry]) -> str | None:
     """The condition on rows that are of older contents of files; None when there are none."""
     older = [
         f"({INPUT_FILE} = {text(file.path)} AND coalesce({FILE_VERSION}, 1) < {file.version})"
@@ -66,7 +66,7 @@ def _from_folder(field: StructField) -> Column:
     # Escaped once by whoever made the folder, and once more in the file's URI.
     told = _unescaped(_unescaped(folder))
     there = F.when((folder != "") & (told != _NULL_FOLDER), told)
-    return values.value(there, field.dataType).alias(field.name)
+    return strict.value(there, field.dataType).alias(field.name)
 
 
 def _unescaped(escaped: Column) -> Column:

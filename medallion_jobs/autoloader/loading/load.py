@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.autoloader.loading import bronze_rows, write
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Counts, Older
-from medallion_jobs.autoloader.loading.aside import LoadedBatch, refusal, refuse
 from medallion_jobs.autoloader.loading.bad_records import BadRecords
-from medallion_jobs.autoloader.loading.sight import Sight
+from medallion_jobs.autoloader.loading.file_status import FileStatus
+from medallion_jobs.autoloader.loading.set_aside import LoadedBatch, refusal, refuse
 from medallion_jobs.autoloader.loading.sinks import Sink
 from medallion_jobs.autoloader.loading.write import NewColumnsError, Read
 from medallion_jobs.autoloader.readers import unreadable
@@ -46,7 +46,7 @@ class BatchLoad:
     columns: BronzeColumns
     sink: Sink
     quarantine: BadRecords
-    sight: Sight
+    file_status: FileStatus
     txn: Txn
     generation: int
     replayed: bool
@@ -54,7 +54,7 @@ class BatchLoad:
     refuses_most_aside: bool = False
     remarks: list[str] = field(default_factory=list)
 
-    def run(self, files: Sequence[Found]) -> list[Outcome]:
+    def run(self, files: Sequence[FileEntry]) -> list[Outcome]:
         """Loads the files and says what became of each.
 
         Raises:
@@ -64,7 +64,7 @@ class BatchLoad:
         if self.replayed:
             return self._finish_replayed(files)
         fresh = [file for file in files if not self.older.is_loaded(file)]
-        aside = {file: told for file in fresh if (told := self.sight.first(file))}
+        aside = {file: told for file in fresh if (told := self.file_status.first(file))}
         wanted = [file for file in fresh if file not in aside]
         if not self.columns.is_known:
             self.columns.begin(wanted)
@@ -79,14 +79,14 @@ class BatchLoad:
         self._balance(read.all, wanted, rows, bad)
         return self._outcomes(files, aside, rows, bad)
 
-    def _finish_replayed(self, files: Sequence[Found]) -> list[Outcome]:
+    def _finish_replayed(self, files: Sequence[FileEntry]) -> list[Outcome]:
         """The sink has the batch; quarantine and the account may still lack it.
 
         A file of which the table holds rows is loaded, whatever has become of it since.
         """
         rows = self.sink.written(self.txn)
         loaded = {file for file in files if file.key in rows or self.older.is_loaded(file)}
-        there = [file for file in files if not self.sight.first(file, may_fail=False)]
+        there = [file for file in files if not self.file_status.first(file, may_fail=False)]
         broken = unreadable.find(self.columns.read_through, there) if there else {}
         aside = {
             file: told
@@ -100,11 +100,11 @@ class BatchLoad:
         counted = write.count(self._records(there), there) if there else {}
         return [_noting_a_change(outcome, counted) for outcome in outcomes]
 
-    def _records(self, files: Sequence[Found]) -> Records:
+    def _records(self, files: Sequence[FileEntry]) -> Records:
         columns = self.columns
         return columns.reader.records(self.spark, files, columns.in_files, columns.source.options)
 
-    def _write(self, files: Sequence[Found], aside: dict[Found, Outcome]) -> Read | None:
+    def _write(self, files: Sequence[FileEntry], aside: dict[FileEntry, Outcome]) -> Read | None:
         """Writes the good records; files that cannot be read are put aside, the others go on.
 
         A batch that brings columns is begun again once they are columns of the table.
@@ -129,7 +129,7 @@ class BatchLoad:
                     raise
                 aside |= {file: self._broken(file, broken) for file in broken}
 
-    def _write_good(self, files: Sequence[Found], *, may_grow: bool) -> Read | None:
+    def _write_good(self, files: Sequence[FileEntry], *, may_grow: bool) -> Read | None:
         if not files:
             # The table's transaction has to keep step with the checkpoint all the same.
             nothing = self.spark.createDataFrame([], self.columns.of_table)
@@ -149,7 +149,7 @@ class BatchLoad:
             stops_at_misfit=may_grow and self.columns.source.widens,
         )
 
-    def _grow(self, files: Sequence[Found]) -> bool:
+    def _grow(self, files: Sequence[FileEntry]) -> bool:
         """Takes up new columns; whether there were any."""
         if not self.columns.source.grows:
             brought = ", ".join(self.columns.new_in(files)) or "a key that no column bears"
@@ -167,7 +167,7 @@ class BatchLoad:
             self.remarks.append("new in the schema: " + ", ".join(changes))
         return bool(changes)
 
-    def _refuse_unread(self, files: int, aside: Mapping[Found, Outcome]) -> None:
+    def _refuse_unread(self, files: int, aside: Mapping[FileEntry, Outcome]) -> None:
         """Raises DataError where most files cannot be read, and the config says that it fails."""
         if self.refuses_most_aside and aside:
             found = self.seen([*aside.values()]).of_files(files)
@@ -185,19 +185,19 @@ class BatchLoad:
             is_first=self.txn.batch == 0,
         )
 
-    def _readable(self, files: Sequence[Found]) -> list[Found]:
-        there = [file for file in files if not self.sight.first(file, may_fail=False)]
+    def _readable(self, files: Sequence[FileEntry]) -> list[FileEntry]:
+        there = [file for file in files if not self.file_status.first(file, may_fail=False)]
         broken = unreadable.find(self.columns.read_through, there) if there else {}
         return [file for file in there if file not in broken]
 
-    def _unread(self, file: Found, broken: Mapping[Found, str]) -> Outcome | None:
-        told = self.sight.first(file, may_fail=False)
+    def _unread(self, file: FileEntry, broken: Mapping[FileEntry, str]) -> Outcome | None:
+        told = self.file_status.first(file, may_fail=False)
         return self._broken(file, broken) if told is None and file in broken else told
 
-    def _broken(self, file: Found, broken: Mapping[Found, str]) -> Outcome:
-        return self.sight.again(file) or Outcome(file, State.QUARANTINED, error=broken[file])
+    def _broken(self, file: FileEntry, broken: Mapping[FileEntry, str]) -> Outcome:
+        return self.file_status.again(file) or Outcome(file, State.QUARANTINED, error=broken[file])
 
-    def _put_bad(self, files: Sequence[Found]) -> Counts:
+    def _put_bad(self, files: Sequence[FileEntry]) -> Counts:
         """Puts the bad records of files into quarantine; how many each file has there."""
         lacking = [file for file in files if file.key not in self.older.bad]
         if not lacking:
@@ -205,7 +205,7 @@ class BatchLoad:
         put = self.quarantine.put(self.spark, lacking, self._records, self.txn, self.generation)
         return {**self.older.bad, **put}
 
-    def _balance(self, read: int, files: Sequence[Found], rows: Counts, bad: Counts) -> None:
+    def _balance(self, read: int, files: Sequence[FileEntry], rows: Counts, bad: Counts) -> None:
         """What was read must be what the two tables hold."""
         good = sum(rows.get(file.key, (0, 0))[0] for file in files)
         quarantined = sum(bad.get(file.key, (0, 0))[0] for file in files)
@@ -219,17 +219,17 @@ class BatchLoad:
             )
 
     def _outcomes(
-        self, files: Sequence[Found], aside: dict[Found, Outcome], rows: Counts, bad: Counts
+        self, files: Sequence[FileEntry], aside: dict[FileEntry, Outcome], rows: Counts, bad: Counts
     ) -> list[Outcome]:
         rows = {**self.older.rows, **rows}
         return [
             aside.get(file)
             or Outcome(
-                self.sight.as_read(file),
+                self.file_status.as_read(file),
                 State.ARCHIVED if file.key in self.older.archived else State.COMMITTED,
                 *rows.get(file.key, (0, 0)),
                 bad=bad.get(file.key, (0, 0))[0],
-                error=self.sight.change(file),
+                error=self.file_status.change(file),
                 is_new=not self.older.is_loaded(file),
             )
             for file in files

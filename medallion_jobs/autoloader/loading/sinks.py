@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.found import FileKey
+from medallion_jobs.autoloader.file_entry import FileKey
 from medallion_jobs.autoloader.loading import account
 from medallion_jobs.autoloader.loading.account import Counts
 from medallion_jobs.autoloader.readers.unreadable import SPARK_FAILURES
@@ -16,7 +16,7 @@ from medallion_jobs.autoloader.schemas.evolution import OTHER_LAKE, alterations
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import DataError, MedallionError, UsageError
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.names import FILE_VERSION, INPUT_FILE, RESCUED
+from medallion_jobs.lake.columns import FILE_VERSION, INPUT_FILE, RESCUED
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.sql import table
 from medallion_jobs.storage import Location

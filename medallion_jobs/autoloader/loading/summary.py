@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 
-from medallion_jobs.autoloader.found import Found, to_path
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.autoloader.ledger.tables import Outcome
-from medallion_jobs.engine.streams import Waiting, Written
+from medallion_jobs.engine.stream import Waiting, Written
 
 
 def written_of(
     outcomes: Sequence[Outcome],
     remarks: Sequence[str],
-    waiting: Collection[Found],
+    waiting: Collection[FileEntry],
     listing_seconds: float | None,
 ) -> Written:
     """The batch in numbers, and what a person should know of it.
@@ -39,7 +39,7 @@ def written_of(
     )
 
 
-def _age(files: Collection[Found]) -> float | None:
+def _age(files: Collection[FileEntry]) -> float | None:
     """Seconds since the last change of the oldest file."""
     if not files:
         return None

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Observation
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.found import FileKey, Found
+from medallion_jobs.autoloader.file_entry import FileEntry, FileKey
 from medallion_jobs.autoloader.loading import bronze_rows
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.autoloader.readers.unreadable import SPARK_FAILURES
-from medallion_jobs.lake.names import INPUT_FILE, RESCUED
+from medallion_jobs.lake.columns import INPUT_FILE, RESCUED
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -83,7 +83,7 @@ def good(
     return Read(observed.get["records"], observed.get["bad"]) if taken else None
 
 
-def count(records: Records, files: Sequence[Found]) -> dict[FileKey, int]:
+def count(records: Records, files: Sequence[FileEntry]) -> dict[FileKey, int]:
     """How many records each file has now, good and bad."""
     counted = records.frame.groupBy(INPUT_FILE, bronze_rows.version_of(files)).count().collect()
     return {(file, version): number for file, version, number in counted}

@@ -16,9 +16,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.discovery.stores import store_for
-from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.readers import heads, typed_columns
-from medallion_jobs.autoloader.readers.heads import BrokenHeadError
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
+from medallion_jobs.autoloader.readers import file_schemas, typed_columns
+from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
 from medallion_jobs.autoloader.readers.records import Records
 
 AVRO = "org.apache.spark.sql.avro.AvroFileFormat"
@@ -33,14 +33,14 @@ class AvroFiles:
     def records(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         columns: StructType,
         options: Mapping[str, str],  # noqa: ARG002 (there are none)
     ) -> Records:
         """The records of files; see FormatReader."""
 
-        def read(schema: StructType, some: Sequence[Found]) -> DataFrame:
-            reader = heads.reader(spark).format(AVRO).schema(schema)
+        def read(schema: StructType, some: Sequence[FileEntry]) -> DataFrame:
+            reader = file_schemas.reader(spark).format(AVRO).schema(schema)
             return reader.load([to_path(file.path) for file in some])
 
         return typed_columns.records(spark, _schemas(spark, files), columns, read)
@@ -48,7 +48,7 @@ class AvroFiles:
     def infer(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         options: Mapping[str, str],  # noqa: ARG002
         *,
         typed: bool,  # noqa: ARG002 (the files have types)
@@ -57,25 +57,25 @@ class AvroFiles:
         return typed_columns.merged(list(_schemas(spark, files).values()))
 
 
-def _schemas(spark: SparkSession, files: Sequence[Found]) -> dict[Found, StructType]:
+def _schemas(spark: SparkSession, files: Sequence[FileEntry]) -> dict[FileEntry, StructType]:
     known: dict[str, StructType] = {}
 
-    def schema(file: Found) -> StructType:
+    def schema(file: FileEntry) -> StructType:
         written = _written_with(spark, file)
         if written not in known:
             # Spark reads one file's header again to put the schema in its own words.
             try:
-                told = heads.reader(spark).format(AVRO).load([to_path(file.path)]).schema
+                told = file_schemas.reader(spark).format(AVRO).load([to_path(file.path)]).schema
             except (Py4JJavaError, PySparkException) as failure:
-                raise heads.as_broken(failure) from failure
+                raise file_schemas.as_broken(failure) from failure
             typed_columns.check_names(told)
             known[written] = told
         return known[written]
 
-    return heads.of_each(files, schema)
+    return file_schemas.of_each(files, schema)
 
 
-def _written_with(spark: SparkSession, file: Found) -> str:
+def _written_with(spark: SparkSession, file: FileEntry) -> str:
     """The schema in a file's header, as its text.
 
     Raises:

@@ -15,11 +15,11 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
+from medallion_jobs.autoloader.readers import file_schemas
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.columns import RESCUED
 from medallion_jobs.lake.tables.sql import col
 
 _COLUMNS = StructType(
@@ -38,7 +38,7 @@ class BinaryFiles:
     def records(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         columns: StructType,
         options: Mapping[str, str],  # noqa: ARG002 (there are none)
     ) -> Records:
@@ -56,9 +56,11 @@ class BinaryFiles:
                 next_step="schema: of path STRING, modificationTime TIMESTAMP, length BIGINT, "
                 "content BINARY take what you need, or leave `schema` out",
             )
-        frame = heads.reader(spark).format("binaryFile").load([to_path(f.path) for f in files])
+        frame = (
+            file_schemas.reader(spark).format("binaryFile").load([to_path(f.path) for f in files])
+        )
         return Records(
-            frame=frame.select(*map(col, columns.names), *heads.file_columns(frame)),
+            frame=frame.select(*map(col, columns.names), *file_schemas.file_columns(frame)),
             good=F.lit(True),
             reason=F.lit(None).cast("string"),
             raw=F.lit(None).cast("string"),
@@ -69,7 +71,7 @@ class BinaryFiles:
     def infer(
         self,
         spark: SparkSession,  # noqa: ARG002 (every format's reader is asked alike)
-        files: Sequence[Found],  # noqa: ARG002
+        files: Sequence[FileEntry],  # noqa: ARG002
         options: Mapping[str, str],  # noqa: ARG002
         *,
         typed: bool,  # noqa: ARG002

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from medallion_jobs.autoloader.readers.heads import BrokenHeadError
+from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
 from medallion_jobs.errors import UsageError
 
 # By the names that users write, what Spark's csv reader and Python call an encoding; Python's

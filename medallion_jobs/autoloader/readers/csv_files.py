@@ -13,15 +13,15 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
-from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.autoloader.readers import file_schemas
 from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header, by_header
 from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group, at
 from medallion_jobs.autoloader.readers.csv_types import common_types
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, RESCUED_FILE, Records
-from medallion_jobs.lake.names import INPUT_FILE, RESCUED
-from medallion_jobs.lake.values import values
+from medallion_jobs.lake.columns import INPUT_FILE, RESCUED
+from medallion_jobs.lake.values import strict
 
 
 class CsvFiles:
@@ -30,7 +30,7 @@ class CsvFiles:
     def records(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         columns: StructType,
         options: Mapping[str, str],
     ) -> Records:
@@ -44,7 +44,7 @@ class CsvFiles:
         ]
         has = {name.lower() for name in columns.names}
         return Records(
-            frame=heads.united(frames) if frames else _nothing(spark, columns),
+            frame=file_schemas.united(frames) if frames else _nothing(spark, columns),
             good=F.col(REASON).isNull(),
             reason=F.col(REASON),
             raw=F.col(RAW),
@@ -58,7 +58,7 @@ class CsvFiles:
     def infer(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         options: Mapping[str, str],
         *,
         typed: bool,
@@ -90,9 +90,9 @@ def _typed(
     rescued: dict[str, Column] = {n: t for n, t in texts.items() if n not in columns.names}
     for field in columns:
         text = texts.get(field.name, F.lit(None).cast("string"))
-        wanted.append(values.value(text, field.dataType, options))
+        wanted.append(strict.value(text, field.dataType, options))
         if field.name in texts and not isinstance(field.dataType, StringType):
-            fits = values.fits(text, field.dataType, options) | (F.trim(text) == "")
+            fits = strict.fits(text, field.dataType, options) | (F.trim(text) == "")
             rescued[field.name] = F.when(~fits, text)
     json_text = F.lit(None).cast("string")
     if rescued:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from medallion_jobs.autoloader.discovery.stores import store_for
-from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.autoloader.readers import file_schemas
 from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
-from medallion_jobs.autoloader.readers.heads import BrokenHeadError
-from medallion_jobs.lake.names import is_free
+from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
+from medallion_jobs.lake.columns import is_free
 
 _HEAD = 64 * 1024  # bytes; headers are shorter, and one that is not is read once more
 _LONGEST_HEADER = 16 * 1024 * 1024
@@ -43,12 +43,12 @@ class Header:
 
 def by_header(
     spark: SparkSession,
-    files: Sequence[Found],
+    files: Sequence[FileEntry],
     dialect: Dialect,
     fixed: tuple[str, ...] | None,
     *,
     known: set[str],
-) -> dict[Header, list[Found]]:
+) -> dict[Header, list[FileEntry]]:
     """Files by header; those with no record are left out.
 
     Args:
@@ -59,11 +59,11 @@ def by_header(
         UnreadableError: headers that cannot be read.
     """
 
-    def header(file: Found) -> Header | None:
+    def header(file: FileEntry) -> Header | None:
         return _header(spark, file, dialect, fixed, known)
 
-    groups: dict[Header, list[Found]] = {}
-    for file, told in heads.of_each(files, header).items():
+    groups: dict[Header, list[FileEntry]] = {}
+    for file, told in file_schemas.of_each(files, header).items():
         if told is not None:
             groups.setdefault(told, []).append(file)
     return groups
@@ -71,7 +71,7 @@ def by_header(
 
 def _header(
     spark: SparkSession,
-    file: Found,
+    file: FileEntry,
     dialect: Dialect,
     fixed: tuple[str, ...] | None,
     known: set[str],

@@ -12,13 +12,13 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import StringType, StructField, StructType
 
 from medallion_jobs.autoloader.discovery.stores import store_for
-from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
+from medallion_jobs.autoloader.readers import file_schemas
 from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
-from medallion_jobs.lake.names import INPUT_FILE
-from medallion_jobs.lake.values import values
+from medallion_jobs.lake.columns import INPUT_FILE
+from medallion_jobs.lake.values import strict
 
 RAW, REASON = "__raw", "__reason"
 _JOINED = "__joined"
@@ -33,7 +33,7 @@ class Group:
 
     spark: SparkSession
     header: Header
-    files: Sequence[Found]
+    files: Sequence[FileEntry]
     dialect: Dialect
 
     @property
@@ -43,9 +43,11 @@ class Group:
     def inferred(self, options: Mapping[str, str]) -> StructType:
         """The columns with the types that Spark finds in the files."""
         formats = {
-            k: options[k] for k in (values.DATE_FORMAT, values.TIMESTAMP_FORMAT) if k in options
+            k: options[k] for k in (strict.DATE_FORMAT, strict.TIMESTAMP_FORMAT) if k in options
         }
-        read = heads.reader(self.spark).options(**self.dialect.for_spark(self.header.newline))
+        read = file_schemas.reader(self.spark).options(
+            **self.dialect.for_spark(self.header.newline)
+        )
         found = read.options(inferSchema="true", **formats).csv(self._paths).schema
         return StructType(
             [
@@ -58,13 +60,13 @@ class Group:
         """Texts of the fields, raw text and reason of a bad record, columns about the file."""
         count = len(self.header.names)
         fields = [StructField(at(n), StringType()) for n in range(count)]
-        read = heads.reader(self.spark).options(
+        read = file_schemas.reader(self.spark).options(
             **self.dialect.for_spark(self.header.newline),
             columnNameOfCorruptRecord=RAW,
             maxColumns=str(max(_MOST_COLUMNS, 2 * count)),
         )
         frame = read.schema(StructType([*fields, StructField(RAW, StringType())])).csv(self._paths)
-        rows = frame.select("*", *heads.file_columns(frame)).where(~self._is_blank())
+        rows = frame.select("*", *file_schemas.file_columns(frame)).where(~self._is_blank())
         texts = [F.col(at(n)) for n in range(count)]
         if self.dialect.multi_line and self.header.newline == "\n":
             texts[-1] = self._without_return(texts[-1])

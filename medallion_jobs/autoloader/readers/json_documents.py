@@ -18,12 +18,12 @@ from medallion_jobs.autoloader.readers import json_lines, json_schema, text_inpu
 from medallion_jobs.autoloader.readers.json_lines import MARKED, OBJECTS, REPEATED, VALUE
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
 from medallion_jobs.lake.values import json_marks
-from medallion_jobs.lake.values.values import plain
+from medallion_jobs.lake.values.strict import plain
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from medallion_jobs.autoloader.found import Found
+    from medallion_jobs.autoloader.file_entry import FileEntry
 
 # The document between a bracket and an end mark, as an array of texts: once as it stands,
 # and once with marks where it needs them.
@@ -41,7 +41,7 @@ class JsonDocuments:
     def records(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         columns: StructType,
         options: Mapping[str, str],
     ) -> Records:
@@ -54,7 +54,7 @@ class JsonDocuments:
     def infer(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         options: Mapping[str, str],
         *,
         typed: bool,

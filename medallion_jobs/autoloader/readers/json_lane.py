@@ -33,9 +33,9 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.autoloader.discovery.stores import store_for
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import text_input
-from medallion_jobs.lake.values import values
+from medallion_jobs.lake.values import strict
 
 # With a space, which no column of a table has in its name.
 REGULAR = "regular line"
@@ -100,7 +100,7 @@ class Lane:
             # What lies between two quotes there: `: 12, ` or, at the end, `: 12}`.
             piece = F.rtrim(F.substring(piece, self.skipped + 1, _HEAD), F.lit(", }"))
         if isinstance(kind, DecimalType):
-            return values.value(piece, kind, options)
+            return strict.value(piece, kind, options)
         return piece if isinstance(kind, StringType) else piece.try_cast(kind)
 
 
@@ -110,7 +110,7 @@ def value_name(number: int) -> str:
 
 
 def learnt(
-    spark: SparkSession, files: Sequence[Found], schema: StructType, options: Mapping[str, str]
+    spark: SparkSession, files: Sequence[FileEntry], schema: StructType, options: Mapping[str, str]
 ) -> Lane | None:
     """The lane of files' lines, from the first file; None where its lines have no use for one."""
     if not files or options.get(text_input.ENCODING, "utf-8").lower() not in ("utf-8", "utf8"):
@@ -157,7 +157,7 @@ def _body(value: Any, kind: DataType, options: Mapping[str, str]) -> str | None:
         form = "text"
     else:
         return None
-    if {values.TIMESTAMP_FORMAT, values.DATE_FORMAT} & options.keys() and isinstance(
+    if {strict.TIMESTAMP_FORMAT, strict.DATE_FORMAT} & options.keys() and isinstance(
         kind, (*_MOMENTS, DateType)
     ):
         return None

@@ -28,13 +28,13 @@ from pyspark.sql.types import StructType
 from medallion_jobs.autoloader.readers import json_lane, json_schema, text_input
 from medallion_jobs.autoloader.readers.json_lane import REGULAR, Lane
 from medallion_jobs.autoloader.readers.records import RESCUED_FILE, Records
-from medallion_jobs.lake.names import INPUT_FILE, RESCUED, RESERVED
-from medallion_jobs.lake.values import json_marks, values
+from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESERVED
+from medallion_jobs.lake.values import json_marks, strict
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from medallion_jobs.autoloader.found import Found
+    from medallion_jobs.autoloader.file_entry import FileEntry
 
 VALUE = text_input.VALUE
 # The first parse's array, and the second parse's object, null where there is none. A name with
@@ -61,7 +61,7 @@ class JsonLines:
     def records(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         columns: StructType,
         options: Mapping[str, str],
     ) -> Records:
@@ -78,7 +78,7 @@ class JsonLines:
     def infer(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         options: Mapping[str, str],
         *,
         typed: bool,
@@ -100,11 +100,11 @@ def records_of(
     """The records of a frame with `value`, the parsed objects and the marked ones."""
     marked = F.coalesce(MARKED, first())
     for number, field in enumerate(columns):
-        if values.is_nested(field.dataType):
-            read = values.reading(marked[field.name], field.dataType, options)
+        if strict.is_nested(field.dataType):
+            read = strict.reading(marked[field.name], field.dataType, options)
             frame = frame.withColumn(_nested(number), read)
-    new = values.has_new_key(F.map_keys(_texts()), columns, RESERVED)
-    new = new | values.has_new_inside(marked, columns)
+    new = strict.has_new_key(F.map_keys(_texts()), columns, RESERVED)
+    new = new | strict.has_new_inside(marked, columns)
     return Records(
         frame=frame,
         good=_is_good(),
@@ -146,7 +146,7 @@ def _parsed(lines: DataFrame, columns: StructType) -> DataFrame:
     """Adds what is parsed of `value`; blank lines, which are no records, are left out."""
     line = F.col(VALUE)
     blank = F.trim(line, F.lit(" \t\r\ufeff")) == ""
-    nested = any(values.is_nested(field.dataType) for field in columns)
+    nested = any(strict.is_nested(field.dataType) for field in columns)
     marked = F.get(parsed_objects(json_marks.marked(line)), F.lit(0))
     needed = ~F.col(REGULAR) & json_marks.are_needed(line, texts=nested)
     return (
@@ -198,20 +198,20 @@ def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
     texts, is_marked = _texts(), F.col(MARKED).isNotNull()
     columns, misfits = [], []
     for number, field in enumerate(schema):
-        marked = values.plain(F.col(MARKED)[field.name])
+        marked = strict.plain(F.col(MARKED)[field.name])
         text = F.when(is_marked, marked).otherwise(first()[field.name])
-        if values.is_nested(field.dataType):
+        if strict.is_nested(field.dataType):
             read = F.col(_nested(number))
             value, misfit = read["value"], ~read["fits"]
         else:
-            value = values.value(text, field.dataType, options)
+            value = strict.value(text, field.dataType, options)
             misfit = text.isNotNull() & value.isNull()
         columns.append(value.alias(field.name))
         misfits.append(F.when(misfit, F.lit(field.name)))
-    unknown = values.unknown_keys(F.map_keys(texts), schema)
+    unknown = strict.unknown_keys(F.map_keys(texts), schema)
     unfit = F.concat(F.array_compact(F.array(*misfits).cast("array<string>")), unknown)
     # Bound, for otherwise each key would have all columns read once more.
-    rescued = values.let(
+    rescued = strict.let(
         unfit,
         lambda unfit: F.map_filter(texts, lambda key, _: F.array_contains(unfit, key)),
     )
@@ -231,7 +231,7 @@ def _with_file(rescued: Column) -> Column:
         has_it = F.map_contains_key(rescued, RESCUED_FILE)
         return F.when(has_it, rescued).otherwise(F.map_concat(rescued, file))
 
-    return F.to_json(values.let(rescued, with_file))
+    return F.to_json(strict.let(rescued, with_file))
 
 
 def _nested(number: int) -> str:

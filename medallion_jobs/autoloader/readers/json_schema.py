@@ -10,7 +10,7 @@ from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructF
 
 from medallion_jobs.lake.tables.sql import namable
 from medallion_jobs.lake.values import json_marks
-from medallion_jobs.lake.values.values import TIMESTAMP_FORMAT
+from medallion_jobs.lake.values.strict import TIMESTAMP_FORMAT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

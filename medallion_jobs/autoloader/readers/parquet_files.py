@@ -16,8 +16,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.readers import heads, typed_columns
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
+from medallion_jobs.autoloader.readers import file_schemas, typed_columns
 from medallion_jobs.autoloader.readers.records import Records
 
 # Where Spark keeps its own schema in a file that it writes.
@@ -30,15 +30,15 @@ class ParquetFiles:
     def records(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         columns: StructType,
         options: Mapping[str, str],  # noqa: ARG002 (there are none)
     ) -> Records:
         """The records of files; see FormatReader."""
 
-        def read(schema: StructType, some: Sequence[Found]) -> DataFrame:
+        def read(schema: StructType, some: Sequence[FileEntry]) -> DataFrame:
             return (
-                heads.reader(spark)
+                file_schemas.reader(spark)
                 # Where pages have checksums: a page that is broken may well be decoded.
                 .option("parquet.page.verify-checksum.enabled", "true")
                 .schema(schema)
@@ -51,7 +51,7 @@ class ParquetFiles:
     def infer(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         options: Mapping[str, str],  # noqa: ARG002
         *,
         typed: bool,  # noqa: ARG002 (the files have types)
@@ -60,7 +60,7 @@ class ParquetFiles:
         return typed_columns.merged(list(_schemas(spark, files).values()))
 
 
-def _schemas(spark: SparkSession, files: Sequence[Found]) -> dict[Found, StructType]:
+def _schemas(spark: SparkSession, files: Sequence[FileEntry]) -> dict[FileEntry, StructType]:
     jvm: Any = spark._jvm
     state: Any = spark._jsparkSession.sessionState()
     hadoop = state.newHadoopConf()
@@ -68,7 +68,7 @@ def _schemas(spark: SparkSession, files: Sequence[Found]) -> dict[Found, StructT
     converter = parquet.ParquetToSparkSchemaConverter(state.conf())
     known: dict[str, StructType] = {}
 
-    def schema(file: Found) -> StructType:
+    def schema(file: FileEntry) -> StructType:
         path = jvm.org.apache.hadoop.fs.Path(to_path(file.path))
         try:
             footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.readFooter(hadoop, path)
@@ -76,13 +76,13 @@ def _schemas(spark: SparkSession, files: Sequence[Found]) -> dict[Found, StructT
             named = jvm.org.apache.parquet.hadoop.Footer(path, footer)
             told = str(parquet.ParquetFileFormat.readSchemaFromFooter(named, converter).json())
         except (Py4JJavaError, PySparkException) as failure:
-            raise heads.as_broken(failure) from failure
+            raise file_schemas.as_broken(failure) from failure
         if told not in known:
             known[told] = StructType.fromJson(json.loads(told))
             typed_columns.check_names(known[told])
         return known[told]
 
-    return heads.of_each(files, schema)
+    return file_schemas.of_each(files, schema)
 
 
 def _refuse_code(told: str | None) -> None:
@@ -90,9 +90,11 @@ def _refuse_code(told: str | None) -> None:
     try:
         waiting = [json.loads(told)] if told else []
     except (ValueError, RecursionError):
-        raise heads.BrokenHeadError("its footer holds a schema that is not JSON") from None
+        raise file_schemas.BrokenHeadError("its footer holds a schema that is not JSON") from None
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict) and one.get("type") == "udt":
-            raise heads.BrokenHeadError("its schema has a type that names code to load (udt)")
+            raise file_schemas.BrokenHeadError(
+                "its schema has a type that names code to load (udt)"
+            )
         waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()

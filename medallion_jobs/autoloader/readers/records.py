@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from medallion_jobs.autoloader.found import Found
-from medallion_jobs.lake.names import FILE_MODIFIED, FILE_SIZE, INPUT_FILE
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.lake.columns import FILE_MODIFIED, FILE_SIZE, INPUT_FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -54,7 +54,7 @@ class UnreadableError(Exception):
         files: each with the reason, in words.
     """
 
-    def __init__(self, files: Mapping[Found, str]) -> None:
+    def __init__(self, files: Mapping[FileEntry, str]) -> None:
         super().__init__(", ".join(f"{file.path}: {why}" for file, why in files.items()))
         self.files = files
 
@@ -65,7 +65,7 @@ class FormatReader(Protocol):
     def records(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         columns: StructType,
         options: Mapping[str, str],
     ) -> Records:
@@ -78,7 +78,7 @@ class FormatReader(Protocol):
     def infer(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         options: Mapping[str, str],
         *,
         typed: bool,

@@ -8,11 +8,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 from pyspark.sql.types import StringType, StructField, StructType
 
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import text_input
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.columns import RESCUED
 
 _COLUMNS = StructType([StructField("value", StringType())])
 
@@ -23,7 +23,7 @@ class TextFiles:
     def records(
         self,
         spark: SparkSession,
-        files: Sequence[Found],
+        files: Sequence[FileEntry],
         columns: StructType,
         options: Mapping[str, str],
     ) -> Records:
@@ -53,7 +53,7 @@ class TextFiles:
     def infer(
         self,
         spark: SparkSession,  # noqa: ARG002 (every format's reader is asked alike)
-        files: Sequence[Found],  # noqa: ARG002
+        files: Sequence[FileEntry],  # noqa: ARG002
         options: Mapping[str, str],  # noqa: ARG002
         *,
         typed: bool,  # noqa: ARG002

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.autoloader.found import Found, to_path
-from medallion_jobs.autoloader.readers.heads import reader
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
+from medallion_jobs.autoloader.readers.file_schemas import reader
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, UnreadableError
 from medallion_jobs.errors import UsageError
 
@@ -45,7 +45,7 @@ _MARK = "\ufeff"  # the byte-order mark, once it is read
 
 
 def lines(
-    spark: SparkSession, files: Sequence[Found], options: Mapping[str, str] | None = None
+    spark: SparkSession, files: Sequence[FileEntry], options: Mapping[str, str] | None = None
 ) -> DataFrame:
     """The lines of text files: `value`, and the columns about the file.
 
@@ -65,7 +65,7 @@ def lines(
 
 
 def documents(
-    spark: SparkSession, files: Sequence[Found], options: Mapping[str, str] | None = None
+    spark: SparkSession, files: Sequence[FileEntry], options: Mapping[str, str] | None = None
 ) -> DataFrame:
     """As `lines`, but each file is one text; a task holds it in memory, some times over."""
     charset = _charset(options or {})
@@ -86,7 +86,7 @@ def check_encoding(options: Mapping[str, str]) -> None:
 
 
 def _decoded(
-    spark: SparkSession, files: Sequence[Found], charset: str, options: Mapping[str, str]
+    spark: SparkSession, files: Sequence[FileEntry], charset: str, options: Mapping[str, str]
 ) -> DataFrame:
     """The lines by Spark's CSV reader: it decodes a file as it goes, and the text reader none.
 
@@ -124,7 +124,7 @@ def _with_file(frame: DataFrame, value: Column) -> DataFrame:
     return frame.select(value.alias(VALUE), *about)
 
 
-def _paths(files: Sequence[Found]) -> list[str]:
+def _paths(files: Sequence[FileEntry]) -> list[str]:
     refused = {
         file: f"Spark cannot tell {ending} files of its own framing from others; use .gz or .zst"
         for file in files

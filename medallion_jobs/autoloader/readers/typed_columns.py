@@ -28,14 +28,14 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.readers import heads
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.autoloader.readers import file_schemas
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, RESCUED_FILE, Records
-from medallion_jobs.lake.names import INPUT_FILE, RESCUED, is_free
+from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, is_free
 from medallion_jobs.lake.tables.json_text import JSON_TEXT
 from medallion_jobs.lake.tables.sql import col, namable
 
-Read = Callable[[StructType, Sequence[Found]], DataFrame]
+Read = Callable[[StructType, Sequence[FileEntry]], DataFrame]
 # Decimal digits that each whole type needs, and the bits of its numbers.
 _DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
 _ORDER = (ByteType, ShortType, IntegerType, LongType)
@@ -58,7 +58,7 @@ class Typed:
 
 def records(
     spark: SparkSession,
-    schemas: Mapping[Found, StructType],
+    schemas: Mapping[FileEntry, StructType],
     columns: StructType,
     read: Read,
 ) -> Records:
@@ -67,12 +67,14 @@ def records(
     Args:
         read: the rows of files of one schema.
     """
-    groups: dict[str, tuple[StructType, list[Found]]] = {}
+    groups: dict[str, tuple[StructType, list[FileEntry]]] = {}
     for file, schema in schemas.items():
         groups.setdefault(schema.json(), (schema, []))[1].append(file)
     parts = [_selected(read(schema, files), schema, columns) for schema, files in groups.values()]
     return Records(
-        frame=heads.united([rows for rows, _ in parts]) if parts else _nothing(spark, columns),
+        frame=file_schemas.united([rows for rows, _ in parts])
+        if parts
+        else _nothing(spark, columns),
         good=F.lit(True),
         reason=F.lit(None).cast("string"),
         raw=F.lit(None).cast("string"),
@@ -106,7 +108,9 @@ def check_names(schema: StructType) -> None:
     lower = [name.lower() for name in schema.names]
     repeated = sorted({name for name in schema.names if lower.count(name.lower()) > 1})
     if repeated:
-        raise heads.BrokenHeadError(f"columns that differ by case alone: {', '.join(repeated)}")
+        raise file_schemas.BrokenHeadError(
+            f"columns that differ by case alone: {', '.join(repeated)}"
+        )
 
 
 def _both(one: DataType, other: DataType) -> DataType:
@@ -203,7 +207,7 @@ def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tupl
     is_new = any(one.is_new for one in taken.values()) or any(
         is_free(name) and name.lower() not in names for name in own
     )
-    about = heads.file_columns(frame)
+    about = file_schemas.file_columns(frame)
     path = about[list(FILE_COLUMNS).index(INPUT_FILE)].alias(RESCUED_FILE)
     text = F.lit(None).cast("string")
     if rescued:

@@ -8,8 +8,8 @@ from typing import TypeVar
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from medallion_jobs.autoloader.found import Found
-from medallion_jobs.autoloader.readers.heads import is_of_the_machine
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.autoloader.readers.file_schemas import is_of_the_machine
 from medallion_jobs.autoloader.readers.records import UnreadableError
 from medallion_jobs.engine.failures import root_cause
 
@@ -19,11 +19,11 @@ SPARK_FAILURES = (PySparkException, Py4JJavaError)
 # Spark says so of any trouble under a read, the machine's too.
 _OF_A_FILE = ("FAILED_READ_FILE", "PATH_NOT_FOUND", "CANNOT_READ_FILE_FOOTER")
 
-Read = Callable[[Sequence[Found]], None]
+Read = Callable[[Sequence[FileEntry]], None]
 Result = TypeVar("Result")
 
 
-def find(read: Read, files: Sequence[Found]) -> dict[Found, str]:
+def find(read: Read, files: Sequence[FileEntry]) -> dict[FileEntry, str]:
     """The files among `files` that cannot be read, each with the reason, by bisection.
 
     Args:
@@ -44,7 +44,7 @@ def find(read: Read, files: Sequence[Found]) -> dict[Found, str]:
 
 
 def passing_over(
-    read: Read, files: Sequence[Found], work: Callable[[Sequence[Found]], Result]
+    read: Read, files: Sequence[FileEntry], work: Callable[[Sequence[FileEntry]], Result]
 ) -> Result | None:
     """What `work` gives for those files that can be read; None when there is none."""
     while files:

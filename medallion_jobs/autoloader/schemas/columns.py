@@ -22,13 +22,13 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.autoloader.found import Found
+from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import reader_of, unreadable
 from medallion_jobs.autoloader.readers.records import FormatReader
 from medallion_jobs.autoloader.schemas import evolution, hints, widening
 from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
 from medallion_jobs.config import Source
-from medallion_jobs.lake.names import (
+from medallion_jobs.lake.columns import (
     BATCH_ID,
     FILE_MODIFIED,
     FILE_SIZE,
@@ -131,7 +131,7 @@ class BronzeColumns:
             return declared
         return None if recorded is None else self.hinted(recorded)
 
-    def begin(self, sample: Sequence[Found]) -> None:
+    def begin(self, sample: Sequence[FileEntry]) -> None:
         """Records the columns as declared, or infers them from a sample of the files.
 
         With no files to infer from, nothing is recorded: the first batch begins then.
@@ -142,7 +142,7 @@ class BronzeColumns:
         elif sample:
             self._record(self._with(self._inferred(sample)), "inferred", file=sample[0])
 
-    def grow(self, files: Sequence[Found], batch: int) -> tuple[str, ...]:
+    def grow(self, files: Sequence[FileEntry], batch: int) -> tuple[str, ...]:
         """Takes up the columns that files bring; tells what changed."""
         now = self._recorded
         grown = self._grown(files)
@@ -158,11 +158,11 @@ class BronzeColumns:
             return ()
         return self._record(grown, why, batch=batch, file=files[0])
 
-    def new_in(self, files: Sequence[Found]) -> list[str]:
+    def new_in(self, files: Sequence[FileEntry]) -> list[str]:
         """What `grow` would take up of new columns, without taking it up."""
         return changes(self._recorded.jsonValue(), self._grown(files).jsonValue())
 
-    def _grown(self, files: Sequence[Found]) -> StructType:
+    def _grown(self, files: Sequence[FileEntry]) -> StructType:
         return self._with(self._inferred(files))
 
     def _with(self, seen: StructType) -> StructType:
@@ -182,20 +182,20 @@ class BronzeColumns:
         latest = self.registry.latest()
         return StructType.fromJson(dict(latest.schema)) if latest else self.hinted(StructType())
 
-    def _inferred(self, files: Sequence[Found], *, typed: bool | None = None) -> StructType:
+    def _inferred(self, files: Sequence[FileEntry], *, typed: bool | None = None) -> StructType:
         """The columns of those files that can be read."""
         wants_types = self.source.infer_column_types if typed is None else typed
 
-        def infer(some: Sequence[Found]) -> StructType:
+        def infer(some: Sequence[FileEntry]) -> StructType:
             return self.reader.infer(self.spark, some, self.source.options, typed=wants_types)
 
         return unreadable.passing_over(self.read_through, files, infer) or StructType()
 
-    def read_through(self, files: Sequence[Found]) -> None:
+    def read_through(self, files: Sequence[FileEntry]) -> None:
         """Reads files through, to no end; fails if one of them cannot be read."""
         self._rows(files, self._recorded).write.format("noop").mode("overwrite").save()
 
-    def _rows(self, files: Sequence[Found], schema: StructType) -> DataFrame:
+    def _rows(self, files: Sequence[FileEntry], schema: StructType) -> DataFrame:
         """The good records of files as columns of a schema."""
         wanted = self.in_files_of(schema)
         records = self.reader.records(self.spark, files, wanted, self.source.options)
@@ -208,7 +208,12 @@ class BronzeColumns:
         return hints.apply(schema, hints.types(hints.split(self.source.schema_hints)))
 
     def _record(
-        self, schema: StructType, why: Why, *, batch: int | None = None, file: Found | None = None
+        self,
+        schema: StructType,
+        why: Why,
+        *,
+        batch: int | None = None,
+        file: FileEntry | None = None,
     ) -> tuple[str, ...]:
         recorded = self.registry.record(
             schema.jsonValue(),

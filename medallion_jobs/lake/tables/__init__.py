@@ -3,9 +3,7 @@
 `log` needs no JVM. `schema`, which does, is imported by its own name.
 """
 
-from medallion_jobs.lake.tables.appender import Appender
-from medallion_jobs.lake.tables.layout import ensure_layout
-from medallion_jobs.lake.tables.log import (
+from medallion_jobs.lake.tables.delta_log import (
     Added,
     Commit,
     Snapshot,
@@ -15,6 +13,8 @@ from medallion_jobs.lake.tables.log import (
     has_log_since,
     snapshot,
 )
+from medallion_jobs.lake.tables.engine_table import Appender
+from medallion_jobs.lake.tables.layout import ensure_layout
 from medallion_jobs.lake.tables.merge import (
     SOURCE,
     TARGET,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.tables import checks
-from medallion_jobs.lake.tables.on_disk import RECORD, Recorded, State
+from medallion_jobs.lake.tables import constraints
+from medallion_jobs.lake.tables.layout_state import RECORD, Recorded, State
 from medallion_jobs.lake.tables.sql import column, table, text, unnamable, unquoted
 from medallion_jobs.storage import Location
 
@@ -135,12 +135,12 @@ def anew(rows: DataFrame, path: Location, layout: Layout) -> DataFrameWriter:
     is for `ensure_layout` to give anew.
     """
     spark, state = rows.sparkSession, State.of(path)
-    _, stale = checks.difference(layout.checks, state.recorded.checks, state.properties)
+    _, stale = constraints.difference(layout.checks, state.recorded.checks, state.properties)
     for name in stale:
-        spark.sql(checks.dropped(path, name))
+        spark.sql(constraints.dropped(path, name))
     there = spark.read.format("delta").load(str(path)).schema
     wanted = commented(rows.schema, layout)
-    kept = checks.enforced(rows, layout.checks)
+    kept = constraints.enforced(rows, layout.checks)
     named = [kept[column(f.name)].alias(f.name, metadata=f.metadata) for f in wanted]
     rows, by = kept.select(*named), layout.partition_by or ()
     if (_types(there), state.partitions) == (_types(wanted), by):
@@ -165,7 +165,7 @@ def properties(layout: Layout) -> dict[str, str]:
     recorded = Recorded.of(layout)
     if recorded == Recorded():
         return {}
-    return {**layout.properties, **checks.properties(layout.checks), RECORD: str(recorded)}
+    return {**layout.properties, **constraints.properties(layout.checks), RECORD: str(recorded)}
 
 
 def ensure_layout(spark: SparkSession, ref: TableRef, path: Location, layout: Layout) -> None:
@@ -182,15 +182,15 @@ def ensure_layout(spark: SparkSession, ref: TableRef, path: Location, layout: La
         return
     schema = spark.read.format("delta").load(str(path)).schema
     refuse_impossible(path, schema, layout)
-    new, stale = checks.difference(layout.checks, state.recorded.checks, state.properties)
-    checks.refuse_broken(spark, ref, path, new)
+    new, stale = constraints.difference(layout.checks, state.recorded.checks, state.properties)
+    constraints.refuse_broken(spark, ref, path, new)
     # Taken away first, added last: cut off in between, the record never lacks what was set.
     for name in stale:
-        spark.sql(checks.dropped(path, name))
+        spark.sql(constraints.dropped(path, name))
     for statement in _statements(path, layout, state, state.clustering(spark)):
         spark.sql(statement)
     for name, sql in new.items():
-        spark.sql(checks.added(path, name, sql))
+        spark.sql(constraints.added(path, name, sql))
 
 
 def _statements(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.tables.log import commit_of, snapshot
+from medallion_jobs.lake.tables.delta_log import commit_of, snapshot
 from medallion_jobs.lake.tables.sql import column
 from medallion_jobs.lake.tables.write import Txn, is_ours
 from medallion_jobs.storage import Location

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medallion_jobs.config import Layout
-from medallion_jobs.lake.tables.log import entry, snapshot
+from medallion_jobs.lake.tables.delta_log import entry, snapshot
 from medallion_jobs.lake.tables.merge import with_conf
 from medallion_jobs.lake.tables.sql import table
 from medallion_jobs.storage import Location

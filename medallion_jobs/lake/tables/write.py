@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables import layout as layouts
-from medallion_jobs.lake.tables.log import commit_of, snapshot
+from medallion_jobs.lake.tables.delta_log import commit_of, snapshot
 from medallion_jobs.lake.tables.sql import column, table, text, type_text
 from medallion_jobs.storage import Location, remove_all
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
 
-from medallion_jobs.lake.values.values import NUMBER_MARK, TEXT_MARK, let, plain
+from medallion_jobs.lake.values.strict import NUMBER_MARK, TEXT_MARK, let, plain
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

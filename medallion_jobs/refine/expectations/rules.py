@@ -7,7 +7,7 @@ from typing import Any
 
 from medallion_jobs.config import Expectation
 from medallion_jobs.config.units import format_share, format_time
-from medallion_jobs.observe.quality import RuleCount
+from medallion_jobs.observe.rule_table import RuleCount
 
 Rules = Mapping[str, Expectation]
 

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from medallion_jobs.config.units import format_share
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.refine.expectations.expectations import observed
+from medallion_jobs.refine.expectations.broken_rules import observed
 from medallion_jobs.refine.expectations.rules import (
     ANY,
     Rules,

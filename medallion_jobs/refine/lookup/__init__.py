@@ -11,10 +11,11 @@ from medallion_jobs.refine.lookup.dimension import (
     versions,
     versions_column,
 )
+from medallion_jobs.refine.lookup.duplicate_keys import Checked
 from medallion_jobs.refine.lookup.freshness import stale
 from medallion_jobs.refine.lookup.join import join_all
-from medallion_jobs.refine.lookup.late import changed_keys, waits_for
-from medallion_jobs.refine.lookup.misses import (
+from medallion_jobs.refine.lookup.late_keys import changed_keys, waits_for
+from medallion_jobs.refine.lookup.miss_policy import (
     explain_failure,
     fails,
     held,
@@ -28,8 +29,7 @@ from medallion_jobs.refine.lookup.misses import (
     remarks,
     without_misses,
 )
-from medallion_jobs.refine.lookup.repeats import Checked
-from medallion_jobs.refine.lookup.unknown import is_member, member, taken_for_missed
+from medallion_jobs.refine.lookup.unknown_member import is_member, member, taken_for_missed
 
 __all__ = [
     "ChangedFiles",

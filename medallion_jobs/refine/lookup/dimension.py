@@ -22,8 +22,8 @@ from medallion_jobs.config import Lookup, Reference, SilverTable, TableRef
 from medallion_jobs.errors import DataError, UsageError
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.lake.tables.sql import col, over_row
-from medallion_jobs.refine.lookup import age, keys, marks, repeats, unknown
-from medallion_jobs.refine.lookup.repeats import Checked
+from medallion_jobs.refine.lookup import age, duplicate_keys, hidden_columns, keys, unknown_member
+from medallion_jobs.refine.lookup.duplicate_keys import Checked
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Dimension:
         written_at = age.written_at(lookup.table, path, version)
         made = cls.of(lookup, reader.load(str(path)), version, written_at, config=table)
         if lookup.one_by is None and not (checked and checked.has(lookup, newest.id, version)):
-            repeats.refuse(lookup, made.rows)
+            duplicate_keys.refuse(lookup, made.rows)
             if checked:
                 checked.note(lookup, newest.id, version)
         return made
@@ -123,9 +123,9 @@ class Dimension:
             UsageError: it lacks a column that the lookup names, or its dates are text.
         """
         _check(lookup, table)
-        whole = table.where(marks.all_of(col(name).isNotNull() for name in lookup.on))
-        takes = config is not None and unknown.taken_for_missed(lookup)
-        constants = unknown.member(config, table.schema) if config and takes else {}
+        whole = table.where(hidden_columns.all_of(col(name).isNotNull() for name in lookup.on))
+        takes = config is not None and unknown_member.taken_for_missed(lookup)
+        constants = unknown_member.member(config, table.schema) if config and takes else {}
         return cls(lookup, version, written_at, _side(lookup, whole), constants)
 
     @classmethod
@@ -206,16 +206,19 @@ def _side(lookup: Lookup, table: DataFrame) -> DataFrame:
     """The dimension's side of the join."""
     if lookup.as_of and lookup.before_first == "first":
         table = _open_at_first(lookup, table)
-    wanted = {marks.key(number): name for number, name in enumerate(lookup.on)}
-    wanted |= {marks.taken(name): name for name in lookup.take.values()}
+    wanted = {hidden_columns.key(number): name for number, name in enumerate(lookup.on)}
+    wanted |= {hidden_columns.taken(name): name for name in lookup.take.values()}
     if lookup.as_of:
-        wanted |= {marks.VALID_FROM: lookup.valid_from, marks.VALID_TO: lookup.valid_to}
+        wanted |= {
+            hidden_columns.VALID_FROM: lookup.valid_from,
+            hidden_columns.VALID_TO: lookup.valid_to,
+        }
     columns = [col(name).alias(hidden) for hidden, name in wanted.items()]
     if lookup.one_by is None:
         return table.select(*columns)
-    ranked = repeats.ranked(lookup, table).select(*columns, col(repeats.RANK))
+    ranked = duplicate_keys.ranked(lookup, table).select(*columns, col(duplicate_keys.RANK))
     if lookup.as_of is None:
-        return ranked.where(col(repeats.RANK) == 1).drop(repeats.RANK)
+        return ranked.where(col(duplicate_keys.RANK) == 1).drop(duplicate_keys.RANK)
     return _grouped(lookup, ranked)
 
 
@@ -233,11 +236,15 @@ def _open_at_first(lookup: Lookup, table: DataFrame) -> DataFrame:
 
 def _grouped(lookup: Lookup, ranked: DataFrame) -> DataFrame:
     """One row a key, with all that stand in the table as an array in their order."""
-    hidden = [marks.key(number) for number, _ in enumerate(lookup.on)]
+    hidden = [hidden_columns.key(number) for number, _ in enumerate(lookup.on)]
     rest = [name for name in ranked.columns if name not in hidden]
     gathered = F.collect_list(F.struct(*[col(name) for name in rest]))
-    in_order = F.array_sort(gathered, lambda one, other: one[repeats.RANK] - other[repeats.RANK])
-    return ranked.groupBy(*[col(name) for name in hidden]).agg(in_order.alias(marks.VERSIONS))
+    in_order = F.array_sort(
+        gathered, lambda one, other: one[duplicate_keys.RANK] - other[duplicate_keys.RANK]
+    )
+    return ranked.groupBy(*[col(name) for name in hidden]).agg(
+        in_order.alias(hidden_columns.VERSIONS)
+    )
 
 
 def _type_in(rows: DataFrame, sql: str) -> DataType:

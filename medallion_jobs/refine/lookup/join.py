@@ -10,7 +10,7 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from medallion_jobs.config import Lookup
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.refine.lookup import keys, marks
+from medallion_jobs.refine.lookup import hidden_columns, keys
 from medallion_jobs.refine.lookup.dimension import Dimension
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
     lookup, side = dimension.lookup, dimension.rows
     new = _new_columns(rows, lookup)
     row_keys = keys.of_row(rows, lookup, side)
-    matches = marks.all_of(
-        value == col(marks.key(number)) for number, value in enumerate(row_keys.values())
+    matches = hidden_columns.all_of(
+        value == col(hidden_columns.key(number)) for number, value in enumerate(row_keys.values())
     )
     if lookup.as_of is None:
         found = rows.join(side, matches, "left")
@@ -48,14 +48,18 @@ def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
         found = _joined_as_of(rows, side, matches, moment)
     picked = col(_PICKED) if _PICKED in found.columns else None
     # No key of a dimension is null, so this one is only where the row has found none.
-    is_missed = (col(marks.key(0)) if picked is None else picked).isNull()
+    is_missed = (col(hidden_columns.key(0)) if picked is None else picked).isNull()
     what = F.struct(
         keys.canonical(row_keys).alias("key"),
         keys.said(rows, lookup).alias("said"),
     )
 
     def taken(name: str) -> Column:
-        value = col(marks.taken(name)) if picked is None else picked[marks.taken(name)]
+        value = (
+            col(hidden_columns.taken(name))
+            if picked is None
+            else picked[hidden_columns.taken(name)]
+        )
         unknown = dimension.unknown.get(name)
         # A row that waits takes it too; it goes on as it was read, and looks again.
         return value if unknown is None else F.when(is_missed, unknown).otherwise(value)
@@ -63,19 +67,19 @@ def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
     return found.select(
         *[col(name) for name in rows.columns],
         *[taken(name).alias(here) for here, name in new.items()],
-        is_missed.alias(marks.miss(place)),
-        F.when(is_missed, what).alias(marks.missed(place)),
+        is_missed.alias(hidden_columns.miss(place)),
+        F.when(is_missed, what).alias(hidden_columns.missed(place)),
     )
 
 
 def _joined_as_of(rows: DataFrame, side: DataFrame, matches: Column, moment: Column) -> DataFrame:
     """Rows beside the dimension's row of their moment."""
-    if marks.VERSIONS not in side.columns:
-        begin, end = col(marks.VALID_FROM), col(marks.VALID_TO)
+    if hidden_columns.VERSIONS not in side.columns:
+        begin, end = col(hidden_columns.VALID_FROM), col(hidden_columns.VALID_TO)
         return rows.join(side, matches & _valid(begin, end, moment), "left")
     valid = F.filter(
-        col(marks.VERSIONS),
-        lambda one: _valid(one[marks.VALID_FROM], one[marks.VALID_TO], moment),
+        col(hidden_columns.VERSIONS),
+        lambda one: _valid(one[hidden_columns.VALID_FROM], one[hidden_columns.VALID_TO], moment),
     )
     return rows.join(side, matches, "left").withColumn(_PICKED, F.get(valid, F.lit(0)))
 

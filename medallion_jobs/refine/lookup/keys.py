@@ -10,7 +10,7 @@ from pyspark.sql.types import DataType, NullType, StringType
 
 from medallion_jobs.config import Lookup
 from medallion_jobs.lake.tables.sql import col, over_row
-from medallion_jobs.refine.lookup import marks
+from medallion_jobs.refine.lookup import hidden_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -24,7 +24,9 @@ def of_row(rows: DataFrame, lookup: Lookup, dimension: DataFrame) -> dict[str, C
     """The row's keys by the dimension's column, each as that column's type, or null."""
     values = {name: over_row(rows, sql) for name, sql in lookup.on.items()}
     return {
-        name: _as_type(value, type_of(rows, value), dimension.schema[marks.key(number)].dataType)
+        name: _as_type(
+            value, type_of(rows, value), dimension.schema[hidden_columns.key(number)].dataType
+        )
         for number, (name, value) in enumerate(values.items())
     }
 
@@ -38,9 +40,9 @@ def moment_of_row(rows: DataFrame, sql: str, dimension: DataFrame) -> Column:
 
 
 def _begin(dimension: DataFrame) -> Column:
-    if marks.VERSIONS in dimension.columns:
-        return F.element_at(col(marks.VERSIONS), 1)[marks.VALID_FROM]
-    return col(marks.VALID_FROM)
+    if hidden_columns.VERSIONS in dimension.columns:
+        return F.element_at(col(hidden_columns.VERSIONS), 1)[hidden_columns.VALID_FROM]
+    return col(hidden_columns.VALID_FROM)
 
 
 def canonical(keys: Mapping[str, Column]) -> Column:
@@ -49,7 +51,7 @@ def canonical(keys: Mapping[str, Column]) -> Column:
     Args:
         keys: by the dimension's column, in its type.
     """
-    whole = marks.all_of(value.isNotNull() for value in keys.values())
+    whole = hidden_columns.all_of(value.isNotNull() for value in keys.values())
     return F.when(whole, F.to_json(F.struct(*[v.alias(name) for name, v in keys.items()])))
 
 

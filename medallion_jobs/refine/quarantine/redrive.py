@@ -10,14 +10,14 @@ from pyspark import StorageLevel
 from pyspark.sql.types import StructType
 
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.marks import FATE, PARKED, ROW, mark
+from medallion_jobs.lake.hidden_columns import OUTCOME, PARKED, ROW, hidden
 from medallion_jobs.lake.tables import Txn
-from medallion_jobs.refine import fate, stopping
+from medallion_jobs.refine import outcome, stopping
 from medallion_jobs.refine.batch import Refinery
-from medallion_jobs.refine.facts import Facts
-from medallion_jobs.refine.making import shaped_source
-from medallion_jobs.refine.quarantine import parking
-from medallion_jobs.refine.quarantine.parked import How, Siding
+from medallion_jobs.refine.batch_context import BatchContext
+from medallion_jobs.refine.quarantine import row_format
+from medallion_jobs.refine.quarantine.parked_rows import How, ParkedRows
+from medallion_jobs.refine.target_table import shaped_source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -34,7 +34,7 @@ class Redrive:
     """
 
     refinery: Refinery
-    siding: Siding
+    parked_rows: ParkedRows
     app_id: str
     generation: int
     how: How
@@ -43,11 +43,11 @@ class Redrive:
 
     def open(self, spark: SparkSession) -> DataFrame | None:
         """The rows that are there to be sent."""
-        return self.siding.open(spark, generation=self.generation, committed=self.committed)
+        return self.parked_rows.open(spark, generation=self.generation, committed=self.committed)
 
     def tidy(self, spark: SparkSession) -> None:
         """Removes rows that have left, once there are many."""
-        self.siding.tidy(spark, generation=self.generation, committed=self.committed)
+        self.parked_rows.tidy(spark, generation=self.generation, committed=self.committed)
 
     def committed(self, app_id: str) -> int:
         """The table's newest transaction of an application id, or -1."""
@@ -56,7 +56,7 @@ class Redrive:
 
     def try_out(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
         """What would become of parked rows: rows by fate. Nothing is written."""
-        return _by_fate(self._judged(spark, parked, self._facts(spark)))
+        return _by_fate(self._judged(spark, parked, self._context(spark)))
 
     def send(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
         """Writes those parked rows that are good now.
@@ -70,30 +70,32 @@ class Redrive:
         Raises:
             DataError: a row breaks a rule that stops a batch; nothing was written.
         """
-        facts = self._facts(spark)
-        if self.siding.name == "held":
-            parked = self.siding.without(spark, parked, self.refinery.quarantine)
-        judged = self._judged(spark, parked, facts).persist(StorageLevel.MEMORY_AND_DISK)
+        context = self._context(spark)
+        if self.parked_rows.name == "held":
+            parked = self.parked_rows.without(spark, parked, self.refinery.quarantine)
+        judged = self._judged(spark, parked, context).persist(StorageLevel.MEMORY_AND_DISK)
         try:
             counts = _by_fate(judged)
-            if counts.get(fate.GOOD):
-                self._commit(spark, judged, facts, counts[fate.GOOD])
-            if self.siding.name == "held":
-                self._let_go(spark, judged, facts, counts)
+            if counts.get(outcome.GOOD):
+                self._commit(spark, judged, context, counts[outcome.GOOD])
+            if self.parked_rows.name == "held":
+                self._let_go(spark, judged, context, counts)
             return counts
         finally:
             judged.unpersist()
 
-    def _facts(self, spark: SparkSession) -> Facts:
+    def _context(self, spark: SparkSession) -> BatchContext:
         # The watermark lets them pass, so that repeats of them may be older than it.
-        return replace(self.refinery.facts(spark), newest=None)
+        return replace(self.refinery.context(spark), newest=None)
 
-    def _commit(self, spark: SparkSession, judged: DataFrame, facts: Facts, expected: int) -> None:
+    def _commit(
+        self, spark: SparkSession, judged: DataFrame, context: BatchContext, expected: int
+    ) -> None:
         number = self.committed(self.app_id) + 1
-        good = judged.where(mark(FATE) == fate.GOOD)
-        claimed = self.siding.claim(
+        good = judged.where(hidden(OUTCOME) == outcome.GOOD)
+        claimed = self.parked_rows.claim(
             spark,
-            good.select(mark(PARKED).alias("id")),
+            good.select(hidden(PARKED).alias("id")),
             app_id=self.app_id,
             number=number,
             how=self.how,
@@ -101,39 +103,47 @@ class Redrive:
         )
         if claimed != expected:
             raise AssertionError(f"{claimed} rows are claimed, not {expected}")
-        txn = Txn(self.app_id, number, self.run_id, notes=facts.notes)
+        txn = Txn(self.app_id, number, self.run_id, notes=context.notes)
         try:
-            self.refinery.commit(judged, txn, facts)
+            self.refinery.commit(judged, txn, context)
         except stopping.FAILURES as failure:
             table = self.refinery.table
             raise stopping.explained(failure, judged, table, str(self.refinery.ref)) from failure
 
     def _let_go(
-        self, spark: SparkSession, judged: DataFrame, facts: Facts, counts: Mapping[str, int]
+        self,
+        spark: SparkSession,
+        judged: DataFrame,
+        context: BatchContext,
+        counts: Mapping[str, int],
     ) -> None:
         """Held rows that do not wait any more, and are not good."""
-        if counts.get(fate.QUARANTINED):
-            rows = judged.where(mark(FATE) == fate.QUARANTINED)
-            dimensions = self.refinery.dimensions(spark, facts.versions)
-            parked = parking.as_parked(rows, self.refinery.table, dimensions, facts.moment)
+        if counts.get(outcome.QUARANTINED):
+            rows = judged.where(hidden(OUTCOME) == outcome.QUARANTINED)
+            dimensions = self.refinery.dimensions(spark, context.versions)
+            parked = row_format.as_parked(rows, self.refinery.table, dimensions, context.moment)
             txn = Txn(self.app_id, self.committed(self.app_id), self.run_id)
-            self.siding.move(parked, self.refinery.quarantine, txn, self.generation, facts.moment)
-        gone = mark(FATE).isin(fate.DROPPED, fate.LEFT_OUT)
-        if counts.get(fate.DROPPED) or counts.get(fate.LEFT_OUT):
-            self.siding.leave(
-                judged.where(gone).select(mark(PARKED).alias("id")),
+            self.parked_rows.move(
+                parked, self.refinery.quarantine, txn, self.generation, context.moment
+            )
+        gone = hidden(OUTCOME).isin(outcome.DROPPED, outcome.LEFT_OUT)
+        if counts.get(outcome.DROPPED) or counts.get(outcome.LEFT_OUT):
+            self.parked_rows.leave(
+                judged.where(gone).select(hidden(PARKED).alias("id")),
                 how="dropped",
                 run_id=self.run_id,
             )
 
-    def _judged(self, spark: SparkSession, parked: DataFrame, facts: Facts) -> DataFrame:
+    def _judged(self, spark: SparkSession, parked: DataFrame, context: BatchContext) -> DataFrame:
         shape = shaped_source(self.refinery, spark).schema[ROW].dataType
         assert isinstance(shape, StructType)  # noqa: S101 (a recipe made it)
-        fitting = parking.of_shape(parked, shape)
-        rows = parking.changed(parking.called(fitting, shape), self.changes)
-        return self.refinery.judged(rows, facts, self.refinery.dimensions(spark, facts.versions))
+        fitting = row_format.of_shape(parked, shape)
+        rows = row_format.changed(row_format.called(fitting, shape), self.changes)
+        return self.refinery.judged(
+            rows, context, self.refinery.dimensions(spark, context.versions)
+        )
 
 
 def _by_fate(judged: DataFrame) -> Mapping[str, int]:
-    counted = judged.groupBy(mark(FATE).alias("fate")).count().collect()
+    counted = judged.groupBy(hidden(OUTCOME).alias("fate")).count().collect()
     return {row["fate"]: row["count"] for row in counted}

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from medallion_jobs.checkpoint import Home, Lock, manifest, reset
+from medallion_jobs.checkpoint import Lock, QueryFolder, manifest, reset
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine import session
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import places, tables
+from medallion_jobs.lake import paths, tables
 from medallion_jobs.refine.batch import Refinery
-from medallion_jobs.refine.quarantine.mend import Mend, lookups_of
+from medallion_jobs.refine.quarantine.lookup_backfill import LookupBackfill, lookups_of
 from medallion_jobs.refine.quarantine.redrive import Redrive
 
 
@@ -53,7 +53,7 @@ def quarantined(
         refinery = Refinery(config, ref)
         redrive = Redrive(
             refinery=refinery,
-            siding=refinery.quarantine,
+            parked_rows=refinery.quarantine,
             app_id=f"{home.checkpoint(generation).app_id}/replayed",
             generation=generation,
             how="replayed",
@@ -87,17 +87,19 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
             next_step="this has: " + (", ".join(_with_lookups(config)) or "no table"),
         )
     # Gold in incremental mode follows what is mended.
-    readers = tuple(one for one in places.readers(config, ref) if not _follows(config, one))
+    readers = tuple(one for one in paths.readers(config, ref) if not _follows(config, one))
     with _locked(config, [ref, *readers]):
         spark = session.build(config, short=True)
-        mends = [Mend(refinery, place, spark) for place in found]
+        mends = [LookupBackfill(refinery, place, spark) for place in found]
         counts = [one.count() for one in mends]
         if not write or not any(counts):
             return Mended(sum(counts), readers if any(counts) else ())
         # Readers first: cut off in between, none goes on over a table that has changed.
         for reader in reversed(readers):
             plan = reset.plan(
-                Home.of(config.state_path, reader), config.table_path(reader), config.pipeline
+                QueryFolder.of(config.state_path, reader),
+                config.table_path(reader),
+                config.pipeline,
             )
             plan.carry_out(f"missed lookups in {dimension} were mended in {ref}")
         app_id = f"{home.checkpoint(generation).app_id}/mended"
@@ -121,8 +123,8 @@ def _with_lookups(config: Pipeline) -> Iterator[str]:
                 yield f"silver.{name} in {dimension}"
 
 
-def _home(config: Pipeline, ref: TableRef) -> tuple[Home, int]:
-    home = Home.of(config.state_path, ref)
+def _home(config: Pipeline, ref: TableRef) -> tuple[QueryFolder, int]:
+    home = QueryFolder.of(config.state_path, ref)
     recorded = manifest.read(home)
     if recorded is None or tables.snapshot(config.table_path(ref)) is None:
         raise UsageError(
@@ -137,7 +139,7 @@ def _home(config: Pipeline, ref: TableRef) -> tuple[Home, int]:
 def _locked(config: Pipeline, refs: Sequence[TableRef]) -> Iterator[None]:
     with ExitStack() as held:
         for ref in refs:
-            held.enter_context(Lock(Home.of(config.state_path, ref).lock, str(ref)))
+            held.enter_context(Lock(QueryFolder.of(config.state_path, ref).lock, str(ref)))
         yield
 
 

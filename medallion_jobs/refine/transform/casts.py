@@ -26,10 +26,10 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.marks import is_mark
-from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.columns import RESCUED
+from medallion_jobs.lake.hidden_columns import is_hidden
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.lake.values import values
+from medallion_jobs.lake.values import strict
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -56,7 +56,7 @@ def named(rows: DataFrame, name: str) -> StructField:
     for field in rows.schema:
         if field.name.lower() == name.lower():
             return field
-    known = [one for one in rows.columns if not is_mark(one)]
+    known = [one for one in rows.columns if not is_hidden(one)]
     raise wrong(f"there is no column {name}; there are: {', '.join(known)}")
 
 
@@ -92,7 +92,7 @@ def value(column: Column, has: DataType, to: DataType, formats: Sequence[str]) -
         UsageError: a nested type.
     """
     for kind in (has, to):
-        if values.is_nested(kind):
+        if strict.is_nested(kind):
             raise wrong(
                 f"a cast cannot go through {kind.simpleString()}: take `parse` for JSON text, "
                 "`flatten` or `explode` for what is in it, or `columns` for SQL"
@@ -107,8 +107,8 @@ def value(column: Column, has: DataType, to: DataType, formats: Sequence[str]) -
 def _of_text(text: Column, to: DataType) -> Column:
     if isinstance(to, MOMENTS):
         # Read as any other type of a moment, a text would lose its offset.
-        return values.value(text, TimestampType()).cast(to)
-    read = values.value(text, to)
+        return strict.value(text, TimestampType()).cast(to)
+    read = strict.value(text, to)
     if isinstance(to, IntegralType):
         whole = F.regexp_extract(text, _WHOLE_WITH_POINT, 1).try_cast(to)
         return F.coalesce(read, whole)
@@ -131,7 +131,7 @@ def _of_value(column: Column, has: DataType, to: DataType) -> Column:
 
 def _by_formats(text: Column, to: DataType, formats: Sequence[str]) -> Column:
     tried = [
-        values.value(text, TimestampType())
+        strict.value(text, TimestampType())
         if pattern == ISO
         else F.try_to_timestamp(F.trim(text), F.lit(pattern))
         for pattern in formats

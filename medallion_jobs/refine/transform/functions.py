@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from medallion_jobs.errors import MedallionError, UsageError
-from medallion_jobs.lake.marks import is_mark
+from medallion_jobs.lake.hidden_columns import is_hidden
 
 Transform = Callable[[DataFrame], DataFrame]
 
@@ -99,7 +99,7 @@ def _check_columns(name: str, rows: DataFrame, made: DataFrame) -> None:
 
 
 def _hidden(rows: DataFrame) -> set[str]:
-    return {column for column in rows.columns if is_mark(column)}
+    return {column for column in rows.columns if is_hidden(column)}
 
 
 def _told(columns: set[str]) -> str:

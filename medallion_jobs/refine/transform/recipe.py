@@ -11,14 +11,14 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.marks import PARKED, ROW, SINCE, UNDECIDED, is_mark, mark
-from medallion_jobs.lake.names import RESERVED
+from medallion_jobs.lake.columns import RESERVED
+from medallion_jobs.lake.hidden_columns import PARKED, ROW, SINCE, UNDECIDED, hidden, is_hidden
 from medallion_jobs.lake.tables import schema as schemas
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.transform import compute, rescued, shape
 from medallion_jobs.refine.transform.step import Step, applied
-from medallion_jobs.refine.write import dedupe, writes
+from medallion_jobs.refine.write import dedupe, modes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -55,7 +55,7 @@ class Recipe:
 
     def kept(self, rows: DataFrame) -> DataFrame:
         """Shaped rows that keep themselves as they are, and were never parked."""
-        own = [col(name) for name in rows.columns if not is_mark(name)]
+        own = [col(name) for name in rows.columns if not is_hidden(name)]
         marks = {
             ROW: F.struct(*own),
             SINCE: F.lit(None).cast("timestamp"),
@@ -78,7 +78,7 @@ class Recipe:
         if self.table.dedupe and not self.table.dedupe.keys:
             kept = rows.schema[ROW].dataType
             assert isinstance(kept, StructType)  # noqa: S101 (`kept` made it)
-            key = dedupe.row_key(mark(ROW), kept, technical=RESERVED)
+            key = dedupe.row_key(hidden(ROW), kept, technical=RESERVED)
             rows = rows.withColumn(dedupe.ROW_KEY, key)
         return rows
 
@@ -92,7 +92,7 @@ class Recipe:
             declared = schemas.parse_ddl(self.table.schema_)
             schemas.conform(rows, declared)
             return declared
-        has = {field.name: field for field in rows.schema if not is_mark(field.name)}
+        has = {field.name: field for field in rows.schema if not is_hidden(field.name)}
         has.pop(dedupe.ROW_KEY, None)
         selected = self.table.selected or dict.fromkeys(has, True)
         missing = [name for name, needed in selected.items() if needed and name not in has]
@@ -109,7 +109,7 @@ class Recipe:
         own = self.columns(rows)
         for _, columns in self.columns_named():
             self.check_named(columns, own)
-        extra = writes.extra_fields(self.table, own)
+        extra = modes.extra_fields(self.table, own)
         surrogate = self.table.surrogate_key
         if surrogate is None:
             return StructType([*own.fields, *extra])

@@ -21,10 +21,10 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 from pyspark.sql.types import DataType, StringType, StructType
 
 from medallion_jobs.config import Expectation, Lookup, SilverTable
-from medallion_jobs.lake.marks import MISFITS, ROW, mark
-from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.columns import RESCUED
+from medallion_jobs.lake.hidden_columns import MISFITS, ROW, hidden
 from medallion_jobs.lake.tables.sql import col, quoted, unquoted
-from medallion_jobs.lake.values import values
+from medallion_jobs.lake.values import strict
 from medallion_jobs.refine.transform.compute import cast_mark
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
     row_values = sorted(Readers.of(table, shaped).all, key=str)
     if table.on_rescued == "null" or not row_values:
         return rows.withColumn(MISFITS, F.lit(None).cast("map<string,string>"))
-    unread = [mark(name) for name in rows.columns if name.startswith(("cast ", "parse "))]
+    unread = [hidden(name) for name in rows.columns if name.startswith(("cast ", "parse "))]
     is_kept = RESCUED in rows.columns and rows.schema[RESCUED].dataType == StringType()
     rescued = col(RESCUED) if is_kept else F.lit(None).cast("string")
     some = reduce(or_, unread, rescued.isNotNull())
@@ -194,7 +194,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
         return F.when(F.size(found) > 0, F.map_from_entries(found))
 
     texts = F.from_json(rescued, "map<string,string>")
-    return rows.withColumn(MISFITS, F.when(some, values.let(texts, misfits)))
+    return rows.withColumn(MISFITS, F.when(some, strict.let(texts, misfits)))
 
 
 def misfit(row_values: RowValues) -> Column:
@@ -202,12 +202,12 @@ def misfit(row_values: RowValues) -> Column:
     if not row_values:
         return F.lit(False)
     names = F.array(*(F.lit(str(one)) for one in sorted(row_values, key=str)))
-    return F.coalesce(F.arrays_overlap(F.map_keys(mark(MISFITS)), names), F.lit(False))
+    return F.coalesce(F.arrays_overlap(F.map_keys(hidden(MISFITS)), names), F.lit(False))
 
 
 def reasons() -> Column:
     """Why each value of a row with its misfits did not fit, as array<string>."""
-    entries = F.map_entries(mark(MISFITS))
+    entries = F.map_entries(hidden(MISFITS))
     lines = F.transform(entries, lambda one: F.concat(one["key"], F.lit(": "), one["value"]))
     return F.coalesce(lines, F.array().cast("array<string>"))
 
@@ -242,13 +242,13 @@ def _misfit(one: RowValue, rows: DataFrame, table: SilverTable, texts: Column) -
     kept = list(one.texts(table, texts))
     read = next((name for name in table.cast if name.lower() == one.column.lower()), None)
     if read is not None and not one.path:
-        kept.append(F.when(mark(cast_mark(read)), mark(ROW)[one.column].cast("string")))
+        kept.append(F.when(hidden(cast_mark(read)), hidden(ROW)[one.column].cast("string")))
     text, kind = F.coalesce(*kept), one.type_in(rows.schema)
     fault = F.lit(f'" does not fit {kind.simpleString()}')
     why = F.concat(F.lit('"'), F.substring(text, 1, _MOST_TEXT), fault)
     entry = F.struct(F.lit(str(one)).alias("key"), why.alias("value"))
     # Of a struct, an array or a map, what fits inside is there all the same.
-    is_partly_there = values.is_nested(kind) and not one.path
+    is_partly_there = strict.is_nested(kind) and not one.path
     is_missing = F.lit(True) if is_partly_there else one.value.isNull()
     return F.when(is_missing & text.isNotNull(), entry)
 

@@ -21,9 +21,9 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.config import Parse, SilverTable
-from medallion_jobs.lake.marks import UNDECIDED
+from medallion_jobs.lake.hidden_columns import UNDECIDED
 from medallion_jobs.lake.tables.sql import col, namable
-from medallion_jobs.lake.values import json_marks, values
+from medallion_jobs.lake.values import json_marks, strict
 from medallion_jobs.refine.transform import casts, functions, rescued
 from medallion_jobs.refine.transform.step import Step
 
@@ -82,7 +82,7 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
     field, kind = casts.named(rows, name), DataType.fromDDL(parse.schema_)
     if not isinstance(field.dataType, StringType):
         raise casts.wrong(f"{name} is {field.dataType.simpleString()}, not JSON text")
-    if not values.is_nested(kind):
+    if not strict.is_nested(kind):
         raise casts.wrong(
             f"{parse.schema_} has no columns in it: give columns, or an array, map or struct; "
             "for other types take `cast`"
@@ -109,10 +109,10 @@ def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
     marked = F.when(json_marks.are_needed(text, texts=True), json_marks.marked(text))
     json = F.coalesce(marked, text)
     if isinstance(kind, StructType) and rest is not None:
-        read = values.reading_with_rest(json, kind, rest)
+        read = strict.reading_with_rest(json, kind, rest)
         kind = StructType([*kind.fields, StructField(rest, MapType(StringType(), StringType()))])
     else:
-        read = values.reading(json, kind)
+        read = strict.reading(json, kind)
     # JSON's own null stands for one.
     is_null = F.coalesce(F.trim(text) == "null", F.lit(True))
     nothing = F.named_struct(F.lit("value"), F.lit(None).cast(kind), F.lit("fits"), is_null)

@@ -10,14 +10,14 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from medallion_jobs.config.silver import Dedupe
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.names import RESCUED
+from medallion_jobs.lake.columns import RESCUED
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.lake.values import canonical
-from medallion_jobs.refine.write import verdict
-from medallion_jobs.refine.write.keyed import (
+from medallion_jobs.refine.write import merge_plan
+from medallion_jobs.refine.write.keyed_batch import (
     PLACE,
-    Outcome,
     Ranked,
+    WriteResult,
     in_table,
     ranked,
     same_key,
@@ -81,7 +81,7 @@ def write(
     txn: tables.Txn,
     *,
     since: Column | None,
-) -> Outcome:
+) -> WriteResult:
     """Writes those rows that are not there yet, or better than what is there.
 
     Args:
@@ -105,14 +105,14 @@ def write(
 
 def _first(
     batch: Ranked, path: Location, columns: Sequence[str], txn: tables.Txn, where: Column
-) -> Outcome:
+) -> WriteResult:
     """Adds the rows whose key is new; the table stays one that is only added to."""
     fresh = batch.frame.where(col(PLACE) == 1)
     found = in_table(batch, path, batch.keys, where)
     fresh = fresh.join(found, same_key(batch), "left_anti")
     written = tables.append(fresh.select(*(col(c) for c in columns)), path, txn)
     rows_out = tables.rows_written(path, txn)
-    return Outcome(written, rows_out, repeated=batch.count - rows_out)
+    return WriteResult(written, rows_out, repeated=batch.count - rows_out)
 
 
 def _best(
@@ -123,25 +123,25 @@ def _best(
     where: Column,
     *,
     dedupe: Dedupe,
-) -> Outcome:
+) -> WriteResult:
     """Adds the rows whose key is new, and replaces those that are strictly worse."""
     order_by = dedupe.order_by or ""
     best = batch.frame.where(col(PLACE) == 1)
     new, old = col(order_by), col(there(order_by))
     better = (new > old) if dedupe.keep == "highest" else (new < old)
     better = F.coalesce(better, new.isNotNull() & old.isNull())
-    judged = verdict.beside_table(
+    judged = merge_plan.beside_table(
         best,
         in_table(batch, path, list(dict.fromkeys([*batch.keys, order_by])), where),
         batch,
-        lambda is_there: F.when(~is_there, verdict.INSERT).when(better, verdict.UPDATE),
+        lambda is_there: F.when(~is_there, merge_plan.INSERT).when(better, merge_plan.UPDATE),
     )
-    plan = verdict.Plan(
+    plan = merge_plan.MergePlan(
         match=batch.keys,
         within=batch.range,
         columns=columns,
-        update={c: verdict.source(c) for c in columns},
+        update={c: merge_plan.source(c) for c in columns},
     )
-    done = verdict.carry_out(judged, path, txn, plan)
+    done = merge_plan.carry_out(judged, path, txn, plan)
     repeated = batch.count - done.rows_out - done.updated
-    return Outcome(done.written, done.rows_out, done.updated, repeated=repeated)
+    return WriteResult(done.written, done.rows_out, done.updated, repeated=repeated)

@@ -15,14 +15,14 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.tables.history import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
+from medallion_jobs.lake.tables.scd_columns import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.refine.write import tombstones, verdict
-from medallion_jobs.refine.write.keyed import (
+from medallion_jobs.refine.write import merge_plan, tombstones
+from medallion_jobs.refine.write.keyed_batch import (
     AGAIN,
     PLACE,
-    Outcome,
     Ranked,
+    WriteResult,
     by_file,
     in_table,
     ranked,
@@ -49,7 +49,7 @@ def write(
     txn: tables.Txn,
     *,
     graves: Location,
-) -> Outcome:
+) -> WriteResult:
     """Puts each change at its place in its key's history.
 
     Args:
@@ -74,15 +74,15 @@ def write(
             kind = batch.frame.schema[sequence].dataType
             changes = tombstones.with_graves(changes, keys, kind, graves, txn)
         marks = (VALID_FROM, VALID_TO, IS_CURRENT, *((DELETED,) if how == "soft" else ()))
-        plan = verdict.Plan(
+        plan = merge_plan.MergePlan(
             match=(*keys, VALID_FROM),
             within=batch.range,
             columns=(*columns, *marks),
-            update={c: verdict.source(c) for c in marks if c != VALID_FROM},
+            update={c: merge_plan.source(c) for c in marks if c != VALID_FROM},
             surrogate=table.surrogate_key,
         )
         history = _history(changes, keys, sequence, hard=how == "hard")
-        done = verdict.carry_out(history, path, txn, plan)
+        done = merge_plan.carry_out(history, path, txn, plan)
         return replace(done, repeated=done.repeated + batch.again)
 
 
@@ -124,10 +124,10 @@ def _history(changes: DataFrame, keys: Sequence[str], sequence: str, *, hard: bo
     buried = F.coalesce(moment <= col(tombstones.GRAVE), no) if hard else no
     changed = ~col(VALID_TO).eqNullSafe(col(_WAS_TO)) | (col(DELETED) != col(_WAS_GONE))
     action = (
-        F.when(col(_OLD) & buried, verdict.REMOVE)
-        .when(col(_OLD), F.when(changed, verdict.UPDATE))
-        .when(buried, F.when(~col(GONE), verdict.IGNORED))
-        .when(col(_KNOWN), verdict.REPEATED)
-        .otherwise(verdict.INSERT)
+        F.when(col(_OLD) & buried, merge_plan.REMOVE)
+        .when(col(_OLD), F.when(changed, merge_plan.UPDATE))
+        .when(buried, F.when(~col(GONE), merge_plan.IGNORED))
+        .when(col(_KNOWN), merge_plan.REPEATED)
+        .otherwise(merge_plan.INSERT)
     )
-    return changes.withColumns({IS_CURRENT: col(VALID_TO).isNull(), verdict.ACTION: action})
+    return changes.withColumns({IS_CURRENT: col(VALID_TO).isNull(), merge_plan.ACTION: action})

@@ -10,14 +10,14 @@ from pyspark.sql import functions as F  # noqa: N812 (the field's own name for i
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.tables.history import DELETED
+from medallion_jobs.lake.tables.scd_columns import DELETED
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.refine.write import tombstones, verdict
-from medallion_jobs.refine.write.keyed import (
+from medallion_jobs.refine.write import merge_plan, tombstones
+from medallion_jobs.refine.write.keyed_batch import (
     AGAIN,
     PLACE,
-    Outcome,
     Ranked,
+    WriteResult,
     by_file,
     in_table,
     ranked,
@@ -51,7 +51,7 @@ def write(
     txn: tables.Txn,
     *,
     graves: Location,
-) -> Outcome:
+) -> WriteResult:
     """Inserts new keys, and updates those whose change is newer than what is there.
 
     Args:
@@ -86,18 +86,18 @@ class _Upsert:
         self._txn = txn
         self._others = [c for c in columns if c not in (*batch.keys, self._sequence)]
 
-    def plain(self) -> Outcome:
+    def plain(self) -> WriteResult:
         newest = self._batch.frame.where(col(PLACE) == 1)
         newer = col(self._sequence) > col(there(self._sequence))
-        judged = verdict.beside_table(
+        judged = merge_plan.beside_table(
             newest,
             self._found(self._sequence),
             self._batch,
-            lambda is_there: F.when(~is_there, verdict.INSERT).when(newer, verdict.UPDATE),
+            lambda is_there: F.when(~is_there, merge_plan.INSERT).when(newer, merge_plan.UPDATE),
         )
         return self._carried_out(judged, self._columns, self._all_of_them())
 
-    def soft(self) -> Outcome:
+    def soft(self) -> WriteResult:
         """The row stays when its key is deleted, with the values of the change before that."""
         live, dead = (col(c)[self._sequence] for c in (_LIVE, _DEAD))
         old, was_gone = col(there(self._sequence)), F.coalesce(col(there(DELETED)), F.lit(False))
@@ -110,11 +110,13 @@ class _Upsert:
         later = (last > old) | ((last == old) & gone & ~was_gone)
         # Where the key is new, there is nothing to compare with.
         fresh, later = (F.when(old.isNull(), F.lit(True)).otherwise(x) for x in (fresh, later))
-        judged = verdict.beside_table(
+        judged = merge_plan.beside_table(
             self._newest(),
             self._found(self._sequence, DELETED, VALUES_SEQUENCE),
             self._batch,
-            lambda is_there: F.when(~is_there, verdict.INSERT).when(fresh | later, verdict.UPDATE),
+            lambda is_there: F.when(~is_there, merge_plan.INSERT).when(
+                fresh | later, merge_plan.UPDATE
+            ),
         )
         judged = judged.withColumns(
             {
@@ -126,13 +128,13 @@ class _Upsert:
             }
         )
         marks = (DELETED, VALUES_SEQUENCE)
-        update = {c: verdict.source(c) for c in (self._sequence, *marks)}
+        update = {c: merge_plan.source(c) for c in (self._sequence, *marks)}
         for c in self._others:
-            new, was = verdict.source(c), verdict.target(c)
-            update[c] = f"CASE WHEN {verdict.source(_FRESH)} THEN {new} ELSE {was} END"
+            new, was = merge_plan.source(c), merge_plan.target(c)
+            update[c] = f"CASE WHEN {merge_plan.source(_FRESH)} THEN {new} ELSE {was} END"
         return self._carried_out(judged, (*self._columns, *marks), update)
 
-    def hard(self, graves: Location) -> Outcome:
+    def hard(self, graves: Location) -> WriteResult:
         """The row goes when its key is deleted; older changes of it that come later stay out."""
         dead = self._batch.frame.where(col(GONE) & ~col(AGAIN))
         deletes = dead.count()
@@ -144,14 +146,14 @@ class _Upsert:
         live, grave = col(_LIVE)[self._sequence], col(tombstones.GRAVE)
         lives = F.coalesce(live > grave, live.isNotNull())
         old = col(there(self._sequence))
-        judged = verdict.beside_table(
+        judged = merge_plan.beside_table(
             newest,
             self._found(self._sequence),
             self._batch,
             lambda is_there: (
-                F.when(~is_there, F.when(lives, verdict.INSERT))
-                .when(lives & (live > old), verdict.UPDATE)
-                .when(~lives & (old <= grave), verdict.REMOVE)
+                F.when(~is_there, F.when(lives, merge_plan.INSERT))
+                .when(lives & (live > old), merge_plan.UPDATE)
+                .when(~lives & (old <= grave), merge_plan.REMOVE)
             ),
         )
         values = {c: col(_LIVE)[c] for c in (*self._others, self._sequence)}
@@ -172,16 +174,16 @@ class _Upsert:
         )
 
     def _all_of_them(self) -> dict[str, str]:
-        return {c: verdict.source(c) for c in (*self._others, self._sequence)}
+        return {c: merge_plan.source(c) for c in (*self._others, self._sequence)}
 
     def _carried_out(
         self, judged: DataFrame, columns: Sequence[str], update: dict[str, str], deletes: int = 0
-    ) -> Outcome:
+    ) -> WriteResult:
         batch = self._batch
-        # Facts hold a row's surrogate key: it is given once.
+        # BatchContext hold a row's surrogate key: it is given once.
         update = {c: sql for c, sql in update.items() if c != self._surrogate}
-        plan = verdict.Plan(batch.keys, batch.range, columns, update, self._surrogate)
-        done = verdict.carry_out(judged, self._path, self._txn, plan)
+        plan = merge_plan.MergePlan(batch.keys, batch.range, columns, update, self._surrogate)
+        done = merge_plan.carry_out(judged, self._path, self._txn, plan)
         effective = done.rows_out + done.updated + deletes
         return replace(done, repeated=batch.again, ignored=batch.count - batch.again - effective)
 

@@ -9,15 +9,15 @@ from functools import cached_property
 import duckdb
 
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.engine.streams import Written
-from medallion_jobs.lake import places
+from medallion_jobs.engine.stream import Written
+from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import snapshot
-from medallion_jobs.report.duck import rows_of, scan
+from medallion_jobs.report.lake_views import rows_of, scan
 from medallion_jobs.report.verify.check import Check, Mismatch
 
 # Beside `rows_out`, where a row that was read can have gone.
-_FATES = ("filtered", "dropped", "quarantined", "held", "repeated")
-_COUNTS = ("batch", "rows_in", "rows_out", *_FATES)
+_OUTCOMES = ("filtered", "dropped", "quarantined", "held", "repeated")
+_COUNTS = ("batch", "rows_in", "rows_out", *_OUTCOMES)
 _CUT_OFF = Written.before(0).remarks
 
 
@@ -44,7 +44,7 @@ class Batches:
         last: int,
     ) -> Batches:
         """The batches up to `last`, from their metrics."""
-        log = snapshot(places.metrics(config.state_path, ref))
+        log = snapshot(paths.metrics(config.state_path, ref))
         if log is None:
             return cls(generation, last, {}, ())
         # A table of an earlier version may lack columns.
@@ -132,7 +132,7 @@ class Batches:
         sums = {
             counts["batch"]: (
                 counts["rows_in"],
-                counts["rows_out"] + sum(counts[name] for name in _FATES),
+                counts["rows_out"] + sum(counts[name] for name in _OUTCOMES),
             )
             for counts in self._counted
         }

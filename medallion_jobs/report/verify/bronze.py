@@ -5,13 +5,13 @@ from __future__ import annotations
 import duckdb
 
 from medallion_jobs.autoloader.loading import account
-from medallion_jobs.checkpoint import Home, manifest
+from medallion_jobs.checkpoint import QueryFolder, manifest
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import places
-from medallion_jobs.lake.names import FILE_VERSION, INPUT_FILE
+from medallion_jobs.lake import paths
+from medallion_jobs.lake.columns import FILE_VERSION, INPUT_FILE
 from medallion_jobs.lake.tables import Snapshot, Txn, snapshot
-from medallion_jobs.report.duck import scan, views
+from medallion_jobs.report.lake_views import scan, views
 from medallion_jobs.report.verify.check import Audit, Check, Mismatch
 
 # Of a file that was read twice, since its content changed, the older rows are there as a whole
@@ -60,8 +60,8 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
         UsageError: the table has never been written.
     """
     ref = TableRef("bronze", name)
-    path, ledger = config.table_path(ref), places.ledger(config, name)
-    table, recorded = snapshot(path), manifest.read(Home.of(config.state_path, ref))
+    path, ledger = config.table_path(ref), paths.ledger(config, name)
+    table, recorded = snapshot(path), manifest.read(QueryFolder.of(config.state_path, ref))
     if table is None or recorded is None or snapshot(ledger / "events") is None:
         raise UsageError(
             f"{ref} cannot be verified: it has never run",
@@ -70,7 +70,7 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
         )
     newest = recorded.generations[-1].number
     waiting = _prepare(duck, config, ref, table, newest)
-    quarantine = places.quarantine(config, ref)
+    quarantine = paths.quarantine(config, ref)
     version = f"coalesce({FILE_VERSION}, 1)" if FILE_VERSION in table.columns else "1"
     duck.execute(
         _JOINED.format(
@@ -96,7 +96,7 @@ def _prepare(
     duck: duckdb.DuckDBPyConnection, config: Pipeline, ref: TableRef, table: Snapshot, newest: int
 ) -> int:
     """Makes what the comparison reads; gives how many files are left out of it."""
-    home = Home.of(config.state_path, ref)
+    home = QueryFolder.of(config.state_path, ref)
     reached = {n: table.txn(home.checkpoint(n).app_id) for n in range(1, newest + 1)}
     duck.execute("CREATE OR REPLACE TEMP TABLE reached (generation INTEGER, newest BIGINT)")
     duck.executemany("INSERT INTO reached VALUES (?, ?)", [list(pair) for pair in reached.items()])
@@ -105,7 +105,7 @@ def _prepare(
     duck.execute("CREATE OR REPLACE TEMP TABLE unsettled (path VARCHAR)")
     duck.execute(_LATER)
     app_id = home.checkpoint(newest).app_id
-    events = snapshot(places.ledger(config, ref.name) / "events")
+    events = snapshot(paths.ledger(config, ref.name) / "events")
     if events is None or events.txn(app_id) < reached[newest]:
         # Bronze has the batch, and the ledger does not tell of it yet.
         last = Txn(app_id, reached[newest], "")

@@ -9,8 +9,8 @@ import duckdb
 
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import MedallionError, UsageError
-from medallion_jobs.lake import places
-from medallion_jobs.report.duck import connect
+from medallion_jobs.lake import paths
+from medallion_jobs.report.lake_views import connect
 from medallion_jobs.report.verify import bronze, silver
 from medallion_jobs.report.verify.check import Audit
 
@@ -76,7 +76,7 @@ def audits(
     Args:
         show: mismatches of a check to name, at most.
     """
-    with connect(places.lake(config)) as duck:
+    with connect(paths.lake(config)) as duck:
         for ref in tables:
             of = bronze.audit if ref.layer == "bronze" else silver.audit
             try:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medallion_jobs.aggregate import Aggregation
-from medallion_jobs.checkpoint import Binding, Checkpoint, Home, Logic, lock, manifest
-from medallion_jobs.checkpoint.position import Position
+from medallion_jobs.checkpoint import Binding, Checkpoint, Logic, QueryFolder, lock, manifest
+from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import MedallionError, TransientError, UsageError
 from medallion_jobs.lake.tables import Snapshot, snapshot
@@ -51,7 +51,7 @@ def pair_of(config: Pipeline, ref: TableRef, logic: Logic) -> Pair:
         UsageError: it cannot be told, or can no longer be read.
         TransientError: a run is in the midst of it.
     """
-    home = Home.of(config.state_path, ref)
+    home = QueryFolder.of(config.state_path, ref)
     recorded = manifest.read(home)
     if recorded is None:
         raise _cannot(ref, "it has never run")
@@ -112,7 +112,7 @@ def _bound(config: Pipeline, ref: TableRef, table: TableRef, wanted: str) -> Sna
 
 
 def _source_version(
-    config: Pipeline, home: Home, checkpoint: Checkpoint, batch: int, source: Snapshot
+    config: Pipeline, home: QueryFolder, checkpoint: Checkpoint, batch: int, source: Snapshot
 ) -> int:
     ref = home.ref
     if batch < 0:
@@ -120,7 +120,7 @@ def _source_version(
             raise _cannot(ref, "its first batch is not written yet")
         return source.version
     try:
-        reached = Position.after(checkpoint, batch)
+        reached = Offset.after(checkpoint, batch)
     except FileNotFoundError:
         raise _cannot(ref, f"its checkpoint knows nothing of batch {batch}") from None
     assert reached is not None  # noqa: S101 (there is a batch)

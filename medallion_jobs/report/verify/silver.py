@@ -14,17 +14,17 @@ from functools import cached_property
 
 import duckdb
 
-from medallion_jobs.checkpoint import Home, manifest
-from medallion_jobs.checkpoint.position import Position
+from medallion_jobs.checkpoint import QueryFolder, manifest
+from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables import commit_of, snapshot
-from medallion_jobs.refine.facts import Facts
-from medallion_jobs.report.duck import scan
+from medallion_jobs.refine.batch_context import BatchContext
+from medallion_jobs.report.lake_views import scan
 from medallion_jobs.report.verify.batches import Batches
 from medallion_jobs.report.verify.check import Audit, Check, Mismatch
-from medallion_jobs.report.verify.log import Log
-from medallion_jobs.report.verify.parked import Parked
+from medallion_jobs.report.verify.commit_log import Log
+from medallion_jobs.report.verify.parked_rows import Parked
 from medallion_jobs.report.verify.versions import lost
 
 
@@ -60,7 +60,7 @@ class _Silver:
     @classmethod
     def of(cls, duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> _Silver:
         ref = TableRef("silver", name)
-        home, path = Home.of(config.state_path, ref), config.table_path(ref)
+        home, path = QueryFolder.of(config.state_path, ref), config.table_path(ref)
         there, recorded = snapshot(path), manifest.read(home)
         if there is None or recorded is None or recorded.current.binding is None:
             why = "it was reset, and has not run since" if there and recorded else "it never ran"
@@ -76,7 +76,7 @@ class _Silver:
             if before is not None and before.version < there.version:
                 there, batches = before, batches.before(written)
         commit = commit_of(path, app_id, batches.last)
-        moment = Facts.of(commit).moment if commit else None
+        moment = BatchContext.of(commit).moment if commit else None
         return cls(
             duck=duck,
             config=config,
@@ -147,8 +147,8 @@ class _Silver:
     def _source(self) -> tuple[TableRef, int | str]:
         """The source's version up to which it is read; in words, why it cannot be counted."""
         source = self.table.from_
-        home = Home.of(self.config.state_path, self.ref)
-        reached = Position.after(home.checkpoint(self.batches.generation), self.batches.last)
+        home = QueryFolder.of(self.config.state_path, self.ref)
+        reached = Offset.after(home.checkpoint(self.batches.generation), self.batches.last)
         if reached is None or reached.whole is None:
             return source, f"it is in the midst of a version of {source}"
         gone = lost(self.config.table_path(source), reached.whole)

@@ -1,0 +1,164 @@
+"""Moving and deleting files of this machine, by descriptors: nobody can lead us elsewhere."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from medallion_jobs.autoloader.archive.file_location import FileLocation, LeftError, numbered
+from medallion_jobs.autoloader.file_entry import FileEntry
+
+_BLOCK = 1 << 20
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
+
+
+class LocalFileActions:
+    """The files of this machine (`ground.FileActions`)."""
+
+    def __init__(self, move_to: Path | None) -> None:
+        self._move_to = move_to
+
+    def is_there(self, spot: FileLocation, file: FileEntry) -> bool:
+        with opened(_root(spot), spot.folders) as folder:
+            if folder is None or not _is_there(folder, spot.name, file):
+                return False
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
+                raise LeftError("their folder may not be written to")
+            return True
+
+    def delete(self, spot: FileLocation, file: FileEntry) -> bool:
+        with opened(_root(spot), spot.folders) as folder:
+            if folder is None or not _is_there(folder, spot.name, file):
+                return False
+            os.unlink(spot.name, dir_fd=folder)
+            return True
+
+    def move(self, spot: FileLocation, file: FileEntry) -> int | None:
+        with opened(_root(spot), spot.folders) as folder:
+            if folder is None or not _is_there(folder, spot.name, file):
+                return None
+            with opened(self._target, spot.folders, make=True) as target:
+                if target is None:
+                    raise LeftError(f"{self._target} went away")
+                return _move(folder, spot.name, file, target)
+
+    def moved_before(self, spot: FileLocation, file: FileEntry) -> int | None:
+        with opened(self._target, spot.folders) as target:
+            for number, name in enumerate(numbered(spot.name)):
+                there = None if target is None else _stat(target, name)
+                if there is None or _fits(there, file):
+                    return number if there else None
+        raise AssertionError("numbers do not end")
+
+    @property
+    def _target(self) -> Path:
+        assert self._move_to is not None  # noqa: S101 (nothing is moved where no place is named)
+        return self._move_to
+
+
+def _root(spot: FileLocation) -> Path:
+    assert isinstance(spot.root, Path)  # noqa: S101 (the others have `ObjectActions`)
+    return spot.root
+
+
+@contextmanager
+def opened(root: Path, folders: Sequence[str], *, make: bool = False) -> Iterator[int | None]:
+    """A folder's descriptor, step by step from its root; None when there is no such folder.
+
+    Raises:
+        LeftError: one of the folders is a symbolic link, or none at all.
+    """
+    if make:
+        root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        folder: int | None = None
+        try:
+            for name in (str(root), *folders):
+                if make and folder is not None:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=folder)
+                flags = os.O_DIRECTORY | (0 if folder is None else os.O_NOFOLLOW)
+                folder = os.open(name, flags, dir_fd=folder)
+                stack.callback(os.close, folder)
+        except FileNotFoundError:
+            folder = None
+        except NotADirectoryError:
+            raise LeftError("behind a symbolic link, or what is no folder") from None
+        yield folder
+
+
+def _is_there(folder: int, name: str, file: FileEntry) -> bool:
+    there = _stat(folder, name)
+    if there and not _fits(there, file):
+        raise LeftError("changed since they were read")
+    return there is not None
+
+
+def _move(folder: int, name: str, file: FileEntry, target: int) -> int:
+    """Moves a file, never over another one; gives the number that its name got, or 0."""
+    for number, new in enumerate(numbered(name)):
+        with suppress(FileExistsError):
+            _copy(folder, name, target, new)
+        is_same = _is_same(folder, name, file, target, new)  # now, or since a run before
+        if _is_there(folder, name, file) and is_same:
+            os.unlink(name, dir_fd=folder)
+            return number
+    raise AssertionError("numbers do not end")
+
+
+def _copy(folder: int, name: str, target: int, new: str) -> None:
+    """Gives a file a second place: by a link, or in another file system as a whole copy."""
+    try:
+        os.link(name, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
+        return
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    if _stat(target, new):
+        raise FileExistsError
+    draft = f".medallion-{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
+    with _open(folder, name) as old, _open(target, draft, os.O_WRONLY | os.O_CREAT) as out:
+        out.truncate()
+        shutil.copyfileobj(old, out, _BLOCK)
+        out.flush()
+        seen = os.fstat(old.fileno())
+        os.fchmod(out.fileno(), stat.S_IMODE(seen.st_mode))
+        os.utime(out.fileno(), ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        os.fsync(out.fileno())
+    os.rename(draft, new, src_dir_fd=target, dst_dir_fd=target)
+    os.fsync(target)
+
+
+def _is_same(folder: int, name: str, file: FileEntry, target: int, new: str) -> bool:
+    """Whether what is at a target is the file itself, or equal to the last byte."""
+    here, there = _stat(folder, name), _stat(target, new)
+    if here is None or there is None or not _fits(there, file):
+        return False
+    if os.path.samestat(here, there):
+        return True
+    with _open(folder, name) as one, _open(target, new) as other:
+        return all(block == other.read(_BLOCK) for block in iter(lambda: one.read(_BLOCK), b""))
+
+
+def _open(folder: int, name: str, flags: int = os.O_RDONLY) -> IO[bytes]:
+    opened = os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+    return os.fdopen(opened, "wb" if flags else "rb")
+
+
+def _stat(folder: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _fits(there: os.stat_result, file: FileEntry) -> bool:
+    seen = (there.st_size, there.st_mtime_ns // 1000)
+    return stat.S_ISREG(there.st_mode) and seen == (file.size, file.modified_us)

@@ -1,0 +1,238 @@
+"""Who else reads a landing folder: each bronze table leaves its name there.
+
+    <folder>/_medallion/readers/<pipeline>.<table>.json
+
+The folder is a root without its pattern. No listing looks below `_medallion`. Whoever cleans
+the folder asks the ledgers of the others first: what one of them has not read yet, stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake.exceptions import DeltaError
+
+from medallion_jobs.autoloader.archive.file_location import AWS, fixed_part, is_cleanable
+from medallion_jobs.autoloader.file_entry import FileEntry, to_path
+from medallion_jobs.autoloader.ledger import tables as ledger_tables
+from medallion_jobs.autoloader.ledger.tables import State
+from medallion_jobs.lake import paths
+from medallion_jobs.storage import S3, Location, location, put
+from medallion_jobs.storage.delta import open_delta
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Pipeline
+
+_READ = (State.COMMITTED, State.ARCHIVING, State.ARCHIVED)
+# Of these Python and Hadoop think differently; a name filter with them may take any file.
+_UNSURE = re.compile(r"[\[{\\]")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A bronze table that reads a landing folder.
+
+    Attributes:
+        ledger: absolute folder of its ledger; empty where its registration does not tell.
+        storage: absolute folder of its lake.
+        path_glob_filter: the names of files that it takes; None for all.
+        file: its registration; empty while it has none.
+    """
+
+    pipeline: str
+    table: str
+    ledger: str
+    storage: str
+    path_glob_filter: str | None = None
+    registered_at: str = ""
+    file: str = ""
+
+    @classmethod
+    def of(cls, config: Pipeline, table: str) -> Reader:
+        """A bronze table of a pipeline, not registered yet."""
+        return cls(
+            pipeline=config.pipeline,
+            table=table,
+            ledger=str(paths.ledger(config, table)),
+            storage=str(paths.lake(config)),
+            path_glob_filter=config.bronze[table].source.path_glob_filter,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pipeline}.{self.table}"
+
+    def may_take(self, name: str) -> bool:
+        """Whether it may read a file of this name; False only where that is certain."""
+        wanted = self.path_glob_filter
+        return wanted is None or bool(_UNSURE.search(wanted)) or fnmatchcase(name, wanted)
+
+
+def register(root: str, me: Reader, store: S3 = AWS) -> str | None:
+    """Leaves my name in a landing folder; None, or a remark on why that was not possible.
+
+    The file is written whole or not at all, and only when it would say something else. In
+    other file systems nobody cleans and nobody registers.
+    """
+    if not is_cleanable(root):
+        return None
+    base = fixed_part(root, store)
+    folder = _folder(base)
+    unknown = "whoever else cleans this folder cannot know of this reader"
+    if isinstance(folder, Path) and (folder.is_symlink() or folder.parent.is_symlink()):
+        return f"{me} is not registered in {folder}, a symbolic link: {unknown}"
+    try:
+        if isinstance(base, Path):
+            base.stat()
+        file = _own_file(folder, me)
+        old = _read(file)
+        if old is None or _said(old) != _said(me):
+            said = {**_said(me), "registered_at": datetime.now(timezone.utc).isoformat()}
+            put(file, (json.dumps(said, indent=2) + "\n").encode())
+    except OSError as error:
+        return f"{me} is not registered in {folder} ({error.strerror}): {unknown}"
+    return None
+
+
+def is_registered(root: Location, me: Reader) -> bool:
+    """Whether a landing folder, given without its pattern, has my name."""
+    return any(one.ledger == me.ledger for one in _all(root))
+
+
+def others(root: str, me: Reader, store: S3 = AWS) -> list[Reader]:
+    """The other readers that are registered in a landing folder, by name.
+
+    A registration that cannot be read is a reader whose ledger nobody knows.
+    """
+    return [one for one in _all(fixed_part(root, store)) if one.ledger != me.ledger]
+
+
+def states_of(ledger: Location, files: Collection[FileEntry]) -> Mapping[str, State]:
+    """By path, the state that a ledger gives to those of `files` that it knows as they are.
+
+    A path whose newest event is about another content (size or time) is left out, and so
+    is one that waits to be read, for the first time or again.
+
+    Raises:
+        DeltaError, OSError, ValueError, pyarrow.ArrowException: there is no ledger, or it
+            cannot be read.
+    """
+    asked = {file.path: (file.size, file.modified_us) for file in files}
+    columns = ["path", "size", "modified", "version", "state", "updated_at"]
+    events = ledger_tables.in_order(_about(asked, ledger / "events", columns))
+    newest = {file.path: (file, state, at) for file, state, at in events}
+    admitted = _about(asked, ledger / "discovered", ["path", "discovered_at"])
+    wait = {
+        path
+        for path, at in zip(*(column.to_pylist() for column in admitted.columns), strict=True)
+        if path in newest and at > newest[path][2]
+    }
+    return {
+        path: state
+        for path, (file, state, _) in newest.items()
+        if path not in wait and (file.size, file.modified_us) == asked[path]
+    }
+
+
+def _about(files: Collection[str], table: Location, columns: list[str]) -> pa.Table:
+    wanted = ds.field("path").isin(pa.array(list(files), pa.string()))
+    return open_delta(table).to_pyarrow_dataset().to_table(columns=columns, filter=wanted)
+
+
+def blocked(
+    files: Mapping[FileEntry, Location], me: Reader, store: S3 = AWS
+) -> dict[FileEntry, str]:
+    """Of `files`, those that another reader has not read: why, and what to do if that is wrong.
+
+    Args:
+        files: each with its folder; readers of the folders above count, too.
+    """
+    near = {folder: _near(folder, me) for folder in set(files.values())}
+    asked: dict[Reader, list[FileEntry]] = {}
+    for file, folder in files.items():
+        for reader in near[folder]:
+            if reader.may_take(to_path(file.path).rpartition("/")[2]):
+                asked.setdefault(reader, []).append(file)
+    return {
+        file: f"{why}; if it is no longer used: delete {reader.file}"
+        for reader, theirs in asked.items()
+        for file, why in _unread(reader, theirs, store)
+    }
+
+
+def _unread(
+    reader: Reader, files: Collection[FileEntry], store: S3
+) -> Iterator[tuple[FileEntry, str]]:
+    why = f"{reader} has not read them as they are"
+    states: Mapping[str, State] = {}
+    if not reader.ledger:
+        why = f"the registration of {reader} cannot be read"
+    else:
+        try:
+            ledger = location(reader.ledger, store) or Path(reader.ledger)
+            states = states_of(ledger, files)
+        except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
+            said = " ".join(str(error).split())
+            why = f"the ledger of {reader} cannot be read, {reader.ledger}: {said}"
+    return ((file, why) for file in files if states.get(file.path) not in _READ)
+
+
+def _near(folder: Location, me: Reader) -> list[Reader]:
+    above = (folder, *folder.parents)
+    return [one for each in above for one in _all(each) if one.ledger != me.ledger]
+
+
+def _folder(root: Location) -> Location:
+    return root / "_medallion" / "readers"
+
+
+def _all(root: Location) -> list[Reader]:
+    folder = _folder(root)
+    try:
+        names = [one.name for one in folder.iterdir() if one.name.endswith(".json")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:
+        return [_unknown(folder)]
+    files = sorted(folder / name for name in names if not name.startswith("."))
+    return [_read(file) or _unknown(file) for file in files]
+
+
+def _own_file(folder: Location, me: Reader) -> Location:
+    """My file, beside that of a table of the same name in another lake."""
+    file = folder / f"{me}.json"
+    old = _read(file)
+    if old is None or old.ledger == me.ledger:
+        return file
+    return folder / f"{me}.{hashlib.sha256(os.fsencode(me.ledger)).hexdigest()[:8]}.json"
+
+
+def _said(reader: Reader) -> dict[str, object]:
+    return {k: v for k, v in asdict(reader).items() if k not in ("registered_at", "file")}
+
+
+def _read(file: Location) -> Reader | None:
+    """A registration; None where there is none, or none that could be understood."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        known = {one.name: said[one.name] for one in fields(Reader) if one.name in said}
+        reader = Reader(**{**known, "file": str(file)})
+    except (OSError, ValueError, TypeError):
+        return None
+    texts = (reader.pipeline, reader.table, reader.path_glob_filter or "", reader.ledger)
+    return reader if all(isinstance(one, str) for one in texts) and reader.ledger else None
+
+
+def _unknown(file: Location) -> Reader:
+    pipeline, _, table = file.stem.partition(".")
+    return Reader(pipeline=pipeline, table=table, ledger="", storage="", file=str(file))

@@ -1,0 +1,220 @@
+"""A batch of files of which little got into bronze as it should: why, with an example."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.autoloader.file_entry import to_path
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
+from medallion_jobs.autoloader.readers.records import RESCUED_FILE
+from medallion_jobs.errors import DataError
+from medallion_jobs.lake.columns import RESCUED
+from medallion_jobs.lake.tables import Txn, commit_of
+from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.observe.set_aside import SetAside, is_most, misfit_cause, shortened
+from medallion_jobs.storage import Location, uri
+from medallion_jobs.storage.duck import connect
+from medallion_jobs.storage.duck import name as duck_name
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+    from medallion_jobs.autoloader.readers.records import Records
+
+# Rows of which the rescued data is looked at.
+_SAMPLE = 1000
+_MOST_KEYS = 5
+_CAUSES = {
+    "not valid JSON": "the files are no JSON lines: compare `format`, and `options.multiLine` for "
+    "a document a file",
+    "compressed": "the files are compressed: give them the ending of their kind, such as .json.gz",
+    "null bytes": "the files have another encoding: set `options.encoding`",
+    "not an object": "a line has to be a JSON object: compare `format`, and "
+    "`options.multiLine` for an array a file",
+}
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """What is known of a batch that was loaded.
+
+    Attributes:
+        format: the source's format.
+        in_files: the columns that are read from inside the files.
+        is_first: it is the table's first one.
+    """
+
+    outcomes: Sequence[Outcome]
+    format: str
+    in_files: StructType
+    txn: Txn
+    is_first: bool
+
+    def in_tables(self, bronze: Location | None, quarantine: Location) -> SetAside | None:
+        """What is said of it, by what the two tables have of it.
+
+        Args:
+            bronze: None where the rows went to no table.
+        """
+        new = [one for one in self.outcomes if one.is_new]
+        rows, bad = sum(one.rows for one in new), sum(one.bad for one in new)
+        rescued = sum(one.rescued for one in new)
+        if found := self.of_files(len(self.outcomes)):
+            return found
+        if is_most(rows + bad, bad, is_first=self.is_first):
+            return _of_lines(rows + bad, bad, *self._most_frequent_fault(quarantine))
+        if bronze is None or not is_most(rows, rescued, is_first=self.is_first):
+            return None
+        with connect(bronze) as duck:
+            data = _written(duck, bronze, self.txn)
+            if data is None:
+                return None
+            names = [name for name in self.in_files.names if name in data.columns]
+            counted = data.aggregate(", ".join(f"count({duck_name(one)})" for one in names) or "0")
+            counts = dict(zip(names, counted.fetchone() or (), strict=False))
+            texts = data.filter(f"{RESCUED} IS NOT NULL").project(RESCUED).limit(_SAMPLE)
+            sample = [text for (text,) in texts.fetchall()]
+        return self.of_rescued(rows, rescued, counts, sample)
+
+    def _most_frequent_fault(self, quarantine: Location) -> tuple[str, str]:
+        """Why most bad lines of the batch are bad, and one of them."""
+        txn = Txn(f"{self.txn.app_id}/quarantine", self.txn.batch, self.txn.run_id)
+        with connect(quarantine) as duck:
+            lines = _written(duck, quarantine, txn)
+            # After a reset, quarantine has the lines of an earlier generation.
+            if lines is None:
+                return "bad lines, which quarantine has since an earlier generation", ""
+            top = lines.aggregate("reason, count(*) AS n, min(line) AS line", "reason")
+            reason, _, line = top.order("n DESC, reason").fetchone() or ("", 0, "")
+            return reason, line or ""
+
+    def of_files(self, files: int) -> SetAside | None:
+        """What is said where most of its files, so many in all, could not be read."""
+        aside = [one for one in self.outcomes if one.state is State.QUARANTINED]
+        if not is_most(files, len(aside), is_first=self.is_first):
+            return None
+        return SetAside(
+            rows=files,
+            aside=len(aside),
+            how="put aside",
+            rule="the reader",
+            example=shortened(f"{to_path(aside[0].file.path)}: {aside[0].error}"),
+            cause=f"the files are not {self.format}: compare `format` and `options` of the source",
+            unit="files",
+        )
+
+    def of_rescued(
+        self, rows: int, rescued: int, counts: Mapping[str, int], sample: Sequence[str]
+    ) -> SetAside | None:
+        """What is said where most rows hold rescued data, if the schema is the reason.
+
+        To read some columns of many is a way to use a schema; that a column has no value in any
+        row, or that its values do not fit, is none.
+
+        Args:
+            counts: by column, the rows that have a value.
+            sample: rescued data of some rows.
+        """
+        misfits: Counter[str] = Counter()
+        unknown: Counter[str] = Counter()
+        examples: dict[str, str] = {}
+        for text in sample:
+            for key, value in _object(text).items():
+                if key in self.in_files.names:
+                    misfits[key] += 1
+                    examples.setdefault(key, str(value))
+                elif key != RESCUED_FILE:
+                    unknown[key] += 1
+        name, times = next(iter(misfits.most_common(1)), ("", 0))
+        if 2 * times > len(sample):
+            kind = self.in_files[name].dataType.simpleString()
+            example = f'{name}: "{shortened(examples[name])}" does not fit {kind}'
+            cause = misfit_cause(name, kind, examples[name])
+            return SetAside(rows, rescued, "rescued", "schema", example, cause)
+        empty = [name for name, count in counts.items() if not count]
+        keys = sorted(unknown, key=lambda key: (-unknown[key], key))[:_MOST_KEYS]
+        if not (self.is_first and empty and keys):
+            return None
+        cause = (
+            f"no row has a value of {', '.join(empty)}, and the files have {', '.join(keys)}, "
+            "which no column bears: name the columns in `schema` as the files name them"
+        )
+        return SetAside(rows, rescued, "rescued", "schema", shortened(sample[0]), cause)
+
+
+def refuse(name: str, batch: LoadedBatch, records: Records, rows: DataFrame) -> None:
+    """Looks at the records before they are written, where the config says that they then fail.
+
+    Args:
+        name: of the table.
+        rows: the good records, as they would be written.
+
+    Raises:
+        DataError: most of them would be in quarantine, or do not fit the schema.
+    """
+    counted = records.frame.agg(F.count(F.lit(1)), F.count_if(~records.good)).first()
+    assert counted is not None  # noqa: S101 (an aggregate without groups has one row)
+    read, bad = counted
+    found = None
+    if is_most(read, bad, is_first=batch.is_first):
+        one = records.frame.where(~records.good).select(records.reason, records.raw).first()
+        found = _of_lines(read, bad, *(one or ("", "")))
+    else:
+        names = [n for n in batch.in_files.names if n in rows.columns]
+        values = [F.count(col(n)) for n in names]
+        told = rows.agg(F.count(F.lit(1)), F.count(RESCUED), *values).first()
+        assert told is not None  # noqa: S101 (as above)
+        good, rescued, *each = told
+        if is_most(good, rescued, is_first=batch.is_first):
+            kept = rows.select(RESCUED).where(col(RESCUED).isNotNull()).limit(_SAMPLE).collect()
+            counts = dict(zip(names, each, strict=True))
+            found = batch.of_rescued(good, rescued, counts, [text for (text,) in kept])
+    if found:
+        raise refusal(name, found)
+
+
+def refusal(name: str, found: SetAside) -> DataError:
+    """The error where such a batch is not to be written."""
+    return DataError(
+        f"{name}: {found.text}",
+        untouched="nothing of the batch is written; its files are read again at the next run",
+        next_step="change the config, then run again; or let it pass by `on_all_aside: warn`",
+    )
+
+
+def _of_lines(rows: int, bad: int, reason: str, line: str | None) -> SetAside:
+    cause = next((told for sign, told in _CAUSES.items() if sign in reason), None)
+    return SetAside(
+        rows=rows,
+        aside=bad,
+        how="quarantined",
+        rule="the reader",
+        example=shortened(f"{reason}: {line}"),
+        cause=cause or "the files are written otherwise than the source's `options` say",
+    )
+
+
+def _written(
+    duck: duckdb.DuckDBPyConnection, table: Location, txn: Txn
+) -> duckdb.DuckDBPyRelation | None:
+    """The rows that a transaction added to a table; None where it added none."""
+    commit = commit_of(table, txn.app_id, txn.batch)
+    if commit is None or not commit.added:
+        return None
+    return duck.read_parquet([uri(added.path) for added in commit.added], union_by_name=True)
+
+
+def _object(text: str) -> Mapping[str, object]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,110 @@
+"""Where a query's state lies.
+
+<storage.root>/_medallion/checkpoints/<layer>/<table>/
+    manifest.json   every generation that was opened, and why
+    lock            who runs the query now
+    stop            somebody asks the query to end after its batch
+    v1/ v2/ …       one Structured Streaming checkpoint a generation
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from medallion_jobs.storage import Location
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import TableRef
+
+_BATCH = re.compile(r"[0-9]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One generation's Structured Streaming checkpoint folder.
+
+    Attributes:
+        app_id: the transaction id under which this generation writes to its table. The
+            generation is part of it, because batch numbers start again at 0 with each.
+    """
+
+    path: Location
+    app_id: str
+
+    @property
+    def latest_offsets(self) -> int:
+        """The newest batch that was planned, or -1."""
+        return _latest(self.path / "offsets")
+
+    @property
+    def latest_commits(self) -> int:
+        """The newest batch that Spark noted as done, or -1."""
+        return _latest(self.path / "commits")
+
+    def offset(self, batch: int) -> str:
+        """The source's position that `batch` was planned to reach, as Spark wrote it."""
+        text = (self.path / "offsets" / str(batch)).read_text(encoding="utf-8")
+        return text.rstrip("\n").split("\n")[-1]
+
+    def remove_leftovers(self) -> list[Location]:
+        """Deletes temporary files of a first batch that was cut off.
+
+        Spark refuses for ever to start over a checkpoint without batches that is not empty
+        (STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY), and a kill between writing
+        `offsets/.0.<uuid>.tmp` and its rename leaves just that. Nothing is removed once
+        a batch was planned.
+        """
+        if self.latest_offsets >= 0 or self.latest_commits >= 0:
+            return []
+        leftovers = [p for p in self.path.rglob("*.tmp*") if p.is_file()]
+        for leftover in leftovers:
+            leftover.unlink()
+        return leftovers
+
+
+@dataclass(frozen=True)
+class QueryFolder:
+    """The folder that holds all state of the query which writes `ref`."""
+
+    ref: TableRef
+    path: Location
+
+    @classmethod
+    def of(cls, state: Location, ref: TableRef) -> QueryFolder:
+        """The home of `ref` under the engine's state folder."""
+        return cls(ref, state / "checkpoints" / ref.layer / ref.name)
+
+    @property
+    def manifest(self) -> Location:
+        return self.path / "manifest.json"
+
+    @property
+    def lock(self) -> Location:
+        return self.path / "lock"
+
+    @property
+    def stop(self) -> Location:
+        return self.path / "stop"
+
+    @property
+    def generations(self) -> list[int]:
+        """The generations whose checkpoint lies there, whatever the manifest says."""
+        names = (folder.name.removeprefix("v") for folder in self.path.glob("v*"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def checkpoint(self, generation: int) -> Checkpoint:
+        return Checkpoint(self.path / f"v{generation}", f"{self.ref}/v{generation}")
+
+
+def _latest(folder: Location) -> int:
+    return max(_batches(folder), default=-1)
+
+
+def _batches(folder: Location) -> Iterator[int]:
+    if folder.is_dir():
+        for one in folder.iterdir():
+            if _BATCH.fullmatch(one.name):
+                yield int(one.name)

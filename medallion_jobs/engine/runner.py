@@ -1,0 +1,133 @@
+"""Running queries: which ones, once or for ever, on one session, to a clean end.
+
+The command line, the job files under spark-submit and the tests all come through `run`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from medallion_jobs.config import Pipeline, load
+from medallion_jobs.engine import session
+from medallion_jobs.engine.query import StopSwitch
+from medallion_jobs.engine.stream import Stream
+from medallion_jobs.engine.supervisor import Supervisor
+from medallion_jobs.errors import MedallionError, TransientError
+from medallion_jobs.masking import masked
+from medallion_jobs.observe.events import Emit, Note, Warnings, as_json
+
+Streams = Callable[[Pipeline], Sequence[Stream]]
+
+
+def run(
+    config: Pipeline,
+    streams: Sequence[Stream],
+    emit: Emit,
+    *,
+    continuous: float | None = None,
+    log_level: str = "fatal",
+) -> None:
+    """Runs the queries to their end.
+
+    Args:
+        streams: in the order in which they are to run.
+        emit: is given every event, also from Spark's threads.
+        continuous: seconds between batches; None reads what is there and ends.
+        log_level: what the JVM logs, where this process starts it.
+
+    Raises:
+        MedallionError: a query was refused, or failed; its exit code tells which.
+    """
+    stop = StopSwitch()
+    warnings = Warnings(emit)
+    supervisor = Supervisor(config.state_path, warnings.noting, stop)
+    with (
+        warnings.at_the_end(),
+        supervisor.admitted(streams) as running,
+        _signals_flip(stop) as take_signals,
+    ):
+        started = time.monotonic()
+        spark = session.build(config, short=continuous is None, log_level=log_level)
+        take_signals()
+        emit(Note("session", "ready", {"seconds": time.monotonic() - started}))
+        if continuous is None:
+            supervisor.run_once(running, spark)
+        else:
+            supervisor.run_continuously(running, spark, continuous)
+    if stop.is_flipped:
+        emit(Note("run", "stopped", {"why": stop.why}))
+        if continuous is None and not all(one.is_done for one in running):
+            raise TransientError(
+                f"stopped before everything was read: {stop.why}",
+                untouched="every batch that was begun is either done or not visible",
+                next_step="run again to go on",
+            )
+
+
+@contextmanager
+def _signals_flip(stop: StopSwitch) -> Iterator[Callable[[], None]]:
+    """SIGTERM and Ctrl-C ask for an end after the batch; a second Ctrl-C does not wait.
+
+    Yields a function that takes the signals once more: pyspark sets a handler of its own
+    when it makes a context, and that one would cancel the batch.
+    """
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if stop.is_flipped and number == signal.SIGINT:
+            signal.default_int_handler(number, None)
+        stop.flip(signal.Signals(number).name)
+
+    def take() -> None:
+        for number in before:
+            signal.signal(number, ask)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    take()
+    try:
+        yield take
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def submitted(streams: Streams) -> None:
+    """The main function of a job file: `spark-submit … JOB.py --config FILE [options]`."""
+    parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).name)
+    parser.add_argument("--config", "-c", type=Path, default=Path("conf/sales.yaml"))
+    parser.add_argument("--env", "-e", default=os.environ.get("MEDALLION_ENV"))
+    parser.add_argument("--set", action="append", default=[], metavar="DOTTED.PATH=VALUE")
+    parser.add_argument("--once", action="store_true", help="read what is there, then end")
+    parser.add_argument(
+        "--continuous",
+        nargs="?",
+        const=True,
+        metavar="INTERVAL",
+        help="go on until stopped, a batch each 10s or so (trigger.interval)",
+    )
+    chosen = parser.parse_args()
+    try:
+        if isinstance(chosen.continuous, str):
+            chosen.set.append(f"trigger.interval={chosen.continuous}")
+        config = load(chosen.config, chosen.env, chosen.set).pipeline
+        session.check_submitted(config)
+        interval = config.trigger.interval.total_seconds() if chosen.continuous else None
+        run(config, streams(config), _print, continuous=interval)
+    except MedallionError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (a job's own voice)
+        sys.exit(error.exit_code)
+    except Exception:
+        print(masked(traceback.format_exc()), file=sys.stderr)  # noqa: T201
+        sys.exit(3)
+
+
+def _print(event: object) -> None:
+    print(as_json(event), flush=True)  # type: ignore[arg-type]  # noqa: T201

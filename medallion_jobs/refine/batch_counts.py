@@ -1,0 +1,130 @@
+"""What is counted of a batch while it is written, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.config import SilverTable
+from medallion_jobs.engine.stream import Batch, Written
+from medallion_jobs.lake.hidden_columns import OUTCOME, RESCUED_VALUE, hidden
+from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.observe.rule_table import Judged
+from medallion_jobs.observe.set_aside import SetAside
+from medallion_jobs.refine import lookup, outcome
+from medallion_jobs.refine.expectations import broken_rules, rules
+from medallion_jobs.refine.transform import shape
+from medallion_jobs.refine.write.modes import WriteResult
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, Observation
+
+_OUTCOMES = (outcome.HELD, outcome.QUARANTINED, outcome.DROPPED, outcome.LEFT_OUT, outcome.GOOD)
+_READ, _TAKEN, _NEWEST = "read", "taken", "newest moment"
+# Marks of values that were there and could not be read.
+_READINGS = ("cast ", "parse ")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def of_source(source: DataFrame, table: SilverTable, observed: Observation) -> DataFrame:
+    """The source's rows, which are counted, as are those of them that `where` takes."""
+    return source.observe(observed, *source_counts(source, table))
+
+
+def source_counts(source: DataFrame, table: SilverTable) -> list[Column]:
+    """What is counted of the source's rows."""
+    taken = shape.taken(source, table)
+    return [F.count(F.lit(1)).alias(_READ), F.count_if(taken).alias(_TAKEN)]
+
+
+def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
+    """What is counted of judged rows."""
+    readings = [name for name in judged.columns if name.startswith(_READINGS)]
+    counts = [
+        *(F.count_if(hidden(OUTCOME) == what).alias(what) for what in _OUTCOMES),
+        F.count_if(hidden(RESCUED_VALUE)).alias(RESCUED_VALUE),
+        *lookup.observed(table.lookups),
+        *broken_rules.observed(table.expect),
+        *(F.count_if(hidden(name)).alias(name) for name in readings),
+    ]
+    if table.watermark:
+        micros = F.unix_micros(col(table.watermark.column).cast("timestamp"))
+        counts.append(F.max(F.when(hidden(OUTCOME) == outcome.GOOD, micros)).alias(_NEWEST))
+    return counts
+
+
+def newest(counts: Mapping[str, int]) -> datetime | None:
+    """The newest moment of a batch's good rows, where the table has a watermark."""
+    return moment(counts.get(_NEWEST))
+
+
+def moment(micros: int | None) -> datetime | None:
+    """A moment from microseconds since 1970; as Python's own, Spark's would be of local time."""
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+
+
+def of_rules(
+    table: SilverTable, name: str, counts: Mapping[str, int], batch: Batch, at: datetime
+) -> Judged:
+    """What the rules said of a batch, for their log."""
+    return Judged(
+        table=name,
+        generation=batch.generation,
+        batch=batch.number,
+        run_id=batch.txn.run_id,
+        at=at,
+        broken_rows=counts[rules.ANY],
+        rules=rules.told(table.expect, rules.counts_of(table.expect, counts), _rows(counts)),
+    )
+
+
+def told(
+    table: SilverTable,
+    counts: Mapping[str, int],
+    result: WriteResult,
+    further: Sequence[str],
+    most: SetAside | None = None,
+) -> Written:
+    """What a batch came to."""
+    unread = [
+        f"{counts[name]:,} values not read: {name}"
+        for name in counts
+        if name.startswith(_READINGS) and counts[name]
+    ]
+    if unfit := counts[RESCUED_VALUE]:
+        unread.append(f"{unfit:,} rows quarantined: a value that did not fit is no missing value")
+    broken = rules.counts_of(table.expect, counts)
+    return Written(
+        rows_in=counts[_READ],
+        rows_out=result.rows_out,
+        quarantined=counts[outcome.QUARANTINED],
+        filtered=filtered(counts),
+        dropped=counts[outcome.DROPPED] + counts[outcome.LEFT_OUT],
+        held=counts[outcome.HELD],
+        repeated=result.repeated + result.ignored,
+        remarks=(
+            *lookup.remarks(table.lookups, counts),
+            *rules.remarks(table.expect, broken, _rows(counts)),
+            *unread,
+            *further,
+        ),
+        set_aside=most,
+    )
+
+
+def filtered(counts: Mapping[str, int]) -> int:
+    """Rows of the source that the table does not take."""
+    return counts[_READ] - counts[_TAKEN]
+
+
+def set_aside(counts: Mapping[str, int]) -> tuple[int, int]:
+    """All rows of a batch, and those of them that are not good."""
+    rows = _rows(counts) + filtered(counts)
+    return rows, rows - counts[outcome.GOOD]
+
+
+def _rows(counts: Mapping[str, int]) -> int:
+    return sum(counts[what] for what in _OUTCOMES)

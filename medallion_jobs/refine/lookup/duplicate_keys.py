@@ -1,0 +1,146 @@
+"""Keys that stand in a dimension more than once: refused, or one is taken by a declared order.
+
+A join with such a dimension would multiply rows without a word.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType, VariantType
+
+from medallion_jobs.config import Lookup
+from medallion_jobs.errors import DataError
+from medallion_jobs.lake.tables.sql import col, column
+from medallion_jobs.refine.lookup import hidden_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+RANK = "dimension rank"
+_TOLD = 3
+
+
+class Checked:
+    """The version of each dimension that was checked last, and need not be checked again.
+
+    One for the life of a stream: the check costs a pass over the dimension.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[object, ...], tuple[str, int]] = {}
+
+    def has(self, lookup: Lookup, table_id: str, version: int) -> bool:
+        return self._last.get(_use(lookup)) == (table_id, version)
+
+    def note(self, lookup: Lookup, table_id: str, version: int) -> None:
+        self._last[_use(lookup)] = (table_id, version)
+
+
+def _use(lookup: Lookup) -> tuple[object, ...]:
+    """All that the check depends on, beside the table's rows."""
+    dates = (lookup.valid_from, lookup.valid_to) if lookup.as_of else ()
+    return (lookup.table, tuple(lookup.on), dates)
+
+
+def ranked(lookup: Lookup, table: DataFrame) -> DataFrame:
+    """The table's rows, numbered within their key by the lookup's `one_by`, from 1.
+
+    Rows that are equal by that order are told apart by what is taken of them, smallest
+    first; where that is equal too, either will do.
+    """
+    ties = dict.fromkeys([*_dates(lookup), *lookup.take.values()])
+    order = ", ".join(_sortable(name, table.schema[name].dataType) for name in ties)
+    keys = ", ".join(map(column, lookup.on))
+    # On lines of its own: a comment in the order ends there.
+    window = f"partition by {keys} order by {lookup.one_by}\n, {order}"
+    return table.withColumn(RANK, F.expr(f"row_number() over ({window})"))
+
+
+def _dates(lookup: Lookup) -> list[str]:
+    return [lookup.valid_from, lookup.valid_to] if lookup.as_of else []
+
+
+def _sortable(name: str, kind: DataType) -> str:
+    return column(name) if _has_order(kind) else f"to_json(struct({column(name)}))"
+
+
+def _has_order(kind: DataType) -> bool:
+    if isinstance(kind, ArrayType):
+        return _has_order(kind.elementType)
+    if isinstance(kind, StructType):
+        return all(_has_order(field.dataType) for field in kind)
+    return not isinstance(kind, MapType | VariantType)
+
+
+def refuse(lookup: Lookup, rows: DataFrame) -> None:
+    """Raises DataError when a join could find two rows for one.
+
+    Args:
+        rows: the dimension's side of the join; no key of it is null.
+    """
+    if lookup.as_of is None:
+        _refuse_repeated_keys(lookup, rows)
+    else:
+        _refuse_overlaps(lookup, rows)
+
+
+def _refuse_repeated_keys(lookup: Lookup, rows: DataFrame) -> None:
+    keys = [col(hidden_columns.key(number)) for number, _ in enumerate(lookup.on)]
+    counts = rows.groupBy(*keys).agg(F.count(F.lit(1)).alias("times"))
+    repeated = _told(lookup, counts.where("times > 1"), "times")
+    if repeated:
+        keys_told = "; ".join(f"{row['key']} ({row['times']} times)" for row in repeated)
+        raise DataError(
+            f"{lookup.table} has more than one row for a key: {keys_told}",
+            untouched="nothing of the batch is written; a join would have doubled its rows",
+            next_step=f"leave one row for each {', '.join(lookup.on)} in {lookup.table}, "
+            "or say which one to take by `one_by` of the lookup; then run again",
+        )
+
+
+def _refuse_overlaps(lookup: Lookup, rows: DataFrame) -> None:
+    """Of rows of one key, sorted by their begin, two neighbours overlap if any two do."""
+    begin, end = col(hidden_columns.VALID_FROM), col(hidden_columns.VALID_TO)
+    keys = [col(hidden_columns.key(number)) for number, _ in enumerate(lookup.on)]
+    window = Window.partitionBy(*keys).orderBy(begin.asc_nulls_first(), end.asc_nulls_last())
+    before = F.lag(F.struct(begin.alias("begin"), end.alias("end"))).over(window)
+    valid = rows.where(begin.isNull() | end.isNull() | (begin < end)).withColumn("before", before)
+    earlier = F.col("before")
+    overlap = earlier.isNotNull() & (
+        begin.isNull() | earlier["end"].isNull() | (begin < earlier["end"])
+    )
+    # As text: Python would put moments into its own time zone.
+    overlaps = valid.where(overlap).withColumns(
+        {
+            "one": _interval(earlier["begin"], earlier["end"]),
+            "other": _interval(begin, end),
+        }
+    )
+    found = _told(lookup, overlaps, "one", "other")
+    if found:
+        told = "; ".join(f"{row['key']}: {row['one']} and {row['other']}" for row in found)
+        raise DataError(
+            f"{lookup.table} has two rows for a key that are valid at the same moment: {told}",
+            untouched="nothing of the batch is written; a join would have doubled its rows",
+            next_step=f"mend {lookup.valid_from} and {lookup.valid_to} in {lookup.table}, "
+            "or say which row to take by `one_by` of the lookup; then run again",
+        )
+
+
+def _interval(begin: Column, end: Column) -> Column:
+    texts = (F.coalesce(edge.cast("string"), F.lit("ever")) for edge in (begin, end))
+    return F.concat_ws(" to ", *texts)
+
+
+def _told(lookup: Lookup, rows: DataFrame, *columns: str) -> list[Any]:
+    """The first few by key, the key in words."""
+    keys = [col(hidden_columns.key(number)) for number, _ in enumerate(lookup.on)]
+    words = [
+        F.concat(F.lit(f"{name}="), value.cast("string"))
+        for name, value in zip(lookup.on, keys, strict=True)
+    ]
+    first = rows.orderBy(*keys, *columns).limit(_TOLD)
+    return first.select(F.concat_ws(", ", *words).alias("key"), *columns).collect()

@@ -1,0 +1,160 @@
+"""A batch of which most rows are not in the table: which rule did it, with an example.
+
+One more pass over such a batch, and only over such a one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+
+from medallion_jobs.autoloader.readers.records import RESCUED_FILE
+from medallion_jobs.config import SilverTable
+from medallion_jobs.errors import DataError
+from medallion_jobs.lake.columns import RESCUED
+from medallion_jobs.lake.hidden_columns import OUTCOME, hidden, is_hidden
+from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.observe.set_aside import How, SetAside, cause_of, is_most, shortened
+from medallion_jobs.refine import batch_counts, lookup, outcome
+from medallion_jobs.refine.transform import shape
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_HOW: Mapping[str, How] = {
+    outcome.QUARANTINED: "quarantined",
+    outcome.HELD: "held",
+    outcome.DROPPED: "dropped",
+    outcome.LEFT_OUT: "dropped",
+}
+_MOST_KEYS = 5
+
+
+def of_batch(
+    table: SilverTable,
+    source: DataFrame,
+    judged: DataFrame,
+    counts: Mapping[str, int],
+    moment: datetime,
+    *,
+    is_first: bool,
+) -> SetAside | None:
+    """What is said of a batch of which most rows are aside; None of another.
+
+    Args:
+        source: the rows of the batch, as they were read.
+        judged: the same rows, judged.
+        counts: what `batch_counts` counted of both.
+    """
+    rows, aside = batch_counts.set_aside(counts)
+    if not is_most(rows, aside, is_first=is_first):
+        return None
+    filtered = batch_counts.filtered(counts)
+    if 2 * filtered >= aside:
+        return _filtered(table, source, rows, aside)
+    return _by_rule(table, judged, rows, aside, moment)
+
+
+def refuse(
+    table: SilverTable,
+    name: str,
+    source: DataFrame,
+    judged: DataFrame,
+    moment: datetime,
+    *,
+    is_first: bool,
+) -> None:
+    """Counts a batch before it is written, where the config says that it then fails.
+
+    Raises:
+        DataError: most rows would be aside.
+    """
+    (taken,) = source.agg(*batch_counts.source_counts(source, table)).collect()
+    (found,) = judged.agg(*batch_counts.of_judged(judged, table)).collect()
+    counts = {**taken.asDict(), **found.asDict()}
+    if most := of_batch(table, source, judged, counts, moment, is_first=is_first):
+        raise DataError(
+            f"{name}: {most.text}",
+            untouched="nothing of the batch is written; it is read again at the next run",
+            next_step="change the config, then run again; or let it pass by `on_all_aside: warn`",
+        )
+
+
+def _by_rule(
+    table: SilverTable, judged: DataFrame, rows: int, aside: int, moment: datetime
+) -> SetAside:
+    others = col(RESCUED) if RESCUED in judged.columns else F.lit(None).cast("string")
+    warnings = [name for name, rule in table.expect.items() if rule.otherwise == "warn"]
+    names = F.array_except(
+        F.array_union(outcome.rules_broken(table, moment), lookup.left_out_names(table.lookups)),
+        F.array(*map(F.lit, warnings)).cast("array<string>"),
+    )
+    found = (
+        judged.where(hidden(OUTCOME) != outcome.GOOD)
+        .select(
+            F.explode(names).alias("rule"),
+            F.array_join(_all_reasons(judged, table), "; ").alias("reason"),
+            hidden(OUTCOME).alias("fate"),
+            others.alias("others"),
+        )
+        .groupBy("rule")
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            # The same one, however the batch is computed.
+            F.min(F.struct("reason", "others", "fate")).alias("one"),
+        )
+        .orderBy(F.desc("rows"), "rule")
+        .first()
+    )
+    if found is None:
+        return SetAside(rows, aside, "put aside", "its rules", "no row", "look at its rules")
+    example = found["one"]["reason"]
+    return SetAside(
+        rows=rows,
+        aside=aside,
+        how=_HOW[found["one"]["fate"]],
+        rule=found["rule"],
+        example=shortened(example),
+        cause=cause_of(
+            example, casts=frozenset(table.cast), others=_keys(found["one"]["others"], judged)
+        ),
+    )
+
+
+def _all_reasons(rows: DataFrame, table: SilverTable) -> Column:
+    return F.array_distinct(
+        F.concat(outcome.reasons(rows, table), lookup.left_out_reasons(table.lookups))
+    )
+
+
+def _filtered(table: SilverTable, source: DataFrame, rows: int, aside: int) -> SetAside:
+    own = [name for name in source.columns if not name.startswith("_")] or source.columns
+    row = F.to_json(F.struct(*(col(name) for name in own)))
+    one = (
+        source.where(~F.coalesce(shape.taken(source, table), F.lit(False)))
+        .select(row.alias("row"))
+        .first()
+    )
+    return SetAside(
+        rows=rows,
+        aside=aside,
+        how="filtered",
+        rule="where",
+        example=shortened(one["row"] if one else ""),
+        cause=f"`where: {table.where}` is not true of such rows: compare it with the example",
+    )
+
+
+def _keys(rescued: str | None, judged: DataFrame) -> tuple[str, ...]:
+    """The keys of a record that no column bears."""
+    try:
+        found = json.loads(rescued or "{}")
+    except ValueError:
+        return ()
+    own = {name.lower() for name in judged.columns if not is_hidden(name)}
+    keys = [key for key in found if key != RESCUED_FILE and key.lower() not in own]
+    return tuple(keys[:_MOST_KEYS])

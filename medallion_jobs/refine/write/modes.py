@@ -1,0 +1,92 @@
+"""How the good rows of a batch get into their silver table: one commit with its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql.types import BooleanType, StringType, StructField, StructType
+
+from medallion_jobs.config import SilverTable
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.tables.scd_columns import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
+from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.refine.write import dedupe, scd2, surrogate_key, upsert
+from medallion_jobs.refine.write.keyed_batch import WriteResult
+from medallion_jobs.storage import Location
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pyspark.sql import DataFrame
+
+__all__ = ["WriteResult", "extra_fields", "write"]
+
+
+def extra_fields(table: SilverTable, columns: StructType) -> list[StructField]:
+    """The columns that a table gets for its way of being written, beside the declared ones.
+
+    Args:
+        columns: the declared columns.
+    """
+    extra: list[StructField] = []
+    if table.dedupe and table.dedupe.keys is None:
+        extra.append(StructField(dedupe.ROW_KEY, StringType()))
+    if table.write == "append":
+        return extra
+    moment = columns[table.sequence or ""].dataType
+    if table.write == "scd2":
+        extra.append(StructField(VALID_FROM, moment))
+        extra.append(StructField(VALID_TO, moment))
+        extra.append(StructField(IS_CURRENT, BooleanType()))
+    if table.deletes and table.deletes.how == "soft":
+        extra.append(StructField(DELETED, BooleanType()))
+        if table.write == "upsert":
+            extra.append(StructField(upsert.VALUES_SEQUENCE, moment))
+    return extra
+
+
+def write(
+    rows: DataFrame,
+    table: SilverTable,
+    path: Location,
+    columns: Sequence[str],
+    txn: tables.Txn,
+    *,
+    tombstones: Location,
+    watermark: datetime | None = None,
+) -> WriteResult:
+    """Writes a batch's good rows, in one commit with `txn`, also when nothing changes.
+
+    The rows are computed once. With any way but a plain append they are kept while this runs,
+    and no longer.
+
+    Args:
+        rows: the table's columns, those that `deletes.when` names, with a whole-row dedupe
+            `_row_key`, and whatever else, which is not written.
+        columns: the declared columns, in order.
+        tombstones: where a table of hard deletes keeps its tombstones.
+        watermark: with `within: watermark` the table's rows before this moment are not
+            searched. None where there is none yet.
+
+    Raises:
+        DataError: a change without a sequence; nothing was written.
+    """
+    if table.surrogate_key:
+        rows = surrogate_key.with_key(rows, table)
+        columns = (table.surrogate_key, *columns)
+    if table.write == "upsert":
+        return upsert.write(rows, table, path, columns, txn, graves=tombstones)
+    if table.write == "scd2":
+        return scd2.write(rows, table, path, columns, txn, graves=tombstones)
+    if table.dedupe:
+        own = [] if table.dedupe.keys else [dedupe.ROW_KEY]
+        written = [c for c in columns if c not in own] + own
+        since = None
+        if table.dedupe.within == "watermark" and table.watermark and watermark is not None:
+            moment = table.watermark.column
+            since = col(moment) >= F.lit(watermark).cast(rows.schema[moment].dataType)
+        return dedupe.write(rows, table.dedupe, path, written, txn, since=since)
+    appended = tables.append(rows.select(*(col(c) for c in columns)), path, txn)
+    return WriteResult(appended, tables.rows_written(path, txn))
