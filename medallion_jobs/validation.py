@@ -141,13 +141,13 @@ class _Checker:
             with self._blamed_on(f"{here}.schema", table.schema_):
                 types = {f.name: f.dataType for f in schemas.parse_ddl(table.schema_)}
         joined, dimensions = rows, list[Dimension]()
-        for place, one in enumerate(table.lookups):
-            with self._blamed_on(f"{here}.lookups[{place}]", str(one.table)):
-                frame = self._table(one.table)
+        for place, lookup in enumerate(table.lookups):
+            with self._blamed_on(f"{here}.lookups[{place}]", str(lookup.table)):
+                frame = self._table(lookup.table)
                 found = (
-                    Dimension.imagined(self._spark, one, joined, types)
+                    Dimension.imagined(self._spark, lookup, joined, types)
                     if frame is None
-                    else Dimension.of(one, frame)
+                    else Dimension.of(lookup, frame)
                 )
                 joined = join_all(rows, [*dimensions, found])
                 dimensions.append(found)

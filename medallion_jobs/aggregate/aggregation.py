@@ -93,8 +93,8 @@ class Aggregation:
         # Spark counts different values by copies of each row, and tells sessions anew in these.
         by_sets = streaming or self._sessions is not None
         values = [
-            measures.aggregate(placed, one, by_sets=by_sets).alias(name)
-            for name, one in self.table.measures.items()
+            measures.aggregate(placed, measure, by_sets=by_sets).alias(name)
+            for name, measure in self.table.measures.items()
         ]
         if self._sessions is None:
             return placed.groupBy(*map(col, self.keys)).agg(*values)
@@ -131,8 +131,8 @@ class Aggregation:
             schema: of `aggregated`.
         """
         found = {
-            name: measures.combined(one, schema[name].dataType)
-            for name, one in self.table.measures.items()
+            name: measures.combined(measure, schema[name].dataType)
+            for name, measure in self.table.measures.items()
         }
         return {name: together for name, together in found.items() if together}
 
@@ -152,7 +152,9 @@ class Aggregation:
             said["period"] = f"{period.by} of {normalised(period.of)}{gap} as {named}"
             if period.gap is None:
                 said["time_zone"] = table.time_zone
-        said |= {f"measures.{name}": measures.said(one) for name, one in table.measures.items()}
+        said |= {
+            f"measures.{name}": measures.said(measure) for name, measure in table.measures.items()
+        }
         return said
 
     @property

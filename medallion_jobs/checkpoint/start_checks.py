@@ -129,7 +129,7 @@ def _check_newest(
     home: QueryFolder, claim: Claim, manifest: Manifest, target: Snapshot | None
 ) -> None:
     """No generation may have run that the manifest does not know of."""
-    known = max(one.number for one in manifest.generations)
+    known = max(generation.number for generation in manifest.generations)
     ran = max([0, *home.generations])
     if target and target.txn(home.checkpoint(known + 1).app_id) >= 0:
         ran = max(ran, known + 1)

@@ -44,17 +44,17 @@ def list_generations(
     for ref in paths.sources(pipeline):
         home = QueryFolder.of(pipeline.state_path, ref)
         recorded = manifest.read(home)
-        for one in recorded.generations if recorded else ():
-            batches = home.checkpoint(one.number).latest_commits + 1
+        for generation in recorded.generations if recorded else ():
+            batches = home.checkpoint(generation.number).latest_commits + 1
             rows.append(
                 (
                     str(ref),
-                    f"v{one.number}",
-                    recorded is not None and one is recorded.current,
-                    one.opened_at,
-                    one.opened_by,
-                    one.reason,
-                    one.binding.source if one.binding else None,
+                    f"v{generation.number}",
+                    recorded is not None and generation is recorded.current,
+                    generation.opened_at,
+                    generation.opened_by,
+                    generation.reason,
+                    generation.binding.source if generation.binding else None,
                     batches,
                 )
             )

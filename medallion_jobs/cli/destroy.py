@@ -100,7 +100,9 @@ def _generated(pipeline: Pipeline) -> list[Location]:
     feed = FEEDS.get(pipeline.pipeline)
     if feed is None or not pipeline.bronze.keys() >= set(feed.tables):
         return []
-    dimensions = [pipeline.table_path(TableRef("silver", one.name)) for one in feed.dimensions(15)]
+    dimensions = [
+        pipeline.table_path(TableRef("silver", dimension.name)) for dimension in feed.dimensions(15)
+    ]
     summaries = pipeline.landing_root / "_generated"
     made = [
         file

@@ -146,12 +146,12 @@ def _check_retryable(state: str | None, retryable: Sequence[str]) -> None:
     raise UsageError(f"--state {state}: there is {', '.join(retryable)}")
 
 
-def _why_left(one: Matched) -> str:
-    if not one.is_newest:
+def _why_left(matched: Matched) -> str:
+    if not matched.is_newest:
         return "of which a newer version was seen"
-    if one.state == "DISCOVERED":
+    if matched.state == "DISCOVERED":
         return "that waits for its batch already"
-    return f"{one.state}: its rows are in bronze, and to read it again would double them"
+    return f"{matched.state}: its rows are in bronze, and to read it again would double them"
 
 
 def _readmit(pipeline: Pipeline, again: Sequence[Matched]) -> None:
@@ -163,18 +163,20 @@ def _readmit(pipeline: Pipeline, again: Sequence[Matched]) -> None:
         ledger.retry([_as_it_is(one) for one in again if one.table == table])
 
 
-def _as_it_is(one: Matched) -> FileEntry:
+def _as_it_is(matched: Matched) -> FileEntry:
     """A file with its size and time of now: it may have been mended since it was listed.
 
     One that is not there keeps those of the ledger; the batch will find it MISSING.
     """
     from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path  # noqa: PLC0415
 
-    if is_local(one.path):
+    if is_local(matched.path):
         try:
-            stat = os.stat(to_path(one.path))  # noqa: PTH116 (a name need not be UTF-8)
-            return FileEntry(stat.st_mtime_ns // 1000, one.path, stat.st_size, one.version)
+            stat = os.stat(to_path(matched.path))  # noqa: PTH116 (a name need not be UTF-8)
+            return FileEntry(stat.st_mtime_ns // 1000, matched.path, stat.st_size, matched.version)
         except FileNotFoundError:
             pass
-    modified = one.modified - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return FileEntry(modified // timedelta(microseconds=1), one.path, one.size, one.version)
+    modified = matched.modified - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return FileEntry(
+        modified // timedelta(microseconds=1), matched.path, matched.size, matched.version
+    )

@@ -65,7 +65,7 @@ def maintain(
         )
     pipeline = load(config, env, overrides or ()).pipeline
     if optimize:
-        named = [_named(pipeline, one) for one in tables or ()]
+        named = [_named(pipeline, table) for table in tables or ()]
         done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
     else:
         done = lake.maintain(pipeline, age, dry_run=dry_run)
@@ -92,16 +92,23 @@ def _named(pipeline: Pipeline, name: str) -> TableRef:
     return known[name]
 
 
-def _cells(one: Upkeep) -> tuple[object, ...]:
+def _cells(upkeep: Upkeep) -> tuple[object, ...]:
     from medallion_jobs.observe.events import format_bytes  # noqa: PLC0415
 
-    if one.skipped:
-        return (one.table, f"{one.files:,}", format_bytes(one.bytes), None, None, one.skipped)
-    files, size = f"{one.files:,}", format_bytes(one.bytes)
-    if one.files_after is not None and one.bytes_after is not None:
-        files += f" -> {one.files_after:,}"
-        size += f" -> {format_bytes(one.bytes_after)}"
-    return (one.table, files, size, one.log_entries, one.removed, one.kept or None)
+    if upkeep.skipped:
+        return (
+            upkeep.table,
+            f"{upkeep.files:,}",
+            format_bytes(upkeep.bytes),
+            None,
+            None,
+            upkeep.skipped,
+        )
+    files, size = f"{upkeep.files:,}", format_bytes(upkeep.bytes)
+    if upkeep.files_after is not None and upkeep.bytes_after is not None:
+        files += f" -> {upkeep.files_after:,}"
+        size += f" -> {format_bytes(upkeep.bytes_after)}"
+    return (upkeep.table, files, size, upkeep.log_entries, upkeep.removed, upkeep.kept or None)
 
 
 def _age(text: str) -> timedelta:

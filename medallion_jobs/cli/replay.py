@@ -132,7 +132,9 @@ def _change(text: str) -> tuple[str, str]:
 
 
 def _dimension(pipeline: Pipeline, name: str) -> TableRef:
-    known = dict.fromkeys(one.table for table in pipeline.silver.values() for one in table.lookups)
+    known = dict.fromkeys(
+        lookup.table for table in pipeline.silver.values() for lookup in table.lookups
+    )
     found = [ref for ref in known if name in (str(ref), ref.name)]
     if len(found) != 1:
         raise UsageError(

@@ -116,16 +116,16 @@ def history(
     _, versions = _versions(config, env, overrides, table)
     rows = [
         (
-            one.version,
-            one.at,
-            one.why,
-            len(one.schema["fields"]),
-            one.generation,
-            one.batch,
-            one.file,
-            one.changes if as_json else "; ".join(one.changes) or None,
+            version.version,
+            version.at,
+            version.why,
+            len(version.schema["fields"]),
+            version.generation,
+            version.batch,
+            version.file,
+            version.changes if as_json else "; ".join(version.changes) or None,
         )
-        for one in versions
+        for version in versions
     ]
     print_rows(HISTORY_COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
 

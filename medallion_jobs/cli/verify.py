@@ -132,10 +132,10 @@ def _print_audits(audits: Sequence[Audit]) -> None:
     ]
     print_rows(("table", "against", "counted", "should be", "is", "", "made of"), rows)
     wrong = [
-        (audit.table, check.what, one.where, one.expected, one.found)
+        (audit.table, check.what, mismatch.where, mismatch.expected, mismatch.found)
         for audit in audits
         for check in audit.checks
-        for one in check.mismatches
+        for mismatch in check.mismatches
     ]
     if wrong:
         print_rows(("table", "counted", "where", "should be", "is"), wrong)
@@ -170,20 +170,26 @@ def _tolerance(found: Comparison) -> str:
     return f" ({', '.join(found.tolerant)}: to 1 part in 1,000,000,000)"
 
 
-def _rows_of(one: Difference) -> Iterator[tuple[str | None, ...]]:
-    group = _pairs(one.group)
-    if one.what == "different":
-        for column, (gold, source) in one.values.items():
-            yield group, one.what, column, _cell(gold), _cell(source)
+def _rows_of(difference: Difference) -> Iterator[tuple[str | None, ...]]:
+    group = _pairs(difference.group)
+    if difference.what == "different":
+        for column, (gold, source) in difference.values.items():
+            yield group, difference.what, column, _cell(gold), _cell(source)
         return
     gold, source = (
-        _pairs({column: pair[side] for column, pair in one.values.items()}) for side in (0, 1)
+        _pairs({column: pair[side] for column, pair in difference.values.items()})
+        for side in (0, 1)
     )
-    if one.what == "repeated":
-        yield group, _WORDS[one.what], None, f"{one.copies} rows", None
+    if difference.what == "repeated":
+        yield group, _WORDS[difference.what], None, f"{difference.copies} rows", None
     else:
-        is_missing = one.what == "missing"
-        yield group, _WORDS[one.what], None, *((None, source) if is_missing else (gold, None))
+        is_missing = difference.what == "missing"
+        yield (
+            group,
+            _WORDS[difference.what],
+            None,
+            *((None, source) if is_missing else (gold, None)),
+        )
 
 
 def _cell(value: str | None) -> str:
@@ -203,7 +209,7 @@ def _print_json(
         {
             **asdict(audit),
             "right": audit.is_right,
-            "checks": [{**asdict(one), "right": one.is_right} for one in audit.checks],
+            "checks": [{**asdict(check), "right": check.is_right} for check in audit.checks],
         }
         for audit in audits
     ]
@@ -224,9 +230,9 @@ def _print_json(
         }
         for pair, found in compared
     ]
-    failed = [{"why": one.what, "next": one.next_step} for one in failures]
+    failed = [{"why": failure.what, "next": failure.next_step} for failure in failures]
     told = {
-        "right": all(one["right"] for one in [*layers, *gold]) and not failed,
+        "right": all(layer["right"] for layer in [*layers, *gold]) and not failed,
         "layers": layers,
         "gold": gold,
         "not_compared": failed,

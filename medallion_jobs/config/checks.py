@@ -117,13 +117,13 @@ def _without_unknown_member(data: Mapping[str, Any]) -> Iterator[InitErrorDetail
     having = {f"silver.{name}" for name, t in _tables(data, "silver") if t.get("unknown_member")}
     for name, table in _tables(data, "silver"):
         lookups = table.get("lookups")
-        for place, one in enumerate(lookups if isinstance(lookups, list | tuple) else ()):
-            if not isinstance(one, Mapping) or one.get("table") in having:
+        for place, lookup in enumerate(lookups if isinstance(lookups, list | tuple) else ()):
+            if not isinstance(lookup, Mapping) or lookup.get("table") in having:
                 continue
             for key in ("on_miss", "after_hold"):
-                if one.get(key) == "unknown":
+                if lookup.get(key) == "unknown":
                     reason = (
-                        f"{one.get('table')} has no `unknown_member` in this pipeline; give it "
+                        f"{lookup.get('table')} has no `unknown_member` in this pipeline; give it "
                         "one, or let the lookup do something else"
                     )
                     yield _error(refused(reason), "silver", name, "lookups", place, key)

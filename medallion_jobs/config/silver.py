@@ -215,8 +215,8 @@ class SilverTable(Frozen):
     @property
     def dimensions(self) -> tuple[TableRef, ...]:
         """Tables that it looks into, each once."""
-        referred = [one.references.table for one in self.expect.values() if one.references]
-        return tuple(dict.fromkeys([*(one.table for one in self.lookups), *referred]))
+        referred = [rule.references.table for rule in self.expect.values() if rule.references]
+        return tuple(dict.fromkeys([*(lookup.table for lookup in self.lookups), *referred]))
 
     @property
     def changes_rows(self) -> bool:

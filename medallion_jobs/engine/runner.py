@@ -65,7 +65,7 @@ def run(
             supervisor.run_continuously(running, spark, continuous)
     if stop.is_flipped:
         emit(Note("run", "stopped", {"why": stop.why}))
-        if continuous is None and not all(one.is_done for one in running):
+        if continuous is None and not all(query.is_done for query in running):
             raise TransientError(
                 f"stopped before everything was read: {stop.why}",
                 untouched="every batch that was begun is either done or not visible",

@@ -68,8 +68,8 @@ class Supervisor:
             try:
                 yield running
             finally:
-                for one in running:
-                    one.let_go()
+                for query in running:
+                    query.let_go()
 
     def _await_reset_of_source(self, claim: Claim, made: Collection[Location]) -> None:
         """A table that is to be made anew must be begun before anybody reads it again."""
@@ -107,17 +107,19 @@ class Supervisor:
         """
         self._enter(running, spark)
         with self._stopping_at_the_end(running):
-            for one in running:
+            for query in running:
                 if self._stop.is_flipped:
                     break
                 started = time.monotonic()
-                self._start(one, spark, _all_there_is)
-                while self._goes_on(one, spark, _all_there_is):
+                self._start(query, spark, _all_there_is)
+                while self._goes_on(query, spark, _all_there_is):
                     self._watch(running)
-                self._finish(one)
-                if not one.was_stopped:
-                    self._emit(Note(str(one.ref), "done", {"seconds": time.monotonic() - started}))
-                    one.is_done = True
+                self._finish(query)
+                if not query.was_stopped:
+                    self._emit(
+                        Note(str(query.ref), "done", {"seconds": time.monotonic() - started})
+                    )
+                    query.is_done = True
 
     def run_continuously(
         self, running: Sequence[Running], spark: SparkSession, interval: float
@@ -144,8 +146,8 @@ class Supervisor:
                     due = time.monotonic() + interval
                     for one in running:
                         self._poll(one)
-        for one in running:
-            self._finish(one)
+        for query in running:
+            self._finish(query)
 
     @contextmanager
     def _stopping_at_the_end(self, running: Sequence[Running]) -> Iterator[None]:
@@ -156,100 +158,103 @@ class Supervisor:
             self._stop.flip("the run failed")
             raise
         finally:
-            for one in running:
-                if one.failure and not self._stop.is_flipped:
-                    cause = one.explain(one.failure).what
-                    self._emit(Note(str(one.ref), "failed", {"cause": cause}))
-                    self._stop.flip(f"{one.ref} failed")
+            for query in running:
+                if query.failure and not self._stop.is_flipped:
+                    cause = query.explain(query.failure).what
+                    self._emit(Note(str(query.ref), "failed", {"cause": cause}))
+                    self._stop.flip(f"{query.ref} failed")
             self._wind_down(running)
 
     def _enter(self, running: Sequence[Running], spark: SparkSession) -> None:
         jvm = spark.sparkContext._jvm  # pyspark has no public way to the pid
         assert jvm is not None  # noqa: S101 (only Connect has none, and that is refused before)
         pid = int(jvm.java.lang.ProcessHandle.current().pid())
-        for one in running:
-            one.lock.note_jvm(pid)
+        for query in running:
+            query.lock.note_jvm(pid)
 
-    def _goes_on(self, one: Running, spark: SparkSession, trigger: Trigger) -> bool:
+    def _goes_on(self, query: Running, spark: SparkSession, trigger: Trigger) -> bool:
         """Whether the query runs; one whose source has other columns now is started again.
 
         Raises:
             MedallionError: it could not be started, or the fence does not let it pass again.
         """
-        change = None if one.is_active or self._stop.is_flipped else one.outgrown
+        change = None if query.is_active or self._stop.is_flipped else query.outgrown
         if change is None:
-            return one.is_active
-        one.follow(change)
+            return query.is_active
+        query.follow(change)
         # Anew, not as at the first start: the generation is bound, and batches were written.
-        one.start_point = checkpoint.check(one.home, one.stream.claim)
-        self._start(one, spark, trigger)
-        facts = {"source": one.stream.claim.source, "columns": ", ".join(change.fields)}
-        self._emit(Note(str(one.ref), "goes on with new columns", facts))
+        query.start_point = checkpoint.check(query.home, query.stream.claim)
+        self._start(query, spark, trigger)
+        facts = {"source": query.stream.claim.source, "columns": ", ".join(change.fields)}
+        self._emit(Note(str(query.ref), "goes on with new columns", facts))
         return True
 
-    def _start(self, one: Running, spark: SparkSession, trigger: Trigger) -> None:
+    def _start(self, query: Running, spark: SparkSession, trigger: Trigger) -> None:
         try:
-            one.stream.prepare(spark, one.start)
-            self._look(one)
-            self._bind(one)
-            one.query = trigger(self._writer(one, spark)).start()
+            query.stream.prepare(spark, query.start)
+            self._look(query)
+            self._bind(query)
+            query.query = trigger(self._writer(query, spark)).start()
         except Exception as failure:
-            raise one.explain(failure) from failure
+            raise query.explain(failure) from failure
 
-    def _writer(self, one: Running, spark: SparkSession) -> DataStreamWriter:
+    def _writer(self, query: Running, spark: SparkSession) -> DataStreamWriter:
         # The thread that starts a query hands its scheduler pool down to it.
-        spark.sparkContext.setLocalProperty("spark.scheduler.pool", str(one.ref))
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", str(query.ref))
         return (
-            one.stream.read(spark)
-            .writeStream.queryName(str(one.ref))
-            .outputMode(one.stream.output_mode)
-            .option("checkpointLocation", str(one.start_point.checkpoint.path))
-            .foreachBatch(lambda df, number: self._write(one, df, number))
+            query.stream.read(spark)
+            .writeStream.queryName(str(query.ref))
+            .outputMode(query.stream.output_mode)
+            .option("checkpointLocation", str(query.start_point.checkpoint.path))
+            .foreachBatch(lambda df, number: self._write(query, df, number))
         )
 
-    def _poll(self, one: Running) -> None:
+    def _poll(self, query: Running) -> None:
         try:
-            self._look(one)
+            self._look(query)
         except Exception as failure:
-            raise one.explain(failure) from failure
+            raise query.explain(failure) from failure
 
-    def _look(self, one: Running) -> None:
-        for remark in one.stream.poll():
-            self._note(one.ref, "note", remark)
+    def _look(self, query: Running) -> None:
+        for remark in query.stream.poll():
+            self._note(query.ref, "note", remark)
 
-    def _bind(self, one: Running) -> None:
+    def _bind(self, query: Running) -> None:
         """Records what this generation reads and writes, now that both exist."""
-        claim = one.stream.claim
+        claim = query.stream.claim
         source, target = snapshot(claim.source_path), snapshot(claim.target_path)
         if source is None or target is None:
             raise AssertionError(f"{claim.ref}: its tables must exist before it starts")
         binding = Binding(
             source=claim.source, source_id=source.id, target_id=target.id, logic=claim.logic
         )
-        if one.start_point.manifest.current.binding != binding or not one.home.manifest.exists():
-            manifest.write(one.home, one.start_point.manifest.binding(binding))
+        if (
+            query.start_point.manifest.current.binding != binding
+            or not query.home.manifest.exists()
+        ):
+            manifest.write(query.home, query.start_point.manifest.binding(binding))
 
-    def _write(self, one: Running, df: DataFrame, number: int) -> None:
+    def _write(self, query: Running, df: DataFrame, number: int) -> None:
         """The function that Spark calls for each micro-batch."""
         try:
             if self._stop.is_flipped:
                 raise StoppedBetweenBatchesError
-            one.lock.confirm()
+            query.lock.confirm()
             started = time.monotonic()
-            start_point = one.start_point
+            start_point = query.start_point
             batch = Batch(
                 txn=Txn(start_point.checkpoint.app_id, number, self._run_id),
                 generation=start_point.generation,
                 replayed=number <= start_point.last_written,
             )
-            written = one.stream.write(df, batch)
+            written = query.stream.write(df, batch)
             if not batch.replayed:
-                one.has_written()
-            done = one.told(batch, written, time.monotonic() - started)
+                query.has_written()
+            done = query.told(batch, written, time.monotonic() - started)
             # Before Spark notes the batch: its row is then written, once, however it ends.
-            one.log.append(done, batch.generation, self._run_id)
+            query.log.append(done, batch.generation, self._run_id)
         except BaseException as failure:
-            one.raised = failure
+            query.raised = failure
             # Spark writes its text, with those of its causes, to logs that outlive the run.
             told = tellable(failure)
             if told is failure:
@@ -261,7 +266,7 @@ class Supervisor:
         """One glance: has somebody asked for a stop, and is its time over?"""
         if time.monotonic() >= self._asks_at and not self._stop.is_flipped:
             started = time.monotonic()
-            asked = next((one for one in running if one.home.stop.is_file()), None)
+            asked = next((query for query in running if query.home.stop.is_file()), None)
             if asked:
                 self._stop.flip(asked.home.stop.read_text(encoding="utf-8").strip())
             # A disk answers at once, a store of objects does not.
@@ -274,14 +279,14 @@ class Supervisor:
         """Lets each query finish its batch; one that takes too long is interrupted."""
         deadline = time.monotonic() + STOP_PATIENCE_SECONDS
         with ExitStack() as all_of_them:
-            for one in reversed(running):
+            for query in reversed(running):
                 # One that cannot be stopped must not keep the others from it.
-                all_of_them.callback(one.end, deadline)
+                all_of_them.callback(query.end, deadline)
 
-    def _finish(self, one: Running) -> None:
+    def _finish(self, query: Running) -> None:
         """Raises what a query failed of, if it did."""
-        if one.failure:
-            raise one.explain(one.failure) from one.failure
+        if query.failure:
+            raise query.explain(query.failure) from query.failure
 
     def _note(self, ref: TableRef, what: str, about: object) -> None:
         self._emit(Note(str(ref), what, {"about": str(about)}))

@@ -105,5 +105,5 @@ def folded(line: str, width: int) -> str:
         else:
             room = max(width - len(indent), 1)
             words = textwrap.wrap(part, room, break_long_words=False, break_on_hyphens=False)
-            lines += [indent + one for one in words]
+            lines += [indent + word for word in words]
     return "\n".join(lines)

@@ -76,7 +76,9 @@ class Refinery:
             return self._written_before(source, batch)
         context = self.context(source.sparkSession)
         dimensions = self.dimensions(source.sparkSession, context.versions)
-        stale = [words for one in dimensions if (words := lookup.stale(one, context.moment))]
+        stale = [
+            words for dimension in dimensions if (words := lookup.stale(dimension, context.moment))
+        ]
         taken, seen = Observation(), Observation()
         counted = batch_counts.of_source(source, self.table, taken)
         judged = self.judged(self.recipe.shaped(counted), context, dimensions)

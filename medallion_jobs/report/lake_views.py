@@ -156,8 +156,8 @@ def _together(tables: list[tuple[Location, str]]) -> View:
 
     def union(*scans: str) -> str:
         return " UNION ALL BY NAME ".join(
-            f"SELECT {before}* FROM {one}"  # noqa: S608
-            for (_, before), one in zip(tables, scans, strict=True)
+            f"SELECT {before}* FROM {table}"  # noqa: S608
+            for (_, before), table in zip(tables, scans, strict=True)
         )
 
     return View(tuple(table for table, _ in tables), union)

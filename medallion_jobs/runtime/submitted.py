@@ -187,7 +187,7 @@ class Submitted:
         found = self._jar_of(class_name)
         if found is None:
             return True
-        sent = {named(one) for key in (JARS, _SENT_BY_YARN) for one in _items(self.conf.get(key))}
+        sent = {named(item) for key in (JARS, _SENT_BY_YARN) for item in _items(self.conf.get(key))}
         if found.name in sent:
             return False
         if found != self._on_class_path(class_name):

@@ -227,13 +227,13 @@ def _scalar(value: Any, kind: DataType) -> Any:
 
 def _difference(
     names: Sequence[str],
-    one: Counter[tuple[Any, ...]],
+    counter: Counter[tuple[Any, ...]],
     other: Counter[tuple[Any, ...]],
     only_one: str,
     only_other: str,
 ) -> str:
     lines = []
-    for told, rows in ((only_one, one - other), (only_other, other - one)):
+    for told, rows in ((only_one, counter - other), (only_other, other - counter)):
         for row, times in sorted(rows.items(), key=repr)[:_MOST_SHOWN]:
             shown = ", ".join(f"{name}={value!r}" for name, value in zip(names, row, strict=True))
             lines.append(f"  {told}, {times} x: {shown}")

@@ -225,12 +225,12 @@ def _read(file: Location) -> Reader | None:
     """A registration; None where there is none, or none that could be understood."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
-        known = {one.name: said[one.name] for one in fields(Reader) if one.name in said}
+        known = {field.name: said[field.name] for field in fields(Reader) if field.name in said}
         reader = Reader(**{**known, "file": str(file)})
     except (OSError, ValueError, TypeError):
         return None
     texts = (reader.pipeline, reader.table, reader.path_glob_filter or "", reader.ledger)
-    return reader if all(isinstance(one, str) for one in texts) and reader.ledger else None
+    return reader if all(isinstance(text, str) for text in texts) and reader.ledger else None
 
 
 def _unknown(file: Location) -> Reader:

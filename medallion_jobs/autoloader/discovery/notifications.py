@@ -82,12 +82,12 @@ def _events(records: Any) -> list[Named]:
     try:
         return [
             Named(
-                _s3a(one["s3"]["bucket"]["name"], unquote_plus(one["s3"]["object"]["key"])),
-                _size(one["s3"]["object"], "size"),
-                _time(one, "eventTime"),
+                _s3a(record["s3"]["bucket"]["name"], unquote_plus(record["s3"]["object"]["key"])),
+                _size(record["s3"]["object"], "size"),
+                _time(record, "eventTime"),
             )
-            for one in records
-            if _is_arrival(one)
+            for record in records
+            if _is_arrival(record)
         ]
     except (KeyError, TypeError, AttributeError):
         raise ValueError("an event without s3.bucket.name and s3.object.key") from None

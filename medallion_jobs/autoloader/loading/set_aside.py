@@ -64,7 +64,7 @@ class LoadedBatch:
         Args:
             bronze: None where the rows went to no table.
         """
-        new = [one for one in self.outcomes if one.is_new]
+        new = [outcome for outcome in self.outcomes if outcome.is_new]
         rows, bad = sum(one.rows for one in new), sum(one.bad for one in new)
         rescued = sum(one.rescued for one in new)
         if found := self.of_files(len(self.outcomes)):
@@ -98,7 +98,7 @@ class LoadedBatch:
 
     def of_files(self, files: int) -> SetAside | None:
         """What is said where most of its files, so many in all, could not be read."""
-        aside = [one for one in self.outcomes if one.state is State.QUARANTINED]
+        aside = [outcome for outcome in self.outcomes if outcome.state is State.QUARANTINED]
         if not is_most(files, len(aside), is_first=self.is_first):
             return None
         return SetAside(

@@ -27,14 +27,14 @@ def common_types(schemas: Iterable[StructType]) -> dict[str, DataType]:
     return kinds
 
 
-def _common(one: DataType, other: DataType) -> DataType:
-    if one == other or isinstance(other, NullType):
-        return one
-    if isinstance(one, NullType):
+def _common(data_type: DataType, other: DataType) -> DataType:
+    if data_type == other or isinstance(other, NullType):
+        return data_type
+    if isinstance(data_type, NullType):
         return other
-    if isinstance(one, _WHOLE) and isinstance(other, _WHOLE):
+    if isinstance(data_type, _WHOLE) and isinstance(other, _WHOLE):
         return LongType()
     numbers = (*_WHOLE, DecimalType, DoubleType)
-    if isinstance(one, numbers) and isinstance(other, numbers):
+    if isinstance(data_type, numbers) and isinstance(other, numbers):
         return DoubleType()
     return StringType()

@@ -113,29 +113,31 @@ def check_names(schema: StructType) -> None:
         )
 
 
-def _both(one: DataType, other: DataType) -> DataType:
+def _both(data_type: DataType, other: DataType) -> DataType:
     """A type with the fields of both; of a value that is not nested the first, or a wider one."""
-    if isinstance(one, StructType) and isinstance(other, StructType):
-        return merged([one, other])
-    if isinstance(one, ArrayType) and isinstance(other, ArrayType):
-        return ArrayType(_both(one.elementType, other.elementType))
-    if isinstance(one, MapType) and isinstance(other, MapType):
-        return MapType(one.keyType, _both(one.valueType, other.valueType))
-    return other if is_wider(one, other) else one
+    if isinstance(data_type, StructType) and isinstance(other, StructType):
+        return merged([data_type, other])
+    if isinstance(data_type, ArrayType) and isinstance(other, ArrayType):
+        return ArrayType(_both(data_type.elementType, other.elementType))
+    if isinstance(data_type, MapType) and isinstance(other, MapType):
+        return MapType(data_type.keyType, _both(data_type.valueType, other.valueType))
+    return other if is_wider(data_type, other) else data_type
 
 
-def is_wider(one: DataType, other: DataType) -> bool:
+def is_wider(data_type: DataType, other: DataType) -> bool:
     """Whether every value of `one` is also one of `other`, a type that is not nested."""
-    if isinstance(one, _ORDER):
+    if isinstance(data_type, _ORDER):
         if isinstance(other, _ORDER):
-            return _ORDER.index(type(one)) <= _ORDER.index(type(other))
+            return _ORDER.index(type(data_type)) <= _ORDER.index(type(other))
         if isinstance(other, DecimalType):
-            return other.precision - other.scale >= _DIGITS[type(one)]
-        return isinstance(other, DoubleType) and not isinstance(one, LongType)
-    if isinstance(one, DecimalType) and isinstance(other, DecimalType):
-        whole = other.precision - other.scale >= one.precision - one.scale
-        return whole and other.scale >= one.scale
-    return one == other or (isinstance(one, FloatType) and isinstance(other, DoubleType))
+            return other.precision - other.scale >= _DIGITS[type(data_type)]
+        return isinstance(other, DoubleType) and not isinstance(data_type, LongType)
+    if isinstance(data_type, DecimalType) and isinstance(other, DecimalType):
+        whole = other.precision - other.scale >= data_type.precision - data_type.scale
+        return whole and other.scale >= data_type.scale
+    return data_type == other or (
+        isinstance(data_type, FloatType) and isinstance(other, DoubleType)
+    )
 
 
 def typed(column: Column, has: DataType, wanted: DataType) -> Typed:

@@ -181,11 +181,11 @@ def columns_text(schema: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def leaves(one: JsonType, path: str = "") -> Iterator[tuple[str, str]]:
+def leaves(json_type: JsonType, path: str = "") -> Iterator[tuple[str, str]]:
     """Everything in a schema that holds a value: by the path that a hint takes, its type."""
-    inner = list(_parts(one, path))
+    inner = list(_parts(json_type, path))
     if not inner:
-        yield path, type_text(one)
+        yield path, type_text(json_type)
     for below, kind in inner:
         yield from leaves(kind, below)
 
@@ -216,27 +216,27 @@ def _changes(old: JsonType, new: JsonType, path: str) -> Iterator[str]:
     yield from (f"- {below} {type_text(kind)}" for below, kind in was.items() if below not in now)
 
 
-def _kind(one: JsonType) -> str:
-    return "scalar" if isinstance(one, str) else str(one["type"])
+def _kind(json_type: JsonType) -> str:
+    return "scalar" if isinstance(json_type, str) else str(json_type["type"])
 
 
-def _parts(one: JsonType, path: str) -> Iterator[tuple[str, JsonType]]:
+def _parts(json_type: JsonType, path: str) -> Iterator[tuple[str, JsonType]]:
     """What a type is made of, by the path to it; nothing of a scalar."""
-    kind = _kind(one)
-    if isinstance(one, str):
+    kind = _kind(json_type)
+    if isinstance(json_type, str):
         return
     if kind == "struct":
-        for field in one["fields"]:
+        for field in json_type["fields"]:
             yield _below(path, field["name"]), field["type"]
     else:
         for key in INNER[kind]:
-            yield f"{path}.{key.removesuffix('Type')}", one[key]
+            yield f"{path}.{key.removesuffix('Type')}", json_type[key]
 
 
-def _nullable(one: JsonType, path: str) -> dict[str, bool]:
-    if isinstance(one, str) or one["type"] != "struct":
+def _nullable(json_type: JsonType, path: str) -> dict[str, bool]:
+    if isinstance(json_type, str) or json_type["type"] != "struct":
         return {}
-    return {_below(path, field["name"]): field["nullable"] for field in one["fields"]}
+    return {_below(path, field["name"]): field["nullable"] for field in json_type["fields"]}
 
 
 def _below(path: str, name: str) -> str:

@@ -37,7 +37,7 @@ class Appender:
             txn: application id and version to record with it.
         """
         actions = [_commit_info(), *([_txn(*txn)] if txn else []), self._written(rows)]
-        version = self._numbered("".join(json.dumps(one) + "\n" for one in actions).encode())
+        version = self._numbered("".join(json.dumps(action) + "\n" for action in actions).encode())
         if version % _CHECKPOINT_EACH == 0:
             open_delta(self._path).create_checkpoint()
 

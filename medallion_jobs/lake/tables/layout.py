@@ -34,7 +34,7 @@ def problems(schema: StructType, layout: Layout) -> list[tuple[str, str]]:
 
     Whether a CHECK can be computed is for Spark to say.
     """
-    kinds = {one.name: one.dataType.typeName() for one in schema}
+    kinds = {field.name: field.dataType.typeName() for field in schema}
     found = []
     for key in ("partition_by", "cluster_by", "comments"):
         missing = [name for name in getattr(layout, key) or () if name not in kinds]
@@ -101,10 +101,10 @@ def _indexed(schema: StructType, layout: Layout) -> Iterator[str]:
         yield from (unquoted(one.strip()) for one in named.split(","))
         return
     most, place = _indexed_count(layout), 0
-    for one in schema:
+    for field in schema:
         if most < 0 or place < most:
-            yield one.name
-        place += _leaves(one.dataType.jsonValue())
+            yield field.name
+        place += _leaves(field.dataType.jsonValue())
 
 
 def _indexed_count(layout: Layout) -> int:
@@ -120,11 +120,11 @@ def _leaves(kind: Any) -> int:
 def commented(schema: StructType, layout: Layout) -> StructType:
     """The columns with what they are, as a table that is made has them from its first commit."""
     made = type(schema)()
-    for one in schema:
-        metadata = {key: value for key, value in one.metadata.items() if key != "comment"}
-        if said := layout.comments.get(one.name):
+    for field in schema:
+        metadata = {key: value for key, value in field.metadata.items() if key != "comment"}
+        if said := layout.comments.get(field.name):
             metadata["comment"] = said
-        made = made.add(one.name, one.dataType, one.nullable, metadata)
+        made = made.add(field.name, field.dataType, field.nullable, metadata)
     return made
 
 
@@ -157,7 +157,7 @@ def replacing(rows: DataFrame, path: Location) -> DataFrameWriter:
 
 
 def _types(schema: StructType) -> list[tuple[str, str]]:
-    return [(one.name, one.dataType.simpleString()) for one in schema]
+    return [(field.name, field.dataType.simpleString()) for field in schema]
 
 
 def properties(layout: Layout) -> dict[str, str]:

@@ -56,18 +56,20 @@ def over_row(rows: DataFrame, sql: str) -> Column:
     return col(sql) if sql in rows.columns else F.expr(sql)
 
 
-def type_text(one: JsonType, *, always_quoted: bool = False) -> str:
+def type_text(json_type: JsonType, *, always_quoted: bool = False) -> str:
     """A type as SQL takes it, such as `struct<name: string>`."""
-    if isinstance(one, str):
-        return _SQL_NAMES.get(one, one)
-    if one["type"] != "struct":
-        inner = [type_text(one[k], always_quoted=always_quoted) for k in INNER[one["type"]]]
-        return f"{one['type']}<{', '.join(inner)}>"
+    if isinstance(json_type, str):
+        return _SQL_NAMES.get(json_type, json_type)
+    if json_type["type"] != "struct":
+        inner = [
+            type_text(json_type[k], always_quoted=always_quoted) for k in INNER[json_type["type"]]
+        ]
+        return f"{json_type['type']}<{', '.join(inner)}>"
     named = column if always_quoted else quoted
     fields = [
         f"{named(field['name'])}: {type_text(field['type'], always_quoted=always_quoted)}"
         + ("" if field["nullable"] else " not null")
-        for field in one["fields"]
+        for field in json_type["fields"]
     ]
     return f"struct<{', '.join(fields)}>"
 
@@ -77,15 +79,15 @@ def namable(name: str) -> bool:
     return bool(name) and not re.search(NOT_IN_NAMES, name)
 
 
-def unnamable(one: JsonType) -> Iterator[str]:
+def unnamable(json_type: JsonType) -> Iterator[str]:
     """The names in a type that no column of a table, and no field inside one, can have."""
-    if isinstance(one, str):
+    if isinstance(json_type, str):
         return
-    if one["type"] != "struct":
-        for key in INNER[one["type"]]:
-            yield from unnamable(one[key])
+    if json_type["type"] != "struct":
+        for key in INNER[json_type["type"]]:
+            yield from unnamable(json_type[key])
         return
-    for field in one["fields"]:
+    for field in json_type["fields"]:
         if not namable(field["name"]):
             yield field["name"]
         yield from unnamable(field["type"])

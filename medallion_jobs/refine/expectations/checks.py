@@ -63,7 +63,7 @@ def _parts(rule: Expectation, types: Types, moment: datetime) -> list[Column]:
         return [col(name).isNotNull() for name in rule.not_null]
     if rule.in_set is not None:
         return [
-            col(name).isin([_literal(one, name, types) for one in values])
+            col(name).isin([_literal(value, name, types) for value in values])
             for name, values in rule.in_set.items()
         ]
     if rule.matches is not None:

@@ -97,8 +97,8 @@ def _limit(rules: Rules, name: str) -> str:
 
 
 def _samples(rows: DataFrame, name: str, keys: Sequence[str]) -> str:
-    visible = [one for one in rows.columns if " " not in one]
-    wanted = [col(one).cast("string").alias(one) for one in keys or visible]
+    visible = [column for column in rows.columns if " " not in column]
+    wanted = [col(key).cast("string").alias(key) for key in keys or visible]
     found = rows.where(col(mark(name))).select(*wanted).limit(_SAMPLES).collect()
     return "; ".join(_shown(one) if keys else _cut(_shown(one), _MOST_ROW) for one in found)
 

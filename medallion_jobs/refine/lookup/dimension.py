@@ -167,7 +167,7 @@ def keys_of(spark: SparkSession, reference: Reference, path: Location, version: 
 
 def versions(dimensions: Sequence[Dimension]) -> dict[str, int]:
     """The version of each table that is looked into."""
-    return {str(one.lookup.table): one.version for one in dimensions}
+    return {str(dimension.lookup.table): dimension.version for dimension in dimensions}
 
 
 def versions_column(dimensions: Sequence[Dimension]) -> Column:

@@ -54,11 +54,11 @@ def waits_for(dimensions: Sequence[Dimension]) -> Column:
         F.when(
             col(hidden_columns.miss(place)),
             F.struct(
-                F.lit(str(one.lookup.table)).alias("lookup"),
+                F.lit(str(dimension.lookup.table)).alias("lookup"),
                 col(hidden_columns.missed(place))["key"].alias("key"),
             ),
         )
-        for place, one in enumerate(dimensions)
+        for place, dimension in enumerate(dimensions)
     ]
     return F.filter(F.array(*missed).cast(_WAITS_FOR), lambda one: one.isNotNull())
 

@@ -44,15 +44,15 @@ def member(table: SilverTable, schema: StructType) -> dict[str, Column]:
     if needed:
         raise _wrong(f"{', '.join(needed)} cannot be null: give a value")
     made = {}
-    for one in schema:
+    for field in schema:
         try:
-            made[one.name] = (
-                literal.of(values[one.name], one.dataType)
-                if one.name in values
-                else F.lit(None).cast(one.dataType)
+            made[field.name] = (
+                literal.of(values[field.name], field.dataType)
+                if field.name in values
+                else F.lit(None).cast(field.dataType)
             )
         except ValueError as none:
-            raise _wrong(f"{one.name}: {none}") from none
+            raise _wrong(f"{field.name}: {none}") from none
     return made
 
 
@@ -60,7 +60,7 @@ def is_member(rows: DataFrame, table: SilverTable) -> Column:
     """Whether a row has the key of the table's unknown member, null being null."""
     if table.unknown_member is None:
         return F.lit(False)
-    kinds = {one.name: one.dataType for one in rows.schema}
+    kinds = {field.name: field.dataType for field in rows.schema}
     same = []
     for key in table.keys or ():
         value = table.unknown_member.get(key)

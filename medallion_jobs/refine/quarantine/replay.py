@@ -91,7 +91,7 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
     with _locked(config, [ref, *readers]):
         spark = session.build(config, short=True)
         mends = [LookupBackfill(refinery, place, spark) for place in found]
-        counts = [one.count() for one in mends]
+        counts = [mend.count() for mend in mends]
         if not write or not any(counts):
             return Mended(sum(counts), readers if any(counts) else ())
         # Readers first: cut off in between, none goes on over a table that has changed.
@@ -118,7 +118,7 @@ def _follows(config: Pipeline, reader: TableRef) -> bool:
 
 def _with_lookups(config: Pipeline) -> Iterator[str]:
     for name, table in config.silver.items():
-        for dimension in dict.fromkeys(one.table for one in table.lookups):
+        for dimension in dict.fromkeys(lookup.table for lookup in table.lookups):
             if lookups_of(Refinery(config, TableRef("silver", name)), dimension):
                 yield f"silver.{name} in {dimension}"
 

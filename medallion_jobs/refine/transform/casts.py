@@ -56,7 +56,7 @@ def named(rows: DataFrame, name: str) -> StructField:
     for field in rows.schema:
         if field.name.lower() == name.lower():
             return field
-    known = [one for one in rows.columns if not is_hidden(one)]
+    known = [column for column in rows.columns if not is_hidden(column)]
     raise wrong(f"there is no column {name}; there are: {', '.join(known)}")
 
 

@@ -102,9 +102,9 @@ class Readers:
         row = _Row.of(shaped)
         where = row.made_from(table.where or "")
         lookups = []
-        for one in table.lookups:
-            lookups.append(row.made_from_all(_keys(one)))
-            row = row.having({here: frozenset() for here in _new_columns(one)})
+        for lookup in table.lookups:
+            lookups.append(row.made_from_all(_keys(lookup)))
+            row = row.having({here: frozenset() for here in _new_columns(lookup)})
         for name, sql in table.columns.items():
             row = row.having({name: row.made_from(sql)})
         return cls(
@@ -155,7 +155,7 @@ class _Row:
         for names in _NAMES.findall(_TEXT.sub(lambda one: "''" if one[1] else one[0], sql)):
             root, *path = (unquoted(part) for part in re.findall(_PART, names))
             row_values = self.columns.get(root.lower(), frozenset())
-            found |= {self._inside(one, path) for one in row_values}
+            found |= {self._inside(value, path) for value in row_values}
         return frozenset(found)
 
     def _inside(self, row_value: RowValue, names: Iterable[str]) -> RowValue:
@@ -189,7 +189,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
     some = reduce(or_, unread, rescued.isNotNull())
 
     def misfits(texts: Column) -> Column:
-        entries = [_misfit(one, rows, table, texts) for one in row_values]
+        entries = [_misfit(value, rows, table, texts) for value in row_values]
         found = F.array_compact(F.array(*entries))
         return F.when(F.size(found) > 0, F.map_from_entries(found))
 
@@ -201,7 +201,7 @@ def misfit(row_values: RowValues) -> Column:
     """Whether one of these values of a row with its misfits did not fit; never null."""
     if not row_values:
         return F.lit(False)
-    names = F.array(*(F.lit(str(one)) for one in sorted(row_values, key=str)))
+    names = F.array(*(F.lit(str(value)) for value in sorted(row_values, key=str)))
     return F.coalesce(F.arrays_overlap(F.map_keys(hidden(MISFITS)), names), F.lit(False))
 
 
@@ -229,27 +229,27 @@ def undecided(rows: DataFrame, table: SilverTable) -> Column:
     texts = F.from_json(col(RESCUED), "map<string,string>")
     reads = _Row.of(rows.schema).made_from(table.where)
     unfit = [
-        one.value.isNull() & text.isNotNull()
-        for one in sorted(reads, key=str)
-        for text in one.texts(table, texts)
+        read.value.isNull() & text.isNotNull()
+        for read in sorted(reads, key=str)
+        for text in read.texts(table, texts)
     ]
     is_taken = F.coalesce(F.expr(table.where), F.lit(False))
     return ~is_taken & col(RESCUED).isNotNull() & reduce(or_, unfit, F.lit(False))
 
 
-def _misfit(one: RowValue, rows: DataFrame, table: SilverTable, texts: Column) -> Column:
+def _misfit(row_value: RowValue, rows: DataFrame, table: SilverTable, texts: Column) -> Column:
     """The entry of a value that did not fit; null of another."""
-    kept = list(one.texts(table, texts))
-    read = next((name for name in table.cast if name.lower() == one.column.lower()), None)
-    if read is not None and not one.path:
-        kept.append(F.when(hidden(cast_mark(read)), hidden(ROW)[one.column].cast("string")))
-    text, kind = F.coalesce(*kept), one.type_in(rows.schema)
+    kept = list(row_value.texts(table, texts))
+    read = next((name for name in table.cast if name.lower() == row_value.column.lower()), None)
+    if read is not None and not row_value.path:
+        kept.append(F.when(hidden(cast_mark(read)), hidden(ROW)[row_value.column].cast("string")))
+    text, kind = F.coalesce(*kept), row_value.type_in(rows.schema)
     fault = F.lit(f'" does not fit {kind.simpleString()}')
     why = F.concat(F.lit('"'), F.substring(text, 1, _MOST_TEXT), fault)
-    entry = F.struct(F.lit(str(one)).alias("key"), why.alias("value"))
+    entry = F.struct(F.lit(str(row_value)).alias("key"), why.alias("value"))
     # Of a struct, an array or a map, what fits inside is there all the same.
-    is_partly_there = strict.is_nested(kind) and not one.path
-    is_missing = F.lit(True) if is_partly_there else one.value.isNull()
+    is_partly_there = strict.is_nested(kind) and not row_value.path
+    is_missing = F.lit(True) if is_partly_there else row_value.value.isNull()
     return F.when(is_missing & text.isNotNull(), entry)
 
 

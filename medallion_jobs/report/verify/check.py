@@ -60,4 +60,4 @@ class Audit:
 
     @property
     def is_right(self) -> bool:
-        return all(one.is_right for one in self.checks)
+        return all(check.is_right for check in self.checks)

@@ -48,7 +48,9 @@ class Log:
         commits = self._since_first
         if commits is None:
             return None
-        return sum(_metric(one, "numTargetRowsDeleted") for one in commits if self._is_ours(one))
+        return sum(
+            _metric(commit, "numTargetRowsDeleted") for commit in commits if self._is_ours(commit)
+        )
 
     @property
     def strange(self) -> list[Commit]:
@@ -67,7 +69,7 @@ class Log:
         return None
 
     def _is_ours(self, commit: Commit) -> bool:
-        return any(one.startswith(f"{self.ref}/v") for one in commit.txns)
+        return any(txn.startswith(f"{self.ref}/v") for txn in commit.txns)
 
 
 def _inserted(commit: Commit) -> int:

@@ -136,9 +136,9 @@ def _checkcolumns(name: str, has: StructType, wanted: StructType, source: str) -
         )
 
 
-def _fit(one: DataType, other: DataType) -> bool:
-    same = one.simpleString() == other.simpleString()
-    return same or (isinstance(one, NumericType) and isinstance(other, NumericType))
+def _fit(data_type: DataType, other: DataType) -> bool:
+    same = data_type.simpleString() == other.simpleString()
+    return same or (isinstance(data_type, NumericType) and isinstance(other, NumericType))
 
 
 def _beside(

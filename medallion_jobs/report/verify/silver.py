@@ -191,7 +191,7 @@ class _Silver:
         return bool(
             table.dedupe
             or any(rule.otherwise == "drop" for rule in table.expect.values())
-            or any(one.how == "inner" for one in table.lookups)
+            or any(lookup.how == "inner" for lookup in table.lookups)
         )
 
     @property

@@ -75,7 +75,7 @@ class Cluster:
             return []
         with locked(self.folder / "lock"):
             # Workers first: they end their executors.
-            return [one.name for one in (*self.workers, self.master) if one.end()]
+            return [worker.name for worker in (*self.workers, self.master) if worker.end()]
 
     def state(self) -> dict[str, Any] | None:
         """What the master tells of itself, or None when it does not answer."""
