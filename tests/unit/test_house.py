@@ -202,7 +202,7 @@ def test_the_quick_commands_load_no_spark() -> None:
 
 def test_no_module_hides_one_that_others_import_by_its_name() -> None:
     """spark-submit puts the job file's own folder first on `sys.path`."""
-    names = {path.stem for path in ROOT.iterdir() if not path.name.startswith("__")}
+    names = {path.stem for path in ROOT.iterdir() if not path.name.startswith("__")} - {"py"}
     installed = packages_distributions().keys() - {PACKAGE}
     assert "pyspark" in installed
     assert names & (installed | sys.stdlib_module_names) == set()
