@@ -193,7 +193,7 @@ class GoldStream:
     def _source_version(self, batch: Batch) -> int:
         """The version of the source at which a batch ends."""
         reached = Offset.after(self._home.checkpoint(batch.generation), batch.number)
-        assert reached is not None  # noqa: S101 (Spark notes it before the batch begins)
+        assert reached is not None  # Spark notes it before the batch begins
         if reached.whole is not None:
             return reached.whole
         # Some commits end with their last file, not with the version after them; none is cut

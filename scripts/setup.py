@@ -50,8 +50,8 @@ def main() -> int:
     ).parse_args()
     if sys.version_info[:2] not in SUPPORTED:
         go_on_with_supported_python()
-    from medallion_jobs.errors import MedallionError  # noqa: PLC0415  needs Python 3.10
-    from medallion_jobs.runtime.cache import cache_dir, locked  # noqa: PLC0415
+    from medallion_jobs.errors import MedallionError
+    from medallion_jobs.runtime.cache import cache_dir, locked
 
     try:
         # One folder for each clone: two clones may be set up at once, one clone may not.
@@ -146,7 +146,7 @@ def make_environment(work: Work) -> None:
         command = [sys.executable, "-m", "venv", "--without-pip", str(VENV)]
     run(command, work)
     if pip_command() is None:
-        from medallion_jobs.errors import UsageError  # noqa: PLC0415
+        from medallion_jobs.errors import UsageError
 
         debian = f"apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         raise UsageError(
@@ -218,7 +218,7 @@ def run(command: list[str], work: Work) -> None:
 
 def failure(what: str, work: Work) -> Exception:
     """What to tell of a failed step: pip's own reason, and where to read the rest."""
-    from medallion_jobs.errors import TransientError, UsageError  # noqa: PLC0415
+    from medallion_jobs.errors import TransientError, UsageError
 
     text = work.log.read_text()
     reasons = re.findall(r"^ERROR: .*", text, re.M)[-2:]

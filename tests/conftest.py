@@ -41,10 +41,10 @@ def spark(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SparkSession]:
     """One session, made as the jobs make it; tests are kept apart by their folders."""
-    from support.lake import Lake  # noqa: PLC0415
-    from support.processes import SHORT_LIVED  # noqa: PLC0415
+    from support.lake import Lake
+    from support.processes import SHORT_LIVED
 
-    from medallion_jobs.engine import session  # noqa: PLC0415 (unit tests need none of it)
+    from medallion_jobs.engine import session
 
     small = (f"spark.conf.{setting}" for setting in _SMALL)
     lake = Lake.at(tmp_path_factory.mktemp("session"), "spark.master=local[2]", *small)
@@ -86,7 +86,7 @@ def sales(sales_run: SalesRun) -> Lake:
 
 @pytest.fixture(scope="session")
 def sales_run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SalesRun:
-    from support.lake import order  # noqa: PLC0415
+    from support.lake import order
 
     lake = _seeded(tmp_path_factory.mktemp("sales"))
     for seed, dirty in enumerate((0, 0.05, 1.0)):
@@ -97,7 +97,7 @@ def sales_run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def _seeded(folder: Path) -> Lake:
-    from support.lake import Lake  # noqa: PLC0415
+    from support.lake import Lake
 
     lake = Lake.at(folder)
     lake.generate(0)

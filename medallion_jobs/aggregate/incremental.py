@@ -18,7 +18,7 @@ from operator import and_
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import MapType, VariantType
 
 from medallion_jobs.aggregate.aggregation import Aggregation

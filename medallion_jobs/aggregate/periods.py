@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, TimestampType
 
 from medallion_jobs.config import Period
@@ -102,7 +102,7 @@ def session(period: Period) -> Column:
 
     Spark leaves out rows without a moment. They get one here, and are told apart by a key.
     """
-    assert period.gap is not None  # noqa: S101 (the config's own check saw to it)
+    assert period.gap is not None  # the config's own check saw to it
     gap = f"{round(period.gap.total_seconds() * 1_000_000)} microseconds"
     known = F.coalesce(col(MOMENT), F.lit(0).cast("timestamp"))
     return F.session_window(known, gap).alias(SESSION)

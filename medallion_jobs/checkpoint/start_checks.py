@@ -174,7 +174,7 @@ def _check_target(
             f"its table was removed ({claim.target_path}), but its checkpoint remains at "
             f"batch {offsets}: rows that were read before would be missing for ever",
         )
-    assert current.binding is not None  # noqa: S101 (the caller has looked)
+    assert current.binding is not None  # the caller has looked
     if target.id != current.binding.target_id:
         raise _refusal(
             claim,
@@ -205,7 +205,7 @@ def _check_target(
 
 def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> None:
     source = snapshot(claim.source_path)
-    assert current.binding is not None  # noqa: S101 (the caller has looked)
+    assert current.binding is not None  # the caller has looked
     if claim.source != current.binding.source:
         raise _refusal(
             claim, f"it reads {claim.source} now, and read {current.binding.source} before"
@@ -235,7 +235,7 @@ def ahead_of(checkpoint: Checkpoint, source: Snapshot) -> str | None:
 
 
 def _check_logic(claim: Claim, current: Generation) -> None:
-    assert current.binding is not None  # noqa: S101 (the caller has looked)
+    assert current.binding is not None  # the caller has looked
     changes = _differences(current.binding.logic.state, claim.logic.state)
     if changes:
         told = "; ".join(f"{part}: {old!r} became {new!r}" for part, (old, new) in changes.items())

@@ -35,8 +35,8 @@ def list_generations(
     as_json: JsonOption = False,
 ) -> None:
     """Show every generation of every query: when and why it was opened, and by whom."""
-    from medallion_jobs.checkpoint import QueryFolder, manifest  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder, manifest
+    from medallion_jobs.lake import paths
 
     pipeline = _load(config, env, overrides)
     columns = ("table", "generation", "current", "opened", "by", "reason", "reads", "batches")
@@ -70,8 +70,8 @@ def show(
     overrides: SetOption = None,
 ) -> None:
     """Print a query's manifest as JSON, with where its current checkpoint stands."""
-    from medallion_jobs.checkpoint import QueryFolder, manifest  # noqa: PLC0415
-    from medallion_jobs.lake.tables import snapshot  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder, manifest
+    from medallion_jobs.lake.tables import snapshot
 
     pipeline = _load(config, env, overrides)
     ref = _query(pipeline, table)
@@ -101,9 +101,9 @@ def reset(
     overrides: SetOption = None,
 ) -> None:
     """Open a new generation of a query's state, and of those that read its table."""
-    from medallion_jobs.checkpoint import Lock, QueryFolder  # noqa: PLC0415
-    from medallion_jobs.checkpoint.reset import plan  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Lock, QueryFolder
+    from medallion_jobs.checkpoint.reset import plan
+    from medallion_jobs.lake import paths
 
     if not reason.strip():
         raise UsageError("--reason is empty: say why, for whoever reads the manifest later")
@@ -141,8 +141,8 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
     Bronze is only added to, and loads what it lacks, so its readers may go on over a reset;
     but not if the table was removed or lost commits: they would read its rows again.
     """
-    from medallion_jobs.checkpoint import QueryFolder, manifest, start_checks  # noqa: PLC0415
-    from medallion_jobs.lake.tables import snapshot  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder, manifest, start_checks
+    from medallion_jobs.lake.tables import snapshot
 
     table = snapshot(pipeline.table_path(ref))
     for reader in readers:
@@ -157,13 +157,13 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
 
 
 def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:
-    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.config import load
 
     return load(config, env, overrides or ()).pipeline
 
 
 def _query(pipeline: Pipeline, table: str) -> TableRef:
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.lake import paths
 
     queries = {str(ref): ref for ref in paths.sources(pipeline)}
     if table not in queries:

@@ -87,10 +87,10 @@ def _print_aligned(settings: tuple[Setting, ...], origin: bool) -> None:
 
 def _print_table(settings: tuple[Setting, ...], origin: bool) -> None:
     # Imported here: rich takes longer to load than the config takes to read.
-    from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table("key", *(["set by"] if origin else []), "value", box=box.SIMPLE)
     for row in _rows(settings, origin):

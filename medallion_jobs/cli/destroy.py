@@ -23,10 +23,10 @@ def destroy(
     overrides: SetOption = None,
 ) -> None:
     """Remove a pipeline's tables, its state and the files that `generate` made."""
-    from medallion_jobs import storage  # noqa: PLC0415
-    from medallion_jobs.checkpoint import Lock, QueryFolder  # noqa: PLC0415
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs import storage
+    from medallion_jobs.checkpoint import Lock, QueryFolder
+    from medallion_jobs.config import load
+    from medallion_jobs.lake import paths
 
     pipeline = load(config, env, overrides or ()).pipeline
     homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
@@ -51,8 +51,8 @@ def destroy(
 
 def _doomed(pipeline: Pipeline) -> list[Location]:
     """What belongs to this pipeline and is there."""
-    from medallion_jobs.checkpoint import QueryFolder  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder
+    from medallion_jobs.lake import paths
 
     doomed = []
     for ref in paths.sources(pipeline):
@@ -77,8 +77,8 @@ def _doomed(pipeline: Pipeline) -> list[Location]:
 
 def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Location]:
     """Where a table has left its name as a reader of landing folders."""
-    from medallion_jobs.autoloader.archive.file_location import fixed_part, is_cleanable  # noqa: PLC0415
-    from medallion_jobs.autoloader.archive.registrations import Reader  # noqa: PLC0415
+    from medallion_jobs.autoloader.archive.file_location import fixed_part, is_cleanable
+    from medallion_jobs.autoloader.archive.registrations import Reader
 
     me = Reader.of(pipeline, bronze_table)
     roots = filter(is_cleanable, pipeline.landing_paths(bronze_table))
@@ -94,8 +94,8 @@ def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Location]:
 
 def _generated(pipeline: Pipeline) -> list[Location]:
     """The files and dimensions that the generator made, by what it noted of them."""
-    from medallion_jobs.config import TableRef  # noqa: PLC0415
-    from medallion_jobs.generator import FEEDS, is_made, made_files  # noqa: PLC0415
+    from medallion_jobs.config import TableRef
+    from medallion_jobs.generator import FEEDS, is_made, made_files
 
     feed = FEEDS.get(pipeline.pipeline)
     if feed is None or not pipeline.bronze.keys() >= set(feed.tables):
@@ -117,7 +117,7 @@ def _generated(pipeline: Pipeline) -> list[Location]:
 
 def _prune(pipeline: Pipeline, removed: list[Location]) -> None:
     """Removes the folders that this emptied, up to the roots; others may be empty for a reason."""
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.lake import paths
 
     roots = [paths.lake(pipeline), pipeline.landing_root]
     for path in removed:

@@ -71,7 +71,7 @@ def _csv(rows: pa.RecordBatchReader, file: Path) -> int:
 
 def _parquet(rows: pa.RecordBatchReader, file: Path) -> int:
     """The quarantine's own columns, the row among them as text."""
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq
 
     count = 0
     with pq.ParquetWriter(file, rows.schema) as out:

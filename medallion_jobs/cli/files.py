@@ -62,8 +62,8 @@ def files(
     as_json: JsonOption = False,
 ) -> None:
     """Show the ledger: every file that was seen, its rows, and what became of it."""
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.report import files as report  # noqa: PLC0415
+    from medallion_jobs.config import load
+    from medallion_jobs.report import files as report
 
     if context.invoked_subcommand:
         _refuse_options_before(context, context.invoked_subcommand)
@@ -97,8 +97,8 @@ def retry(
     Safe while the query runs: the ledger is only added to, and a running query takes the
     files up with its next batch. Files whose rows are in bronze are never read again.
     """
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.report import files as report  # noqa: PLC0415
+    from medallion_jobs.config import load
+    from medallion_jobs.report import files as report
 
     _check_retryable(state, report.RETRYABLE)
     pipeline = load(config, env, overrides or ()).pipeline
@@ -155,8 +155,8 @@ def _why_left(matched: Matched) -> str:
 
 
 def _readmit(pipeline: Pipeline, again: Sequence[Matched]) -> None:
-    from medallion_jobs.autoloader.ledger.ledger import Ledger  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.autoloader.ledger.ledger import Ledger
+    from medallion_jobs.lake import paths
 
     for table in sorted({one.table for one in again}):
         ledger = Ledger(paths.ledger(pipeline, table.removeprefix("bronze.")))
@@ -168,7 +168,7 @@ def _as_it_is(matched: Matched) -> FileEntry:
 
     One that is not there keeps those of the ledger; the batch will find it MISSING.
     """
-    from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path  # noqa: PLC0415
+    from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path
 
     if is_local(matched.path):
         try:

@@ -67,15 +67,15 @@ def generate(
 ) -> None:
     """Make synthetic data: files where the pipeline reads, and its dimensions."""
     # Imported here, so that other commands do not wait for pyarrow and delta-rs.
-    from medallion_jobs.config import TableRef, load  # noqa: PLC0415
-    from medallion_jobs.generator import (  # noqa: PLC0415
+    from medallion_jobs.config import TableRef, load
+    from medallion_jobs.generator import (
         Plan,
         draw_seed,
         feed_for,
         stopping_on_signals,
     )
-    from medallion_jobs.generator import generate as write_files  # noqa: PLC0415
-    from medallion_jobs.generator import seed as seed_dimension  # noqa: PLC0415
+    from medallion_jobs.generator import generate as write_files
+    from medallion_jobs.generator import seed as seed_dimension
 
     pipeline = load(config, env, overrides or ()).pipeline
     feed = feed_for(pipeline.pipeline)
@@ -155,8 +155,8 @@ def _report(summary: Summary, landing: Iterable[Location], config: str) -> None:
 @contextmanager
 def _progress(plan: Plan) -> Iterator[Callable[[FileCounts], None]]:
     """A bar over the files, on stderr, if somebody is there to see it."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
     bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with bar:
@@ -189,7 +189,7 @@ def _moment(text: str | None) -> datetime:
 
 
 def _seconds(text: str | None) -> float | None:
-    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
+    from medallion_jobs.config.units import parse_time
 
     try:
         return None if text is None else parse_time(text).total_seconds()

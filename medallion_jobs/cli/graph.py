@@ -42,20 +42,20 @@ def graph(
     ] = False,
 ) -> None:
     """Draw folders, tables, lookups and sinks, from the config alone."""
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.report import graph as report  # noqa: PLC0415
+    from medallion_jobs.config import load
+    from medallion_jobs.report import graph as report
 
     pipeline = load(config, env, overrides or ()).pipeline
     drawn = report.graph(pipeline)
     if live:
-        from medallion_jobs.report import graph_facts as lake  # noqa: PLC0415
+        from medallion_jobs.report import graph_facts as lake
 
         drawn = lake.live(pipeline, drawn)
     text = _drawing(drawn, form or _form_of(out), live=live)
     if out is None:
         sys.stdout.write(text)
         return
-    from medallion_jobs.report.atomic_file import whole  # noqa: PLC0415
+    from medallion_jobs.report.atomic_file import whole
 
     with whole(out) as sink:
         sink.write(text.encode())
@@ -68,14 +68,14 @@ def _form_of(out: Path | None) -> Form:
 
 def _drawing(drawn: Graph, form: Form, *, live: bool) -> str:
     if form is Form.MERMAID:
-        from medallion_jobs.report.drawing.mermaid import mermaid  # noqa: PLC0415
+        from medallion_jobs.report.drawing.mermaid import mermaid
 
         return mermaid(drawn)
     if form is Form.SVG:
-        from medallion_jobs.report.drawing.svg import svg  # noqa: PLC0415
+        from medallion_jobs.report.drawing.svg import svg
 
         return svg(drawn)
-    from medallion_jobs.report.drawing.page import page  # noqa: PLC0415
+    from medallion_jobs.report.drawing.page import page
 
     return page(drawn, subtitle=_subtitle(drawn, live=live))
 

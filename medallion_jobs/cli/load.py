@@ -44,7 +44,7 @@ def load(
     A run does so after each batch; this is for a schedule of its own, and for a database
     that was away.
     """
-    from medallion_jobs.config import load as load_config  # noqa: PLC0415
+    from medallion_jobs.config import load as load_config
 
     pipeline = load_config(config, env, overrides or ()).pipeline
     loaded, errors = _load(pipeline, _chosen(pipeline, table), whole=whole)
@@ -62,7 +62,7 @@ def load(
 
 
 def _chosen(pipeline: Pipeline, table: str | None) -> list[TableRef]:
-    from medallion_jobs.config import TableRef  # noqa: PLC0415
+    from medallion_jobs.config import TableRef
 
     known = {f"gold.{name}": one for name, one in pipeline.gold.items() if one.sinks}
     if not known:
@@ -81,9 +81,9 @@ def _chosen(pipeline: Pipeline, table: str | None) -> list[TableRef]:
 def _load(
     pipeline: Pipeline, refs: list[TableRef], *, whole: bool
 ) -> tuple[list[Loaded], list[MedallionError]]:
-    from medallion_jobs.engine import session  # noqa: PLC0415
-    from medallion_jobs.lake import tables  # noqa: PLC0415
-    from medallion_jobs.sinks.postgres import Loader  # noqa: PLC0415
+    from medallion_jobs.engine import session
+    from medallion_jobs.lake import tables
+    from medallion_jobs.sinks.postgres import Loader
 
     for ref in refs:
         tables.require(str(ref), pipeline.table_path(ref))

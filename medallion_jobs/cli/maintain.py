@@ -53,8 +53,8 @@ def maintain(
     remove those that nobody needs. A table whose query runs is left alone, and so is what a
     query has yet to read.
     """
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.maintenance import lake, optimizing  # noqa: PLC0415
+    from medallion_jobs.config import load
+    from medallion_jobs.maintenance import lake, optimizing
 
     age = _age(older_than)
     if tables and not optimize:
@@ -80,7 +80,7 @@ def maintain(
 
 
 def _named(pipeline: Pipeline, name: str) -> TableRef:
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.lake import paths
 
     known = {str(ref): ref for ref in paths.sources(pipeline)}
     if name not in known:
@@ -93,7 +93,7 @@ def _named(pipeline: Pipeline, name: str) -> TableRef:
 
 
 def _cells(upkeep: Upkeep) -> tuple[object, ...]:
-    from medallion_jobs.observe.events import format_bytes  # noqa: PLC0415
+    from medallion_jobs.observe.events import format_bytes
 
     if upkeep.skipped:
         return (
@@ -112,7 +112,7 @@ def _cells(upkeep: Upkeep) -> tuple[object, ...]:
 
 
 def _age(text: str) -> timedelta:
-    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
+    from medallion_jobs.config.units import parse_time
 
     try:
         age = parse_time(text)

@@ -34,7 +34,7 @@ def moment(text: str, option: str = "--since") -> datetime:
     Raises:
         UsageError: it is neither.
     """
-    from medallion_jobs.config.units import parse_time  # noqa: PLC0415
+    from medallion_jobs.config.units import parse_time
 
     try:
         return datetime.now(timezone.utc) - parse_time(text)

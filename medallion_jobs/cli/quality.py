@@ -32,8 +32,8 @@ def quality(
     as_json: JsonOption = False,
 ) -> None:
     """Show each rule of a table: rows judged, rows that broke it, and when last."""
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.report import quality as report  # noqa: PLC0415
+    from medallion_jobs.config import load
+    from medallion_jobs.report import quality as report
 
     begin = moment(since) if since else None
     rows = report.quality(load(config, env, overrides or ()).pipeline, table, begin)

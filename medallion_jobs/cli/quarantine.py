@@ -49,7 +49,7 @@ def list_rules(
     as_json: JsonOption = False,
 ) -> None:
     """Count rows by table and rule: open, replayed, dismissed, superseded by a reset."""
-    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+    from medallion_jobs.report import quarantine as report
 
     pipeline = _load(config, env, overrides)
     wanted = [table_of(pipeline, table)] if table is not None else report.tables(pipeline)
@@ -73,7 +73,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show open rows: why, from which file, batch and run, and the row as it was."""
-    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+    from medallion_jobs.report import quarantine as report
 
     pipeline = _load(config, env, overrides)
     ref = table_of(pipeline, table)
@@ -101,8 +101,8 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     """Write open rows to a file, to be mended there and landed again."""
-    from medallion_jobs.cli.export import write  # noqa: PLC0415
-    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+    from medallion_jobs.cli.export import write
+    from medallion_jobs.report import quarantine as report
 
     pipeline = _load(config, env, overrides)
     ref = table_of(pipeline, table)
@@ -132,9 +132,9 @@ def dismiss(
     yes: YesOption = False,
 ) -> None:
     """Mark open rows as not coming back. They stay in the table; nothing is deleted."""
-    from medallion_jobs.checkpoint import Lock, QueryFolder  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
-    from medallion_jobs.refine.quarantine import releases  # noqa: PLC0415
+    from medallion_jobs.checkpoint import Lock, QueryFolder
+    from medallion_jobs.lake import paths
+    from medallion_jobs.refine.quarantine import releases
 
     if not reason.strip():
         raise UsageError("--reason is empty: say why, for whoever reads it later")
@@ -155,7 +155,7 @@ def dismiss(
 
 def _ids(pipeline: Pipeline, ref: TableRef, wanted: Wanted) -> list[str]:
     """The ids of open rows, each of those asked for among them."""
-    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+    from medallion_jobs.report import quarantine as report
 
     found = report.ids(pipeline, ref, wanted)
     if lost := sorted(set(wanted.ids or ()) - set(found)):
@@ -173,7 +173,7 @@ def table_of(pipeline: Pipeline, name: str) -> TableRef:
     Raises:
         UsageError: there is none, or it is one that has no quarantine.
     """
-    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+    from medallion_jobs.report import quarantine as report
 
     known = {str(ref): ref for ref in report.tables(pipeline)}
     if name not in known:
@@ -196,7 +196,7 @@ def wanted_of(
     Raises:
         UsageError: a rule that no row in the quarantine broke, or no moment.
     """
-    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+    from medallion_jobs.report import quarantine as report
 
     if rule is not None and rule not in (known := report.rules(pipeline, table)):
         raise UsageError(
@@ -207,6 +207,6 @@ def wanted_of(
 
 
 def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:
-    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.config import load
 
     return load(config, env, overrides or ()).pipeline

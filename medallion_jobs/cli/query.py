@@ -81,14 +81,14 @@ def query(
     """Run SQL over bronze.*, silver.*, gold.*, ledger.* and quarantine.*."""
     if [sql is not None, saved is not None, listed].count(True) != 1:
         raise typer.BadParameter("give one of: SQL, --saved NAME, --list")
-    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.config import load
 
     form = Form.JSON if as_json else form or _form_of(out)
     pipeline = load(config, env, overrides or ()).pipeline
     if listed:
         _list(pipeline, form)
         return
-    from medallion_jobs.report import query as report  # noqa: PLC0415
+    from medallion_jobs.report import query as report
 
     text = report.saved(pipeline, saved).sql if saved is not None else sql or ""
     past = _past(version or (), as_of)
@@ -110,8 +110,8 @@ def _form_of(out: Path | None) -> Form:
 
 
 def _past(versions: list[str] | tuple[()], as_of: str | None) -> TimeTravel:
-    from medallion_jobs.config import TableRef  # noqa: PLC0415
-    from medallion_jobs.report.time_travel import TimeTravel  # noqa: PLC0415
+    from medallion_jobs.config import TableRef
+    from medallion_jobs.report.time_travel import TimeTravel
 
     of, only = {}, None
     for told in versions:
@@ -129,7 +129,7 @@ def _past(versions: list[str] | tuple[()], as_of: str | None) -> TimeTravel:
 
 
 def _list(pipeline: Pipeline, form: Form) -> None:
-    from medallion_jobs.cli.output import Format  # noqa: PLC0415
+    from medallion_jobs.cli.output import Format
 
     if form not in (Form.TABLE, Form.CSV, Form.JSON):
         raise UsageError(f"--list gives no {form.value}; take table, csv or json")
@@ -147,8 +147,8 @@ def _write(answer: Answer, form: Form, out: Path | None, limit: int | None) -> N
         if form is Form.TABLE:
             _print_table(answer, sink, limit or _ROWS_OF_TABLE)
             return
-        from medallion_jobs.report.arrow import first  # noqa: PLC0415
-        from medallion_jobs.report.formats import WRITERS  # noqa: PLC0415
+        from medallion_jobs.report.arrow import first
+        from medallion_jobs.report.formats import WRITERS
 
         batches = first(answer.batches, limit) if limit else answer.batches
         WRITERS[form.value](answer.batches.schema, batches, sink)
@@ -161,17 +161,17 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    from medallion_jobs.report.atomic_file import whole  # noqa: PLC0415
+    from medallion_jobs.report.atomic_file import whole
 
     with whole(out) as sink:
         yield sink
 
 
 def _print_table(answer: Answer, sink: BinaryIO, limit: int) -> None:
-    import json  # noqa: PLC0415
-    from itertools import islice  # noqa: PLC0415
+    import json
+    from itertools import islice
 
-    from medallion_jobs.report.formats import as_json  # noqa: PLC0415
+    from medallion_jobs.report.formats import as_json
 
     def cell(value: object) -> object:
         nested = isinstance(value, dict | list)

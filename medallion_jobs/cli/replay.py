@@ -56,8 +56,8 @@ def quarantined(
     as_json: JsonOption = False,
 ) -> None:
     """Put rows back that are good now, each once; those that are not stay where they are."""
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+    from medallion_jobs.config import load
+    from medallion_jobs.report import quarantine as report
 
     pipeline = load(config, env, overrides or ()).pipeline
     ref = table_of(pipeline, table)
@@ -71,7 +71,7 @@ def quarantined(
     changes = dict(_change(one) for one in set_column or ())
     wanted = report.ids(pipeline, ref, wanted_of(pipeline, ref, rule, since, ids))
 
-    from medallion_jobs.refine.quarantine import replay  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import replay
 
     counts = replay.quarantined(pipeline, ref, wanted, changes, write=yes) if wanted else {}
     if as_json:
@@ -92,11 +92,11 @@ def replay(
     yes: YesOption = False,
 ) -> None:
     """Put rows right, in the table itself, that were written before a dimension had their key."""
-    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.config import load
 
     pipeline = load(config, env, overrides or ()).pipeline
 
-    from medallion_jobs.refine.quarantine import replay as replays  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import replay as replays
 
     dimension = _dimension(pipeline, missed_lookup)
     chosen = _tables(pipeline, table) or replays.tables_looking_into(pipeline, dimension)
@@ -147,7 +147,7 @@ def _dimension(pipeline: Pipeline, name: str) -> TableRef:
 
 def _tables(pipeline: Pipeline, table: str) -> list[TableRef]:
     """The table of that name; none for the whole layer."""
-    from medallion_jobs.config import TableRef  # noqa: PLC0415
+    from medallion_jobs.config import TableRef
 
     if table == "silver":
         return []

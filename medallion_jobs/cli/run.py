@@ -73,15 +73,15 @@ def run(
         raise UsageError("--once and --continuous exclude each other")
     if interval and not continuous:
         raise UsageError("--interval goes with --continuous")
-    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.config import load
 
     chosen = [*overrides] if overrides else []
     if interval:
         chosen.append(f"trigger.interval={interval}")
     pipeline = load(config, env, chosen).pipeline
 
-    from medallion_jobs.engine.runner import run as run_streams  # noqa: PLC0415
-    from medallion_jobs.observe.console import shown  # noqa: PLC0415
+    from medallion_jobs.engine.runner import run as run_streams
+    from medallion_jobs.observe.console import shown
 
     streams = _streams(pipeline, layer)
     seconds = pipeline.trigger.interval.total_seconds() if continuous else None
@@ -91,7 +91,7 @@ def run(
 
 
 def _streams(pipeline: Pipeline, layer: Layers) -> list[Stream]:
-    from medallion_jobs import bronze, gold, silver  # noqa: PLC0415
+    from medallion_jobs import bronze, gold, silver
 
     jobs: dict[str, Callable[[Pipeline], Sequence[Stream]]] = {
         "bronze": bronze.streams,

@@ -57,7 +57,7 @@ def show(
     ] = SchemaFormat.DDL,
 ) -> None:
     """Print the columns that a table's files are read with."""
-    from medallion_jobs.autoloader.schemas import registry  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas import registry
 
     name, versions = _versions(config, env, overrides, table)
     shown = _version(name, versions, len(versions) if version is None else version)
@@ -82,7 +82,7 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Print what changed between two versions; unless told, between the last two."""
-    from medallion_jobs.autoloader.schemas import registry  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas import registry
 
     if table is not None and table.isdecimal():  # no name of a table begins with a digit
         if new is not None:
@@ -134,9 +134,9 @@ def _versions(
     config: ConfigOption, env: EnvOption, overrides: SetOption, table: str | None
 ) -> tuple[str, list[Version]]:
     """The name of a table, `bronze.sales`, and all its versions, one at least."""
-    from medallion_jobs.autoloader.schemas.registry import Registry  # noqa: PLC0415
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas.registry import Registry
+    from medallion_jobs.config import load
+    from medallion_jobs.lake import paths
 
     pipeline = load(config, env, overrides or ()).pipeline
     name = _bronze_table(pipeline, table)

@@ -25,9 +25,9 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show each table's rows, last batch, broken rules, backlog, waiting files and lock."""
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.observe.events import format_age, format_bytes  # noqa: PLC0415
-    from medallion_jobs.report.status import status as statuses  # noqa: PLC0415
+    from medallion_jobs.config import load
+    from medallion_jobs.observe.events import format_age, format_bytes
+    from medallion_jobs.report.status import status as statuses
 
     found = statuses(load(config, env, overrides or ()).pipeline)
     if as_json:

@@ -25,9 +25,9 @@ def stop(
     ] = 60,
 ) -> None:
     """Ask the pipeline's running queries to end after their batch."""
-    from medallion_jobs.checkpoint import QueryFolder, lock  # noqa: PLC0415
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs.checkpoint import QueryFolder, lock
+    from medallion_jobs.config import load
+    from medallion_jobs.lake import paths
 
     pipeline = load(config, env, overrides or ()).pipeline
     homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]

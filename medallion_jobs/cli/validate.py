@@ -23,14 +23,14 @@ def validate(
     as_json: JsonOption = False,
 ) -> None:
     """Check a config: keys and values, then every SQL expression and column by Spark."""
-    from medallion_jobs.config import load  # noqa: PLC0415
+    from medallion_jobs.config import load
 
     # The config's own mistakes are told at once, before a JVM is started.
     loaded = load(config, env, overrides or ())
 
-    from medallion_jobs import validation  # noqa: PLC0415
-    from medallion_jobs.engine import session  # noqa: PLC0415
-    from medallion_jobs.lake import paths  # noqa: PLC0415
+    from medallion_jobs import validation
+    from medallion_jobs.engine import session
+    from medallion_jobs.lake import paths
 
     spark = session.build(loaded.pipeline, short=True)
     tables = validation.check(spark, loaded)

@@ -54,8 +54,8 @@ def verify(
 
     It takes no lock and changes nothing.
     """
-    from medallion_jobs.config import load  # noqa: PLC0415
-    from medallion_jobs.report.verify import lake  # noqa: PLC0415
+    from medallion_jobs.config import load
+    from medallion_jobs.report.verify import lake
 
     pipeline = load(config, env, overrides or ()).pipeline
     chosen = lake.chosen(pipeline, table, layers=layers)
@@ -91,9 +91,9 @@ def _compared(
 ) -> Iterator[tuple[Pair, Comparison]]:
     if not wanted:
         return
-    from medallion_jobs import gold  # noqa: PLC0415
-    from medallion_jobs.engine import session  # noqa: PLC0415
-    from medallion_jobs.report.verify.pairs import compare, pair_of  # noqa: PLC0415
+    from medallion_jobs import gold
+    from medallion_jobs.engine import session
+    from medallion_jobs.report.verify.pairs import compare, pair_of
 
     pairs = []
     for stream in gold.streams(pipeline):

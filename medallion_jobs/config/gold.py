@@ -84,7 +84,7 @@ class Measure(Frozen):
     def of(self) -> str:
         """The expression that it is made of."""
         text = self.sql if self.kind is None else getattr(self, self.kind)
-        assert isinstance(text, str)  # noqa: S101 (`_one_kind` saw to it)
+        assert isinstance(text, str)  # `_one_kind` saw to it
         return text
 
     @model_validator(mode="after")

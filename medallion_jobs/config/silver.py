@@ -238,7 +238,7 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
     keyed = data.get("write", "append") in ("upsert", "scd2")
     has = {key for key, value in data.items() if value is not None}
     dedupe = data.get("dedupe") if isinstance(data.get("dedupe"), Mapping) else {}
-    assert isinstance(dedupe, Mapping)  # noqa: S101 (for the type checker)
+    assert isinstance(dedupe, Mapping)
     by_order = dedupe.get("keep", "first") in ("lowest", "highest")
     return [
         ({"select", "schema"} <= has, "`select` and `schema` both say the columns: give one"),

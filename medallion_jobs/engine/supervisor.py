@@ -167,7 +167,7 @@ class Supervisor:
 
     def _enter(self, running: Sequence[Running], spark: SparkSession) -> None:
         jvm = spark.sparkContext._jvm  # pyspark has no public way to the pid
-        assert jvm is not None  # noqa: S101 (only Connect has none, and that is refused before)
+        assert jvm is not None  # only Connect has none, and that is refused before
         pid = int(jvm.java.lang.ProcessHandle.current().pid())
         for query in running:
             query.lock.note_jvm(pid)

@@ -59,7 +59,7 @@ def _read_up_to(checkpoint: Checkpoint) -> int:
     # A batch that is not done is read again, from the end of the one before it.
     done = newest if checkpoint.latest_commits >= newest else newest - 1
     offset = Offset.after(checkpoint, done) or Offset.after(checkpoint, newest)
-    assert offset is not None  # noqa: S101 (there is an offset)
+    assert offset is not None  # there is an offset
     return offset.version if offset.in_snapshot else offset.version - 1
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 
 from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Batch, Written

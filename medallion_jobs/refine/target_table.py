@@ -67,7 +67,7 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
     """
     shaped = shaped_source(refinery, spark)
     kept = shaped.schema[ROW].dataType
-    assert isinstance(kept, StructType)  # noqa: S101 (a recipe made it)
+    assert isinstance(kept, StructType)  # a recipe made it
     if lost := row_text.unkeepable(kept):
         raise UsageError(
             f"{refinery.ref}: rows with {', '.join(lost)} cannot be kept as they are, should one "

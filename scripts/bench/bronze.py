@@ -182,8 +182,8 @@ def _judge(shape: Shape, sides: list[Side]) -> bool:
 
 def load_ours(config: Pipeline) -> list[str]:
     """Our bronze, once; says what its batches took."""
-    from medallion_jobs import bronze  # noqa: PLC0415 (imports pyspark)
-    from medallion_jobs.engine import runner  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import bronze
+    from medallion_jobs.engine import runner
 
     events: list[Event] = []
     runner.run(config, bronze.streams(config), events.append)
@@ -194,7 +194,7 @@ def load_ours(config: Pipeline) -> list[str]:
 
 def load_native(spark: SparkSession, landing: Path, lake: Path) -> list[str]:
     """The notebook's bronze step, once; says where its time went."""
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415 (imports pyspark)
+    from pyspark.sql import functions as F
 
     config = _config(lake, landing, [])
     rows = (

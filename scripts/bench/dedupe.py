@@ -75,7 +75,7 @@ class Bench:
 
     def write(self, rows: int, searched: int) -> float:
         """Writes a batch; some of its rows repeat any of the last `searched` ones. The seconds."""
-        from medallion_jobs.refine.write import modes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.refine.write import modes
 
         self.batch += 1
         again = int(rows * REPEATED)

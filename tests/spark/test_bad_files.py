@@ -146,7 +146,7 @@ def test_no_row_is_there_twice_and_the_next_run_goes_on(messy: Messy) -> None:
 
 
 def test_a_file_that_goes_before_its_batch_is_missing(lake: Lake, spark: object) -> None:
-    from medallion_jobs import bronze  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import bronze
 
     kept, gone = (lake.drop(name, order(order_id=name)) for name in ("kept.json", "gone.json"))
     config = lake.config

@@ -223,7 +223,7 @@ def test_files_that_change_between_their_listing_and_their_end(
     lake: Lake, spark: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each content that is read is read whole, and once; the ledger tells what was seen."""
-    from medallion_jobs import bronze  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import bronze
 
     appended, replaced, emptied, grows, kept = (
         lake.drop(f"{name}.json", '{"order_id": "first"}')

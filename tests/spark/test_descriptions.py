@@ -77,7 +77,7 @@ def test_transactions_as_they_are_given(transactions: tuple[PipelineLake, list[A
 
 def test_transactions_by_pandas(transactions: tuple[PipelineLake, list[Any]]) -> None:
     """The cleaning as a notebook does it, on the same file."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     raw = pd.read_json(DATA / "raw_transactions.json", lines=True).drop_duplicates()
     raw["amount"] = pd.to_numeric(raw["amount"], errors="coerce").fillna(0)

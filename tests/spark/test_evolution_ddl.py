@@ -33,14 +33,14 @@ WANTED = """
 
 
 def columns(ddl: str) -> StructType:
-    from medallion_jobs.lake.tables.schema import parse_ddl  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs.lake.tables.schema import parse_ddl
 
     return parse_ddl(ddl)
 
 
 def test_delta_takes_every_alteration(spark: SparkSession, tmp_path: Path) -> None:
-    from medallion_jobs.autoloader.schemas.evolution import alterations, merge, widened  # noqa: PLC0415
-    from medallion_jobs.lake import tables  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas.evolution import alterations, merge, widened
+    from medallion_jobs.lake import tables
 
     path = tmp_path / "grown"
     properties = {"delta.enableTypeWidening": "true"}
@@ -57,8 +57,8 @@ def test_delta_takes_every_alteration(spark: SparkSession, tmp_path: Path) -> No
 
 
 def test_the_types_of_hints(spark: SparkSession) -> None:
-    from medallion_jobs.autoloader.schemas.hints import split, types  # noqa: PLC0415
-    from medallion_jobs.errors import UsageError  # noqa: PLC0415
+    from medallion_jobs.autoloader.schemas.hints import split, types
+    from medallion_jobs.errors import UsageError
 
     hinted = types(
         split(

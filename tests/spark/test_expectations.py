@@ -155,10 +155,10 @@ class Judged:
 
 @pytest.fixture(scope="module")
 def judged(spark: SparkSession, rows: DataFrame) -> Iterator[Judged]:
-    from pyspark.sql import Observation  # noqa: PLC0415
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
 
-    from medallion_jobs.refine.expectations import broken_rules as e  # noqa: PLC0415
+    from medallion_jobs.refine.expectations import broken_rules as e
 
     # A transform before may have left hidden columns of its own.
     hidden = rows.withColumn("miss 0", F.lit(True))
@@ -218,7 +218,7 @@ def test_a_reason_has_the_rule_and_the_value(judged: Judged) -> None:
 
 
 def test_a_text_that_is_no_number_is_a_mistake_of_the_config(rows: DataFrame) -> None:
-    from medallion_jobs.refine.expectations.broken_rules import judged as judge  # noqa: PLC0415
+    from medallion_jobs.refine.expectations.broken_rules import judged as judge
 
     wrong = {"r": Expectation.model_validate({"in_set": {"n": ["many"]}})}
     with pytest.raises(UsageError, match=r"n is int, .* 'many'"):
@@ -237,17 +237,17 @@ STOPPING = {
 
 
 def marked(rows: DataFrame, rules: Mapping[str, Expectation]) -> DataFrame:
-    from medallion_jobs.refine.expectations.broken_rules import judged as judge  # noqa: PLC0415
+    from medallion_jobs.refine.expectations.broken_rules import judged as judge
 
     return judge(rows, rules, moment=MOMENT, references={}, existing=None)
 
 
 def test_a_row_stops_the_batch_also_where_another_rule_drops_it(rows: DataFrame) -> None:
-    from pyspark.errors import PySparkException  # noqa: PLC0415
-    from pyspark.sql import Observation  # noqa: PLC0415
+    from pyspark.errors import PySparkException
+    from pyspark.sql import Observation
 
-    from medallion_jobs.refine.expectations import broken_rules as e  # noqa: PLC0415
-    from medallion_jobs.refine.expectations.stop import explain_failure, stops, was_stopped  # noqa: PLC0415
+    from medallion_jobs.refine.expectations import broken_rules as e
+    from medallion_jobs.refine.expectations.stop import explain_failure, stops, was_stopped
 
     rules = {name: STOPPING[name] for name in ("dropped", "not_eight", "few")}
     judged = marked(rows, rules)
@@ -268,7 +268,7 @@ def test_a_row_stops_the_batch_also_where_another_rule_drops_it(rows: DataFrame)
 
 
 def test_rules_that_some_rows_may_break_stop_nothing_within_their_share(rows: DataFrame) -> None:
-    from medallion_jobs.refine.expectations.stop import explain_failure, stops  # noqa: PLC0415
+    from medallion_jobs.refine.expectations.stop import explain_failure, stops
 
     few = STOPPING["few"]
     assert stops({"few": few}) is None
@@ -287,10 +287,10 @@ def test_rules_that_some_rows_may_break_stop_nothing_within_their_share(rows: Da
 
 def test_each_rule_is_evaluated_once_in_one_pass(rows: DataFrame) -> None:
     """Else the cost of a rule is paid by its count, by the filter and by its mark."""
-    from pyspark.sql import Observation  # noqa: PLC0415
+    from pyspark.sql import Observation
 
-    from medallion_jobs.refine.expectations import broken_rules as e  # noqa: PLC0415
-    from medallion_jobs.refine.expectations.stop import stops  # noqa: PLC0415
+    from medallion_jobs.refine.expectations import broken_rules as e
+    from medallion_jobs.refine.expectations.stop import stops
 
     rules = {
         f"r{number}": Expectation.model_validate(

@@ -145,6 +145,6 @@ def _rows(lake: Lake, name: str) -> list[dict[str, Any]]:
 
 
 def _of(uri: str, name: str) -> bool:
-    from support.lake import local  # noqa: PLC0415
+    from support.lake import local
 
     return local(uri).endswith(f"/{name}")

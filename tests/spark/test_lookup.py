@@ -30,7 +30,7 @@ def test_unknown_customers_are_kept_without_a_region_and_counted(
 def test_a_customer_that_is_added_between_two_batches_is_seen_by_the_second(
     lake: Lake, spark: object
 ) -> None:
-    from medallion_jobs import silver  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import silver
 
     lake = lake.having("bronze.sales.source.max_files_per_trigger=1")
     for number in range(2):

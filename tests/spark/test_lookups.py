@@ -155,9 +155,9 @@ def looked_up(world: dict[str, list[tuple[Any, ...]]]) -> Counter[tuple[Any, ...
 def test_every_row_stays_once_with_what_the_oracle_finds(
     spark: SparkSession, tmp_path: Path, seed: int
 ) -> None:
-    from pyspark.sql import Observation  # noqa: PLC0415
+    from pyspark.sql import Observation
 
-    from medallion_jobs.refine import lookup  # noqa: PLC0415
+    from medallion_jobs.refine import lookup
 
     world = worlds(seed)
     for name, columns in (("products", PRODUCTS), ("prices", PRICES), ("stores", STORES)):
@@ -186,9 +186,9 @@ def test_every_row_stays_once_with_what_the_oracle_finds(
 
 
 def test_keys_of_other_types_match_by_value_and_never_stop_the_batch(spark: SparkSession) -> None:
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F
 
-    from medallion_jobs.refine.lookup import Dimension, join_all  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import Dimension, join_all
 
     cases: list[tuple[str, str, str, str, bool]] = [
         ("'007'", "string", "7", "bigint", True),
@@ -234,7 +234,7 @@ DATED = {"customer_id": "long", "region": "string", "valid_from": "date", "valid
 def test_a_key_twice_is_refused_until_an_order_says_which(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    from medallion_jobs.refine.lookup import Checked, Dimension  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import Checked, Dimension
 
     rows = [(n, "x") for n in (7, 7, 7, 3, 3, 4, 4, 5, 5)] + [(None, "y"), (None, "y")]
     path = put(tmp_path / "t", CUSTOMERS, *rows)
@@ -262,7 +262,7 @@ def test_a_key_twice_is_refused_until_an_order_says_which(
 
 
 def test_rows_of_a_key_may_touch_and_not_overlap(spark: SparkSession, tmp_path: Path) -> None:
-    from medallion_jobs.refine.lookup import Checked, Dimension  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import Checked, Dimension
 
     day = [date(2026, 1, n) for n in range(10)[1:]]
     lookup = lookup_of(as_of="order_date")
@@ -293,7 +293,7 @@ def test_rows_of_a_key_may_touch_and_not_overlap(spark: SparkSession, tmp_path: 
 
 
 def test_what_a_lookup_cannot_do_is_told(spark: SparkSession, tmp_path: Path) -> None:
-    from medallion_jobs.refine.lookup import Dimension, join_all, keys_of  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import Dimension, join_all, keys_of
 
     path = put(tmp_path / "t", CUSTOMERS, (1, "South"))
     with pytest.raises(
@@ -324,7 +324,7 @@ def test_what_a_lookup_cannot_do_is_told(spark: SparkSession, tmp_path: Path) ->
 
 
 def test_each_read_sees_its_version_and_its_columns(spark: SparkSession, tmp_path: Path) -> None:
-    from medallion_jobs.refine.lookup import Dimension, join_all, versions, versions_column  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import Dimension, join_all, versions, versions_column
 
     path = put(tmp_path / "t", CUSTOMERS, (1, "South"))
     tier = lookup_of(take=["region", "tier"])
@@ -363,7 +363,7 @@ def test_each_read_sees_its_version_and_its_columns(spark: SparkSession, tmp_pat
 
 
 def test_small_dimensions_are_broadcast_without_a_hint(spark: SparkSession, tmp_path: Path) -> None:
-    from medallion_jobs.refine.lookup import Dimension, join_all  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import Dimension, join_all
 
     path = put(tmp_path / "t", DATED, (1, "a", None, None))
     rows = spark.range(9).selectExpr("id customer_id", "date_add(date'2026-01-01', 1) order_date")
@@ -378,9 +378,9 @@ def test_small_dimensions_are_broadcast_without_a_hint(spark: SparkSession, tmp_
 
 
 def test_what_becomes_of_rows_that_miss(spark: SparkSession) -> None:
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F
 
-    from medallion_jobs.refine import lookup  # noqa: PLC0415
+    from medallion_jobs.refine import lookup
 
     lookups = [
         lookup_of("a"),
@@ -456,7 +456,7 @@ def test_what_becomes_of_rows_that_miss(spark: SparkSession) -> None:
 
 
 def waiting(rows: DataFrame, lookup: Lookup, path: Path) -> list[tuple[str, str | None]]:
-    from medallion_jobs.refine.lookup import Dimension, join_all, reasons, waits_for  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import Dimension, join_all, reasons, waits_for
 
     dimension = Dimension.read(rows.sparkSession, lookup, path)
     joined = join_all(rows, [dimension])
@@ -465,7 +465,7 @@ def waiting(rows: DataFrame, lookup: Lookup, path: Path) -> list[tuple[str, str 
 
 
 def test_a_row_is_found_by_the_key_that_it_waits_for(spark: SparkSession, tmp_path: Path) -> None:
-    from medallion_jobs.refine.lookup import changed_keys  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import changed_keys
 
     lookup = lookup_of(on={"customer_id": "id", "region": "area"}, take={"r": "region"}).model_copy(
         update={"on_miss": "hold"}
@@ -507,7 +507,7 @@ def files_of(frame: DataFrame) -> list[str]:
 
 def merged(spark: SparkSession, path: Path, keys: int, **properties: bool) -> DataFrame:
     """Ten keys beside so many, five of them changed; what is read to find them."""
-    from medallion_jobs.refine.lookup import changed_keys  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import changed_keys
 
     told = ", ".join(f"delta.{name} = {str(on).lower()}" for name, on in properties.items())
     spark.sql(
@@ -543,7 +543,7 @@ def test_with_a_change_feed_only_the_changes_are_read(spark: SparkSession, tmp_p
 def test_of_a_million_keys_of_which_ten_changed_few_are_read(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    from medallion_jobs.refine.lookup import changed_keys  # noqa: PLC0415
+    from medallion_jobs.refine.lookup import changed_keys
 
     many, new = 1_000_000, set(range(999_995, 1_000_005))
     fed = merged(spark, tmp_path / "feed", many, enableChangeDataFeed=True)

@@ -98,7 +98,7 @@ def leaf(name: str, kind: DataType, draw: random.Random) -> Any:
 
 def comparable(column: Column, kind: DataType) -> Column:
     """A column that `<=>` compares exactly: it does not take maps, and -0.0 for 0.0."""
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F
 
     name = kind.typeName()
     if name in ("float", "double"):
@@ -120,9 +120,9 @@ def comparable(column: Column, kind: DataType) -> Column:
 
 def changed(rows: DataFrame) -> list[Any]:
     """The rows whose column `r` is not the same once it was a text; as texts."""
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F
 
-    from medallion_jobs.refine.quarantine.row_text import from_text, to_text  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.row_text import from_text, to_text
 
     kind = rows.schema["r"].dataType
     kept = rows.select("r", to_text(F.col("r"), kind).alias("text"))  # type: ignore[arg-type]
@@ -159,10 +159,10 @@ def test_the_first_and_last_moments_come_back_too(spark: SparkSession) -> None:
 
 
 def test_a_column_that_is_new_is_null_and_what_does_not_fit_fails(spark: SparkSession) -> None:
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F
 
-    from medallion_jobs.lake.tables.schema import parse_ddl  # noqa: PLC0415
-    from medallion_jobs.refine.quarantine.row_text import from_text  # noqa: PLC0415
+    from medallion_jobs.lake.tables.schema import parse_ddl
+    from medallion_jobs.refine.quarantine.row_text import from_text
 
     def read(text: str, ddl: str) -> Any:
         row = spark.range(1).select(from_text(F.lit(text), parse_ddl(ddl)).alias("r")).first()
@@ -176,7 +176,7 @@ def test_a_column_that_is_new_is_null_and_what_does_not_fit_fails(spark: SparkSe
 
 
 def test_what_would_not_come_back_is_named(spark: SparkSession) -> None:
-    from medallion_jobs.refine.quarantine.row_text import unkeepable  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.row_text import unkeepable
 
     schema = spark.sql(
         "SELECT parse_json('1') AS v, map('k', array(parse_json('1'))) AS deep, "
@@ -203,7 +203,7 @@ def frame(spark: SparkSession, letters: str) -> DataFrame:
 
 def told(**frames: DataFrame | None) -> dict[str, str]:
     """The names of the rows of many frames, in one job."""
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F
 
     named = [
         rows.select(F.lit(label).alias("label"), F.col("rules")[0].alias("name"))
@@ -248,7 +248,7 @@ def storage(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> La
 def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
     spark: SparkSession, storage: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 
     yard = Yard(spark, ParkedRows.held(storage.config, SALES))
     assert yard.open(9) is None
@@ -297,11 +297,11 @@ def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
 def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_is_not_open(
     spark: SparkSession, storage: Lake
 ) -> None:
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F
 
-    from medallion_jobs.refine.quarantine import releases  # noqa: PLC0415
-    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows  # noqa: PLC0415
-    from medallion_jobs.report import quarantine as report  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine import releases
+    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
+    from medallion_jobs.report import quarantine as report
 
     yard = Yard(spark, ParkedRows.quarantine(storage.config, SALES))
     yard.put("ab", txn(0))
@@ -337,7 +337,7 @@ def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_i
 def test_a_row_that_moves_is_in_one_place_also_after_a_crash_in_between(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows  # noqa: PLC0415
+    from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 
     config = Lake.at(tmp_path).config
     held = Yard(spark, ParkedRows.held(config, SALES))

@@ -109,7 +109,7 @@ def test_resets_mend_the_loss_of_all_checkpoints(finished: Lake) -> None:
 def test_what_a_cut_off_first_batch_leaves_does_not_stop_the_start(
     lake: Lake, spark: object
 ) -> None:
-    from medallion_jobs import bronze  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import bronze
 
     config = lake.config
     (stream,) = bronze.streams(config)

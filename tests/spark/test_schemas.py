@@ -69,7 +69,7 @@ def test_only_tables_that_are_added_to_are_append_only(sales: Lake, table: str) 
 
 
 def test_bronze_rows_are_never_changed(sales: Lake, spark: SparkSession) -> None:
-    from pyspark.errors import PySparkException  # noqa: PLC0415
+    from pyspark.errors import PySparkException
 
     with pytest.raises(PySparkException, match="DELTA_CANNOT_MODIFY_APPEND_ONLY"):
         spark.sql(f"DELETE FROM delta.`{sales.path('bronze.sales')}`")

@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from support.exact import assert_exact
 from support.lake import Lake, batches, order, run_streams
 
@@ -82,8 +82,8 @@ class Story:
     _failed: BaseException | None = None
 
     def run(self, interval: float = 0.2) -> list[Event]:
-        from medallion_jobs import gold, silver  # noqa: PLC0415 (imports pyspark)
-        from medallion_jobs.engine.runner import run  # noqa: PLC0415
+        from medallion_jobs import gold, silver
+        from medallion_jobs.engine.runner import run
 
         teller = threading.Thread(target=self._tell)
         teller.start()
@@ -195,8 +195,8 @@ def test_silver_and_gold_go_on_while_their_sources_change(lake: Lake, spark: Spa
 
 
 def test_a_change_in_the_midst_of_a_run_over_what_is_there(lake: Lake, spark: SparkSession) -> None:
-    from medallion_jobs import silver  # noqa: PLC0415 (imports pyspark)
-    from medallion_jobs.engine.runner import run  # noqa: PLC0415
+    from medallion_jobs import silver
+    from medallion_jobs.engine.runner import run
 
     source = Source(spark, lake)
     source.begin()
@@ -224,7 +224,7 @@ def test_a_change_in_the_midst_of_a_run_over_what_is_there(lake: Lake, spark: Sp
 def test_a_state_of_another_type_is_refused_until_it_is_made_anew(
     lake: Lake, spark: SparkSession
 ) -> None:
-    from medallion_jobs import gold  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import gold
 
     lake = lake.having(
         "gold.sales_by_region_day.measures.total_quantity=max(quantity)",
@@ -300,7 +300,7 @@ class Ended:
 
 
 def test_a_change_that_is_followed_in_vain_is_told_in_the_end(lake: Lake) -> None:
-    from medallion_jobs import silver  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import silver
 
     (stream,) = silver.streams(lake.config)
     needless = {f.name: None for f in fields(Running) if f.default is MISSING} | {"stream": stream}

@@ -33,8 +33,8 @@ def test_a_dimension_that_is_not_there_yet_is_no_mistake(tmp_path: Path, spark: 
 def test_all_mistakes_are_told_each_with_its_line(
     lake: Lake, spark: object, tmp_path: Path
 ) -> None:
-    from support import lake as lakes  # noqa: PLC0415
-    from typer.testing import CliRunner  # noqa: PLC0415
+    from support import lake as lakes
+    from typer.testing import CliRunner
 
     text = CONFIG.read_text()
     for right, wrong in {

@@ -62,7 +62,7 @@ def orders() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def ran(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> OwnLake:
     """A lake after a run over two files. To be copied, or read."""
-    from medallion_jobs import bronze, gold, silver  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs import bronze, gold, silver
 
     lake = OwnLake.of(tmp_path_factory.mktemp("verify"), CONFIG)
     lake.land("orders", "1.json", *orders())

@@ -19,7 +19,7 @@ KEYED = {"write": "upsert", "keys": "id", "sequence": "at"}
 def test_each_batch_leaves_one_commit_with_its_transaction_even_when_nothing_changes(
     spark: Any, tmp_path: Path
 ) -> None:
-    from medallion_jobs.lake.tables import Txn  # noqa: PLC0415
+    from medallion_jobs.lake.tables import Txn
 
     ways: dict[str, dict[str, Any]] = {"first": {"dedupe": {"keys": "id"}}, "upsert": KEYED}
     for name, settings in ways.items():
@@ -115,9 +115,9 @@ def test_keep_highest_and_lowest_replace_only_what_is_strictly_worse(
 
 
 def test_a_row_is_known_by_all_that_was_read_of_it(spark: Any) -> None:
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F
 
-    from medallion_jobs.refine.write import dedupe  # noqa: PLC0415
+    from medallion_jobs.refine.write import dedupe
 
     technical = ("_input_file", "_load_time", "_rescued_data")
 
@@ -177,8 +177,8 @@ def test_a_whole_row_is_told_apart_by_what_was_read_not_by_what_is_kept(
 def test_rows_are_computed_once_and_counted_even_when_none_is_good(
     spark: Any, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    from pyspark.sql import Observation  # noqa: PLC0415
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
 
     table = Written(spark, tmp_path / "t", "id int, at int", settings)
     for batch, good in enumerate(("id < 4", "id < 0")):

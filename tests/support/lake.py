@@ -99,7 +99,7 @@ class Lake:
 
     def run(self, *layers: str) -> list[Event]:
         """Runs layers (all, unless named) in this process, on its one session."""
-        from medallion_jobs import bronze, gold, silver  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs import bronze, gold, silver
 
         jobs = {"bronze": bronze, "silver": silver, "gold": gold}
         config = self.config
@@ -150,7 +150,7 @@ class Lake:
 
 def run_streams(config: Pipeline, streams: Sequence[Any]) -> list[Event]:
     """Runs queries to the end of what is there; gives the events that they told."""
-    from medallion_jobs.engine.runner import run  # noqa: PLC0415 (imports pyspark)
+    from medallion_jobs.engine.runner import run
 
     events: list[Event] = []
     run(config, streams, events.append)

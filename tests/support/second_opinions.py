@@ -128,7 +128,7 @@ def _in_utc(value: Any) -> Any:
 
 def amounts_by_pandas(lines: Sequence[Record]) -> Counter[tuple[Any, ...]]:
     """Id, user and amount of each row that pandas leaves of a feed's good lines."""
-    import pandas as pd  # noqa: PLC0415 (half a second, and one test needs it)
+    import pandas as pd
 
     df = pd.DataFrame([one for one in lines if _has_a_user(one)], dtype=object)
     # Lists have no hash, and what is compared is what stands in the line.

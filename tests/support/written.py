@@ -36,8 +36,8 @@ class Written:
     columns: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        from medallion_jobs.lake.tables import schema as schemas  # noqa: PLC0415
-        from medallion_jobs.refine.write import modes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.lake.tables import schema as schemas
+        from medallion_jobs.refine.write import modes
 
         declared = schemas.parse_ddl(self.ddl)
         self.columns = tuple(declared.names)
@@ -66,7 +66,7 @@ class Written:
         self, rows: DataFrame, *, run: str = "run 1", watermark: datetime | None = None
     ) -> WriteResult:
         """Writes rows as the newest batch, again if it was written before."""
-        from medallion_jobs.refine.write import modes  # noqa: PLC0415 (imports pyspark)
+        from medallion_jobs.refine.write import modes
 
         return modes.write(
             rows,

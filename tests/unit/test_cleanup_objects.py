@@ -157,6 +157,6 @@ def test_the_archive_lies_beside_the_files(place: Place) -> None:
 
 
 def copied_spot(place: Place, file: FileEntry) -> Any:
-    from medallion_jobs.autoloader.archive.file_location import location_of  # noqa: PLC0415
+    from medallion_jobs.autoloader.archive.file_location import location_of
 
     return location_of(file, [place.landing])

@@ -33,7 +33,7 @@ def log(lake: Lake) -> RuleTable:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, quick_duck: None) -> None:
-    from medallion_jobs.report import query  # noqa: PLC0415 (as `quick_duck` has made it)
+    from medallion_jobs.report import query
 
     monkeypatch.setattr("medallion_jobs.report.quality.connect", query.connect)
 

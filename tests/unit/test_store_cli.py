@@ -29,7 +29,7 @@ def test_a_store_that_cannot_be_asked(
     what: str,
 ) -> None:
     # The next client of the same settings is a new one.
-    from medallion_jobs.storage.s3 import _session_and_client  # noqa: PLC0415
+    from medallion_jobs.storage.s3 import _session_and_client
 
     _session_and_client.cache_clear()
     for name, usual in {**store.environment, "BUCKET": "lake"}.items():

@@ -32,7 +32,7 @@ TWO = FileEntry(1_700_000_000_000_001, "file:/in/two.json", 10)
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, quick_duck: None) -> None:
-    from medallion_jobs.report import query  # noqa: PLC0415 (as `quick_duck` has made it)
+    from medallion_jobs.report import query
 
     monkeypatch.setattr("medallion_jobs.report.verify.lake.connect", query.connect)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pyspark.sql import types as T  # noqa: N812 (the field's own name for it)
+from pyspark.sql import types as T
 
 from medallion_jobs.config import ConfigError, load
 from medallion_jobs.errors import DataError, MedallionError, TransientError, UsageError

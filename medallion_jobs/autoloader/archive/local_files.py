@@ -59,12 +59,12 @@ class LocalFileActions:
 
     @property
     def _target(self) -> Path:
-        assert self._move_to is not None  # noqa: S101 (nothing is moved where no place is named)
+        assert self._move_to is not None  # nothing is moved where no place is named
         return self._move_to
 
 
 def _root(spot: FileLocation) -> Path:
-    assert isinstance(spot.root, Path)  # noqa: S101 (the others have `ObjectActions`)
+    assert isinstance(spot.root, Path)  # the others have `ObjectActions`
     return spot.root
 
 

@@ -52,7 +52,7 @@ class ObjectActions:
         raise AssertionError("numbers do not end")
 
     def _folder(self, spot: FileLocation) -> ObjectPath:
-        assert self._move_to is not None  # noqa: S101 (nothing is moved where no place is named)
+        assert self._move_to is not None  # nothing is moved where no place is named
         return self._move_to / "/".join(spot.folders) if spot.folders else self._move_to
 
     def _tag(self, spot: FileLocation, file: FileEntry) -> str | None:
@@ -68,7 +68,7 @@ class ObjectActions:
 
 
 def _place(spot: FileLocation) -> ObjectPath:
-    assert isinstance(spot.root, ObjectPath)  # noqa: S101 (the others have `LocalFileActions`)
+    assert isinstance(spot.root, ObjectPath)  # the others have `LocalFileActions`
     return spot.root / "/".join((*spot.folders, spot.name))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers.records import Records

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import to_path
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
@@ -161,7 +161,7 @@ def refuse(name: str, batch: LoadedBatch, records: Records, rows: DataFrame) -> 
         DataError: most of them would be in quarantine, or do not fit the schema.
     """
     counted = records.frame.agg(F.count(F.lit(1)), F.count_if(~records.good)).first()
-    assert counted is not None  # noqa: S101 (an aggregate without groups has one row)
+    assert counted is not None  # an aggregate without groups has one row
     read, bad = counted
     found = None
     if is_most(read, bad, is_first=batch.is_first):
@@ -171,7 +171,7 @@ def refuse(name: str, batch: LoadedBatch, records: Records, rows: DataFrame) -> 
         names = [n for n in batch.in_files.names if n in rows.columns]
         values = [F.count(col(n)) for n in names]
         told = rows.agg(F.count(F.lit(1)), F.count(RESCUED), *values).first()
-        assert told is not None  # noqa: S101 (as above)
+        assert told is not None  # as above
         good, rescued, *each = told
         if is_most(good, rescued, is_first=batch.is_first):
             kept = rows.select(RESCUED).where(col(RESCUED).isNotNull()).limit(_SAMPLE).collect()

@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.readers import json_lane, json_schema, text_input
@@ -128,7 +128,7 @@ def _with_lane(records: Records, columns: StructType, lane: Lane) -> Records:
         either(number, field.name, column)
         for number, (field, column) in enumerate(zip(columns, parsed, strict=True))
     ]
-    assert not isinstance(records.has_new, bool)  # noqa: S101 (of JSON, no header tells)
+    assert not isinstance(records.has_new, bool)  # of JSON, no header tells
     return replace(
         records,
         good=regular | records.good,

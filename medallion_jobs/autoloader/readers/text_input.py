@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.autoloader.readers.file_schemas import reader

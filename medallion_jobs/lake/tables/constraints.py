@@ -56,7 +56,7 @@ def dropped(path: Location, name: str) -> str:
 
 def enforced(rows: DataFrame, declared: Mapping[str, str]) -> DataFrame:
     """The rows; reading one that breaks a check fails as Delta itself does."""
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F  # noqa: PLC0415
 
     for name, sql in declared.items():
         said = F.concat(
@@ -80,7 +80,7 @@ def refuse_broken(
     if not new:
         return
     from pyspark.errors import AnalysisException  # noqa: PLC0415
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415 (the field's own name for it)
+    from pyspark.sql import functions as F  # noqa: PLC0415 (the field's own name for it)
 
     rows = spark.read.format("delta").load(str(path))
     try:
@@ -114,6 +114,6 @@ def refuse_broken(
 
 def _broken(sql: str) -> Column:
     """What Delta takes for broken: false, and null as well."""
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F  # noqa: PLC0415
 
     return ~F.coalesce(F.expr(sql), F.lit(False))

@@ -44,14 +44,14 @@ def col(name: str, of: str | None = None) -> Column:
     Args:
         of: the alias of the frame that has it, or the struct that has it as a field.
     """
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415 (without Spark, names do)
+    from pyspark.sql import functions as F  # noqa: PLC0415 (without Spark, names do)
 
     return F.col(column(name) if of is None else f"{column(of)}.{column(name)}")
 
 
 def over_row(rows: DataFrame, sql: str) -> Column:
     """SQL over the row; the name of a column is that column, whatever else it could mean."""
-    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+    from pyspark.sql import functions as F  # noqa: PLC0415
 
     return col(sql) if sql in rows.columns else F.expr(sql)
 

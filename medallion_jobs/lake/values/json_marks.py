@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 
 from medallion_jobs.lake.values.strict import NUMBER_MARK, TEXT_MARK, let, plain
 

@@ -11,7 +11,7 @@ from operator import and_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
 from medallion_jobs.config import Reference

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
     DataType,
     NullType,

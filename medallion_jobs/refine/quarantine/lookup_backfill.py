@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 from pyspark.errors import AnalysisException
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, MapType, StructType
 
 from medallion_jobs.config import Lookup, TableRef
@@ -64,7 +64,7 @@ class LookupBackfill:
             Rows that were changed.
         """
         there = tables.snapshot(self.refinery.path)
-        assert there is not None  # noqa: S101 (it was read)
+        assert there is not None  # it was read
         txn = Txn(app_id, there.txn(app_id) + 1, run_id)
         told_apart = [f.name for f in self._table.schema if not _has_map(f.dataType)]
         mended = self._mended().dropDuplicates([_was(name) for name in told_apart])

@@ -136,7 +136,7 @@ class Redrive:
 
     def _judged(self, spark: SparkSession, parked: DataFrame, context: BatchContext) -> DataFrame:
         shape = shaped_source(self.refinery, spark).schema[ROW].dataType
-        assert isinstance(shape, StructType)  # noqa: S101 (a recipe made it)
+        assert isinstance(shape, StructType)  # a recipe made it
         fitting = row_format.of_shape(parked, shape)
         rows = row_format.changed(row_format.called(fitting, shape), self.changes)
         return self.refinery.judged(

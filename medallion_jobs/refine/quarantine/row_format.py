@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, NumericType, StructType
 
 from medallion_jobs.config import SilverTable
@@ -111,5 +111,5 @@ def _file(rows: DataFrame) -> Column:
 
 def _kept(rows: DataFrame) -> StructType:
     kept = rows.schema[ROW].dataType
-    assert isinstance(kept, StructType)  # noqa: S101 (a recipe made it)
+    assert isinstance(kept, StructType)  # a recipe made it
     return kept

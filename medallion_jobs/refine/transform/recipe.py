@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
 from medallion_jobs.config import SilverTable
@@ -77,7 +77,7 @@ class Recipe:
             rows = rows.withColumn(LOOKUP_VERSIONS, lookup.versions_column(dimensions))
         if self.table.dedupe and not self.table.dedupe.keys:
             kept = rows.schema[ROW].dataType
-            assert isinstance(kept, StructType)  # noqa: S101 (`kept` made it)
+            assert isinstance(kept, StructType)  # `kept` made it
             key = dedupe.row_key(hidden(ROW), kept, technical=RESERVED)
             rows = rows.withColumn(dedupe.ROW_KEY, key)
         return rows

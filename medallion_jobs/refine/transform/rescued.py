@@ -17,7 +17,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType, StructType
 
 from medallion_jobs.config import Expectation, Lookup, SilverTable
@@ -63,7 +63,7 @@ class RowValue:
         """Its type in rows of this schema."""
         kind = schema[self.column].dataType
         for name in self.path:
-            assert isinstance(kind, StructType)  # noqa: S101 (the path was made along structs)
+            assert isinstance(kind, StructType)  # the path was made along structs
             kind = kind[name].dataType
         return kind
 
@@ -179,7 +179,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
     It is null in a row whose values fit, or are missing.
     """
     shaped = rows.schema[ROW].dataType
-    assert isinstance(shaped, StructType)  # noqa: S101 (a recipe made it)
+    assert isinstance(shaped, StructType)  # a recipe made it
     row_values = sorted(Readers.of(table, shaped).all, key=str)
     if table.on_rescued == "null" or not row_values:
         return rows.withColumn(MISFITS, F.lit(None).cast("map<string,string>"))

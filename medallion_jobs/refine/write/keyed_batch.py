@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 from pyspark.sql import Window
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
     DataType,
     DateType,
@@ -124,7 +124,7 @@ def ranked(
             F.count_if(col(AGAIN)).alias("again"),
             *_bounds(rows, keys),
         ).first()
-        assert facts is not None  # noqa: S101 (an aggregate without groups has one row)
+        assert facts is not None  # an aggregate without groups has one row
         ranges = (
             _within(k, rows.schema[k].dataType, facts.asDict())
             for k in keys

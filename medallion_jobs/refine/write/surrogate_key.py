@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DoubleType, FloatType
 
 from medallion_jobs.config import SilverTable
@@ -31,7 +31,7 @@ _TOLD = 3
 
 def with_key(rows: DataFrame, table: SilverTable) -> DataFrame:
     """The changes with their surrogate key, by their natural key and the start of validity."""
-    assert table.surrogate_key is not None  # noqa: S101 (the caller has looked)
+    assert table.surrogate_key is not None  # the caller has looked
     of = {key: key for key in table.keys or ()}
     if table.write == "scd2":
         of[VALID_FROM] = table.sequence or ""

@@ -124,7 +124,7 @@ def _check(
         f"SELECT coalesce(sum({told}) FILTER (WHERE {among}), 0)::BIGINT, "  # noqa: S608
         f"coalesce(sum({found}), 0)::BIGINT, count(*) FILTER (WHERE {wrong}) FROM audited"
     ).fetchone()
-    assert totals is not None  # noqa: S101 (an aggregate has one row)
+    assert totals is not None  # an aggregate has one row
     named = duck.execute(
         f"SELECT path, version, generation, batch, unknown, {told}, {found} FROM audited "  # noqa: S608
         f"WHERE {wrong} ORDER BY path, version LIMIT {show}"

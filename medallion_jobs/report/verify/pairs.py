@@ -123,7 +123,7 @@ def _source_version(
         reached = Offset.after(checkpoint, batch)
     except FileNotFoundError:
         raise _cannot(ref, f"its checkpoint knows nothing of batch {batch}") from None
-    assert reached is not None  # noqa: S101 (there is a batch)
+    assert reached is not None  # there is a batch
     if reached.whole is not None:
         return reached.whole
     if config.gold[ref.name].mode == "incremental":

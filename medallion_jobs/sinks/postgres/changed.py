@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from deltalake.exceptions import DeltaError
-from pyspark.sql import functions as F  # noqa: N812 (the field's own name for it)
+from pyspark.sql import functions as F
 
 from medallion_jobs.lake.tables import actions, snapshot
 from medallion_jobs.sinks.postgres.columns import Stored

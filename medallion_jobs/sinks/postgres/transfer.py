@@ -217,7 +217,7 @@ class _Load:
         return changed.none_changed(self.of.path, last.version, self.there.version)
 
     def _noted_only(self) -> Loaded:
-        assert self.last  # noqa: S101 (`_is_as_loaded` saw to it)
+        assert self.last  # `_is_as_loaded` saw to it
         self._note(self.last.columns)
         return Loaded(str(self.of.ref), self.of.sink.name, self.there.version, "none")
 
