@@ -171,8 +171,8 @@ class GoldStream:
         if done.how == "before":
             return Written.before(done.groups)
         if done.how == "same":
-            return Written(0, remarks=("no group changed",))
-        return Written(done.groups)
+            return Written(rows_out=0, remarks=("no group changed",))
+        return Written(rows_out=done.groups)
 
     def _follow(self, df: DataFrame, batch: Batch) -> Written:
         claim, path = self.claim, self.claim.target_path
@@ -188,7 +188,7 @@ class GoldStream:
         )
         done = step.follow(df) if batch.number else step.build(df.sparkSession)
         remarks = (f"{done.anew} groups computed anew",) if batch.number and done.anew else ()
-        return Written(done.written, rows_in=done.rows_in, remarks=remarks)
+        return Written(rows_out=done.written, rows_in=done.rows_in, remarks=remarks)
 
     def _source_version(self, batch: Batch) -> int:
         """The version of the source at which a batch ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from pyspark.errors import StreamingQueryException
@@ -139,28 +139,14 @@ class Running:
         """What a batch came to, with what is left in its source."""
         source = self.stream.claim.source_path
         taken, left = offsets.progress(self.start_point.checkpoint, source, batch.number)
-        waiting = written.waiting
+        rows_in = _rows(taken) if written.rows_in is None else written.rows_in
+        counts = {field.name: getattr(written, field.name) for field in fields(written)}
         return BatchDone(
+            **{**counts, "rows_in": rows_in},
             table=str(self.ref),
             batch=batch.number,
-            rows_in=_rows(taken) if written.rows_in is None else written.rows_in,
-            rows_out=written.rows_out,
-            files=written.files,
-            bytes=written.bytes,
-            rescued=written.rescued,
-            quarantined=written.quarantined,
-            filtered=written.filtered,
-            dropped=written.dropped,
-            held=written.held,
-            repeated=written.repeated,
             seconds=seconds,
-            listing_seconds=written.listing_seconds,
-            files_left=waiting.files if waiting else None,
-            bytes_left=waiting.bytes if waiting else None,
-            oldest_waiting_seconds=waiting.oldest if waiting else None,
             backlog=_rows(left),
-            remarks=written.remarks,
-            set_aside=written.set_aside,
         )
 
     def end(self, deadline: float) -> None:

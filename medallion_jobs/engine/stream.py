@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from medallion_jobs.checkpoint import Claim
 from medallion_jobs.lake.tables import Txn
-from medallion_jobs.observe.set_aside import SetAside
+from medallion_jobs.observe.batch import Written
 from medallion_jobs.storage import Location
+
+__all__ = ["Batch", "Start", "Stream", "Written"]
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -48,58 +50,6 @@ class Start:
 
     generation: int
     is_anew: bool
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Files that were found and are not read yet.
-
-    Attributes:
-        oldest: seconds since the last change of the oldest of them; None when there are none.
-    """
-
-    files: int
-    bytes: int
-    oldest: float | None
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a micro-batch came to.
-
-    Attributes:
-        rows_in: rows or records that were read; None where the source's own log tells.
-        files, bytes: landing files that were read, and their size.
-        rescued: rows that carry rescued data.
-        quarantined, held: rows that were put aside: for a person, or until a dimension has
-            their key.
-        filtered: rows that the table does not take.
-        dropped: rows that a rule, or a lookup that demands a match, left out.
-        repeated: rows that were there already, or are older than what is there.
-        listing_seconds: how long it took to look for files; None where none are looked for.
-        remarks: what a person should know of it, such as rows without a match.
-        set_aside: where most of its rows did not get into the table, which and why.
-    """
-
-    rows_out: int
-    rows_in: int | None = None
-    files: int = 0
-    bytes: int = 0
-    rescued: int = 0
-    quarantined: int = 0
-    filtered: int = 0
-    dropped: int = 0
-    held: int = 0
-    repeated: int = 0
-    listing_seconds: float | None = None
-    waiting: Waiting | None = None
-    remarks: tuple[str, ...] = ()
-    set_aside: SetAside | None = None
-
-    @classmethod
-    def before(cls, rows: int) -> Written:
-        """A batch that the run before wrote, and was then cut off."""
-        return cls(rows, remarks=("written by the run before, which was cut off",))
 
 
 class Stream(Protocol):

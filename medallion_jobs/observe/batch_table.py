@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from medallion_jobs.lake.tables.metrics_table import Log
 from medallion_jobs.masking import masked
+from medallion_jobs.observe.batch import NOT_WRITTEN
 from medallion_jobs.observe.events import BatchDone
 from medallion_jobs.storage import Location
 
@@ -29,8 +30,7 @@ COLUMNS = pa.schema(
         pa.field("rows_in", pa.int64()),
         pa.field("rows_out", pa.int64(), nullable=False),
         pa.field("rescued", pa.int64(), nullable=False),
-        pa.field("quarantined", pa.int64(), nullable=False),
-        *(pa.field(what, pa.int64()) for what in ("filtered", "dropped", "held", "repeated")),
+        *(pa.field(what, pa.int64(), nullable=what != "quarantined") for what in NOT_WRITTEN),
         pa.field("seconds", pa.float64(), nullable=False),
         pa.field("listing_seconds", pa.float64()),
         pa.field("files_left", pa.int64()),

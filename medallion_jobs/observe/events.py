@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from medallion_jobs.masking import masked
+from medallion_jobs.observe.batch import NOT_WRITTEN, Written
 from medallion_jobs.observe.set_aside import SetAside
 
 # A line begins with the table's name, in as many characters.
@@ -26,53 +27,22 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-@dataclass(frozen=True)
-class BatchDone:
+@dataclass(frozen=True, kw_only=True)
+class BatchDone(Written):
     """A micro-batch is in its table.
 
     Attributes:
         table: `layer.name` of the table that was written.
-        files: landing files that the batch read; 0 where it read a table.
         seconds: from the batch's call to its last commit.
-        rows_in: rows or lines read; None where the source's log does not tell.
         backlog: what is left in the source: files for bronze, rows for the others; None where
             the source's log does not reach back far enough to tell.
-        remarks: what a person should know of it.
-        bytes: of the files that were read.
-        rescued: rows that carry rescued data.
-        filtered: rows that the table does not take.
-        dropped: rows that a rule, or a lookup that demands a match, left out.
-        held: rows that wait for a dimension.
-        repeated: rows that were there already, or are older than what is there.
-        files_left, bytes_left: files that are found and wait for a batch; None for a query
-            that reads a table.
-        oldest_waiting_seconds: since the last change of the oldest of these files; None when
-            nothing waits.
-        listing_seconds: what the last look for new files took.
-        set_aside: where most of its rows did not get into the table, which and why.
     """
 
     table: str
     batch: int
-    rows_in: int | None
-    rows_out: int
-    files: int
-    quarantined: int
     seconds: float
     backlog: int | None
-    remarks: tuple[str, ...] = ()
     at: str = field(default_factory=_now)
-    bytes: int = 0
-    rescued: int = 0
-    filtered: int = 0
-    dropped: int = 0
-    held: int = 0
-    repeated: int = 0
-    files_left: int | None = None
-    bytes_left: int | None = None
-    oldest_waiting_seconds: float | None = None
-    listing_seconds: float | None = None
-    set_aside: SetAside | None = None
 
     @property
     def files_per_second(self) -> float:
@@ -191,7 +161,7 @@ def _line(event: Event) -> str:
         parts.append(f"{rate:,.{0 if rate >= _FAST else 1}f} files/s")
     if event.rescued:
         parts.append(f"{event.rescued:,} rescued")
-    for what in ("quarantined", "held", "repeated", "dropped", "filtered"):
+    for what in NOT_WRITTEN:
         if count := getattr(event, what):
             parts.append(f"{count:,} {what}")
     parts.append(f"{event.seconds:.1f} s")

@@ -16,6 +16,7 @@ from medallion_jobs.checkpoint import Binding, Claim, Logic, QueryFolder, manife
 from medallion_jobs.config import Landing, Pipeline, Storage, TableRef, load
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import snapshot
+from medallion_jobs.observe.events import BatchDone
 
 CONFIG = Path(__file__).parents[2] / "conf" / "sales.yaml"
 
@@ -33,6 +34,19 @@ def write_table(path: Path, rows: int = 1, txn: tuple[str, int] | None = None) -
         data,
         mode="append",
         commit_properties=CommitProperties(app_transactions=transactions),
+    )
+
+
+def batch_done(table: TableRef, batch: int, *, files: int = 0, seconds: float = 1.0) -> BatchDone:
+    """A batch of one row."""
+    return BatchDone(
+        table=str(table),
+        batch=batch,
+        rows_in=1,
+        rows_out=1,
+        files=files,
+        seconds=seconds,
+        backlog=0,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
-from lakes import BRONZE, Lake, Medallion, offset, touch_batches
+from lakes import BRONZE, Lake, Medallion, batch_done, offset, touch_batches
 
 from medallion_jobs import observe as metrics
 from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
@@ -21,7 +21,6 @@ from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.maintenance import lake as maintenance
 from medallion_jobs.maintenance.upkeep import Upkeep
-from medallion_jobs.observe.events import BatchDone
 from medallion_jobs.report.status import status
 
 WEEK = timedelta(days=7)
@@ -42,7 +41,7 @@ def ledger(lake: Lake) -> Ledger:
         made.admit([file])
         outcome = Outcome(file, State.COMMITTED, rows=1)
         made.record([outcome], Txn("bronze.sales/v1", n, "run"), 1)
-        log.append(BatchDone(str(BRONZE), n, 1, 1, 1, 0, 1.0, 0), 1, "run")
+        log.append(batch_done(BRONZE, n, files=1), 1, "run")
     lake.write(BRONZE, 0)
     lake.bind(BRONZE)
     read_up_to(lake, CHUNKS)
@@ -121,7 +120,7 @@ def test_transactions_outlive_the_log(lake: Lake, ledger: Ledger) -> None:
     there = snapshot(ledger.events)
     assert there
     assert there.txn("bronze.sales/v1") == CHUNKS - 1
-    again = BatchDone(str(BRONZE), CHUNKS - 1, 1, 1, 1, 0, 1.0, 0)
+    again = batch_done(BRONZE, CHUNKS - 1, files=1)
     assert not metrics.BatchTable(paths.metrics(lake.config.state_path, BRONZE)).append(
         again, 1, "run"
     )

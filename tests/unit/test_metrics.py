@@ -80,7 +80,7 @@ def test_a_batch_is_a_row_with_all_that_is_known_of_it(folder: Path) -> None:
 
 
 def test_what_is_not_known_is_null(folder: Path) -> None:
-    bare = BatchDone("gold.x", 3, None, 1, 0, 0, 0.0, None)
+    bare = BatchDone(table="gold.x", batch=3, rows_out=1, seconds=0.0, backlog=None)
     metrics.BatchTable(folder).append(bare, 1, "r-1")
     [row] = rows(folder)
     unknown = {name for name, value in row.items() if value is None}

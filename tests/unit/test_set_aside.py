@@ -88,7 +88,16 @@ def test_a_null_without_another_name() -> None:
 
 
 def batch(table: str, number: int, aside: SetAside | None) -> BatchDone:
-    return BatchDone(table, number, 300, 0, 0, 300, 1.0, 0, set_aside=aside)
+    return BatchDone(
+        table=table,
+        batch=number,
+        rows_in=300,
+        rows_out=0,
+        quarantined=300,
+        seconds=1.0,
+        backlog=0,
+        set_aside=aside,
+    )
 
 
 def test_a_run_warns_at_its_end_of_each_table_once() -> None:

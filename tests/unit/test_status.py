@@ -7,13 +7,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from deltalake import DeltaTable
-from lakes import BRONZE, GOLD, SILVER, Lake, offset, touch_batches
+from lakes import BRONZE, GOLD, SILVER, Lake, batch_done, offset, touch_batches
 
 from medallion_jobs import observe as metrics
 from medallion_jobs.autoloader import FileEntry, Ledger
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.lake import paths
-from medallion_jobs.observe.events import BatchDone
 from medallion_jobs.report.status import Status, status
 
 MICROS = 1_700_000_000_000_000
@@ -172,7 +171,7 @@ def test_where_the_log_no_longer_tells_nothing_is_claimed(lake: Lake, ledger: Le
 def test_how_long_the_newest_batch_took(lake: Lake) -> None:
     log = metrics.BatchTable(paths.metrics(lake.config.state_path, GOLD))
     for batch, seconds in ((0, 1.5), (1, 9.0)):
-        log.append(BatchDone(str(GOLD), batch, 1, 1, 0, 0, seconds, 0), 1, "r-1")
+        log.append(batch_done(GOLD, batch, seconds=seconds), 1, "r-1")
     found = by_table(lake)
     assert found[str(GOLD)].batch == 0
     assert found[str(GOLD)].batch_seconds == 1.5

@@ -253,23 +253,15 @@ class Silver:
         log.write_text("".join(json.dumps(action) + "\n" for action in actions))
 
     def tell(self, number: int, rows_in: int | None, rows_out: int, **counts: Any) -> None:
-        written = Written(rows_out, rows_in=rows_in, **counts)
-        fields = {
-            name: getattr(written, name)
-            for name in ("quarantined", "filtered", "dropped", "held", "repeated", "remarks")
-        }
         done = BatchDone(
             table=str(SILVER),
             batch=number,
             rows_in=rows_in,
             rows_out=rows_out,
-            files=0,
-            bytes=0,
-            rescued=0,
             seconds=1.0,
             backlog=None,
             at=AT.isoformat(),
-            **fields,
+            **counts,
         )
         assert self.log.append(done, 1, "run")
 

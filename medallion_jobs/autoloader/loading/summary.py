@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.autoloader.ledger.tables import Outcome
-from medallion_jobs.engine.stream import Waiting, Written
+from medallion_jobs.engine.stream import Written
 
 
 def written_of(
@@ -34,7 +34,9 @@ def written_of(
         rescued=sum(o.rescued for o in new),
         quarantined=bad,
         listing_seconds=listing_seconds,
-        waiting=Waiting(len(waiting), sum(file.size for file in waiting), _age(waiting)),
+        files_left=len(waiting),
+        bytes_left=sum(file.size for file in waiting),
+        oldest_waiting_seconds=_age(waiting),
         remarks=(*remarks, *about_files),
     )
 

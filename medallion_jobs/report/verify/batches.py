@@ -9,15 +9,13 @@ from functools import cached_property
 import duckdb
 
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.engine.stream import Written
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import snapshot
+from medallion_jobs.observe.batch import NOT_WRITTEN, Written
 from medallion_jobs.report.lake_views import rows_of, scan
 from medallion_jobs.report.verify.check import Check, Mismatch
 
-# Beside `rows_out`, where a row that was read can have gone.
-_OUTCOMES = ("filtered", "dropped", "quarantined", "held", "repeated")
-_COUNTS = ("batch", "rows_in", "rows_out", *_OUTCOMES)
+_COUNTS = ("batch", "rows_in", "rows_out", *NOT_WRITTEN)
 _CUT_OFF = Written.before(0).remarks
 
 
@@ -132,7 +130,7 @@ class Batches:
         sums = {
             counts["batch"]: (
                 counts["rows_in"],
-                counts["rows_out"] + sum(counts[name] for name in _OUTCOMES),
+                counts["rows_out"] + sum(counts[name] for name in NOT_WRITTEN),
             )
             for counts in self._counted
         }
