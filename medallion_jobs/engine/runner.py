@@ -12,9 +12,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from medallion_jobs.config import Pipeline, load
 from medallion_jobs.engine import session
@@ -24,6 +25,9 @@ from medallion_jobs.engine.supervisor import Supervisor
 from medallion_jobs.errors import MedallionError, TransientError
 from medallion_jobs.masking import masked
 from medallion_jobs.observe.events import Emit, Note, Warnings, as_json
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 Streams = Callable[[Pipeline], Sequence[Stream]]
 
@@ -35,6 +39,8 @@ def run(
     *,
     continuous: float | None = None,
     log_level: str = "fatal",
+    spark: SparkSession | None = None,
+    stop: StopSwitch | None = None,
 ) -> None:
     """Runs the queries to their end.
 
@@ -43,21 +49,29 @@ def run(
         emit: is given every event, also from Spark's threads.
         continuous: seconds between batches; None reads what is there and ends.
         log_level: what the JVM logs, where this process starts it.
+        spark: a session to run on, such as a notebook's; its own settings stay as they are, and
+            signals are left to whoever made it. Without one, a session is made, and SIGTERM and
+            Ctrl-C end the run after the batch.
+        stop: ends the run after the batch, once another thread flips it.
 
     Raises:
         MedallionError: a query was refused, or failed; its exit code tells which.
     """
-    stop = StopSwitch()
+    stop = stop or StopSwitch()
     warnings = Warnings(emit)
     supervisor = Supervisor(config.state_path, warnings.noting, stop)
     with (
         warnings.at_the_end(),
         supervisor.admitted(streams) as running,
-        _signals_flip(stop) as take_signals,
+        nullcontext() if spark else _signals_flip(stop) as take_signals,
     ):
         started = time.monotonic()
-        spark = session.build(config, short=continuous is None, log_level=log_level)
-        take_signals()
+        if spark is not None:
+            spark = session.beside(spark)
+        else:
+            spark = session.build(config, short=continuous is None, log_level=log_level)
+        if take_signals is not None:
+            take_signals()
         emit(Note("session", "ready", {"seconds": time.monotonic() - started}))
         if continuous is None:
             supervisor.run_once(running, spark)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from medallion_jobs.errors import DataError, UsageError
+from medallion_jobs import bronze, silver
+from medallion_jobs.engine import run
+from medallion_jobs.engine.query import StopSwitch
+from medallion_jobs.errors import DataError, TransientError, UsageError
 from medallion_jobs.testing import LakeHarness
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "testing.md"
@@ -83,6 +91,29 @@ def test_a_crash_and_what_follows(lake: LakeHarness, table: str, spark: object) 
     assert lake.batches(table)[0].batch == 1
     totals = {row["id"]: row["total"] for row in lake.rows("gold.totals")}
     assert totals == {"a": 1, "b": 2}
+
+
+def test_on_a_session_of_somebody_else(lake: LakeHarness, spark: SparkSession) -> None:
+    """In a thread, where no signal can be taken, and with other settings, which stay."""
+    lake.drop("orders", "1.json", {"id": "a", "amount": 1})
+    own = spark.newSession()
+    own.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
+    own.conf.set("spark.sql.ansi.enabled", "false")
+    settings = {row["key"]: row["value"] for row in own.sql("SET").collect()}
+    (lake.config.landing_root / "orders").mkdir(parents=True, exist_ok=True)
+    streams = [*bronze.streams(lake.config), *silver.streams(lake.config)]
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(run, lake.config, streams, lake.events.append, spark=own).result()
+    assert lake.rows("silver.orders") == [{"id": "a", "amount": 1}]
+    assert {row["key"]: row["value"] for row in own.sql("SET").collect()} == settings
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+    stop = StopSwitch()
+    stop.flip("a test")
+    lake.drop("orders", "2.json", {"id": "b", "amount": 1})
+    with pytest.raises(TransientError, match="stopped before everything was read: a test"):
+        run(lake.config, streams, lake.events.append, spark=own, stop=stop)
+    assert len(lake.rows("silver.orders")) == 1
 
 
 def test_what_goes_wrong(lake: LakeHarness, tmp_path: Path, spark: object) -> None:

@@ -19,7 +19,7 @@ from medallion_jobs.refine.transform.rescued import Readers
 from medallion_jobs.sinks.postgres import names as postgres
 from medallion_jobs.storage import duck
 
-PACKAGE = Path(sql.__file__).parents[1]
+PACKAGE = Path(__file__).parents[2] / "medallion_jobs"
 ODD = (
     *("a`b", "`", "``", "c.d", ".", "e'f", "''", 'g"h', '"', '""', "i j", " i", "j ", "$k"),
     *("l$1", "${x}", "m\\n", "\\", "n\no", "é§", "\u202e", "日本", "`; --", "'; --", '"; --'),
