@@ -61,7 +61,7 @@ class FileStatus:
         now = self._seen[file]
         if now is None and may_fail and self.missing_fails:
             raise DataError(
-                f"a file is gone that was to be read: {to_path(file.path)}",
+                f"a file that was to be read is gone: {to_path(file.path)}",
                 untouched="nothing of the batch is visible; it is done again at the next start",
                 next_step="restore it and run again, or continue without it: "
                 "run with on_missing_file: mark",
