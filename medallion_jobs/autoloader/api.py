@@ -105,7 +105,7 @@ def autoload(
     The next call continues where this one ended.
 
     Args:
-        spark: a session with Delta's extension and catalog; its settings are left as they are.
+        spark: a session with Delta's extension and catalog; its settings are not changed.
         path: landing folders, or patterns of landing folders.
         lake: the folder of the tables; the rows go to `<lake>/bronze/<table>`.
         table: the table's name; also the query's.

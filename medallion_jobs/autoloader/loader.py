@@ -47,7 +47,7 @@ _CLEANS_EACH_SECONDS = 600.0
 
 @dataclass
 class AutoLoader:
-    """A stream (`engine.streams.Stream`) from files to a bronze table, or a function.
+    """A stream (`engine.stream.Stream`) from files to a bronze table, or to a function.
 
     Attributes:
         written_to: the Delta table in which the start checks look up what was written.

@@ -116,7 +116,7 @@ def _check_target(config: Pipeline, key: str, to: str, roots: Sequence[str]) -> 
     if not to or not is_cleanable(to) or (fixed_part(to) != (location(to, AWS) or Path(to))):
         raise _refused(key, f"`{to}` is not a local or s3a:// folder", "such a folder")
     if any(("://" in root) != ("://" in to) for root in roots):
-        what = f"files cannot be moved to `{to}`, in another file system"
+        what = f"`{to}` is in another file system than the landing folders"
         raise _refused(key, what, "an s3a:// folder" if in_store else "a local folder")
     target = _resolved(fixed_part(to))
     all_roots = [root for name in config.bronze for root in config.landing_paths(name)]

@@ -18,7 +18,7 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 def keeps_times(folder: str) -> bool:
     """Whether a folder's modification time changes whenever its names do.
 
-    A system without a mount table (macOS) is assumed to: its own disks do.
+    Without a mount table (macOS), this is assumed: the system's own disks do so.
     """
     if not _TABLE.exists():
         return True

@@ -145,7 +145,7 @@ class LoadedBatch:
             return None
         cause = (
             f"no row has a value for {', '.join(empty)}, and the files have {', '.join(keys)}, "
-            "which no column has: use the names of the files in `schema`"
+            "which are not columns: use the names from the files in `schema`"
         )
         return SetAside(rows, rescued, "rescued", "schema", shortened(sample[0]), cause)
 
@@ -205,7 +205,7 @@ def _of_lines(rows: int, bad: int, reason: str, line: str | None) -> SetAside:
 def _written(
     duck: duckdb.DuckDBPyConnection, table: Location, txn: Txn
 ) -> duckdb.DuckDBPyRelation | None:
-    """The rows that a transaction added to a table; None where it added none."""
+    """The rows that a transaction added to a table; None if it added none."""
     commit = commit_of(table, txn.app_id, txn.batch)
     if commit is None or not commit.added:
         return None

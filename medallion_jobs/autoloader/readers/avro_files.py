@@ -118,7 +118,7 @@ def header(head: bytes) -> dict[str, bytes]:
         raise BrokenHeadError("not an avro file: it does not begin as one")
     stream, entries = BytesIO(head[len(_MAGIC) :]), dict[str, bytes]()
     while count := _long(stream):
-        if count < 0:  # followed by the block's length, for those who skip it
+        if count < 0:  # followed by the block's length, for readers that skip it
             _long(stream)
         for _ in range(abs(count)):
             key = _bytes(stream).decode("utf-8", "replace")

@@ -91,7 +91,7 @@ class Group:
         return F.translate(text, *self.dialect.replacements) if self.dialect.replacements else text
 
     def _is_blank(self) -> Column:
-        """Whether a row is a line with nothing but a carriage return or spaces."""
+        """Whether a row is a line with only a carriage return or spaces."""
         text = F.col(RAW) if len(self.header.names) > 1 else F.col(at(0))
         blanks = " \r" if len(self.header.names) > 1 else "\r"
         is_blank = F.trim(text, F.lit(blanks)) == ""

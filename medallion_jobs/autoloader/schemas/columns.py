@@ -84,7 +84,7 @@ class BronzeColumns:
         return self.in_files_of(self._recorded)
 
     def in_files_of(self, schema: StructType) -> StructType:
-        """Those columns of a schema that lie inside the files."""
+        """The columns of a schema that are read from inside the files."""
         from_folders = set(self.source.partition_columns or ())
         return StructType([f for f in schema if f.name not in from_folders])
 

@@ -28,7 +28,7 @@ _HINT = re.compile(rf"({_PART}(?:\.{_PART})*)(?:\s*:\s*|\s+)(\S.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Hint:
-    """One hint, as it is written."""
+    """One hint, as users write it."""
 
     path: Path
     type_text: str
@@ -38,7 +38,7 @@ class Hint:
 
 
 def path_text(path: Path) -> str:
-    """A path as it is written."""
+    """A path as users write it."""
     return ".".join(quoted(part) for part in path)
 
 

@@ -92,7 +92,7 @@ def stores(plan: Plan, number: int) -> list[str]:
 
 
 def moment(at: datetime) -> str:
-    """`YYYY-MM-DDTHH:MM:SSZ`, as readings and dimensions carry it."""
+    """`YYYY-MM-DDTHH:MM:SSZ`, as in readings and dimensions."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 

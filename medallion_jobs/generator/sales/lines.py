@@ -39,7 +39,7 @@ def _customer_ids(customers: int) -> tuple[str, ...]:
 
 
 def clean_lines(rng: Random, order: FileOrder) -> list[str]:
-    """`order.lines` orders, each one JSON object on a line of its own, without the newline."""
+    """`order.lines` orders, each one JSON object on one line, without the newline."""
     count = order.lines
     digits = rng.randbytes(count * _UUID_HEX_DIGITS // 2).hex()
     columns = zip(
