@@ -80,11 +80,11 @@ class _Checker:
     def _bronze(self, name: str) -> None:
         source, here = self._config.bronze[name].source, f"bronze.{name}.source"
         registry = Registry(paths.schemas(self._config, name))
-        columns = BronzeColumns(self._spark, source, registry, tells_versions=source.keeps_versions)
+        columns = BronzeColumns(self._spark, source, registry, has_versions=source.keeps_versions)
         with self._blamed_on(f"{here}.schema_hints", source.schema_hints or ""):
             columns.hinted(StructType())
         with self._blamed_on(f"{here}.schema", source.schema_ or ""):
-            told = columns.told()
+            told = columns.declared_or_recorded()
             if told is not None:
                 layouts.refuse_names(f"bronze.{name}", told)
                 self._build(TableRef("bronze", name), columns.table_of(told))

@@ -1,4 +1,4 @@
-"""Files to rows: discovery, the ledger, reading, and the account of every record."""
+"""The autoloader: finds files, records them in a ledger, and loads their records as rows."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ __all__ = [
     "to_uri",
 ]
 
-# These import pyspark, and commands that only read the ledger answer without it.
+# These import pyspark. Commands that only read the ledger start faster without it.
 _NEED_SPARK = {"AutoLoader": "loader", "Loading": "api", "autoload": "api"}
 
 

@@ -1,4 +1,4 @@
-"""How many files one micro-batch takes, and when files are admitted for one."""
+"""Limits the files of one micro-batch, and decides when found files are admitted."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from medallion_jobs.autoloader.file_entry import FileEntry, FileKey
 
 
 def chunks(found: Iterable[FileEntry], max_files: int, max_bytes: int) -> Iterator[list[FileEntry]]:
-    """Splits files, oldest first, into chunks that keep both limits.
+    """Splits files, oldest first, into chunks within both limits.
 
-    A file that is larger than `max_bytes` makes a chunk of its own: it has to be read some
-    time, and a limit that it can never meet would hold it back for ever.
+    A file larger than `max_bytes` gets its own chunk; otherwise it would never be read.
     """
     chunk: list[FileEntry] = []
     size = 0
@@ -33,34 +32,34 @@ def chunks(found: Iterable[FileEntry], max_files: int, max_bytes: int) -> Iterat
 class Admission:
     """Admits the newest listing as soon as the query can take it.
 
-    A chunk is one batch. If files were admitted while a batch runs, each look at the source
-    would make a batch of its own, and files that come faster than batches end would wait
+    One chunk is one batch. If files were admitted while a batch runs, each listing would
+    become its own small batch, and files that arrive faster than batches end would wait
     longer and longer. So a listing is kept until the batch has ended and every admitted chunk
-    is taken; then all of it goes into the next batch, up to the source's limits.
+    is taken. Then all its files go into the next batch, up to the source's limits.
 
     Attributes:
-        admit: writes the files of a listing to the ledger, and gives those it wrote.
+        admit: writes the files of a listing to the ledger, and returns those it wrote.
     """
 
     admit: Callable[[Scan], Iterable[FileEntry]]
     _newest: Scan | None = None
     _not_taken: set[FileKey] = field(default_factory=set)
     _batch_runs: bool = False
-    # Looks and batches are on threads of their own.
+    # Listings and batches run in different threads.
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def offer(self, scan: Scan) -> None:
-        """Takes a listing in place of the one before, which holds nothing that this one lacks."""
+        """Replaces the kept listing. A newer listing has all files of the older one."""
         with self._lock:
             self._newest = scan
             self._admit_if_ready()
 
     @contextmanager
     def batch(self, files: Iterable[FileEntry]) -> Iterator[Callable[[], None]]:
-        """A batch takes these files.
+        """Marks files as taken by a batch, which runs inside the `with` block.
 
         Yields:
-            To be called when it has recorded what became of them.
+            A function to call once the batch has recorded the outcomes of its files.
         """
         with self._lock:
             self._batch_runs = True

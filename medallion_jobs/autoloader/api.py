@@ -1,4 +1,4 @@
-"""The autoloader for a Spark session of one's own."""
+"""`autoload()`: runs the autoloader in your own Spark session."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _CALLER = "autoload()"
 
 
 class Loading:
-    """A query that loads files, under way in a thread of its own.
+    """A query that loads files in its own thread.
 
     Attributes:
-        table: the Delta table that it fills; None where a function takes the rows.
-        batches: the batches that are done, oldest first.
+        table: the Delta table that it fills; None if a function takes the rows.
+        batches: the finished batches, oldest first.
     """
 
     def __init__(self, table: Location | None) -> None:
@@ -41,19 +41,22 @@ class Loading:
 
     @property
     def is_active(self) -> bool:
-        """Whether it still runs."""
+        """Whether the query is still running."""
         return self._thread is not None and self._thread.is_alive()
 
     def stop(self) -> None:
-        """Ends it after the batch that is under way, and waits for that."""
+        """Stops the query after its current batch, and waits until it has stopped."""
         self._stop.flip("stop() was called")
         self.await_termination()
 
     def await_termination(self, timeout: float | None = None) -> bool:
-        """Waits for its end, at most `timeout` seconds; whether it has ended.
+        """Waits until the query ends, at most `timeout` seconds.
+
+        Returns:
+            Whether it has ended.
 
         Raises:
-            MedallionError: what it failed of.
+            MedallionError: the error that the query failed with.
         """
         if self._thread is not None:
             self._thread.join(timeout)
@@ -64,7 +67,7 @@ class Loading:
     def _start(self, loader: AutoLoader, spark: SparkSession, seconds: float | None) -> None:
         supervisor = Supervisor(loader.config.state_path, self._take, self._stop)
         with ExitStack() as held:
-            # Here and not in the thread: whoever calls is to see why it was refused.
+            # Not in the thread, so that the caller gets the error if the start is refused.
             running = held.enter_context(supervisor.admitted([loader]))
             release = held.pop_all()
 
@@ -96,27 +99,27 @@ def autoload(
     interval: str | None = None,
     **source: Any,
 ) -> Loading:
-    """Loads the files of a folder, each once, into a Delta table or a function.
+    """Loads each file of a folder once: into a Delta table, or by calling a function.
 
-    Its checkpoint, ledger, schema registry and quarantine are under `<lake>/_medallion`.
-    Called again, it goes on where it ended.
+    The checkpoint, ledger, schema registry and quarantine are under `<lake>/_medallion`.
+    The next call continues where this one ended.
 
     Args:
-        spark: a session with Delta's extension and catalog; its settings are left as they are.
-        path: folders the files land in, or patterns of them.
+        spark: a session with Delta's extension and catalog; its settings are not changed.
+        path: landing folders, or patterns of landing folders.
         lake: the folder of the tables; the rows go to `<lake>/bronze/<table>`.
         table: the table's name; also the query's.
-        each_batch: takes each batch's rows and number in place of the table. After a crash it
-            may get a batch again, with the same number and files.
-        interval: go on, a batch at each such time (`10s`), until stopped; else it ends when
-            the files that were there when it began are loaded.
-        source: the source's options, as `bronze.NAME.source` in a pipeline's file has them.
+        each_batch: called with each batch's rows and number, instead of writing the table.
+            After a crash it may be called again with the same number and files.
+        interval: how often to start a batch (`10s`), until stopped. None: load the files that
+            exist now, then end.
+        source: the source's options, as under `bronze.NAME.source` in a pipeline file.
 
     Raises:
-        ConfigError: options that are wrong.
-        UsageError: an interval that is none.
-        Refused: starting would lose rows or double them.
-        MedallionError: the query runs already, or the folder is not there.
+        ConfigError: wrong options.
+        UsageError: `interval` is not a time.
+        Refused: starting would lose or duplicate rows.
+        MedallionError: the query is already running, or the folder does not exist.
     """
     folders = [path] if isinstance(path, str | PathLike) else path
     options: Mapping[str, object] = {**source, "path": [fspath(folder) for folder in folders]}
@@ -143,7 +146,7 @@ def _seconds(interval: str) -> float:
         return parse_time(interval).total_seconds()
     except ValueError:
         raise UsageError(
-            f"{_CALLER}: interval is {interval!r}, and no time such as 500ms, 10s or 5m",
+            f"{_CALLER}: interval is {interval!r}, not a time such as 500ms, 10s or 5m",
             untouched="nothing was started",
-            next_step="mend the call",
+            next_step="fix the call",
         ) from None

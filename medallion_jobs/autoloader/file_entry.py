@@ -1,4 +1,4 @@
-"""A file as a listing shows it, and how its place is written."""
+"""A file as a listing shows it, and the conversion between paths and URIs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-# ASCII that Java leaves as it is in a URI's path, besides letters and digits.
+# ASCII characters that Java does not escape in a URI's path, besides letters and digits.
 _JAVA_SAFE = "_-!.~'()*,;:$&+=@/"
 _LOCAL = "file:"
 
@@ -22,7 +22,7 @@ class FileEntry:
         modified_us: last change, in microseconds since 1970.
         path: its URI, as Spark writes it in `_metadata.file_path` (`file:/…`, percent-encoded).
         size: in bytes.
-        version: which content of the path this is, counted from 1.
+        version: counts the contents that the path has had, from 1.
     """
 
     modified_us: int
@@ -36,22 +36,22 @@ class FileEntry:
 
 
 def is_local(uri: str) -> bool:
-    """Whether a URI names a file of this machine."""
+    """Whether a URI names a local file."""
     return uri.startswith(_LOCAL)
 
 
 def to_uri(path: str) -> str:
-    """A local path to the letter as Spark writes it in `_metadata.file_path`.
+    """The URI of a local path, exactly as Spark writes it in `_metadata.file_path`.
 
-    Java escapes what is not legal in a URI's path, and beyond ASCII only spaces and control
-    characters (java.net.URI, "other" characters). A byte that is no UTF-8 is escaped too;
-    Java cannot open such a file, and the ledger will say so.
+    Java escapes the characters that are not legal in a URI's path; beyond ASCII, only spaces
+    and control characters (java.net.URI, "other" characters). Bytes that are not UTF-8 are
+    escaped too. Java cannot open such a file, and the ledger then has its error.
     """
     return _LOCAL + "".join(c if _is_other(c) else _escaped(c) for c in path)
 
 
 def to_path(uri: str) -> str:
-    """What a URI names as Spark's readers take it: a local path, or the URI unescaped."""
+    """The path that Spark's readers take for a URI: a local path, or the unescaped URI."""
     return unquote(uri.removeprefix(_LOCAL), errors="surrogateescape")
 
 

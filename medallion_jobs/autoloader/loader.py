@@ -1,4 +1,4 @@
-"""The autoloader: the query from a source's files to a table, behind every policy of it.
+"""The autoloader: the query that loads a source's files into a table, by its policies.
 
 discovery -> ledger -> chunks -> records -> rows, rescued values, quarantined records
 """
@@ -41,17 +41,17 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# To see what is due, the whole ledger is looked through: not at each trigger.
+# Finding files to clean reads the whole ledger, so it does not run at each trigger.
 _CLEANS_EACH_SECONDS = 600.0
 
 
 @dataclass
 class AutoLoader:
-    """A stream (`engine.streams.Stream`) from files to a bronze table, or a function.
+    """A stream (`engine.stream.Stream`) from files to a bronze table, or to a function.
 
     Attributes:
-        written_to: the Delta table by which the start fence tells what was written.
-        layout: of that table; None where it is not ours to keep.
+        written_to: the Delta table in which the start checks look up what was written.
+        layout: the layout of that table; None if this query does not maintain it.
     """
 
     config: Pipeline
@@ -91,7 +91,7 @@ class AutoLoader:
     def to_function(cls, config: Pipeline, name: str, call: EachBatch) -> AutoLoader:
         """The query that hands each batch's rows to a function."""
         sink = FunctionSink(f"bronze.{name}", call, config.bronze[name].source.keeps_versions)
-        # Once the ledger has a batch, the function has had it.
+        # The ledger records a batch only after the function has taken it.
         return cls(config, name, sink, paths.ledger(config, name) / "events")
 
     @property
@@ -142,7 +142,7 @@ class AutoLoader:
         )
 
     def preflight(self, made: Collection[Location]) -> None:  # noqa: ARG002 (it reads files)
-        # Other file systems take a session, and are looked at when there is one.
+        # Other file systems need a session, and are checked once there is one.
         if all(map(is_local_path, self.roots)):
             self.discovery.check()
         check_cleaning(self.config, self.name)
@@ -152,28 +152,28 @@ class AutoLoader:
         self.ledger.ensure()
         registry = Registry(paths.schemas(self.config, self.name))
         self._columns = BronzeColumns(
-            spark, self.source, registry, start.generation, self.sink.tells_versions
+            spark, self.source, registry, start.generation, self.sink.has_versions
         )
-        told = self._columns.told()
-        if told is not None:
-            # Before anything is noted of it: with the config of before, the table goes on.
-            self.sink.check(spark, self._columns.table_of(told))
+        known = self._columns.declared_or_recorded()
+        if known is not None:
+            # Before anything is recorded: a refused schema must not stop the old config.
+            self.sink.check(spark, self._columns.table_of(known))
         self._columns.begin(self._sample() if self._columns.wants_sample else [])
         self.sink.prepare(spark, self._columns.of_table)
         if start.generation > 1:
-            accounted = self.ledger.committed()
+            committed = self.ledger.committed()
             self._older = Older(
-                rows=self.sink.held(spark, accounted),
+                rows=self.sink.held(spark, committed),
                 bad=self._quarantine.held(spark),
-                accounted=accounted,
+                committed=committed,
                 archived=frozenset(f.key for f in self.ledger.in_state(State.ARCHIVED)),
             )
 
     def poll(self) -> Sequence[str]:
-        """Looks for files, and admits what is new when the query is ready for it.
+        """Lists the source, and admits new files once the query is ready for them.
 
         Returns:
-            What a person should know of it.
+            Remarks for the user.
         """
         unregistered = self._register() if self._is_first_poll else ()
         scan = self.discovery.scan(patience=self._is_first_poll)
@@ -181,10 +181,10 @@ class AutoLoader:
         self._listing_seconds = scan.seconds
         self._refuse_changed(scan)
         self._admission.offer(scan)
-        return [*unregistered, *self._not_told(scan.complaints), *self._cleaned()]
+        return [*unregistered, *self._new_complaints(scan.complaints), *self._cleaned()]
 
     def _admit(self, scan: Scan) -> list[FileEntry]:
-        """Writes what is to be read of a listing to the ledger, and gives it."""
+        """Writes the files of a listing that are to be read to the ledger, and returns them."""
         new, again = self._to_read(scan)
         for chunk in self._chunks(new):
             self.ledger.admit(chunk)
@@ -192,14 +192,14 @@ class AutoLoader:
             self.ledger.admit(chunk, attempt=2)
         return [*new, *again]
 
-    def _not_told(self, complaints: Sequence[str]) -> list[str]:
-        """Those that the look before did not have: until it is admitted, a listing is repeated."""
+    def _new_complaints(self, complaints: Sequence[str]) -> list[str]:
+        """Leaves out those of the previous listing, which is repeated until it is admitted."""
         new = [complaint for complaint in complaints if complaint not in self._complaints]
         self._complaints = frozenset(complaints)
         return new
 
     def _cleaned(self) -> Sequence[str]:
-        """Cleans the source when that is due; gives what a person should know of it."""
+        """Cleans the source when that is due; returns remarks for the user."""
         if time.monotonic() < self._cleans_at:
             return ()
         cleaned = self.cleaner.clean(datetime.now(timezone.utc))
@@ -235,7 +235,7 @@ class AutoLoader:
             generation=batch.generation,
             replayed=batch.replayed,
             older=self._older,
-            refuses_most_aside=self.config.on_all_aside_of(self.ref) == "fail",
+            fails_if_mostly_bad=self.config.on_all_aside_of(self.ref) == "fail",
         )
         outcomes = load.run(self._to_load(chunk, batch))
         self.ledger.record(outcomes, batch.txn, batch.generation)
@@ -245,40 +245,40 @@ class AutoLoader:
         return replace(written, set_aside=self._set_aside(load.seen(outcomes), written))
 
     def _set_aside(self, batch: LoadedBatch, written: Written) -> SetAside | None:
-        """Whether little of a batch got into bronze as it should, and why."""
+        """Describes a batch of which most did not get into bronze as expected; else None."""
         table = self.sink.path if isinstance(self.sink, DeltaSink) else None
-        # That a schema does not fit is looked for once a run: rescued data may be the rule.
+        # Whether the schema fits is checked once a run: rescued data may be normal here.
         if self._knows_schema_fits and not written.quarantined:
             table = None
         self._knows_schema_fits = True
         return batch.in_tables(table, self._quarantine.path)
 
     def _optimized(self, spark: SparkSession) -> Sequence[str]:
-        told = self.layout and tables.optimize_if_due(spark, self.written_to, self.layout)
-        return (told,) if told else ()
+        remark = self.layout and tables.optimize_if_due(spark, self.written_to, self.layout)
+        return (remark,) if remark else ()
 
     def _to_read(self, scan: Scan) -> tuple[list[FileEntry], list[FileEntry]]:
-        """What of a listing is to be read, by the source's policies: new files, and old ones."""
-        if not self.source.include_existing_files and not self.ledger.has_begun:
-            self.ledger.note(scan.files, State.SKIPPED, "there before the first run")
-        self.ledger.begin()
+        """The files of a listing to read, by the source's policies: first time, and again."""
+        if not self.source.include_existing_files and not self.ledger.has_started:
+            self.ledger.note(scan.files, State.SKIPPED, "existed before the first run")
+        self.ledger.mark_started()
         compared = self.ledger.compare(scan.files)
         if self.source.on_changed_file == "ignore":
             return compared.new, compared.again
         return [*compared.new, *compared.changed], compared.again
 
     def _refuse_changed(self, scan: Scan) -> None:
-        """Raises DataError where a file that was read has changed, and the source forbids it."""
+        """Raises DataError if a file that was read has changed and the source forbids it."""
         if self.source.on_changed_file != "fail":
             return
         changed = self.ledger.compare(scan.files).changed
         if changed:
             raise DataError(
-                f"{self.ref}: a file that was read has other content now: "
+                f"{self.ref}: a file has changed since it was read: "
                 + ", ".join(to_path(file.path) for file in changed[:3]),
-                untouched="no new file was taken; what is in the table stays as it is",
-                next_step="put the file back, land the new content under a name of its own, or "
-                "choose on_changed_file: reprocess, version or ignore",
+                untouched="the table; no new file was taken",
+                next_step="restore the file, land the new content under another name, or "
+                "set on_changed_file: reprocess, version or ignore",
             )
 
     def _chunks(self, files: Sequence[FileEntry]) -> Iterator[list[FileEntry]]:
@@ -286,10 +286,9 @@ class AutoLoader:
         return chunks(files, source.max_files_per_trigger, source.max_bytes_per_trigger)
 
     def _to_load(self, chunk: Chunk, batch: Batch) -> list[FileEntry]:
-        """The files of a batch, without those that an earlier one has loaded.
+        """The files of a batch, without those that an earlier batch has loaded.
 
-        A file may be admitted twice: when it was mended and somebody also asked for it by
-        `medallion files retry`.
+        A file may be admitted twice: because it has changed, and by `medallion files retry`.
         """
         loaded = self.ledger.loaded_in(batch.generation, chunk.again)
         if loaded and batch.replayed:
@@ -297,21 +296,21 @@ class AutoLoader:
         return [file for file in chunk.files if file.key not in loaded]
 
     def _sample(self) -> list[FileEntry]:
-        """The oldest files, as many as the schema is to be inferred from."""
+        """The oldest files, as many as the source's limits for schema inference allow."""
         scan = self.discovery.scan(patience=True, everything=True)
         first = chunks(scan.files, self.source.inference_files, self.source.inference_bytes)
         return next(first, [])
 
     def _batch_columns(self, spark: SparkSession) -> BronzeColumns:
-        """The columns, on the session that Spark gives to a query's batches."""
+        """The columns, bound to the session that Spark passes to a query's batches."""
         if self._columns is None:
             raise AssertionError("a query is prepared before its first batch")
         self._columns.spark = spark
         return self._columns
 
     def _look(self, file: FileEntry) -> FileEntry | None:
-        # A round trip for each file of a remote store would take longer than to read them:
-        # there, a file that is gone is found out when it cannot be read.
+        # In a remote store, a round trip per file would take longer than reading the files.
+        # There, a missing file is noticed when it cannot be read.
         return store_for(file.path, self._session).stat(file.path) if is_local(file.path) else file
 
     def _session(self) -> SparkSession:
@@ -324,6 +323,6 @@ class AutoLoader:
         return BadRecords(paths.quarantine(self.config, self.ref), str(self.ref))
 
     def _register(self) -> Sequence[str]:
-        """Registers as a reader of the landing folders; tells where that cannot be."""
+        """Registers as a reader of the landing folders; returns remarks on failures."""
         me = Reader.of(self.config, self.name)
         return [remark for root in self.roots if (remark := register(root, me, self.config.store))]

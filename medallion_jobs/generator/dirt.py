@@ -1,6 +1,6 @@
-"""Spoils a share of a file's lines, and counts what it did.
+"""Spoils a share of a file's lines, and counts the lines of each kind.
 
-A feed hands in its own kinds; what every feed of JSON lines has in common is here.
+A feed passes its own kinds of dirt. The kinds that all feeds of JSON lines share are here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from random import Random
 from medallion_jobs.generator.plan import FileOrder
 
 Spoil = Callable[[str, Random, FileOrder], str]
-"""A clean line (no newline), random numbers, the file's order → the spoiled line."""
+"""Takes a clean line (no newline), random numbers and the file's order; returns the dirty line."""
 
 DUPLICATE = "duplicate"
 
@@ -22,11 +22,11 @@ def spoil_lines(
 ) -> dict[str, int]:
     """Spoils about `order.dirty` of the lines, in place; kinds are drawn evenly.
 
-    `duplicate` comes on top of the kinds given: the nearest clean line above, once more. Where
-    no clean line is above, another kind is drawn instead.
+    `duplicate` is added to the given kinds: it repeats the nearest clean line above. If there is
+    no clean line above, another kind is drawn instead.
 
     Returns:
-        Lines of each kind, `clean` included: the values add up to the lines given.
+        The number of lines of each kind, with `clean`; the values add up to all lines.
     """
     names = (*kinds, DUPLICATE)
     counts = dict.fromkeys(("clean", *names), 0)
@@ -55,7 +55,7 @@ def with_fields(line: str, **fields: object) -> str:
 
 
 def without_one_of(fields: Sequence[str]) -> Spoil:
-    """Takes away one of these fields."""
+    """Removes one of these fields, drawn at random."""
 
     def spoil(line: str, rng: Random, order: FileOrder) -> str:  # noqa: ARG001
         row = json.loads(line)

@@ -1,4 +1,4 @@
-"""What a feed of synthetic data is; each feed is one small package beside this file."""
+"""The interface of a feed of synthetic data; each feed is a small package beside this file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class MadeFile:
     """One file, not yet written.
 
     Args:
-        table: the bronze table in whose landing folder it belongs.
-        name: its name there.
-        content: its bytes; each line ends in a newline.
-        counts: lines of each kind; `clean` and the feed's kinds add up to all lines.
-        new_column: lines that are JSON objects and carry the new column.
-        repeats: lines that say again what another one said, because that is how the feed
-            delivers; counted before any were spoiled.
+        table: the bronze table whose landing folder it belongs in.
+        name: its file name.
+        content: its bytes; each line ends with a newline.
+        counts: number of lines of each kind; `clean` and the feed's kinds add up to all lines.
+        new_column: number of lines that are JSON objects with the new column.
+        repeats: number of lines that repeat another line, because that is how the feed
+            delivers; counted before any line is spoiled.
     """
 
     table: str
@@ -42,7 +42,7 @@ class Dimension:
     Args:
         name: the table's name in silver.
         key: the column that identifies a row.
-        rows: what the table starts with.
+        rows: the table's first rows.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Feed(Protocol):
 
     @property
     def name(self) -> str:
-        """The pipeline it feeds."""
+        """The name of the pipeline that it feeds."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -66,9 +66,9 @@ class Feed(Protocol):
         """The kinds of dirt it knows."""
 
     def make(self, plan: Plan, number: int) -> Sequence[MadeFile]:
-        """Makes what file `number` of a plan brings, from 1: one file of events, the last.
+        """Makes the files with a number of a plan, counted from 1.
 
-        Files of dimensions that the events refer to come before it.
+        The last one has the events. Before it come files of dimensions that events refer to.
         """
 
     def dimensions(self, customers: int) -> Sequence[Dimension]:

@@ -1,4 +1,4 @@
-"""The feeds there are, by the pipeline they feed."""
+"""All feeds, by the pipeline that they feed."""
 
 from __future__ import annotations
 

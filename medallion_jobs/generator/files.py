@@ -1,4 +1,4 @@
-"""Puts a file into the landing folder: whole, or not at all."""
+"""Writes a file into the landing folder atomically."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from medallion_jobs.storage import Location, put
 def publish(folder: Location, name: str, content: bytes) -> bool:
     """Writes the file so that no reader sees a part of it.
 
-    A file that is there with the same bytes stays untouched (a rename would give it a new
-    modification time, and it would look like a new file).
+    An existing file with the same bytes is not written again: a rename would give it a new
+    modification time, and it would look like a new file.
 
     Returns:
-        Whether it was written; False when it was there already.
+        Whether it was written; False if it already exists.
 
     Raises:
         UsageError: a file of this name has other bytes; it stays as it is.
@@ -24,8 +24,8 @@ def publish(folder: Location, name: str, content: bytes) -> bool:
         if final.read_bytes() == content:
             return False
         raise UsageError(
-            f"{final} is there already, with other bytes than this seed gives",
-            untouched="that file is as it was; files written before it are whole",
+            f"{final} already exists, with other content than this seed produces",
+            untouched="that file; the files written before it are complete",
             next_step="medallion generate with another --seed or --now, or move the file away",
         )
     put(final, content, synced=False)

@@ -1,4 +1,4 @@
-"""What files of JSON lines have in common: their names, their bytes, and their hours."""
+"""Helpers for feeds of JSON lines: the names, bytes and hours of files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from uuid import UUID
 
 from medallion_jobs.generator.plan import Plan
 
-# Before `now`, so that 720 files of an hour each lie in the past.
+# So far before `now`, so that 720 files of one hour each are in the past.
 _BEFORE_NOW = timedelta(days=30)
 
 
 def file_name(table: str, number: int, rng: Random) -> str:
-    """`TABLE_NUMBER_UUID.json`: by name, files stand in the order in which they were made."""
+    """`TABLE_NUMBER_UUID.json`: sorted by name, files are in the order in which they were made."""
     return f"{table}_{number:06}_{UUID(bytes=rng.randbytes(16), version=4)}.json"
 
 
@@ -24,9 +24,9 @@ def content(lines: Sequence[str]) -> bytes:
 
 
 def hours_of(plan: Plan, number: int, hours: int = 1) -> datetime:
-    """When the hours of file `number` begin, where no two files may share a moment.
+    """When the hours of file `number` begin, for feeds whose files must not share a moment.
 
-    File after file they follow one another, from 30 days before `now`; with a rate, `now` moves
-    on as well, and they lie apart.
+    The hours of one file follow those of the file before, from 30 days before `now`. With a
+    rate, `now` moves on as well, and there are gaps between them.
     """
     return plan.order(number).now - _BEFORE_NOW + (number - 1) * timedelta(hours=hours)

@@ -1,4 +1,4 @@
-"""Says when each file is due."""
+"""The schedule of files: when each file is due."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from medallion_jobs.generator.plan import Plan
 
 Wait = Callable[[float], bool]
-"""Waits that many seconds, or less when asked to stop; returns whether to stop."""
+"""Waits that many seconds, or less if asked to stop; returns whether to stop."""
 
 
 def wait_all(seconds: float) -> bool:
@@ -18,17 +18,21 @@ def wait_all(seconds: float) -> bool:
 
 
 class Pace:
-    """Hands out file numbers, each at its time.
+    """Yields file numbers, each when it is due.
 
-    File n is due when its rows have come in: n intervals after the start. The schedule hangs on
-    the start, so delays do not add up: after one, files follow without a pause until the rate
-    holds again. A machine that cannot keep up shows in `behind`, and in fewer files when the
-    duration is over first.
+    File n is due when its rows would have arrived: n intervals after the start. Due times are
+    counted from the start, so delays do not add up: after a delay, files follow without a pause
+    until the rate is right again. If the machine cannot keep up, `behind` grows, and there may
+    be fewer files when the duration is over.
 
     Args:
         plan: the rate, the duration and the number of files.
-        clock: seconds that never go back.
-        wait: how to pass the time until the next file.
+        clock: a monotonic clock, in seconds.
+        wait: waits until the next file is due.
+
+    Attributes:
+        behind: how late the latest file was, in seconds.
+        stopped: whether `wait` asked to stop.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class Pace:
         return self._clock() - self._start
 
     def numbers(self) -> Iterator[int]:
-        """File numbers from 1. `behind` and `stopped` tell how it went."""
+        """The file numbers, from 1; updates `behind` and `stopped`."""
         for number in range(1, self._plan.file_count + 1):
             if self._plan.duration is not None and self.elapsed >= self._plan.duration:
                 return
@@ -56,6 +60,6 @@ class Pace:
                 self.stopped = True
                 return
             yield number
-            # Taken once the file is there: making it is part of being late.
+            # Measured once the file is written: the time to make it counts.
             if self._plan.rate:
                 self.behind = max(self.behind, self.elapsed - due)

@@ -1,4 +1,4 @@
-"""What one run of the generator is asked for, checked as a whole."""
+"""The plan of one run of the generator, validated as a whole."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from random import Random
 
 from medallion_jobs.errors import UsageError
 
-# A file is made in memory, at about half a kilobyte a row.
+# A file is made in memory, with about half a kilobyte per row.
 MAX_ROWS_A_FILE = 1_000_000
-# Names are made at about 7,000 a second, and a dimension is small.
+# About 7,000 names are made per second, and a dimension is small.
 MAX_CUSTOMERS = 1_000_000
 # Late and future timestamps must still have four-digit years.
 _YEARS = range(1972, 9000)
@@ -20,21 +20,21 @@ _LONGEST_RUN = 366 * 24 * 3600
 
 
 def draw_seed() -> int:
-    """A seed for those who gave none."""
+    """A random seed, if the user gives none."""
     return secrets.randbits(32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileOrder:
-    """What is wanted of one file.
+    """What one file should contain.
 
     Args:
-        number: which file of the run this is, from 1.
-        lines: how many lines it holds.
-        now: the moment the file is written, UTC; its events lie in the hour before.
-        customers: how many known customers or users there are.
-        dirty: the share of spoiled lines, 0 to 1.
-        new_column: whether each line carries the feed's new column.
+        number: the number of the file in the run, from 1.
+        lines: the number of its lines.
+        now: when the file is written, UTC; its events are in the hour before.
+        customers: the number of known customers or users.
+        dirty: the share of dirty lines, 0 to 1.
+        new_column: whether each line has the feed's new column.
     """
 
     number: int
@@ -50,18 +50,18 @@ class Plan:
     """One run of the generator. Equal plans make equal files.
 
     Args:
-        seed: the start of all randomness.
-        now: to the second, UTC; clean events lie in the hour before it.
-        files: at most this many files; None when only the duration bounds the run.
-        rows: lines a file.
-        customers: how many known customers or users there are.
-        dirty: the share of spoiled lines, 0 to 1.
-        new_column_from: the first file, counted from 1, whose lines carry the new column.
-        rate: lines a second; None for as fast as it goes.
+        seed: the seed of all random numbers.
+        now: to the second, UTC; clean events are in the hour before it.
+        files: the most files to make; None if only the duration limits the run.
+        rows: lines per file.
+        customers: the number of known customers or users.
+        dirty: the share of dirty lines, 0 to 1.
+        new_column_from: the first file, counted from 1, whose lines have the new column.
+        rate: lines per second; None for as fast as possible.
         duration: seconds after which a run with a rate ends.
 
     Raises:
-        UsageError: a value out of range, or two that do not go together.
+        UsageError: a value is out of range, or two contradict each other.
     """
 
     seed: int
@@ -76,15 +76,15 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.now.tzinfo is None:
-            raise UsageError("now must say its time zone", untouched="nothing was written")
+            raise UsageError("now must have a time zone", untouched="nothing was written")
         whole_seconds = self.now.astimezone(timezone.utc).replace(microsecond=0)
         object.__setattr__(self, "now", whole_seconds)
         for wrong, what in (
             (self.files is not None and self.files < 0, f"--files {self.files} is below 0"),
             (
                 not 1 <= self.rows <= MAX_ROWS_A_FILE,
-                f"--rows {self.rows} is not between 1 and {MAX_ROWS_A_FILE:,}; for more, "
-                "ask for more files",
+                f"--rows {self.rows} is not between 1 and {MAX_ROWS_A_FILE:,}; for more rows, "
+                "make more files",
             ),
             (
                 not 1 <= self.customers <= MAX_CUSTOMERS,
@@ -99,9 +99,9 @@ class Plan:
             (not _above_zero(self.duration), f"--duration {self.duration} is not above 0"),
             (
                 self.duration is not None and self.rate is None,
-                "--duration bounds a run with --rate, and there is no --rate",
+                "--duration needs --rate",
             ),
-            (self.files is None and self.duration is None, "neither --files nor --duration"),
+            (self.files is None and self.duration is None, "--files or --duration is missing"),
             (
                 self.now.year not in _YEARS,
                 f"--now {self.now.isoformat()} is not between the years "
@@ -115,7 +115,7 @@ class Plan:
         if self.file_count * self.interval > _LONGEST_RUN:
             raise UsageError(
                 f"--rate {self.rate:g} takes {self.interval:.0f} s for each file of {self.rows} "
-                "rows, and over a year for all of them",
+                "rows, and over a year for all files",
                 untouched="nothing was written",
                 next_step="medallion generate with fewer --rows, or a higher --rate",
             )
@@ -134,18 +134,18 @@ class Plan:
 
     @property
     def file_count(self) -> int:
-        """How many files the run makes if nothing holds it up: the tighter of the bounds."""
+        """The number of files that the run makes without delays: the lower of its limits."""
         bounds = [] if self.files is None else [self.files]
         if self.duration is not None:
-            # The small share keeps a last file that is due at the very end.
+            # The small addition keeps a last file that is due exactly at the end.
             bounds.append(int(self.duration / self.interval + 1e-9))
         return min(bounds)
 
     def order(self, number: int) -> FileOrder:
         """The order for file `number`, from 1.
 
-        With a rate, `now` moves on as the schedule does (not as the clock does, which would
-        give other bytes each time).
+        With a rate, `now` follows the schedule, not the clock, so that each run makes the same
+        bytes.
         """
         return FileOrder(
             number=number,
@@ -157,12 +157,12 @@ class Plan:
         )
 
     def rng(self, feed: str, number: int) -> Random:
-        """The random numbers of file `number`, the same on every machine; 0: of all files.
+        """The random numbers of file `number`, the same on every machine; 0: of the whole run.
 
-        All that shapes the files is part of the key (how many there are does not), so a name
-        drawn from these numbers stands for one content: another `--rows` gives other names,
-        never a landed file with other bytes, which a reader that has read it already would not
-        look at again.
+        The key has everything that shapes a file, but not the number of files. So a name that
+        is drawn from these numbers has only one content: another `--rows` gives other names.
+        Otherwise a landed file could get other bytes, and a reader that has already read it
+        would not read it again.
         """
         key = (
             f"{feed} seed={self.seed} now={self.now.isoformat()} interval={self.interval}"

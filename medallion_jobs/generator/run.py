@@ -1,4 +1,4 @@
-"""One run of the generator: order, make and publish each file, then account for all."""
+"""One run of the generator: makes and writes each file, then writes a summary."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def generate(
     """Writes the files of a plan.
 
     Args:
-        feed: what to make.
-        plan: how much of it.
-        landing: by bronze table, the folder it reads; made when it is missing.
-        summaries: the folder for the summary; outside of those, so that nobody reads it as data.
-        on_file: told of each file once it is there.
-        clock: seconds that never go back.
-        wait: passes the time between files when the plan has a rate; may ask to stop.
+        feed: makes the files.
+        plan: what to make.
+        landing: the landing folder of each bronze table; created if it is missing.
+        summaries: the folder for the summary, outside of those, so that it is not read as data.
+        on_file: called with each file once it is written.
+        clock: a monotonic clock, in seconds.
+        wait: waits between files if the plan has a rate; may ask to stop.
 
     Raises:
-        TransientError: no room left.
-        UsageError: the folder cannot be written, or holds a file of the same name with other
+        TransientError: no space is left.
+        UsageError: the folder is not writable, or has a file of the same name with other
             bytes.
     """
     files: list[FileCounts] = []
@@ -90,7 +90,7 @@ def _cannot_write(
     kind = TransientError if error.errno in _NO_ROOM else UsageError
     return kind(
         f"cannot write {error.filename or landing}: {error.strerror}",
-        untouched=f"the {len(files)} files made before are whole; their summary was not written",
-        next_step=f"make room or mend the folder, then the same command with {again}: "
-        "it goes on from there",
+        untouched=f"the {len(files)} files made before are complete; they have no summary",
+        next_step=f"free space or fix the folder, then run the same command with {again}: "
+        "it continues from there",
     )

@@ -1,4 +1,4 @@
-"""Writes dimensions as Delta tables with delta-rs: no JVM needed."""
+"""Writes dimensions as Delta tables with delta-rs, which needs no JVM."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from medallion_jobs.storage.delta import is_delta, open_delta, write_first
 
 
 def seed(table: Location, dimension: Dimension) -> int:
-    """Makes the table, or adds the rows whose key it lacks; safe to repeat.
+    """Creates the table, or adds the rows whose keys it lacks; safe to repeat.
 
-    Rows that are there stay as they are, also when somebody altered them. When nothing is
-    missing, the table gets no new version.
+    Existing rows stay as they are, even if somebody has changed them. If nothing is missing,
+    the table gets no new version.
 
     Args:
-        table: the Delta table's folder; made when it is missing.
-        dimension: the rows wanted.
+        table: the Delta table's folder; created if it is missing.
+        dimension: the wanted rows.
 
     Returns:
-        How many rows were added.
+        The number of rows that were added.
 
     Raises:
-        TransientError: another writer came first; nothing was added.
-        UsageError: the table cannot be read or written as it is; nothing was added.
+        TransientError: another writer was faster; nothing was added.
+        UsageError: the table cannot be read or written; nothing was added.
     """
     try:
         if not is_delta(table) and _create(table, dimension.rows):
             return int(dimension.rows.num_rows)
-        # An insert-only MERGE, not an append: of two that run at once one is refused, where
-        # two appends would both win and leave each key twice.
+        # An insert-only MERGE, not an append: if two run at once, one of them fails. Two appends
+        # would both succeed, and each key would be in the table twice.
         merged = (
             open_delta(table)
             .merge(
@@ -56,24 +56,24 @@ def seed(table: Location, dimension: Dimension) -> int:
         raise TransientError(
             f"another writer changed {table} while {dimension.name} were being seeded",
             untouched=f"this run added nothing to {table} and wrote no files",
-            next_step="the same command again",
+            next_step="run the same command again",
         ) from error
     except (DeltaError, OSError) as error:
         raise UsageError(
             f"{dimension.name} could not be seeded at {table}: "
             # delta-rs adds its own stack below the first line.
             f"{str(error).strip().splitlines()[0]}",
-            untouched=f"{table} is as it was, and no files were written",
-            next_step="mend the table, or set another storage.root, and generate again",
+            untouched=f"{table}; no files were written",
+            next_step="fix the table, or set another storage.root, and generate again",
         ) from error
 
 
 def _create(table: Location, rows: pa.Table) -> bool:
-    """Makes the table; False when there is one.
+    """Creates the table; False if it already exists.
 
-    On a disk it is made beside its place and moved there: of two calls that create one table at
-    the same time both may win, with each row twice; only one rename of a folder can. In a
-    store only one of them can write the first entry of the log.
+    On a disk it is created in a temporary folder, which is then renamed. Of two calls at the
+    same time, both could create the table, with each row twice, but only one can rename its
+    folder. In an object store, only one of them can write the first entry of the log.
     """
     if not isinstance(table, Path):
         try:

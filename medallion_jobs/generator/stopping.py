@@ -1,4 +1,4 @@
-"""Lets Ctrl-C and SIGTERM end a run after the file at hand."""
+"""Lets Ctrl-C and SIGTERM end a run after the current file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 from medallion_jobs.generator.pace import Wait
 
-# How long a signal may go unnoticed; short enough to feel immediate.
+# The longest time until a signal is noticed; short enough to feel immediate.
 _SLICE_SECONDS = 0.1
 
 
 @contextmanager
 def stopping_on_signals() -> Iterator[Wait]:
-    """Gives a way to wait that ends early, and says so, once a signal has come.
+    """Yields a function to wait, which ends early and returns True once a signal has come.
 
-    The first signal asks; a second one ends the process as it would have without us.
+    The first signal asks the run to stop; a second one has its usual effect on the process.
     """
     asked = False
 
@@ -29,7 +29,7 @@ def stopping_on_signals() -> Iterator[Wait]:
         signal.signal(signum, before[signum])
 
     def wait(seconds: float) -> bool:
-        # In slices: Python goes on sleeping after a handler has run.
+        # In slices: Python continues a sleep after a signal handler has run.
         until = time.monotonic() + seconds
         while not asked and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE_SECONDS))

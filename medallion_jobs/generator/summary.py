@@ -1,4 +1,4 @@
-"""What the generator did, line by line accounted for."""
+"""The summary of a run of the generator, in which every line is counted."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from medallion_jobs.storage import Location, put
 
 @dataclass(frozen=True, kw_only=True)
 class FileCounts:
-    """One file.
+    """The counts of one file.
 
     Args:
-        number: which file of the run it is, or came with, from 1.
-        table: the bronze table in whose landing folder it is.
-        name: its name there.
-        lines: all its lines.
-        counts: lines of each kind; they add up to `lines`.
-        new_column: lines that are JSON objects and carry the new column.
-        repeats: lines that repeat another by the feed's own way, not as dirt.
-        already_there: it was in the folder, byte for byte, and was left alone.
+        number: the number of the file in the run, from 1; files of dimensions have the number
+            of the file of events that they come with.
+        table: the bronze table whose landing folder it is in.
+        name: its file name.
+        lines: the number of all its lines.
+        counts: the number of lines of each kind; they add up to `lines`.
+        new_column: the number of lines that are JSON objects with the new column.
+        repeats: the number of lines that repeat another line as the feed delivers, not as dirt.
+        already_there: whether the folder already had the file, with the same bytes.
     """
 
     number: int
@@ -37,16 +38,16 @@ class FileCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One run.
+    """The summary of one run.
 
     Args:
-        feed: which feed.
-        plan: what was asked for; the same plan makes the same files again.
+        feed: the name of the feed.
+        plan: the plan of the run; the same plan makes the same files again.
         kinds: the kinds of dirt that are counted.
-        files: what was made, in order.
-        seconds: how long the files took.
+        files: the files, in the order in which they were made.
+        seconds: how long the run took.
         behind_seconds: with a rate, how late the latest file was.
-        stopped: whether somebody asked to stop before the end.
+        stopped: whether the run was stopped before its end.
     """
 
     feed: str
@@ -74,16 +75,16 @@ class Summary:
 
     @property
     def numbers(self) -> int:
-        """How many of the plan's files were made, not counting those of dimensions."""
+        """The number of the plan's files that were made, without those of dimensions."""
         return len({file.number for file in self.files})
 
     @property
     def rows_per_second(self) -> int:
-        """Lines made a second, over the whole run."""
+        """Lines made per second, over the whole run."""
         return round(self.totals["lines"] / self.seconds) if self.seconds else 0
 
     def to_json(self) -> str:
-        """All of it as one JSON object, a file a line, for people to read too."""
+        """The summary as one JSON object, with one line per file, so that people can read it."""
         plan = asdict(self.plan)
         seed, now = plan.pop("seed"), self.plan.now.isoformat().replace("+00:00", "Z")
         plan["file_count"] = self.plan.file_count
@@ -105,9 +106,12 @@ class Summary:
         return "{\n " + ",\n ".join(lines) + "\n}\n"
 
     def save(self, folder: Location) -> Location | None:
-        """Writes it to `folder`, named by its first file; with no files there is nothing to say.
+        """Writes the summary to `folder`, named like its first file; without files, nothing.
 
-        An earlier summary of the same run that accounts for more files is kept.
+        An earlier summary of the same run with more files is kept.
+
+        Returns:
+            The summary's path; None if there are no files.
 
         Raises:
             OSError: it could not be written.

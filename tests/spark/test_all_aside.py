@@ -75,7 +75,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, spark: object) -> tuple[OwnLak
                 5,
                 "schema",
                 '"userId":"u',
-                "no row has a value of user_id, amount, and the files have total, userId",
+                "no row has a value for user_id, amount, and the files have total, userId",
             ),
         ),
         (
@@ -85,7 +85,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, spark: object) -> tuple[OwnLak
                 3,
                 "the reader",
                 "JSON",
-                "compare `format`",
+                "check `format`",
             ),
         ),
         (

@@ -42,7 +42,7 @@ def test_files_that_were_there_before(lake: Lake, spark: object) -> None:
     assert sum(done.files for done in batches(lake.run("bronze"), BRONZE)) == 0
     assert states(lake) == {"before.json": "SKIPPED"}
     (told,) = lake.files().values()
-    assert (told["attempts"], told["error"]) == (0, "there before the first run")
+    assert (told["attempts"], told["error"]) == (0, "existed before the first run")
     lake.drop("after.json", order(order_id="after"), at=-60)
     lake.run("bronze")
     assert ids(lake) == ["after"]
@@ -175,7 +175,7 @@ def test_clean_source(lake: Lake, spark: object, tmp_path: Path) -> None:
     told = notes(moving.run("bronze"))
     assert (both.exists(), one.exists()) == (False, True)
     assert (archive / "deep" / "both.json").read_text() == order(order_id="both") + "\n"
-    assert "1 file(s) left, sales.sales has not read them as they are" in told
+    assert "1 file(s) kept, sales.sales has not read their current content" in told
     assert states(lake) == {"both.json": "ARCHIVED", "one.json": "COMMITTED"}
     other.run("bronze")
     assert ids(other) == ["both", "one"]

@@ -153,7 +153,7 @@ def test_changed_version(changed: Lake, tmp_path: Path) -> None:
 def test_changed_fail_and_ignore(changed: Lake, tmp_path: Path) -> None:
     lake = changed.copy(tmp_path)
     versions = lake.versions()
-    with pytest.raises(DataError, match=r"other content now: .*/a\.json") as failed:
+    with pytest.raises(DataError, match=r"changed since it was read: .*/a\.json") as failed:
         having(lake, on_changed_file="fail").run("bronze")
     assert "on_changed_file" in failed.value.next_step
     now = lake.versions()

@@ -217,7 +217,7 @@ def test_a_folder_that_may_not_be_written_to_is_left_without_a_try(
     cleaner = place.cleaner()
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     done = cleaner.clean(NOW)
-    assert (done.left, "may not be written to" in done.remarks[0]) == (1, True)
+    assert (done.left, "is not writable" in done.remarks[0]) == (1, True)
     assert place.told(file)[0] is State.COMMITTED
 
 
@@ -536,7 +536,7 @@ def test_remarks_name_three_files_and_no_more(place: Place) -> None:
         place.put(f"{n}.json")
         (place.landing / f"{n}.json").write_text("changed")
     (remark,) = place.clean().remarks
-    assert remark.startswith("5 file(s) left, changed")
+    assert remark.startswith("5 file(s) kept, changed")
     assert remark.count("file:/") == 3
 
 
@@ -654,7 +654,7 @@ def test_with_the_real_ledger_and_a_reader_that_lags_behind(place: Place) -> Non
     ledger_of(hers, [ours])
     done = clean()
     assert (done.moved, done.left) == (1, 1)
-    assert "her.sales has not read them" in done.remarks[0]
+    assert "her.sales has not read their current content" in done.remarks[0]
     assert ledger.in_state(State.ARCHIVED) == [ours]
     assert (there(mine), there(ours)) == (True, False)
     registration.unlink()

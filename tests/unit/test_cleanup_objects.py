@@ -152,7 +152,7 @@ def test_the_archive_of_objects_is_a_folder_of_objects(place: Place, to: str) ->
 
 
 def test_the_archive_lies_beside_the_files(place: Place) -> None:
-    with pytest.raises(UsageError, match="contain one another"):
+    with pytest.raises(UsageError, match="overlap"):
         check(place.config("move", move_to=str(place.landing / "old")), "sales")
 
 

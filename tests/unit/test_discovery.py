@@ -219,7 +219,7 @@ def test_filters(
 
 @pytest.mark.parametrize("options", [{"path_glob_filter": "[a"}, {"path_glob_filter": "{a"}])
 def test_what_is_no_pattern_is_refused(discovery: Make, options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"no pattern: .* is not closed"):
+    with pytest.raises(UsageError, match=r"invalid pattern: .* is not closed"):
         discovery(**options)
 
 
@@ -382,7 +382,7 @@ def test_an_idle_scan_writes_nothing(tmp_path: Path, landing: Path, discovery: M
 def test_file_systems_whose_folders_tell_nothing_are_always_listed(
     landing: Path, discovery: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores.LocalStore, "tells_changes", lambda *_: False)
+    monkeypatch.setattr(stores.LocalStore, "has_reliable_stamps", lambda *_: False)
     touch(landing / "x" / "a.json")
     tick()
     made = discovery()

@@ -142,7 +142,7 @@ def test_a_bad_line_is_told_once_and_stops_nothing(
     file = tmp_path / "manifest" / "a.jsonl"
     assert sorted(scan.complaints) == [
         f"{file}:2: not JSON",
-        f"{file}:3: {landing}/gone is not there, and no `size` is told",
+        f"{file}:3: {landing}/gone does not exist, and the line has no `size`",
         f"{file}:4: /elsewhere/x is outside the source's path",
         f"{file}:5: {landing}/../x is outside the source's path",
     ]
@@ -296,12 +296,12 @@ def test_paths_and_uris(text: str, uri: str) -> None:
         (b'{"path":"a/b"}', "neither an absolute path nor a URI"),
         (b'{"path":"file://host/b"}', "neither an absolute path nor a URI"),
         (b'{"path":"s3a://b"}', "neither an absolute path nor a URI"),
-        (b'{"path":"/a","size":-1}', "`size` is no count of bytes"),
-        (b'{"path":"/a","size":true}', "`size` is no count of bytes"),
-        (b'{"path":"/a","size":"1"}', "`size` is no count of bytes"),
-        (b'{"path":"/a","modified":1}', "`modified` is no moment"),
-        (b'{"path":"/a","modified":"soon"}', "`modified` is no moment"),
-        (b'{"Records":{}}', "`Records` is no list"),
+        (b'{"path":"/a","size":-1}', "`size` is not a number of bytes"),
+        (b'{"path":"/a","size":true}', "`size` is not a number of bytes"),
+        (b'{"path":"/a","size":"1"}', "`size` is not a number of bytes"),
+        (b'{"path":"/a","modified":1}', "`modified` is not a time"),
+        (b'{"path":"/a","modified":"soon"}', "`modified` is not a time"),
+        (b'{"Records":{}}', "`Records` is not a list"),
         (b'{"Records":[{"s3":{}}]}', "an event without"),
         (b'{"Records":[1]}', "an event without"),
     ],

@@ -293,7 +293,7 @@ def test_a_hint_is_a_path_and_a_type(ddl: str) -> None:
 
 
 def test_a_path_is_hinted_once() -> None:
-    with pytest.raises(UsageError, match=r"a\.b: there is more than one"):
+    with pytest.raises(UsageError, match=r"a\.b: this path has more than one hint"):
         split("a.b int, c int, `a`.`b` string")
     assert len(split("a.b int, `a.b` int")) == 2
 

@@ -166,9 +166,9 @@ def test_a_retry_waits_as_it_is_now(ledger: Ledger, anew: bool) -> None:
 
 
 def test_discovery_begins_once(ledger: Ledger) -> None:
-    assert not ledger.has_begun
-    ledger.begin()
-    assert Ledger(ledger.folder).has_begun
+    assert not ledger.has_started
+    ledger.mark_started()
+    assert Ledger(ledger.folder).has_started
 
 
 def test_a_batch_is_recorded_once(ledger: Ledger) -> None:

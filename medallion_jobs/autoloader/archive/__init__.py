@@ -1,1 +1,1 @@
-"""Moving or deleting files that are done with, unless somebody else has yet to read them."""
+"""Moves or deletes files that are loaded, unless another table has yet to read them."""

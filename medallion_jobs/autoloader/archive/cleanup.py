@@ -1,7 +1,7 @@
-"""LocalFileActions whose rows are in bronze are moved away or deleted, after a retention.
+"""Moves or deletes files whose rows are in bronze, after a retention time.
 
-A file is noted ARCHIVING, held against the ledger once more, deleted or moved, and noted
-ARCHIVED. What was cut off in between is found by the ledger and gone on with.
+A file is recorded as ARCHIVING, compared with the ledger once more, deleted or moved, and
+recorded as ARCHIVED. The next run finds in the ledger what was interrupted, and continues.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from medallion_jobs.storage import Location, ObjectPath, is_below, location
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
-# LocalFileActions noted as ARCHIVING together, and the most that may be stuck in that state.
+# Files recorded as ARCHIVING together, and the most that may get stuck in that state.
 GROUP = 1000
 _LEAST_FOR_DELETE = timedelta(days=7)
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_STOPS_CLEANING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _DELETED, _WAS_GONE = "deleted", "gone already"
 
 
 class CleanableLedger(Protocol):
-    """What cleaning needs of a ledger; the engine's `Ledger` tells more of each."""
+    """The methods of `Ledger` that cleaning needs; they are described there."""
 
     def committed_until(self, moment: datetime) -> list[FileEntry]: ...
     def in_state(self, state: State) -> list[FileEntry]: ...
@@ -55,10 +55,10 @@ class Cleaned:
     """What one call of `Cleaner.clean` did.
 
     Attributes:
-        left: files that were due and had to stay; the remarks say why.
-        waiting: files that are due and that this call did not come to.
-        failed: those of `left` that the file system would not move or delete.
-        goes_on: whether more files may be begun with.
+        left: due files that had to stay; the remarks give the reasons.
+        waiting: due files that this call did not reach.
+        failed: those of `left` that the file system failed to move or delete.
+        goes_on: whether cleaning may continue with more files.
     """
 
     moved: int = 0
@@ -79,30 +79,30 @@ class Cleaned:
         ]
 
     def leave(self, file: FileEntry, why: Exception | str) -> None:
-        reason = f"left, {why.strerror if isinstance(why, OSError) else why}"
+        reason = f"kept, {why.strerror if isinstance(why, OSError) else why}"
         self._reasons.setdefault(reason, []).append(file.path)
         self.left += 1
         if isinstance(why, OSError):
             self.failed += 1
-            self.goes_on &= self.failed < GROUP and why.errno not in _HOPELESS
+            self.goes_on &= self.failed < GROUP and why.errno not in _STOPS_CLEANING
 
-    def count(self, told: str, files: Sequence[FileEntry]) -> None:
+    def count(self, outcome: str, files: Sequence[FileEntry]) -> None:
         for file in files:
-            if told == _WAS_GONE:
-                self._reasons.setdefault(told, []).append(file.path)
+            if outcome == _WAS_GONE:
+                self._reasons.setdefault(outcome, []).append(file.path)
             else:
-                self.deleted += told == _DELETED
-                self.moved += told != _DELETED
+                self.deleted += outcome == _DELETED
+                self.moved += outcome != _DELETED
                 self.bytes += file.size
 
 
 def check(config: Pipeline, table: str) -> None:
-    """Raises UsageError when a bronze table's `clean_source` cannot be, or would do harm."""
+    """Raises UsageError if a bronze table's `clean_source` is impossible or would do harm."""
     clean, key = config.bronze[table].source.clean_source, f"bronze.{table}.source.clean_source"
     roots, to = config.landing_paths(table), clean.move_to[0] if clean.move_to else ""
     far = [root for root in roots if not is_cleanable(root)]
     if far and clean.mode != "off":
-        what = f"only files of this machine and objects can be cleaned, not {far[0]}"
+        what = f"only local files and s3a:// objects can be cleaned, not {far[0]}"
         raise _refused(f"{key}.mode", what, "off")
     if clean.mode == "delete" and clean.retention < _LEAST_FOR_DELETE and not clean.force:
         what = "files would be deleted less than 7 days after they were read"
@@ -114,17 +114,17 @@ def check(config: Pipeline, table: str) -> None:
 def _check_target(config: Pipeline, key: str, to: str, roots: Sequence[str]) -> None:
     in_store = any("://" in root for root in roots)
     if not to or not is_cleanable(to) or (fixed_part(to) != (location(to, AWS) or Path(to))):
-        raise _refused(key, f"`{to}` is no local folder, and none of objects", "one")
+        raise _refused(key, f"`{to}` is not a local or s3a:// folder", "such a folder")
     if any(("://" in root) != ("://" in to) for root in roots):
-        what = f"`{to}` is not where the files are, and nothing is moved from one to the other"
-        raise _refused(key, what, "a folder of objects" if in_store else "a folder of this machine")
-    here = _resolved(fixed_part(to))
+        what = f"`{to}` is in another file system than the landing folders"
+        raise _refused(key, what, "an s3a:// folder" if in_store else "a local folder")
+    target = _resolved(fixed_part(to))
     all_roots = [root for name in config.bronze for root in config.landing_paths(name)]
     for other in (*map(fixed_part, filter(is_cleanable, all_roots)), paths.lake(config)):
-        there = _resolved(other)
-        if is_below(here, there) or is_below(there, here):
-            what = f"{to} and {other} contain one another; moved files would be read again"
-            raise _refused(key, what, "a folder beside them")
+        folder = _resolved(other)
+        if is_below(target, folder) or is_below(folder, target):
+            what = f"{to} and {other} overlap; moved files would be read again"
+            raise _refused(key, what, "a separate folder")
 
 
 def _resolved(place: Location) -> Location:
@@ -132,13 +132,13 @@ def _resolved(place: Location) -> Location:
 
 
 def _refused(key: str, what: str, instead: str) -> UsageError:
-    return UsageError(f"{key}: {what}", untouched="no file", next_step=f"set {key} to {instead}")
+    return UsageError(f"{key}: {what}", untouched="all files", next_step=f"set {key} to {instead}")
 
 
 class Cleaner:
     """Cleans the landing folders of one bronze table; raises UsageError as `check` does.
 
-    One call looks at `most` files. What has to stay is looked at again when all else had its turn.
+    One call looks at up to `most` files. Files that had to stay are checked again after all others.
     """
 
     def __init__(
@@ -154,24 +154,24 @@ class Cleaner:
             self._move_to if isinstance(self._move_to, ObjectPath) else None
         )
         roots = {fixed_part(root, self._store) for root in config.landing_paths(table)}
-        # A folder comes before those around it.
+        # A folder comes before its parents.
         self._roots = sorted(roots, key=str, reverse=True)
         self._me = registrations.Reader.of(config, table)
         self._ledger, self._most = ledger, most
         self._after: FileEntry | None = None
 
     def clean(self, now: datetime) -> Cleaned:
-        """Goes on with what was begun, then cleans what is due, oldest first."""
+        """Finishes what an earlier run started, then cleans due files, oldest first."""
         done = Cleaned()
         if self._settings.mode == "off":
             return done
-        begun = self._free(self._ledger.in_state(State.ARCHIVING), done)
-        self._perform(begun, done, begun=True)
+        started = self._cleanable(self._ledger.in_state(State.ARCHIVING), done)
+        self._perform(started, done, resumed=True)
         if done.goes_on:
             until = now - self._settings.retention
             due = self._next(self._ledger.committed_until(until), done)
-            spots = iter(self._free(due, done).items())
-            while done.goes_on and (group := dict(itertools.islice(spots, GROUP))):
+            files = iter(self._cleanable(due, done).items())
+            while done.goes_on and (group := dict(itertools.islice(files, GROUP))):
                 self._ledger.note(list(group), State.ARCHIVING)
                 self._perform(group, done)
         return done
@@ -183,56 +183,58 @@ class Cleaner:
         self._after = later[self._most - 1] if done.waiting else None
         return later[: self._most]
 
-    def _free(self, files: Iterable[FileEntry], done: Cleaned) -> dict[FileEntry, FileLocation]:
-        """Those that may be cleaned, or are so already; the others are left."""
+    def _cleanable(
+        self, files: Iterable[FileEntry], done: Cleaned
+    ) -> dict[FileEntry, FileLocation]:
+        """The files that may be cleaned, or already are, with locations; the others stay."""
         mounted = {root for root in self._roots if registrations.is_registered(root, self._me)}
-        spots: dict[FileEntry, FileLocation] = {}
-        to_ask: dict[FileEntry, Location] = {}
+        located: dict[FileEntry, FileLocation] = {}
+        existing: dict[FileEntry, Location] = {}
         for file in files:
             try:
-                spot = location_of(file, self._roots)
-                if spot.root not in mounted:
-                    raise LeftError(f"{self._me} is not registered in {spot.root}; is it mounted?")
-                if self._ground(spot).is_there(spot, file):
-                    to_ask[file] = spot.folder
-                spots[file] = spot
+                place = location_of(file, self._roots)
+                if place.root not in mounted:
+                    raise LeftError(f"{self._me} is not registered in {place.root}; is it mounted?")
+                if self._actions(place).exists(place, file):
+                    existing[file] = place.folder
+                located[file] = place
             except (LeftError, OSError) as why:
                 done.leave(file, getattr(why, "strerror", str(why)))
-        for file, reason in registrations.blocked(to_ask, self._me, self._store).items():
+        for file, reason in registrations.blocked(existing, self._me, self._store).items():
             done.leave(file, reason)
-            del spots[file]
-        return spots
+            del located[file]
+        return located
 
     def _perform(
-        self, files: Mapping[FileEntry, FileLocation], done: Cleaned, *, begun: bool = False
+        self, files: Mapping[FileEntry, FileLocation], done: Cleaned, *, resumed: bool = False
     ) -> None:
         outcomes: dict[str, list[FileEntry]] = {}
-        for file, spot in files.items():
+        for file, place in files.items():
             try:
-                outcomes.setdefault(self._clean(file, spot, begun=begun), []).append(file)
+                outcomes.setdefault(self._clean(file, place, resumed=resumed), []).append(file)
             except (LeftError, OSError) as why:
                 done.leave(file, why)
                 if not done.goes_on:
                     break
-        for told, group in outcomes.items():
-            self._ledger.note(group, State.ARCHIVED, told)
-            done.count(told, group)
+        for outcome, group in outcomes.items():
+            self._ledger.note(group, State.ARCHIVED, outcome)
+            done.count(outcome, group)
 
-    def _clean(self, file: FileEntry, spot: FileLocation, *, begun: bool) -> str:
-        """Deletes or moves a file, and tells what became of it."""
-        ground = self._ground(spot)
+    def _clean(self, file: FileEntry, place: FileLocation, *, resumed: bool) -> str:
+        """Deletes or moves a file; returns the outcome for the ledger."""
+        actions = self._actions(place)
         if self._move_to is None:
-            # Begun with and not there any more: it was deleted then.
-            return _DELETED if ground.delete(spot, file) or begun else _WAS_GONE
-        number = ground.move(spot, file)
-        if number is None and begun:
-            number = ground.moved_before(spot, file)
-        return _WAS_GONE if number is None else self._moved(spot, number)
+            # If an interrupted run had started with a missing file, that run deleted it.
+            return _DELETED if actions.delete(place, file) or resumed else _WAS_GONE
+        number = actions.move(place, file)
+        if number is None and resumed:
+            number = actions.moved_before(place, file)
+        return _WAS_GONE if number is None else self._moved(place, number)
 
-    def _ground(self, spot: FileLocation) -> FileActions:
-        return self._objects if isinstance(spot.root, ObjectPath) else self._files
+    def _actions(self, place: FileLocation) -> FileActions:
+        return self._objects if isinstance(place.root, ObjectPath) else self._files
 
-    def _moved(self, spot: FileLocation, number: int) -> str:
-        # The same words for as many files as can be: each other text is one more commit.
+    def _moved(self, place: FileLocation, number: int) -> str:
+        # The same text for as many files as possible: each different text costs a commit.
         added = f", .{number} added" if number else ""
-        return f"moved to {self._move_to} (path below {spot.root} kept{added})"
+        return f"moved to {self._move_to} (path below {place.root} kept{added})"

@@ -1,4 +1,4 @@
-"""What cleaning does to a file, wherever it lies."""
+"""The actions of cleaning on one file, the same for every kind of storage."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from medallion_jobs.autoloader.file_entry import FileEntry
 
 
 class FileActions(Protocol):
-    """LocalFileActions that can be moved and deleted, as long as they are what was read.
+    """Moves and deletes files, as long as they are unchanged since they were read.
 
-    Each call raises LeftError where a file has changed since, or must stay for another reason,
-    and OSError where the place does not let it go.
+    Each method raises LeftError if the file has changed or must stay for another reason, and
+    OSError if the file system fails.
     """
 
-    def is_there(self, spot: FileLocation, file: FileEntry) -> bool:
-        """Whether it is there, and may be cleaned."""
+    def exists(self, place: FileLocation, file: FileEntry) -> bool:
+        """Whether the file exists and may be cleaned."""
 
-    def delete(self, spot: FileLocation, file: FileEntry) -> bool:
-        """Deletes it; False where it is gone already."""
+    def delete(self, place: FileLocation, file: FileEntry) -> bool:
+        """Deletes the file; False if it is already gone."""
 
-    def move(self, spot: FileLocation, file: FileEntry) -> int | None:
-        """Moves it, never over another one; None where it is gone already.
+    def move(self, place: FileLocation, file: FileEntry) -> int | None:
+        """Moves the file, never over another one.
 
         Returns:
-            The number that was added to its name because others had taken that, or 0.
+            The number added to its name because that was taken, or 0; None if the file is
+            already gone.
         """
 
-    def moved_before(self, spot: FileLocation, file: FileEntry) -> int | None:
-        """As `move` gave it when a run that was cut off moved the file; None where none did."""
+    def moved_before(self, place: FileLocation, file: FileEntry) -> int | None:
+        """What `move` returned in an interrupted run that moved the file; None if none did."""

@@ -1,4 +1,4 @@
-"""Where the files of a landing folder lie, below which root."""
+"""The location of a file: a root, the folders below it, and a name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.storage import S3, Location, ObjectPath, location
 
 _PATTERN = re.compile(r"[*?\[{\\]")
-# The standard store of S3; of another one, the config tells.
+# The default S3 store; a config may set another one.
 AWS = S3()
 
 
 def fixed_part(root: str, store: S3 = AWS) -> Location:
-    """The folder of a root up to its first name that is a pattern.
+    """The part of a root before the first name that is a pattern.
 
     >>> fixed_part("/data/2026-*/sales")
     PosixPath('/data')
@@ -30,7 +30,7 @@ def fixed_part(root: str, store: S3 = AWS) -> Location:
 
 
 def is_cleanable(root: str) -> bool:
-    """Whether the files of a root can be moved and deleted: those of this machine, and objects."""
+    """Whether the files of a root can be moved and deleted: local files and s3a:// objects."""
     return "://" not in root or root.startswith("s3a://")
 
 
@@ -40,7 +40,7 @@ class LeftError(Exception):
 
 @dataclass(frozen=True)
 class FileLocation:
-    """Where a file lies: below a root, in folders, by its name."""
+    """The location of a file: its root, the folders below it, and its name."""
 
     root: Location
     folders: tuple[str, ...]
@@ -48,17 +48,20 @@ class FileLocation:
 
     @property
     def folder(self) -> Location:
-        """The folder that it lies in, by its own name."""
+        """The folder of the file, with symbolic links in the root resolved."""
         if isinstance(self.root, ObjectPath):
             return self.root / "/".join(self.folders) if self.folders else self.root
         return Path(os.path.realpath(self.root), *self.folders)
 
 
 def location_of(file: FileEntry, roots: Sequence[Location]) -> FileLocation:
-    """Where a file lies below the first of the roots, given without patterns, that holds it.
+    """The location of a file below the first root that contains it.
+
+    Args:
+        roots: without patterns.
 
     Raises:
-        LeftError: below none of them.
+        LeftError: no root contains it.
     """
     path = to_path(file.path)
     for root in roots:
@@ -72,5 +75,5 @@ def location_of(file: FileEntry, roots: Sequence[Location]) -> FileLocation:
 
 
 def numbered(name: str) -> Iterator[str]:
-    """The names that a file may get where others have taken its own."""
+    """The names to try for a file: its own, then with `.1`, `.2` … added."""
     return itertools.chain([name], (f"{name}.{number}" for number in itertools.count(1)))

@@ -1,4 +1,4 @@
-"""Moving and deleting files of this machine, by descriptors: nobody can lead us elsewhere."""
+"""Moves and deletes local files by folder descriptors, so that no link can redirect them."""
 
 from __future__ import annotations
 
@@ -20,60 +20,63 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 
 
 class LocalFileActions:
-    """The files of this machine (`ground.FileActions`)."""
+    """`FileActions` for local files."""
 
     def __init__(self, move_to: Path | None) -> None:
         self._move_to = move_to
 
-    def is_there(self, spot: FileLocation, file: FileEntry) -> bool:
-        with opened(_root(spot), spot.folders) as folder:
-            if folder is None or not _is_there(folder, spot.name, file):
+    def exists(self, place: FileLocation, file: FileEntry) -> bool:
+        with opened(_root(place), place.folders) as folder:
+            if folder is None or not _exists(folder, place.name, file):
                 return False
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
-                raise LeftError("their folder may not be written to")
+                raise LeftError("their folder is not writable")
             return True
 
-    def delete(self, spot: FileLocation, file: FileEntry) -> bool:
-        with opened(_root(spot), spot.folders) as folder:
-            if folder is None or not _is_there(folder, spot.name, file):
+    def delete(self, place: FileLocation, file: FileEntry) -> bool:
+        with opened(_root(place), place.folders) as folder:
+            if folder is None or not _exists(folder, place.name, file):
                 return False
-            os.unlink(spot.name, dir_fd=folder)
+            os.unlink(place.name, dir_fd=folder)
             return True
 
-    def move(self, spot: FileLocation, file: FileEntry) -> int | None:
-        with opened(_root(spot), spot.folders) as folder:
-            if folder is None or not _is_there(folder, spot.name, file):
+    def move(self, place: FileLocation, file: FileEntry) -> int | None:
+        with opened(_root(place), place.folders) as folder:
+            if folder is None or not _exists(folder, place.name, file):
                 return None
-            with opened(self._target, spot.folders, make=True) as target:
+            with opened(self._target, place.folders, make=True) as target:
                 if target is None:
-                    raise LeftError(f"{self._target} went away")
-                return _move(folder, spot.name, file, target)
+                    raise LeftError(f"{self._target} has disappeared")
+                return _move(folder, place.name, file, target)
 
-    def moved_before(self, spot: FileLocation, file: FileEntry) -> int | None:
-        with opened(self._target, spot.folders) as target:
-            for number, name in enumerate(numbered(spot.name)):
-                there = None if target is None else _stat(target, name)
-                if there is None or _fits(there, file):
-                    return number if there else None
+    def moved_before(self, place: FileLocation, file: FileEntry) -> int | None:
+        with opened(self._target, place.folders) as target:
+            for number, name in enumerate(numbered(place.name)):
+                found = None if target is None else _stat(target, name)
+                if found is None or _fits(found, file):
+                    return number if found else None
         raise AssertionError("numbers do not end")
 
     @property
     def _target(self) -> Path:
-        assert self._move_to is not None  # nothing is moved where no place is named
+        assert self._move_to is not None  # only called with a target
         return self._move_to
 
 
-def _root(spot: FileLocation) -> Path:
-    assert isinstance(spot.root, Path)  # the others have `ObjectActions`
-    return spot.root
+def _root(place: FileLocation) -> Path:
+    assert isinstance(place.root, Path)  # the others have `ObjectActions`
+    return place.root
 
 
 @contextmanager
 def opened(root: Path, folders: Sequence[str], *, make: bool = False) -> Iterator[int | None]:
-    """A folder's descriptor, step by step from its root; None when there is no such folder.
+    """Opens a folder step by step from its root.
+
+    Yields:
+        Its descriptor; None if there is no such folder.
 
     Raises:
-        LeftError: one of the folders is a symbolic link, or none at all.
+        LeftError: one of the folders is a symbolic link, or not a folder.
     """
     if make:
         root.mkdir(parents=True, exist_ok=True)
@@ -90,31 +93,31 @@ def opened(root: Path, folders: Sequence[str], *, make: bool = False) -> Iterato
         except FileNotFoundError:
             folder = None
         except NotADirectoryError:
-            raise LeftError("behind a symbolic link, or what is no folder") from None
+            raise LeftError("below a symbolic link, or something that is not a folder") from None
         yield folder
 
 
-def _is_there(folder: int, name: str, file: FileEntry) -> bool:
-    there = _stat(folder, name)
-    if there and not _fits(there, file):
+def _exists(folder: int, name: str, file: FileEntry) -> bool:
+    found = _stat(folder, name)
+    if found and not _fits(found, file):
         raise LeftError("changed since they were read")
-    return there is not None
+    return found is not None
 
 
 def _move(folder: int, name: str, file: FileEntry, target: int) -> int:
-    """Moves a file, never over another one; gives the number that its name got, or 0."""
+    """Moves a file, never over another one; returns the number added to its name, or 0."""
     for number, new in enumerate(numbered(name)):
         with suppress(FileExistsError):
             _copy(folder, name, target, new)
-        is_same = _is_same(folder, name, file, target, new)  # now, or since a run before
-        if _is_there(folder, name, file) and is_same:
+        is_same = _is_same(folder, name, file, target, new)  # from now or from an earlier run
+        if _exists(folder, name, file) and is_same:
             os.unlink(name, dir_fd=folder)
             return number
     raise AssertionError("numbers do not end")
 
 
 def _copy(folder: int, name: str, target: int, new: str) -> None:
-    """Gives a file a second place: by a link, or in another file system as a whole copy."""
+    """Creates the target: a hard link or, in another file system, a complete copy."""
     try:
         os.link(name, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
         return
@@ -137,14 +140,14 @@ def _copy(folder: int, name: str, target: int, new: str) -> None:
 
 
 def _is_same(folder: int, name: str, file: FileEntry, target: int, new: str) -> bool:
-    """Whether what is at a target is the file itself, or equal to the last byte."""
-    here, there = _stat(folder, name), _stat(target, new)
-    if here is None or there is None or not _fits(there, file):
+    """Whether the target is the file itself, or has the same bytes."""
+    source, moved = _stat(folder, name), _stat(target, new)
+    if source is None or moved is None or not _fits(moved, file):
         return False
-    if os.path.samestat(here, there):
+    if os.path.samestat(source, moved):
         return True
-    with _open(folder, name) as one, _open(target, new) as other:
-        return all(block == other.read(_BLOCK) for block in iter(lambda: one.read(_BLOCK), b""))
+    with _open(folder, name) as old, _open(target, new) as copy:
+        return all(block == copy.read(_BLOCK) for block in iter(lambda: old.read(_BLOCK), b""))
 
 
 def _open(folder: int, name: str, flags: int = os.O_RDONLY) -> IO[bytes]:
@@ -159,6 +162,6 @@ def _stat(folder: int, name: str) -> os.stat_result | None:
         return None
 
 
-def _fits(there: os.stat_result, file: FileEntry) -> bool:
-    seen = (there.st_size, there.st_mtime_ns // 1000)
-    return stat.S_ISREG(there.st_mode) and seen == (file.size, file.modified_us)
+def _fits(found: os.stat_result, file: FileEntry) -> bool:
+    seen = (found.st_size, found.st_mtime_ns // 1000)
+    return stat.S_ISREG(found.st_mode) and seen == (file.size, file.modified_us)

@@ -1,9 +1,9 @@
-"""Who else reads a landing folder: each bronze table leaves its name there.
+"""The readers of a landing folder: each bronze table registers itself in it.
 
     <folder>/_medallion/readers/<pipeline>.<table>.json
 
-The folder is a root without its pattern. No listing looks below `_medallion`. Whoever cleans
-the folder asks the ledgers of the others first: what one of them has not read yet, stays.
+The folder is a root without its pattern. No listing looks below `_medallion`. Before a file is
+cleaned, the ledgers of the other readers are checked: if one has not read it yet, it stays.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
 _READ = (State.COMMITTED, State.ARCHIVING, State.ARCHIVED)
-# Of these Python and Hadoop think differently; a name filter with them may take any file.
+# Python and Hadoop differ on these characters; a filter that has one may match any file.
 _UNSURE = re.compile(r"[\[{\\]")
 
 
@@ -44,10 +44,10 @@ class Reader:
     """A bronze table that reads a landing folder.
 
     Attributes:
-        ledger: absolute folder of its ledger; empty where its registration does not tell.
+        ledger: absolute folder of its ledger; empty if its registration cannot be read.
         storage: absolute folder of its lake.
-        path_glob_filter: the names of files that it takes; None for all.
-        file: its registration; empty while it has none.
+        path_glob_filter: pattern of the file names that it reads; None for all.
+        file: path of its registration; empty if it has none.
     """
 
     pipeline: str
@@ -60,7 +60,7 @@ class Reader:
 
     @classmethod
     def of(cls, config: Pipeline, table: str) -> Reader:
-        """A bronze table of a pipeline, not registered yet."""
+        """The reader for a bronze table of a pipeline; does not register it."""
         return cls(
             pipeline=config.pipeline,
             table=table,
@@ -73,22 +73,22 @@ class Reader:
         return f"{self.pipeline}.{self.table}"
 
     def may_take(self, name: str) -> bool:
-        """Whether it may read a file of this name; False only where that is certain."""
+        """Whether it may read a file of this name; False only if it certainly does not."""
         wanted = self.path_glob_filter
         return wanted is None or bool(_UNSURE.search(wanted)) or fnmatchcase(name, wanted)
 
 
 def register(root: str, me: Reader, store: S3 = AWS) -> str | None:
-    """Leaves my name in a landing folder; None, or a remark on why that was not possible.
+    """Registers a reader in a landing folder; None, or a remark on why it was not possible.
 
-    The file is written whole or not at all, and only when it would say something else. In
-    other file systems nobody cleans and nobody registers.
+    The file is written atomically, and only if its content changes. In file systems that
+    cannot be cleaned, nothing is registered.
     """
     if not is_cleanable(root):
         return None
     base = fixed_part(root, store)
     folder = _folder(base)
-    unknown = "whoever else cleans this folder cannot know of this reader"
+    unknown = "others that clean this folder do not know of this reader"
     if isinstance(folder, Path) and (folder.is_symlink() or folder.parent.is_symlink()):
         return f"{me} is not registered in {folder}, a symbolic link: {unknown}"
     try:
@@ -96,32 +96,32 @@ def register(root: str, me: Reader, store: S3 = AWS) -> str | None:
             base.stat()
         file = _own_file(folder, me)
         old = _read(file)
-        if old is None or _said(old) != _said(me):
-            said = {**_said(me), "registered_at": datetime.now(timezone.utc).isoformat()}
-            put(file, (json.dumps(said, indent=2) + "\n").encode())
+        if old is None or _content(old) != _content(me):
+            new = {**_content(me), "registered_at": datetime.now(timezone.utc).isoformat()}
+            put(file, (json.dumps(new, indent=2) + "\n").encode())
     except OSError as error:
         return f"{me} is not registered in {folder} ({error.strerror}): {unknown}"
     return None
 
 
 def is_registered(root: Location, me: Reader) -> bool:
-    """Whether a landing folder, given without its pattern, has my name."""
-    return any(one.ledger == me.ledger for one in _all(root))
+    """Whether a reader is registered in a landing folder, given without its pattern."""
+    return any(reader.ledger == me.ledger for reader in _all(root))
 
 
 def others(root: str, me: Reader, store: S3 = AWS) -> list[Reader]:
     """The other readers that are registered in a landing folder, by name.
 
-    A registration that cannot be read is a reader whose ledger nobody knows.
+    A registration that cannot be read counts as a reader without a ledger.
     """
-    return [one for one in _all(fixed_part(root, store)) if one.ledger != me.ledger]
+    return [reader for reader in _all(fixed_part(root, store)) if reader.ledger != me.ledger]
 
 
 def states_of(ledger: Location, files: Collection[FileEntry]) -> Mapping[str, State]:
-    """By path, the state that a ledger gives to those of `files` that it knows as they are.
+    """By path, the states of `files` in a ledger.
 
-    A path whose newest event is about another content (size or time) is left out, and so
-    is one that waits to be read, for the first time or again.
+    Left out are files whose newest event has another size or time, and files that wait to be
+    read, for the first time or again.
 
     Raises:
         DeltaError, OSError, ValueError, pyarrow.ArrowException: there is no ledger, or it
@@ -129,10 +129,10 @@ def states_of(ledger: Location, files: Collection[FileEntry]) -> Mapping[str, St
     """
     asked = {file.path: (file.size, file.modified_us) for file in files}
     columns = ["path", "size", "modified", "version", "state", "updated_at"]
-    events = ledger_tables.in_order(_about(asked, ledger / "events", columns))
+    events = ledger_tables.in_order(_rows_of(asked, ledger / "events", columns))
     newest = {file.path: (file, state, at) for file, state, at in events}
-    admitted = _about(asked, ledger / "discovered", ["path", "discovered_at"])
-    wait = {
+    admitted = _rows_of(asked, ledger / "discovered", ["path", "discovered_at"])
+    waiting = {
         path
         for path, at in zip(*(column.to_pylist() for column in admitted.columns), strict=True)
         if path in newest and at > newest[path][2]
@@ -140,11 +140,11 @@ def states_of(ledger: Location, files: Collection[FileEntry]) -> Mapping[str, St
     return {
         path: state
         for path, (file, state, _) in newest.items()
-        if path not in wait and (file.size, file.modified_us) == asked[path]
+        if path not in waiting and (file.size, file.modified_us) == asked[path]
     }
 
 
-def _about(files: Collection[str], table: Location, columns: list[str]) -> pa.Table:
+def _rows_of(files: Collection[str], table: Location, columns: list[str]) -> pa.Table:
     wanted = ds.field("path").isin(pa.array(list(files), pa.string()))
     return open_delta(table).to_pyarrow_dataset().to_table(columns=columns, filter=wanted)
 
@@ -152,10 +152,10 @@ def _about(files: Collection[str], table: Location, columns: list[str]) -> pa.Ta
 def blocked(
     files: Mapping[FileEntry, Location], me: Reader, store: S3 = AWS
 ) -> dict[FileEntry, str]:
-    """Of `files`, those that another reader has not read: why, and what to do if that is wrong.
+    """The files that another reader has not read, each with the reason and a way out.
 
     Args:
-        files: each with its folder; readers of the folders above count, too.
+        files: each with its folder; readers of its parent folders count too.
     """
     near = {folder: _near(folder, me) for folder in set(files.values())}
     asked: dict[Reader, list[FileEntry]] = {}
@@ -173,7 +173,7 @@ def blocked(
 def _unread(
     reader: Reader, files: Collection[FileEntry], store: S3
 ) -> Iterator[tuple[FileEntry, str]]:
-    why = f"{reader} has not read them as they are"
+    why = f"{reader} has not read their current content"
     states: Mapping[str, State] = {}
     if not reader.ledger:
         why = f"the registration of {reader} cannot be read"
@@ -182,14 +182,14 @@ def _unread(
             ledger = location(reader.ledger, store) or Path(reader.ledger)
             states = states_of(ledger, files)
         except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
-            said = " ".join(str(error).split())
-            why = f"the ledger of {reader} cannot be read, {reader.ledger}: {said}"
+            cause = " ".join(str(error).split())
+            why = f"the ledger of {reader} cannot be read, {reader.ledger}: {cause}"
     return ((file, why) for file in files if states.get(file.path) not in _READ)
 
 
 def _near(folder: Location, me: Reader) -> list[Reader]:
     above = (folder, *folder.parents)
-    return [one for each in above for one in _all(each) if one.ledger != me.ledger]
+    return [reader for each in above for reader in _all(each) if reader.ledger != me.ledger]
 
 
 def _folder(root: Location) -> Location:
@@ -199,7 +199,7 @@ def _folder(root: Location) -> Location:
 def _all(root: Location) -> list[Reader]:
     folder = _folder(root)
     try:
-        names = [one.name for one in folder.iterdir() if one.name.endswith(".json")]
+        names = [file.name for file in folder.iterdir() if file.name.endswith(".json")]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError:
@@ -209,7 +209,7 @@ def _all(root: Location) -> list[Reader]:
 
 
 def _own_file(folder: Location, me: Reader) -> Location:
-    """My file, beside that of a table of the same name in another lake."""
+    """The file for a reader; tables of the same name in two lakes have different files."""
     file = folder / f"{me}.json"
     old = _read(file)
     if old is None or old.ledger == me.ledger:
@@ -217,15 +217,16 @@ def _own_file(folder: Location, me: Reader) -> Location:
     return folder / f"{me}.{hashlib.sha256(os.fsencode(me.ledger)).hexdigest()[:8]}.json"
 
 
-def _said(reader: Reader) -> dict[str, object]:
+def _content(reader: Reader) -> dict[str, object]:
     return {k: v for k, v in asdict(reader).items() if k not in ("registered_at", "file")}
 
 
 def _read(file: Location) -> Reader | None:
-    """A registration; None where there is none, or none that could be understood."""
+    """A registration; None if there is none, or if it is not valid."""
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-        known = {field.name: said[field.name] for field in fields(Reader) if field.name in said}
+        content = json.loads(file.read_text(encoding="utf-8"))
+        names = [field.name for field in fields(Reader) if field.name in content]
+        known = {name: content[name] for name in names}
         reader = Reader(**{**known, "file": str(file)})
     except (OSError, ValueError, TypeError):
         return None

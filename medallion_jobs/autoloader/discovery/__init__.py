@@ -1,1 +1,1 @@
-"""Which files there are: listings, manifests, and the file systems that they lie on."""
+"""Finds files: by listings or manifests, on local disks and in Hadoop file systems."""

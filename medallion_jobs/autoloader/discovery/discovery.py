@@ -1,4 +1,4 @@
-"""Which files there are to read: by listing folders, or from a manifest."""
+"""Finds the files to read: by listing folders, or from a manifest."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(frozen=True)
 class Scan:
-    """What one look at the source found.
+    """The result of one scan of the source.
 
     Attributes:
-        files: every wanted file of each folder that may have changed, each once; whether it
-            is new, the ledger knows.
-        folders_listed: folders whose names were read; the others cannot have changed.
-        seconds: how long the look took.
-        unsettled: files that may still be written; a later scan hands them out.
-        is_whole: no folder was passed over.
-        complaints: what is wrong with lines of a manifest, and roots that are not there.
-        remember: to be called when the files have been admitted to the ledger: has later
-            scans, of later processes too, pass over what is as it was.
+        files: every wanted file of each folder that may have changed, each once; the ledger
+            decides which of them are new.
+        folders_listed: number of folders that were listed; the others cannot have changed.
+        seconds: how long the scan took.
+        unsettled: number of files that may still be written; a later scan returns them.
+        is_whole: whether every folder was listed.
+        complaints: wrong lines of a manifest, and landing folders that do not exist.
+        remember: call it when the files have been admitted to the ledger; later scans, also
+            in later processes, then skip unchanged folders.
     """
 
     files: list[FileEntry]
@@ -56,12 +56,12 @@ class Discovery:
 
     Args:
         roots: folders or patterns of folders, as paths or URIs.
-        state: a folder of the engine's state that is this source's own.
-        spark_of: makes or hands out the session; called only where a root or the manifest is
-            not of this machine.
+        state: the folder for this source's discovery state.
+        spark_of: returns the Spark session; called only if a root or the manifest is not
+            local.
 
     Raises:
-        UsageError: a pattern that is none.
+        UsageError: an invalid pattern.
     """
 
     def __init__(
@@ -76,22 +76,22 @@ class Discovery:
         self._spark_of = spark_of
         self._memory = Memory(state, options_of(self._roots, source))
         self._settling = Settling(LocalStore(), source.min_age.total_seconds())
-        self._told_missing: set[str] = set()
+        self._reported_missing: set[str] = set()
         try:
             self._name = patterns.compiled(source.path_glob_filter or "*")
             for root in self._roots:
                 _ = [expanded.levels for expanded in patterns.roots_of(root)]
         except ValueError as error:
             raise UsageError(
-                f"no pattern: {error}",
+                f"invalid pattern: {error}",
                 untouched="nothing was started",
-                next_step="mend the source's path or path_glob_filter; `\\` before a sign takes "
-                "it as it is",
+                next_step="fix the source's path or path_glob_filter; a `\\` takes the character "
+                "after it literally",
             ) from None
 
     def check(self) -> None:
-        """Raises UsageError when there is no folder to find files in."""
-        if not any(self._is_there(root) for root in self._roots):
+        """Raises UsageError if no landing folder exists, or the manifest folder does not."""
+        if not any(self._exists(root) for root in self._roots):
             raise _no_folder(*map(patterns.fixed_parent, self._roots))
         if self._manifest:
             manifest.check(self._manifest, self._store(self._manifest))
@@ -104,7 +104,7 @@ class Discovery:
             everything: list every folder, changed or not.
 
         Raises:
-            UsageError: the folders, or the manifest, are gone, or must not be read.
+            UsageError: the folders or the manifest do not exist, or may not be read.
         """
         began, now = time.monotonic(), time.time()
         self.check()
@@ -128,7 +128,7 @@ class Discovery:
             folders_listed=sum(walk.listed for walk in walks),
             seconds=time.monotonic() - began,
             unsettled=unsettled,
-            is_whole=bool(walks) and not any(walk.passed_over for walk in walks),
+            is_whole=bool(walks) and not any(walk.skipped for walk in walks),
             complaints=complaints,
             remember=lambda: self._memory.save(folders, positions),
         )
@@ -143,7 +143,7 @@ class Discovery:
         return folders[0] if folders and self._source.discovery == "manifest" else None
 
     def _walk(self, *, whole: bool) -> list[Walk]:
-        # A file whose content is written over leaves its folder's times as they are.
+        # Overwriting a file does not change the times of its folder.
         whole = whole or (self._source.on_changed_file != "ignore" and not self._manifest)
         known = {} if whole else self._memory.folders.trees
         return [
@@ -154,7 +154,7 @@ class Discovery:
         ]
 
     def _settle(self, walks: Sequence[Walk], *, patience: bool) -> tuple[list[FileEntry], int]:
-        """The wanted files that can be taken, and how many more there are."""
+        """The wanted files that are complete, and the number of files that may not be."""
         found = (file for walk in walks for files in walk.files.values() for file in files)
         settled = self._settling.sort(found, patience=patience)
         unsettled = {file.path for file in settled.unsettled}
@@ -162,11 +162,11 @@ class Discovery:
             for below, files in walk.files.items():
                 if any(file.path in unsettled for file in files):
                     walk.forget(below)
-        # Only now: the time of a file that is still being copied is not yet its own.
+        # Only now: while a file is being copied, its modification time is not final.
         return list(filter(self._is_wanted_at, settled.files)), len(unsettled)
 
     def _news(self) -> tuple[list[FileEntry], list[str], Positions]:
-        """What a manifest names, what is wrong with it, and how far it is read."""
+        """The files that a manifest names, complaints about its lines, and read positions."""
         if not self._manifest:
             return [], [], self._memory.positions
         store = self._store(self._manifest)
@@ -195,20 +195,20 @@ class Discovery:
         return [(self._store(text), root) for text in self._roots for root in self._roots_of(text)]
 
     def _roots_of(self, text: str) -> list[Root]:
-        """What is there under this very name is no pattern, whatever it looks like."""
+        """The roots of a path. A folder of exactly this name exists: it is not a pattern."""
         literal = not patterns.has_magic(text) or self._store(text).is_folder(text)
         return [Root(text)] if literal else patterns.roots_of(text)
 
-    def _is_there(self, root: str) -> bool:
+    def _exists(self, root: str) -> bool:
         store = self._store(root)
         parent = patterns.fixed_parent(root)
         return store.is_folder(root) or (parent != root and store.is_folder(parent))
 
     def _missing_roots(self) -> list[str]:
-        """Roots that are not there, each told once."""
-        missing = {root for root in self._roots if not self._is_there(root)}
-        new = sorted(missing - self._told_missing)
-        self._told_missing = missing
+        """Complaints about landing folders that do not exist, each reported once."""
+        missing = {root for root in self._roots if not self._exists(root)}
+        new = sorted(missing - self._reported_missing)
+        self._reported_missing = missing
         return [f"there is no landing folder {patterns.fixed_parent(root)}" for root in new]
 
     def _store(self, uri_or_path: str) -> Store:
@@ -228,7 +228,7 @@ def _normal(root: str) -> str:
     if not is_local_path(root):
         return root.rstrip("/")
     path = to_path(root) if is_local(root) else root
-    # Two slashes at the beginning are kept by POSIX, and by nobody else.
+    # `abspath` keeps two leading slashes, as POSIX does; Java and Spark do not.
     return os.path.abspath("/" + path.lstrip("/") if path.startswith("/") else path)  # noqa: PTH100 (keeps links)
 
 
@@ -236,5 +236,5 @@ def _no_folder(*folders: str) -> UsageError:
     return UsageError(
         f"there is no landing folder {', '.join(folders)}",
         untouched="nothing was started",
-        next_step="make it, or fill it with `medallion generate`",
+        next_step="create it, or fill it with `medallion generate`",
     )

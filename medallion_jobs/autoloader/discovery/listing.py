@@ -1,4 +1,4 @@
-"""Listing folders, those that cannot have changed left out."""
+"""Lists folders; skips those that cannot have changed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from medallion_jobs.autoloader.discovery.state import Tree
 from medallion_jobs.autoloader.discovery.stores import Names, Stamp, Store
 from medallion_jobs.autoloader.file_entry import FileEntry
 
-# File systems count the time of a folder's change in steps of up to 2 s (FAT; ext4: 4 ms). A
-# name that is added in the same step as a listing, and after it, leaves no trace.
+# File systems record the time of a folder's change in steps of up to 2 s (FAT; ext4: 4 ms). A
+# name that is added after a listing, but in the same step, does not change that time.
 RACY_NS = 2_000_000_000
 
 
@@ -21,11 +21,11 @@ class Walk:
     """One pass over the folders below a root.
 
     Attributes:
-        known: the folders as they were, to be passed over where they still are so; none to
-            list them all.
-        files: wanted files of the folders that were listed, by the folder that they are in.
-        tree: every folder, as it was when its listing began.
-        listed, passed_over: numbers of folders.
+        known: folders with their last stamps; those with the same stamp now are skipped.
+            Empty: all folders are listed.
+        files: wanted files of the listed folders, by folder.
+        tree: every folder, with its stamp from before it was listed.
+        listed, skipped: numbers of folders.
     """
 
     root: Root
@@ -36,43 +36,43 @@ class Walk:
     files: dict[str, list[FileEntry]] = field(default_factory=dict)
     tree: Tree = field(default_factory=dict)
     listed: int = 0
-    passed_over: int = 0
+    skipped: int = 0
 
     @property
     def key(self) -> str:
         return self.root.key
 
     def run(self) -> Walk:
-        """Walks. What goes away meanwhile is left out.
+        """Walks the folders, and returns itself. Folders that disappear are left out.
 
         Raises:
-            UsageError: a folder that must not be read.
+            UsageError: a folder may not be read.
         """
         base = self.root.base
-        # On a file system mounted further down, nothing is known of its times.
-        device = self._device(base) if self.store.tells_changes(base) else None
-        # One round of this for each folder that there is, each trigger: no calls but one.
+        # The folder times of another file system that is mounted below are not trusted.
+        device = self._device(base) if self.store.has_reliable_stamps(base) else None
+        # The loop runs once per folder at each trigger, so it makes as few calls as possible.
         known, stamp_of, inside = self.known, self.store.stamp, base.rstrip("/") + "/"
         children = _children(known)
-        waiting = [""]
-        while waiting:
-            below = waiting.pop()
+        pending = [""]
+        while pending:
+            below = pending.pop()
             stamp = None if device is None else stamp_of(inside + below if below else base)
             if stamp is not None and stamp[0] != device:
                 stamp = None
             if stamp is not None and known.get(below) == stamp:
                 self.tree[below] = stamp
                 if below in children:
-                    waiting += children[below]
+                    pending += children[below]
             else:
-                waiting += self._list(below, stamp)
-        self.passed_over = len(self.tree) - self.listed
+                pending += self._list(below, stamp)
+        self.skipped = len(self.tree) - self.listed
         if device is None:
             self.tree.clear()
         return self
 
     def forget(self, below: str) -> None:
-        """Has a folder listed again next time, changed or not."""
+        """Makes the next walk list a folder again, changed or not."""
         self.tree[below] = None
 
     def _list(self, below: str, stamp: Stamp | None) -> list[str]:
@@ -91,7 +91,7 @@ class Walk:
         return [inside + name for name in found.folders if self.root.fits(level, name)]
 
     def _takes(self, level: int, name: str) -> bool:
-        """Whether a file is wanted: it is in a folder of the root, or itself fits the pattern."""
+        """Whether a file is wanted: it is in a folder of the root, or matches the pattern."""
         last = len(self.root.levels) - 1
         return level >= last and self.root.fits(level, name) and self.is_wanted(name)
 

@@ -1,4 +1,4 @@
-"""Arrivals read from a manifest: a folder of JSON-lines files that are only ever appended to."""
+"""Reads arrivals from a manifest: a folder of append-only JSON-lines files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BLOCK = 8 << 20
 
 @dataclass
 class News:
-    """What the lines of a manifest that were not read before say.
+    """The content of the manifest lines that were not read before.
 
     Attributes:
-        named: the files, each with where it was named.
-        complaints: lines that say nothing, as file:line: why.
-        positions: how far each file is read now.
+        named: the named files, each after the `file:line` that names it.
+        complaints: invalid lines, as `file:line: reason`.
+        positions: by manifest file, the bytes and lines that are read now.
     """
 
     named: list[tuple[str, Named]] = field(default_factory=list)
@@ -32,23 +32,23 @@ class News:
 
 
 def check(folder: str, store: Store) -> None:
-    """Raises UsageError when there is no such manifest."""
+    """Raises UsageError if there is no such manifest."""
     if not store.is_folder(folder):
         raise UsageError(
             f"there is no manifest folder {folder}",
             untouched="nothing was started",
-            next_step="make it, and have whoever brings files append lines to *.jsonl files in it",
+            next_step="create it; whatever delivers files appends lines to *.jsonl files in it",
         )
 
 
 def news(folder: str, store: Store, known: Positions) -> News:
-    """Reads on from where each file was read to.
+    """Reads each manifest file from its last position on.
 
     A last line without its newline is still being written, and is left for the next time. A
-    file that is shorter than what was read of it is another one, and is read from its start.
+    file that is shorter than its last position was replaced, and is read from its start.
 
     Raises:
-        UsageError: there is no such folder, or it must not be read.
+        UsageError: there is no such folder, or it may not be read.
         OSError: a file cannot be read.
     """
     listing = store.list(folder, lambda name: name.endswith(".jsonl") and not is_hidden(name))
@@ -73,28 +73,28 @@ def found_by(named: Named, store: Store, *, verified: bool) -> FileEntry:
     """A named file as a listing would show it.
 
     Args:
-        verified: take size and time from the store where it has the file, whatever was said:
-            a notification's time is not the file's, which would look changed at the next
-            listing.
+        verified: take size and time from the store if it has the file, not from the line. The
+            time of a notification is not the file's own; with it, the file would look changed
+            at the next listing.
 
     Raises:
-        ValueError: its size is told by nobody.
+        ValueError: neither the line nor the store has its size.
     """
     size, modified_us = named.size, named.modified_us
     if verified or size is None or modified_us is None:
-        there = store.stat(named.path)
-        if there and verified:
-            return there
-        if there:
-            modified_us = there.modified_us if modified_us is None else modified_us
-            size = there.size if size is None else size
+        stored = store.stat(named.path)
+        if stored and verified:
+            return stored
+        if stored:
+            modified_us = stored.modified_us if modified_us is None else modified_us
+            size = stored.size if size is None else size
     if size is None:
-        raise ValueError(f"{to_path(named.path)} is not there, and no `size` is told")
+        raise ValueError(f"{to_path(named.path)} does not exist, and the line has no `size`")
     return FileEntry(modified_us or 0, named.path, size)
 
 
 def _lines(file: FileEntry, store: Store, start: int) -> Iterator[bytes]:
-    """Whole lines with their newlines, up to the size that the listing told."""
+    """Whole lines with their newlines, up to the size in the listing."""
     rest = b""
     while start < file.size:
         block = store.read(file.path, start, min(_BLOCK, file.size - start))

@@ -1,4 +1,4 @@
-"""Which file systems keep the times of their folders so that they can be relied upon."""
+"""Which file systems have reliable modification times of folders."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 _TABLE = Path("/proc/self/mountinfo")
-# These give a folder a new time with each name that is added, renamed or removed. Buckets
-# mounted as folders do not, and those of another machine have its clock and its caches.
+# These update a folder's time with each name that is added, renamed or removed. Buckets that
+# are mounted as folders do not; network file systems have another clock, and caches.
 _RELIABLE = frozenset(
     ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "tmpfs", "overlay", "jfs"]
 )
@@ -16,9 +16,9 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 def keeps_times(folder: str) -> bool:
-    """Whether a folder's time of change tells that its names changed.
+    """Whether a folder's modification time changes whenever its names do.
 
-    Where the system has no table of mounts (macOS), its own disks do, and are trusted.
+    Without a mount table (macOS), this is assumed: the system's own disks do so.
     """
     if not _TABLE.exists():
         return True
@@ -27,7 +27,7 @@ def keeps_times(folder: str) -> bool:
 
 @lru_cache(64)
 def _kind(path: str, table: str) -> str:
-    """The kind of file system that a path lies on; of mounts at one place the last one shows."""
+    """The type of a path's file system; of several mounts at one point, the last one counts."""
     deepest, kind = "", ""
     for line in table.splitlines():
         left, _, right = line.partition(" - ")

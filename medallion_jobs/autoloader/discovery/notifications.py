@@ -1,7 +1,7 @@
-"""What a line of a manifest says has arrived.
+"""Parses the lines of a manifest: which files have arrived.
 
-Its own form is `{"path": …, "size": 123, "modified": "2026-01-31T10:00:00Z"}`, the last two at
-will. An event notification of S3, as a queue brings it, is understood as it is.
+The format is `{"path": …, "size": 123, "modified": "2026-01-31T10:00:00Z"}`, the last two are
+optional. S3 event notifications, as a queue delivers them, are accepted unchanged.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Named:
 
     Attributes:
         path: its URI, as in `FileEntry`.
-        size: in bytes; None where the line does not say.
-        modified_us: in microseconds since 1970; None where the line does not say.
+        size: in bytes; None if the line has none.
+        modified_us: in microseconds since 1970; None if the line has none.
     """
 
     path: str
@@ -37,30 +37,30 @@ class Named:
 
 
 def parsed(line: bytes) -> list[Named]:
-    """The files that a line names; none where it tells of something else than an arrival.
+    """The files that a line names; none if it is not about an arrival.
 
     Raises:
-        ValueError: what is wrong with it, in words.
+        ValueError: the line is invalid; the text says why.
     """
     try:
-        told = json.loads(line.decode("utf-8-sig"))
+        content = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     except (ValueError, RecursionError):
         raise ValueError("not JSON") from None
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         raise ValueError("not a JSON object")
-    if "Records" in told:
-        return _events(told["Records"])
-    if told.get("Event") == "s3:TestEvent":
+    if "Records" in content:
+        return _events(content["Records"])
+    if content.get("Event") == "s3:TestEvent":
         return []
-    if not isinstance(told.get("path"), str):
+    if not isinstance(content.get("path"), str):
         raise ValueError("no `path`")
-    return [Named(uri_of(told["path"]), _size(told, "size"), _time(told, "modified"))]
+    return [Named(uri_of(content["path"]), _size(content, "size"), _time(content, "modified"))]
 
 
 def uri_of(text: str) -> str:
-    """A local path, or a URI however it is escaped, as `FileEntry` writes it.
+    """The URI of a local path or of a URI, escaped or not, as `FileEntry` has it.
 
     Raises:
         ValueError: it is neither, or not absolute.
@@ -78,7 +78,7 @@ def uri_of(text: str) -> str:
 
 def _events(records: Any) -> list[Named]:
     if not isinstance(records, list):
-        raise ValueError("`Records` is no list")
+        raise ValueError("`Records` is not a list")
     try:
         return [
             Named(
@@ -94,7 +94,7 @@ def _events(records: Any) -> list[Named]:
 
 
 def _is_arrival(record: Mapping[str, Any]) -> bool:
-    # A key that ends with `/` is a folder that the console made.
+    # A key that ends with `/` is a folder that was created in the console.
     created = str(record.get("eventName", "ObjectCreated")).removeprefix("s3:")
     return created.startswith("ObjectCreated") and not record["s3"]["object"]["key"].endswith("/")
 
@@ -103,22 +103,22 @@ def _s3a(bucket: str, key: str) -> str:
     return uri_of(f"s3a://{bucket}/{quote(key)}")
 
 
-def _size(told: Mapping[str, Any], name: str) -> int | None:
-    size = told.get(name)
+def _size(content: Mapping[str, Any], name: str) -> int | None:
+    size = content.get(name)
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
-        raise ValueError(f"`{name}` is no count of bytes")
+        raise ValueError(f"`{name}` is not a number of bytes")
     return size
 
 
-def _time(told: Mapping[str, Any], name: str) -> int | None:
-    text = told.get(name)
+def _time(content: Mapping[str, Any], name: str) -> int | None:
+    text = content.get(name)
     if text is None:
         return None
     try:
-        # To six digits, neither more nor fewer, for Python 3.10.
+        # Python 3.10 needs exactly six digits.
         text = _FRACTION.sub(lambda digits: f".{digits[1][:6]:0<6}", text.replace("Z", "+00:00"))
         moment = datetime.fromisoformat(text)
     except (AttributeError, TypeError, ValueError):
-        raise ValueError(f"`{name}` is no moment such as 2026-01-31T10:00:00Z") from None
+        raise ValueError(f"`{name}` is not a time such as 2026-01-31T10:00:00Z") from None
     since = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) - _EPOCH
     return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds

@@ -1,4 +1,4 @@
-"""Patterns of folders and of file names, as Hadoop has them: `*`, `?`, `[a-c]`, `[!a]`, `{a,b}`."""
+"""Glob patterns of folders and file names, as in Hadoop: `*`, `?`, `[a-c]`, `[!a]`, `{a,b}`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 
 
 def has_magic(text: str) -> bool:
-    """Whether a text is a pattern, and not only the name of one thing."""
+    """Whether a text is a pattern, not a plain name."""
     return bool(_MAGIC.search(text))
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The regular expression that the whole of a name has to fit.
+    """The regular expression of a pattern; it has to match a whole name.
 
     Raises:
-        ValueError: a bracket that is not closed, a range that runs backwards, a `\\` at the end.
+        ValueError: a bracket that is not closed, a reversed range, or a `\\` at the end.
     """
     texts = "|".join(_regex(text) for text in alternatives(pattern))
     try:
@@ -31,7 +31,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def alternatives(pattern: str) -> list[str]:
-    """A pattern without its braces: one for each choice that they leave.
+    """Expands the braces of a pattern: one pattern for each choice.
 
     >>> alternatives("{a,b{c,d}}/x")
     ['a/x', 'bc/x', 'bd/x']
@@ -54,9 +54,9 @@ class Root:
     """A folder that files land in, or a pattern of such folders.
 
     Attributes:
-        base: the folder that lies over all that the pattern can name; without a pattern, the
-            folder itself.
-        pattern: what is below it, a pattern for each level.
+        base: the deepest folder above everything that the pattern can match; without a
+            pattern, the folder itself.
+        pattern: the part below it, one pattern per level.
     """
 
     base: str
@@ -64,7 +64,7 @@ class Root:
 
     @property
     def key(self) -> str:
-        """A name of its own."""
+        """A text that identifies the root."""
         return "\n".join((self.base, *self.pattern))
 
     @cached_property
@@ -72,14 +72,14 @@ class Root:
         return tuple(compiled(level) for level in self.pattern)
 
     def fits(self, level: int, name: str) -> bool:
-        """Whether the pattern lets a name pass at a level, counted from 0 below the base."""
+        """Whether a name matches the pattern at a level, counted from 0 below the base."""
         if level >= len(self.levels):
             return not is_hidden(name)
         hides_none = self.pattern[level].startswith((".", "_"))
         return bool(self.levels[level].fullmatch(name)) and (hides_none or not is_hidden(name))
 
     def holds(self, path: str, *, recursive: bool) -> bool:
-        """Whether a listing of the root may come upon a file of this path."""
+        """Whether a listing of the root can reach a file of this path."""
         base = self.base.rstrip("/") + "/"
         names = self._below(path)
         below = len(names) - len(self.levels)
@@ -92,7 +92,7 @@ class Root:
         )
 
     def hides(self, path: str) -> bool:
-        """Whether a listing passes over a file that the root holds."""
+        """Whether a listing skips a file of the root, because a name in its path is hidden."""
         return any(map(is_hidden, self._below(path)[len(self.levels) :]))
 
     def _below(self, path: str) -> list[str]:
@@ -100,19 +100,19 @@ class Root:
 
 
 def roots_of(text: str) -> list[Root]:
-    """A pattern of folders, as the roots whose files together it names."""
+    """The roots of a pattern of folders, one for each choice of its braces."""
     return [_root(text) for text in alternatives(text)]
 
 
 def fixed_parent(text: str) -> str:
-    """The part of a pattern that is no pattern; it has to be there before anything lands."""
+    """The folders before the first pattern in a path; they must exist before files land."""
     prefix, names = _split(text)
     magic = next((place for place, name in enumerate(names) if has_magic(name)), len(names))
     return _joined(prefix, names[:magic])
 
 
 def is_hidden(name: str) -> bool:
-    """Whether Spark passes over a name: `.x`, `_x` without `=`, and what is still being copied."""
+    """Whether Spark ignores a name: `.x`, `_x` without `=`, and files that are being copied."""
     return (
         name.startswith(".")
         or (name.startswith("_") and "=" not in name)
@@ -137,7 +137,7 @@ def _joined(prefix: str, names: Sequence[str]) -> str:
 
 
 def _find(pattern: str, wanted: str, start: int) -> int:
-    """Where the first of some characters stands that is neither escaped nor in a class."""
+    """The position of the first wanted character, not escaped or in a class; -1 if none."""
     place, in_class = start, False
     while place < len(pattern):
         char = pattern[place]
@@ -154,7 +154,7 @@ def _find(pattern: str, wanted: str, start: int) -> int:
 
 
 def _choices(pattern: str, start: int) -> tuple[list[int], int]:
-    """The commas of the brace that opens at `start`, and where it closes."""
+    """The positions of the commas of the brace that opens at `start`, and of its end."""
     commas: list[int] = []
     depth, place = 0, start
     while (place := _find(pattern, "{,}", place)) >= 0:
@@ -168,22 +168,22 @@ def _choices(pattern: str, start: int) -> tuple[list[int], int]:
 
 
 def _regex(pattern: str) -> str:
-    made, place = [], 0
+    parts, place = [], 0
     while place < len(pattern):
         char = pattern[place]
         if char == "\\":
             place += 1
             if place == len(pattern):
                 raise ValueError(f"a `\\` at the end of `{pattern}`")
-            made.append(re.escape(pattern[place]))
+            parts.append(re.escape(pattern[place]))
         elif char == "[":
             end = _class_end(pattern, place)
-            made.append(_class(pattern[place + 1 : end]))
+            parts.append(_class(pattern[place + 1 : end]))
             place = end
         else:
-            made.append({"*": ".*", "?": "."}.get(char) or re.escape(char))
+            parts.append({"*": ".*", "?": "."}.get(char) or re.escape(char))
         place += 1
-    return "".join(made)
+    return "".join(parts)
 
 
 def _class_end(pattern: str, start: int) -> int:

@@ -1,4 +1,4 @@
-"""Files that may still be written: looked at twice before they are handed out."""
+"""Holds back files that may still be written, until they have stopped changing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medallion_jobs.autoloader.file_entry import FileEntry, is_local
 
 @dataclass(frozen=True)
 class Settled:
-    """Files sorted by whether they can be taken."""
+    """Files, separated into complete ones and ones that may still be written."""
 
     files: list[FileEntry]
     unsettled: list[FileEntry]
@@ -20,23 +20,23 @@ class Settled:
 
 @dataclass
 class Settling:
-    """What was seen of young files, across the scans of one process.
+    """Tracks young files across the scans of one process.
 
-    A file is settled when its last change is at least `min_age` seconds ago, or when it was
-    seen unchanged over that time: its own time may lie in the future. Object stores show a file
-    only when it is whole.
+    A file is settled if its last change is at least `min_age` seconds ago, or if it was seen
+    unchanged for that long, because its own time may be in the future. A file that is not
+    local is always settled: object stores show only complete files.
     """
 
     store: Store
     min_age: float
-    # By path: a young file as it was seen first, and when.
-    _sightings: dict[str, tuple[FileEntry, float]] = field(default_factory=dict)
+    # By path: a young file as it was seen first, and when, by the monotonic clock.
+    _first_seen: dict[str, tuple[FileEntry, float]] = field(default_factory=dict)
 
     def sort(self, found: Iterable[FileEntry], *, patience: bool) -> Settled:
-        """Which files can be taken.
+        """Separates settled files from the others.
 
         Args:
-            patience: wait, `min_age` at most, for those that cannot; then look again.
+            patience: wait for the others, `min_age` at most; then check them again.
         """
         settled = self._sort(found)
         if not (patience and settled.unsettled):
@@ -53,25 +53,25 @@ class Settling:
     def _sort(self, found: Iterable[FileEntry]) -> Settled:
         now = time.time()
         sorted_ = Settled([], [])
-        sightings: dict[str, tuple[FileEntry, float]] = {}
+        first_seen: dict[str, tuple[FileEntry, float]] = {}
         for file in found:
-            if self._is_settled(file, now, sightings):
+            if self._is_settled(file, now, first_seen):
                 sorted_.files.append(file)
             else:
                 sorted_.unsettled.append(file)
-        self._sightings = sightings
+        self._first_seen = first_seen
         return sorted_
 
     def _is_settled(
-        self, file: FileEntry, now: float, sightings: dict[str, tuple[FileEntry, float]]
+        self, file: FileEntry, now: float, first_seen: dict[str, tuple[FileEntry, float]]
     ) -> bool:
         age = now - file.modified_us / 1e6
         if age >= self.min_age or not is_local(file.path):
             return True
-        seen, at = self._sightings.get(file.path, (file, time.monotonic()))
+        seen, at = self._first_seen.get(file.path, (file, time.monotonic()))
         if seen != file:
             seen, at = file, time.monotonic()
-        sightings[file.path] = (seen, at)
+        first_seen[file.path] = (seen, at)
         return time.monotonic() - at >= self.min_age
 
     def _look_again(self, file: FileEntry) -> FileEntry | None:

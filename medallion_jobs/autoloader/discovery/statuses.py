@@ -1,8 +1,8 @@
-"""File statuses of Hadoop, brought over from the JVM a folder at a time.
+"""File statuses of Hadoop, fetched from the JVM for a whole folder at a time.
 
 Asking the JVM for one attribute of one file takes about 0.1 ms; a folder of 100,000 would
-take a minute. Hadoop writes an array of statuses as bytes in one call, in the format in which
-its own machines send them (`FileStatusProto` in FSProtos.proto).
+take a minute. Hadoop writes an array of statuses as bytes in one call, in the format that its
+own RPC uses (`FileStatusProto` in FSProtos.proto).
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ class Status:
         return self.kind == _FOLDER
 
     def found(self, folder_uri: str) -> FileEntry:
-        """The file that lies in a folder whose URI, with its last `/`, is given."""
+        """The entry as a file of a folder whose URI is given, with its last `/`."""
         uri = folder_uri + to_uri(self.name).removeprefix("file:")
         return FileEntry(self.modified_ms * 1000, uri, self.size)
 
 
 def listed(jvm: Any, fs: Any, path: Any) -> tuple[str, list[Status]]:
-    """What a Hadoop file system says is in a folder, and how files' URIs begin there."""
+    """The URI of a folder with its last `/`, as its files have it, and the folder's entries."""
     statuses = fs.listStatus(path)
     if not len(statuses):
         return "", []
-    # As the entries have it: a file system may say another host, or none, of its folders.
+    # From an entry: of a folder itself, a file system may report another host, or none.
     folder = str(statuses[0].getPath().getParent().toUri().toString())
     buffer = jvm.java.io.ByteArrayOutputStream()
     out = jvm.java.io.DataOutputStream(buffer)
@@ -69,10 +69,10 @@ def listed(jvm: Any, fs: Any, path: Any) -> tuple[str, list[Status]]:
 
 
 def parsed(data: bytes) -> Iterator[Status]:
-    """Statuses as an `ObjectWritable` has them.
+    """Parses the statuses in the bytes of an `ObjectWritable`.
 
-    The array's class and length; of each, its declared class, its own, and the message with
-    its length before it.
+    These are the array's class and length; then for each entry its declared class, its actual
+    class, the length of the message, and the message.
     """
     place = _after_text(data, 0)
     (count,) = struct.unpack_from(">i", data, place)
@@ -98,7 +98,7 @@ def _after_text(data: bytes, place: int) -> int:
 
 @contextmanager
 def errors(path: str, forbidden: Callable[[str, str], MedallionError]) -> Iterator[None]:
-    """Passes over what is gone, and makes an error that names the path of what is forbidden."""
+    """Ignores missing files; if access is denied, raises the error that `forbidden` makes."""
     from py4j.protocol import Py4JJavaError  # noqa: PLC0415 (only where there is a JVM)
 
     try:
@@ -113,7 +113,7 @@ def errors(path: str, forbidden: Callable[[str, str], MedallionError]) -> Iterat
 
 @contextmanager
 def reading(uri: str) -> Iterator[None]:
-    """Makes an OSError of what the JVM says while it reads a file."""
+    """Turns an error of the JVM while it reads a file into an OSError."""
     from py4j.protocol import Py4JJavaError  # noqa: PLC0415
 
     try:
@@ -123,7 +123,7 @@ def reading(uri: str) -> Iterator[None]:
 
 
 def _kinds(exception: Any) -> set[str]:
-    """The names of an exception's class and of all those above it."""
+    """The names of an exception's class and of all its superclasses."""
     names, kind = set(), exception.getClass()
     while kind is not None:
         names.add(str(kind.getName()))

@@ -1,7 +1,7 @@
-"""Where files lie: this machine's file systems, or whatever Hadoop can open.
+"""File systems with landing folders: local ones, and those that Hadoop can open.
 
-Folders and paths are written as Spark's readers take them (`/landing/a b`, `s3a://bucket/a b`);
-a file's URI as Spark tells it in `_metadata.file_path` (`file:/landing/a%20b`).
+Folders and paths are written as Spark's readers take them (`/landing/a b`, `s3a://bucket/a b`),
+a file's URI as in Spark's `_metadata.file_path` (`file:/landing/a%20b`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from medallion_jobs.errors import UsageError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Device, inode, last change of its state, last change of its entries; the last two in
-# nanoseconds. The third cannot be set by anyone: `rsync -a` and `tar -x` put the fourth back.
+# A folder's device, inode, ctime and mtime, the times in nanoseconds. Nobody can set ctime;
+# `rsync -a` and `tar -x` set mtime back.
 Stamp = tuple[int, int, int, int]
 Names = Callable[[str], bool]
 
@@ -37,11 +37,11 @@ _OTHER_CODECS = (".lz4", ".snappy")
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a folder, hidden names too; symbolic links left out.
+    """The content of a folder, with hidden names, without symbolic links.
 
     Attributes:
-        files: those whose names are wanted.
-        folders: names of the folders in it.
+        files: the files with wanted names.
+        folders: the names of all its folders.
     """
 
     files: list[FileEntry]
@@ -51,34 +51,34 @@ class Listing:
 class Store(Protocol):
     """A file system."""
 
-    def tells_changes(self, folder: str) -> bool:
-        """Whether a folder's stamp changes whenever a name in it or below its mount does."""
+    def has_reliable_stamps(self, folder: str) -> bool:
+        """Whether the stamps of a folder, and of those below on its mount, can be trusted."""
 
     def stamp(self, folder: str) -> Stamp | None:
-        """What tells one state of a folder's entries from another; None when it is gone."""
+        """A value that changes whenever a folder's entries do; None if it is gone."""
 
     def list(self, folder: str, is_wanted: Names) -> Listing | None:
-        """What is in a folder now; None when it is gone.
+        """The current content of a folder; None if it is gone.
 
         Raises:
-            UsageError: it must not be read.
+            UsageError: it may not be read.
         """
 
     def stat(self, uri: str) -> FileEntry | None:
-        """A file as it is now; None when there is no file of that name."""
+        """A file as it is now; None if there is no file of that name."""
 
     def is_folder(self, path: str) -> bool:
         """Whether there is such a folder."""
 
     def head(self, uri: str, n: int) -> bytes:
-        """The first `n` bytes of a file's content, decompressed as its name's ending says.
+        """The first `n` bytes of a file's content, decompressed by its extension.
 
         Raises:
             OSError: it cannot be read or decompressed.
         """
 
     def read(self, uri: str, start: int, n: int) -> bytes:
-        """At most `n` bytes of a file, as they lie there, from a position on.
+        """At most `n` bytes of a file from position `start` on, not decompressed.
 
         Raises:
             OSError: it cannot be read.
@@ -86,28 +86,28 @@ class Store(Protocol):
 
 
 def is_local_path(uri_or_path: str) -> bool:
-    """Whether a path or URI is of this machine."""
+    """Whether a path or URI is local."""
     return is_local(uri_or_path) or not _SCHEME.match(uri_or_path)
 
 
 def store_for(uri_or_path: str, spark_of: Callable[[], SparkSession]) -> Store:
-    """The store that a path or URI is of; a session is asked for only when one is needed."""
+    """The store of a path or URI. `spark_of` is called only if a session is needed."""
     return LocalStore() if is_local_path(uri_or_path) else HadoopStore(spark_of)
 
 
 def forbidden(folder: str, why: str) -> UsageError:
     return UsageError(
         f"the landing folder {folder} cannot be listed: {why}",
-        untouched="no file was taken, of this folder or another",
-        next_step="let the user who runs the job read it (its r and x rights), or take it out of "
+        untouched="all files; none was taken, from this folder or another",
+        next_step="give the user who runs the job the r and x rights on it, or remove it from "
         "the source's path",
     )
 
 
 class LocalStore:
-    """This machine's file systems. Symbolic links are not followed, but a root may be one."""
+    """The local file systems. Symbolic links are not followed, but a root may be one."""
 
-    def tells_changes(self, folder: str) -> bool:
+    def has_reliable_stamps(self, folder: str) -> bool:
         return mounts.keeps_times(folder)
 
     def stamp(self, folder: str) -> Stamp | None:
@@ -148,11 +148,11 @@ class LocalStore:
         path = to_path(uri)
         ending = Path(path).suffix.lower()
         if ending in _OTHER_CODECS:
-            raise OSError(f"{path}: no {ending} here: it takes Hadoop's own codec")
+            raise OSError(f"{path}: {ending} cannot be read here: it needs Hadoop's own codec")
         try:
             if ending == ".deflate":
                 return _inflated(path, n)
-            # Not by its name: Arrow takes no name that is not UTF-8.
+            # Opened here, because Arrow opens only names that are UTF-8.
             with (
                 Path(path).open("rb") as file,
                 pa.input_stream(file, compression=_ARROW_CODECS.get(ending)) as stream,
@@ -194,7 +194,7 @@ class HadoopStore:
     def __init__(self, spark_of: Callable[[], SparkSession]) -> None:
         self._spark_of = spark_of
 
-    def tells_changes(self, folder: str) -> bool:  # noqa: ARG002 (folders of objects have no times)
+    def has_reliable_stamps(self, folder: str) -> bool:  # noqa: ARG002 (folders of objects have no times)
         return False
 
     def stamp(self, folder: str) -> Stamp | None:  # noqa: ARG002
@@ -205,8 +205,12 @@ class HadoopStore:
         with statuses.errors(folder, forbidden):
             prefix, listed = statuses.listed(self._jvm, fs, path)
             return Listing(
-                [one.found(prefix) for one in listed if one.is_file and is_wanted(one.name)],
-                [one.name for one in listed if one.is_folder],
+                [
+                    entry.found(prefix)
+                    for entry in listed
+                    if entry.is_file and is_wanted(entry.name)
+                ],
+                [entry.name for entry in listed if entry.is_folder],
             )
         return None
 

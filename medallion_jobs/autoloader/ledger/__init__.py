@@ -1,1 +1,1 @@
-"""The ledger: every file that was ever seen, and what became of it."""
+"""The ledger: every file that was ever seen, and its outcome."""

@@ -1,13 +1,13 @@
-"""The ledger: one record for every file that was ever seen, and what became of it.
+"""The ledger: every file that was ever seen, and its outcome.
 
-Two append-only Delta tables a bronze table, under `<storage.root>/_medallion/ledger/<name>/`:
-`discovered` has one data file, in a commit of its own, for each chunk of files that a
-micro-batch is to take; the bronze query streams it, so its checkpoint stays small however
-many files there are. `events` tells what happened to a file afterwards. The current state
-of a file is its newest event.
+Each bronze table has two append-only Delta tables, in `<storage.root>/_medallion/ledger/<name>/`.
+`discovered` has one commit with one data file for each chunk of files that a micro-batch is to
+take. The bronze query streams it, so that its checkpoint stays small however many files there
+are. `events` has what happened to a file afterwards. The current state of a file is its newest
+event.
 
-A file is its path and its version: a path whose content was replaced may come again, if the
-source's policy says so.
+A file is identified by its path and version: a path whose content was replaced may be read
+again, if the source's policy allows it.
 """
 
 from __future__ import annotations
@@ -31,19 +31,18 @@ from medallion_jobs.storage.delta import create_delta, open_delta
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Files that one commit of `retry` takes.
+# The most files in one commit of `retry`.
 _CHUNK = 1000
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A listing held against the ledger.
+    """A listing, compared with the ledger.
 
     Attributes:
-        new: files that were never seen, or were gone when their turn came.
-        again: files that gave bronze no row, and have changed since.
-        changed: files that were read, or are about to be, with the version that they would
-            now be.
+        new: files that were never seen, or were gone when they were to be read.
+        again: files without rows in bronze that have changed since.
+        changed: other files that have changed, with their next version.
     """
 
     new: list[FileEntry] = field(default_factory=list)
@@ -64,7 +63,7 @@ class Chunk:
 
     @classmethod
     def of(cls, df: DataFrame) -> Chunk:
-        """The chunk that the ledger's stream brought."""
+        """The chunk in a batch of the ledger's stream."""
         modified = "unix_micros(modified) AS modified"
         rows = df.selectExpr(modified, "path", "size", "version", "attempt").collect()
         files = [(FileEntry(r["modified"], r["path"], r["size"], r["version"]), r) for r in rows]
@@ -81,15 +80,15 @@ class Ledger:
         self.folder = folder
         self.discovered = folder / "discovered"
         self.events = folder / "events"
-        self._begun = folder / "begun"
+        self._started_file = folder / "begun"
         self._discovered, self._events = Appender(self.discovered), Appender(self.events)
         self._memory: Memory | None = None
 
     def ensure(self) -> None:
-        """Makes the two tables where there are none."""
+        """Creates the two tables if they do not exist."""
         append_only = {"delta.appendOnly": "true"}
-        # A reader far behind needs all entries of the log that it streams; `medallion
-        # maintain` knows which those are.
+        # A stream that is far behind needs all entries of the log; `medallion maintain`
+        # knows which it still needs.
         keeps_log = {**append_only, "delta.enableExpiredLogCleanup": "false"}
         for path, schema, properties in (
             (self.discovered, ledger_tables.DISCOVERED, keeps_log),
@@ -98,21 +97,21 @@ class Ledger:
             create_delta(path, schema, properties)
 
     @property
-    def has_begun(self) -> bool:
-        """Whether discovery has looked for files before."""
-        return self._begun.exists()
+    def has_started(self) -> bool:
+        """Whether discovery has listed the source before."""
+        return self._started_file.exists()
 
-    def begin(self) -> None:
-        """Notes that discovery has looked for files."""
-        self._begun.touch()
+    def mark_started(self) -> None:
+        """Records that discovery has listed the source."""
+        self._started_file.touch()
 
     def waiting(self) -> Collection[FileEntry]:
-        """Files that were admitted and not taken yet."""
-        # A copy: batches ask for it from a thread of Spark's, while discovery adds to it.
+        """Files that are admitted and not read yet."""
+        # A copy: batches use it in one of Spark's threads, while discovery adds to it.
         return list(self._known.waiting.values())
 
     def compare(self, found: Iterable[FileEntry]) -> Compared:
-        """Sorts a listing by path, and by size and time of the last change; never by age."""
+        """Compares a listing with the ledger, by path, size and modification time; not by age."""
         known = self._known
         compared = Compared()
         for file in found:
@@ -133,10 +132,10 @@ class Ledger:
         return self._known.newest_version(file.path) > file.version
 
     def admit(self, chunk: Sequence[FileEntry], *, attempt: int = 1) -> None:
-        """Records files, as one chunk for one micro-batch to take.
+        """Records files as one chunk, for one micro-batch.
 
         Args:
-            attempt: 2 where one of the files may have been admitted before.
+            attempt: 2 if one of the files may have been admitted before.
         """
         now = datetime.now(timezone.utc)
         rows = {
@@ -149,9 +148,9 @@ class Ledger:
             self._memory.take(chunk)
 
     def retry(self, files: Sequence[FileEntry]) -> int:
-        """Has files read again by the next batches; gives how many batches that takes.
+        """Makes the next batches read files again; returns the number of batches.
 
-        For files of which bronze has no rows: they are read whatever became of them before.
+        For files without rows in bronze. They are read whatever their state is.
         """
         ordered = sorted(files)
         chunks = [ordered[at : at + _CHUNK] for at in range(0, len(ordered), _CHUNK)]
@@ -160,9 +159,9 @@ class Ledger:
         return len(chunks)
 
     def record(self, outcomes: Sequence[Outcome], txn: Txn, generation: int) -> None:
-        """Records what a batch made of its files, once however often the batch is run."""
-        there = snapshot(self.events)
-        if there and there.txn(txn.app_id) >= txn.batch:
+        """Records the outcomes of a batch's files, once, however often the batch is run."""
+        events = snapshot(self.events)
+        if events and events.txn(txn.app_id) >= txn.batch:
             return
         self._append(
             outcomes,
@@ -172,7 +171,7 @@ class Ledger:
         )
 
     def note(self, files: Sequence[FileEntry], state: State, error: str | None = None) -> None:
-        """Records what happened to files outside of any batch, in one commit."""
+        """Records the state of files outside of any batch, in one commit."""
         self._append([Outcome(file, state, error=error) for file in files])
 
     def in_state(self, state: State) -> list[FileEntry]:
@@ -186,22 +185,22 @@ class Ledger:
         )
 
     def committed(self) -> frozenset[FileKey]:
-        """Location and version of files whose rows are in bronze, by the ledger's account."""
+        """Path and version of the files whose rows are in bronze, by the ledger's events."""
         events = open_delta(self.events).to_pyarrow_table(columns=["path", "version", "state"])
-        there = events.filter(pc.equal(events.column("state"), State.COMMITTED.value))
+        found = events.filter(pc.equal(events.column("state"), State.COMMITTED.value))
         return frozenset(
             zip(
-                there.column("path").to_pylist(),
-                there.column("version").to_pylist(),
+                found.column("path").to_pylist(),
+                found.column("version").to_pylist(),
                 strict=True,
             )
         )
 
     def loaded_in(self, generation: int, files: Sequence[FileEntry]) -> set[FileKey]:
-        """Those of some files whose rows a batch of this generation has put into bronze."""
+        """The files among `files` that a batch of this generation has loaded into bronze."""
         if not files:
             return set()
-        told = open_delta(self.events).to_pyarrow_table(
+        events = open_delta(self.events).to_pyarrow_table(
             columns=["path", "version", "state", "generation"],
             filters=[
                 ("path", "in", [file.path for file in files]),
@@ -209,7 +208,7 @@ class Ledger:
                 ("generation", "=", generation),
             ],
         )
-        return set(zip(*(told.column(c).to_pylist() for c in ("path", "version")), strict=True))
+        return set(zip(*(events.column(c).to_pylist() for c in ("path", "version")), strict=True))
 
     def _append(
         self,
@@ -235,7 +234,7 @@ class Ledger:
         return self._memory
 
     def _settled(self) -> Iterator[tuple[FileEntry, State, datetime]]:
-        """The newest event of each path that does not wait to be read, again or for once."""
+        """The newest event of each path that does not wait to be read."""
         newest = {event[0].path: event for event in self._events_in_order()}
         return (event for path, event in newest.items() if path not in self._known.waiting)
 

@@ -1,4 +1,4 @@
-"""What discovery has to know of every file, held in the driver's memory."""
+"""What discovery needs to know of every file, kept in the driver's memory."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from medallion_jobs.autoloader.ledger.tables import NO_ROWS, State
 
 
 class Memory:
-    """The ledger by path, as far as a listing is held against it.
+    """The part of the ledger that a listing is compared with.
 
     Attributes:
-        fingerprints: by path, the size and time of what was seen of it last.
-        without_rows: paths that were seen and gave bronze nothing.
-        waiting: by path, what was admitted and has no event yet.
-        versions: by path, the newest version; only of those past the first.
+        fingerprints: by path, a hash of the size and time that were seen last.
+        without_rows: paths that were seen and have no rows in bronze.
+        waiting: by path, the files that are admitted and have no event yet.
     """
 
     def __init__(self) -> None:
         self.fingerprints: dict[str, int] = {}
         self.without_rows: set[str] = set()
         self.waiting: dict[str, FileEntry] = {}
+        # By path, the newest version, if it is not the first.
         self._versions: dict[str, int] = {}
 
     @classmethod
@@ -33,7 +33,7 @@ class Memory:
         cls, discovered: pa.Table, events: Iterable[tuple[FileEntry, State, datetime]]
     ) -> Memory:
         memory = cls()
-        last_told: dict[str, int] = {}
+        last_event_us: dict[str, int] = {}
         in_order = discovered.sort_by([("version", "ascending"), ("discovered_at", "ascending")])
         columns = [
             in_order.column("path"),
@@ -47,9 +47,9 @@ class Memory:
         for file, state, at in events:
             memory.learn(file, state)
             if file.version >= memory.newest_version(file.path):
-                last_told[file.path] = int(at.timestamp() * 1_000_000)
+                last_event_us[file.path] = int(at.timestamp() * 1_000_000)
         for path, size, modified, version, found_at in _rows(columns):
-            if found_at > last_told.get(path, 0):
+            if found_at > last_event_us.get(path, 0):
                 memory.take([FileEntry(modified, path, size, version)])
         return memory
 
@@ -57,13 +57,13 @@ class Memory:
         return self._versions.get(path, 1)
 
     def take(self, files: Iterable[FileEntry]) -> None:
-        """Files that were admitted."""
+        """Adds files that were admitted."""
         for file in files:
             self._take(file.path, file.size, file.modified_us, file.version)
             self.waiting[file.path] = file
 
     def learn(self, file: FileEntry, state: State) -> None:
-        """What became of a file."""
+        """Adds the outcome of a file."""
         if file.version < self.newest_version(file.path):
             return
         self.waiting.pop(file.path, None)

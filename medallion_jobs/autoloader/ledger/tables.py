@@ -1,4 +1,4 @@
-"""The ledger's two tables: their columns, and what a row of them means."""
+"""The ledger's two tables: their columns, and the meaning of a row."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DISCOVERED = pa.schema(
         pa.field("discovered_at", _UTC_MICROS, nullable=False),
     ]
 )
-# Size and time in an event are those of what was read, which may be newer than what was
-# listed. Batch and generation are null where something else than a batch tells.
+# Size and time in an event are those of the content that was read, which may be newer than
+# the listing. Batch and generation are null in events that are not from a batch.
 EVENTS = pa.schema(
     [
         *_FILE,
@@ -43,29 +43,30 @@ EVENTS = pa.schema(
 
 
 class State(str, Enum):
-    """What became of a file; until its first event a file is DISCOVERED."""
+    """The outcome of a file. Until its first event, a file is DISCOVERED."""
 
     COMMITTED = "COMMITTED"  # its rows are in bronze
     QUARANTINED = "QUARANTINED"  # it cannot be read; the error says why
-    MISSING = "MISSING"  # it was gone when its turn came
-    SKIPPED = "SKIPPED"  # there was nothing to read in it, or nothing that was wanted
+    MISSING = "MISSING"  # it was gone when it was to be read
+    SKIPPED = "SKIPPED"  # it was empty, or not wanted
     ARCHIVING = "ARCHIVING"  # its rows are in bronze; it is about to be moved or deleted
     ARCHIVED = "ARCHIVED"  # its rows are in bronze; it was moved or deleted
 
 
-# States of files of which bronze has no row, so that they may be read again.
+# States of files without rows in bronze, which may be read again.
 NO_ROWS = frozenset({State.QUARANTINED, State.SKIPPED})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file in one batch.
+    """The outcome of one file in one batch.
 
     Attributes:
-        rows: records of it that are in bronze.
-        rescued: those of them that carry rescued data.
-        bad: records of it that are in quarantine.
-        is_new: this batch loaded it; a generation before did not.
+        rows: number of its records in bronze.
+        rescued: number of those with rescued data.
+        bad: number of its records in quarantine.
+        error: why it has this state, or how it has changed; None if it was loaded normally.
+        is_new: whether this batch loaded it, not an earlier generation.
     """
 
     file: FileEntry
@@ -78,7 +79,7 @@ class Outcome:
 
 
 def columns_of(files: Sequence[FileEntry]) -> dict[str, list[object]]:
-    """The columns that tell which file a row is about."""
+    """The columns that identify the file of a row."""
     return {
         "path": [f.path for f in files],
         "size": [f.size for f in files],
@@ -105,12 +106,12 @@ def events(
     return pa.table(rows, schema=EVENTS)
 
 
-def in_order(told: pa.Table) -> Iterator[tuple[FileEntry, State, datetime]]:
-    """Events, those of older versions first, then as they were told."""
-    told = told.sort_by([("version", "ascending"), ("updated_at", "ascending")])
+def in_order(table: pa.Table) -> Iterator[tuple[FileEntry, State, datetime]]:
+    """Events in order of version, then of time."""
+    table = table.sort_by([("version", "ascending"), ("updated_at", "ascending")])
     columns = [
-        told.column("modified").cast(pa.int64()),
-        *(told.column(name) for name in ("path", "size", "version", "state", "updated_at")),
+        table.column("modified").cast(pa.int64()),
+        *(table.column(name) for name in ("path", "size", "version", "state", "updated_at")),
     ]
     for modified, path, size, version, state, at in zip(
         *(column.to_pylist() for column in columns), strict=True

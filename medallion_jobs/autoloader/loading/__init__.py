@@ -1,1 +1,1 @@
-"""One batch: from files to rows, quarantined records, and the account of both."""
+"""One batch: its files become rows and quarantined records, and both are counted."""

@@ -1,8 +1,8 @@
-"""Bronze's quarantine: lines that are no records, kept as they were, with the reason.
+"""The schema of bronze's quarantine: lines that are not valid records, with the reason.
 
 One append-only Delta table for each bronze table, at
-`<storage.root>/_medallion/quarantine/bronze/<table>`; one table, one writer. What silver puts
-aside are rows, which can go on later: medallion_jobs.refine.quarantine.parked_rows.
+`<storage.root>/_medallion/quarantine/bronze/<table>`, each with one writer. Silver's quarantine
+has parked rows, which can be released later: medallion_jobs.refine.quarantine.parked_rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Records that could not be parsed: into quarantine, with the reason, once."""
+"""Writes the records that cannot be parsed to quarantine, each once, with the reason."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Characters of a record that a quarantine row keeps. 64 KiB shows what a record is without
-# letting one of a gigabyte fill the table.
+# The characters of a record that quarantine keeps: enough to see what it is, while a record of
+# a gigabyte does not fill the table.
 RECORD_LIMIT = 64 * 1024
-# LINES has no second count.
+# Quarantine needs no second count: this one is 0.
 _NO_SECOND = "count_if(false)"
 
 
@@ -34,7 +34,7 @@ class BadRecords:
     """The quarantine of one bronze table.
 
     Attributes:
-        table: the table's name, for whoever reads the quarantine's description.
+        table: the bronze table's name, for the quarantine's comment.
     """
 
     path: Location
@@ -48,7 +48,7 @@ class BadRecords:
         txn: Txn,
         generation: int,
     ) -> Counts:
-        """Appends the bad records of files, once a transaction; how many each file has."""
+        """Appends the bad records of files, once per transaction; returns their counts."""
         tables.create(
             spark,
             self.path,
@@ -72,5 +72,5 @@ class BadRecords:
         return account.loaded_by(self.path, own, "file", _NO_SECOND, "file_version")
 
     def held(self, spark: SparkSession) -> Counts:
-        """By file, what the quarantine holds."""
+        """The counts, by file, of all records in the quarantine."""
         return account.held(spark, self.path, "file", _NO_SECOND, "file_version")

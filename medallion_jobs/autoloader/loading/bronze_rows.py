@@ -1,4 +1,4 @@
-"""The rows of bronze: what was read of a record, and what is known of its file."""
+"""The rows of bronze: the columns of a record, and columns about its file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
     from pyspark.sql.types import StructField
 
-# What Hive and Spark name a folder whose column is null.
+# The name that Hive and Spark give to a folder for a null value.
 _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -37,12 +37,12 @@ def of(
         *(_from_folder(field) for field in columns.from_folders),
         F.col(INPUT_FILE),
         *(about_batch.get(name, F.col(name)).alias(name) for name in added),
-        *([version_of(files).alias(FILE_VERSION)] if columns.tells_versions else ()),
+        *([version_of(files).alias(FILE_VERSION)] if columns.has_versions else ()),
     ]
 
 
 def version_of(files: Sequence[FileEntry]) -> Column:
-    """Which content of its file a row is from."""
+    """The version of the file that a row is from."""
     newer = {file.path: file.version for file in files if file.version > 1}
     if not newer:
         return F.lit(1)
@@ -51,7 +51,7 @@ def version_of(files: Sequence[FileEntry]) -> Column:
 
 
 def older_contents(files: Sequence[FileEntry]) -> str | None:
-    """The condition on rows that are of older contents of files; None when there are none."""
+    """The SQL condition on rows of older versions of files; None if there are none."""
     older = [
         f"({INPUT_FILE} = {text(file.path)} AND coalesce({FILE_VERSION}, 1) < {file.version})"
         for file in files
@@ -61,14 +61,14 @@ def older_contents(files: Sequence[FileEntry]) -> str | None:
 
 
 def _from_folder(field: StructField) -> Column:
-    """The value that a folder `name=value` gives; the last one where there are several."""
+    """The value of a column from a folder `name=value`; of the last one if there are several."""
     folder = F.regexp_extract(INPUT_FILE, rf".*/\Q{field.name}\E=([^/]*)/", 1)
-    # Escaped once by whoever made the folder, and once more in the file's URI.
-    told = _unescaped(_unescaped(folder))
-    there = F.when((folder != "") & (told != _NULL_FOLDER), told)
-    return strict.value(there, field.dataType).alias(field.name)
+    # Escaped twice: by the writer of the folder, and in the file's URI.
+    text = _unescaped(_unescaped(folder))
+    text_or_null = F.when((folder != "") & (text != _NULL_FOLDER), text)
+    return strict.value(text_or_null, field.dataType).alias(field.name)
 
 
 def _unescaped(escaped: Column) -> Column:
-    # `url_decode` takes a plus for a space, as forms have it and paths do not.
+    # `url_decode` turns a plus into a space, which is right in forms but not in paths.
     return F.try_url_decode(F.replace(escaped, F.lit("+"), F.lit("%2B")))

@@ -1,4 +1,4 @@
-"""What can be told of files without reading them, before and after they are read."""
+"""The status of a batch's files: gone, empty, replaced, or changed while they were read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class FileStatus:
     """The files of one batch as they are now.
 
     Attributes:
-        look: gives a file as it is now; None when it is gone.
-        is_superseded: whether a newer content of a file waits to be read.
-        missing_fails: the source's policy on files that are gone.
+        look: returns a file as it is now; None if it is gone.
+        is_superseded: whether a newer version of a file waits to be read.
+        missing_fails: whether a missing file fails the batch, by the source's policy.
     """
 
     look: Callable[[FileEntry], FileEntry | None]
@@ -26,29 +26,29 @@ class FileStatus:
     _seen: dict[FileEntry, FileEntry | None] = field(default_factory=dict)
 
     def first(self, file: FileEntry, *, may_fail: bool = True) -> Outcome | None:
-        """Why there is nothing to read in a file; None when there is.
+        """The outcome of a file with nothing to read; None if there is something to read.
 
         Raises:
-            DataError: it is gone, and the source's policy is to fail then.
+            DataError: the file is gone, and the source's policy is to fail then.
         """
         if self.is_superseded(file):
             return Outcome(file, State.SKIPPED, error="replaced before it was read")
         if file not in self._seen:
             self._seen[file] = self.look(file)
-        return self._told(file, may_fail=may_fail)
+        return self._outcome(file, may_fail=may_fail)
 
     def again(self, file: FileEntry) -> Outcome | None:
-        """The same, by a second look."""
+        """As `first`, but checks the file once more."""
         self._seen[file] = self.look(file)
-        return self._told(file, may_fail=True)
+        return self._outcome(file, may_fail=True)
 
     def as_read(self, file: FileEntry) -> FileEntry:
-        """The file with the size and time that it had when its batch began."""
+        """The file with its size and time from the start of the batch."""
         now = self._seen.get(file)
         return replace(file, size=now.size, modified_us=now.modified_us) if now else file
 
     def change(self, file: FileEntry) -> str | None:
-        """What happened to a file while it was read."""
+        """Describes how a file has changed while it was read; None if it has not."""
         before = self._seen.get(file)
         after = self.look(file) if before else None
         if before is None or after is None:
@@ -57,13 +57,13 @@ class FileStatus:
             return None
         return f"changed while it was read: {before.size:,} bytes before, {after.size:,} after"
 
-    def _told(self, file: FileEntry, *, may_fail: bool) -> Outcome | None:
+    def _outcome(self, file: FileEntry, *, may_fail: bool) -> Outcome | None:
         now = self._seen[file]
         if now is None and may_fail and self.missing_fails:
             raise DataError(
                 f"a file that was to be read is gone: {to_path(file.path)}",
                 untouched="nothing of the batch is visible; it is done again at the next start",
-                next_step="put it back and run again, or go on without it: "
+                next_step="restore it and run again, or continue without it: "
                 "run with on_missing_file: mark",
             )
         if now is None:

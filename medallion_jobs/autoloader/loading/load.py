@@ -1,9 +1,9 @@
-"""One batch: its files into bronze, their bad records into quarantine, each file accounted for.
+"""Loads one batch: its files into bronze, bad records into quarantine, an outcome for each file.
 
-The order is what makes a crash harmless. Bronze first, in one commit that carries the
-batch's transaction; then quarantine, with a transaction of its own; the ledger's events
-last (the caller does that), counted from what the two tables hold. A batch that is run
-again after a crash skips what is there and does the rest.
+The order makes a crash harmless. Bronze comes first, in one commit with the batch's
+transaction; then quarantine, with its own transaction; last the ledger's events (the caller
+writes them), with counts from the two tables. A batch that is run again after a crash skips
+what is already written and does the rest.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class BatchLoad:
     """Loads the files of one batch.
 
     Attributes:
-        replayed: the sink has taken this batch already.
-        refuses_most_aside: the batch fails, with nothing written, if little of it would get
-            into bronze as it should.
-        remarks: what a person should know of the batch, besides what became of its files.
+        replayed: whether the sink has already taken this batch.
+        fails_if_mostly_bad: whether the batch fails, with nothing written, if most of it would
+            not get into bronze as expected.
+        remarks: remarks for the user, besides the outcomes of the files.
     """
 
     spark: SparkSession
@@ -51,94 +51,96 @@ class BatchLoad:
     generation: int
     replayed: bool
     older: Older = NOTHING_OLDER
-    refuses_most_aside: bool = False
+    fails_if_mostly_bad: bool = False
     remarks: list[str] = field(default_factory=list)
 
     def run(self, files: Sequence[FileEntry]) -> list[Outcome]:
-        """Loads the files and says what became of each.
+        """Loads the files, and returns the outcome of each.
 
         Raises:
             DataError: records were read that are neither in bronze nor in quarantine; or a
-                file is gone, or brings a column, and the source's policy is to fail then.
+                file is gone, or has a new column, and the source's policy is to fail then.
         """
         if self.replayed:
             return self._finish_replayed(files)
         fresh = [file for file in files if not self.older.is_loaded(file)]
-        aside = {file: told for file in fresh if (told := self.file_status.first(file))}
-        wanted = [file for file in fresh if file not in aside]
+        not_loaded = {file: found for file in fresh if (found := self.file_status.first(file))}
+        wanted = [file for file in fresh if file not in not_loaded]
         if not self.columns.is_known:
             self.columns.begin(wanted)
             self.sink.prepare(self.spark, self.columns.of_table)
-        read = self._write(wanted, aside)
+        read = self._write(wanted, not_loaded)
         if read is None:
             return self._finish_replayed(files)
-        wanted = [file for file in wanted if file not in aside]
-        unfinished = self._readable([file for file in files if self.older.lacks_bad(file)])
+        wanted = [file for file in wanted if file not in not_loaded]
+        unfinished = self._readable([file for file in files if self.older.may_lack_bad(file)])
         bad = self._put_bad([*(wanted if read.bad else []), *unfinished])
         rows = self.sink.written(self.txn)
         self._balance(read.all, wanted, rows, bad)
-        return self._outcomes(files, aside, rows, bad)
+        return self._outcomes(files, not_loaded, rows, bad)
 
     def _finish_replayed(self, files: Sequence[FileEntry]) -> list[Outcome]:
-        """The sink has the batch; quarantine and the account may still lack it.
+        """Completes a batch that the sink has; quarantine and the ledger may still lack it.
 
-        A file of which the table holds rows is loaded, whatever has become of it since.
+        A file with rows in the table is loaded, whatever has happened to it since.
         """
         rows = self.sink.written(self.txn)
         loaded = {file for file in files if file.key in rows or self.older.is_loaded(file)}
-        there = [file for file in files if not self.file_status.first(file, may_fail=False)]
-        broken = unreadable.find(self.columns.read_through, there) if there else {}
-        aside = {
-            file: told
+        present = [file for file in files if not self.file_status.first(file, may_fail=False)]
+        broken = unreadable.find(self.columns.read_through, present) if present else {}
+        not_loaded = {
+            file: found
             for file in files
             if file not in loaded
-            if (told := self._unread(file, broken))
+            if (found := self._not_read(file, broken))
         }
-        there = [f for f in there if f not in broken and not self.older.has_all_of(f)]
-        bad = self._put_bad(there)
-        outcomes = self._outcomes(files, aside, rows, bad)
-        counted = write.count(self._records(there), there) if there else {}
-        return [_noting_a_change(outcome, counted) for outcome in outcomes]
+        present = [f for f in present if f not in broken and not self.older.is_complete(f)]
+        bad = self._put_bad(present)
+        outcomes = self._outcomes(files, not_loaded, rows, bad)
+        counted = write.count(self._records(present), present) if present else {}
+        return [_with_change(outcome, counted) for outcome in outcomes]
 
     def _records(self, files: Sequence[FileEntry]) -> Records:
         columns = self.columns
         return columns.reader.records(self.spark, files, columns.in_files, columns.source.options)
 
-    def _write(self, files: Sequence[FileEntry], aside: dict[FileEntry, Outcome]) -> Read | None:
-        """Writes the good records; files that cannot be read are put aside, the others go on.
+    def _write(
+        self, files: Sequence[FileEntry], not_loaded: dict[FileEntry, Outcome]
+    ) -> Read | None:
+        """Writes the good records; adds the files that cannot be read to `not_loaded`.
 
-        A batch that brings columns is begun again once they are columns of the table.
+        A batch that brings new columns is started again once the table has them.
 
         Returns:
-            What was read; None where the sink had the batch after all.
+            What was read; None if the sink already had the batch.
         """
         may_grow = self.columns.source.evolution not in ("rescue", "none")
-        total = len(files) + len(aside)
+        total = len(files) + len(not_loaded)
         while True:
-            self._refuse_unread(total, aside)
-            files = [file for file in files if file not in aside]
+            self._refuse_unread(total, not_loaded)
+            files = [file for file in files if file not in not_loaded]
             try:
                 return self._write_good(files, may_grow=may_grow)
             except NewColumnsError:
                 may_grow = self._grow(files)
-            except UnreadableError as told:
-                aside |= {file: self._broken(file, told.files) for file in told.files}
+            except UnreadableError as error:
+                not_loaded |= {file: self._broken(file, error.files) for file in error.files}
             except unreadable.SPARK_FAILURES:
                 broken = unreadable.find(self.columns.read_through, files) if files else {}
                 if not broken:
                     raise
-                aside |= {file: self._broken(file, broken) for file in broken}
+                not_loaded |= {file: self._broken(file, broken) for file in broken}
 
     def _write_good(self, files: Sequence[FileEntry], *, may_grow: bool) -> Read | None:
         if not files:
-            # The table's transaction has to keep step with the checkpoint all the same.
+            # Without rows too, the table's transaction has to keep up with the checkpoint.
             nothing = self.spark.createDataFrame([], self.columns.of_table)
             return Read(0, 0) if self.sink.write(nothing, self.txn, None) else None
         records = self._records(files)
         selected = bronze_rows.of(records, self.columns, files, self.txn.batch)
         replaces = self.columns.source.on_changed_file == "reprocess"
         old = bronze_rows.older_contents(files) if replaces else None
-        if self.refuses_most_aside:
+        if self.fails_if_mostly_bad:
             good = records.frame.where(records.good).select(*selected)
             refuse(self.sink.name, self.seen([]), records, good)
         return write.good(
@@ -150,15 +152,15 @@ class BatchLoad:
         )
 
     def _grow(self, files: Sequence[FileEntry]) -> bool:
-        """Takes up new columns; whether there were any."""
+        """Adds new columns to the schema; returns whether there were any."""
         if not self.columns.source.grows:
-            brought = ", ".join(self.columns.new_in(files)) or "a key that no column bears"
+            brought = ", ".join(self.columns.new_in(files)) or "a key without a column"
             raise DataError(
-                f"{self.sink.name}: the files of this batch bring what is no column: {brought}\n"
+                f"{self.sink.name}: the files of this batch have new columns: {brought}\n"
                 f"  files: {', '.join(to_path(file.path) for file in files[:3])}"
                 + (f" and {len(files) - 3:,} more" if len(files) > 3 else ""),  # noqa: PLR2004
                 untouched="nothing of the batch is visible; it is done again at the next start",
-                next_step="declare it in `schema`, or let it be added: "
+                next_step="declare them in `schema`, or have them added: "
                 "schema_evolution: add_new_columns; then run again",
             )
         changes = self.columns.grow(files, self.txn.batch)
@@ -167,15 +169,15 @@ class BatchLoad:
             self.remarks.append("new in the schema: " + ", ".join(changes))
         return bool(changes)
 
-    def _refuse_unread(self, files: int, aside: Mapping[FileEntry, Outcome]) -> None:
-        """Raises DataError where most files cannot be read, and the config says that it fails."""
-        if self.refuses_most_aside and aside:
-            found = self.seen([*aside.values()]).of_files(files)
+    def _refuse_unread(self, files: int, not_loaded: Mapping[FileEntry, Outcome]) -> None:
+        """Raises DataError if most files cannot be read and the config asks to fail then."""
+        if self.fails_if_mostly_bad and not_loaded:
+            found = self.seen([*not_loaded.values()]).of_files(files)
             if found:
                 raise refusal(self.sink.name, found)
 
     def seen(self, outcomes: Sequence[Outcome]) -> LoadedBatch:
-        """What is known of the batch, to see how much of it got into bronze."""
+        """The batch, to check how much of it gets into bronze as expected."""
         columns = self.columns
         return LoadedBatch(
             outcomes=outcomes,
@@ -186,19 +188,19 @@ class BatchLoad:
         )
 
     def _readable(self, files: Sequence[FileEntry]) -> list[FileEntry]:
-        there = [file for file in files if not self.file_status.first(file, may_fail=False)]
-        broken = unreadable.find(self.columns.read_through, there) if there else {}
-        return [file for file in there if file not in broken]
+        present = [file for file in files if not self.file_status.first(file, may_fail=False)]
+        broken = unreadable.find(self.columns.read_through, present) if present else {}
+        return [file for file in present if file not in broken]
 
-    def _unread(self, file: FileEntry, broken: Mapping[FileEntry, str]) -> Outcome | None:
-        told = self.file_status.first(file, may_fail=False)
-        return self._broken(file, broken) if told is None and file in broken else told
+    def _not_read(self, file: FileEntry, broken: Mapping[FileEntry, str]) -> Outcome | None:
+        found = self.file_status.first(file, may_fail=False)
+        return self._broken(file, broken) if found is None and file in broken else found
 
     def _broken(self, file: FileEntry, broken: Mapping[FileEntry, str]) -> Outcome:
         return self.file_status.again(file) or Outcome(file, State.QUARANTINED, error=broken[file])
 
     def _put_bad(self, files: Sequence[FileEntry]) -> Counts:
-        """Puts the bad records of files into quarantine; how many each file has there."""
+        """Puts the bad records of files into quarantine; returns their counts by file."""
         lacking = [file for file in files if file.key not in self.older.bad]
         if not lacking:
             return self.older.bad
@@ -206,7 +208,7 @@ class BatchLoad:
         return {**self.older.bad, **put}
 
     def _balance(self, read: int, files: Sequence[FileEntry], rows: Counts, bad: Counts) -> None:
-        """What was read must be what the two tables hold."""
+        """Raises DataError if the records read are not all in one of the two tables."""
         good = sum(rows.get(file.key, (0, 0))[0] for file in files)
         quarantined = sum(bad.get(file.key, (0, 0))[0] for file in files)
         if read != good + quarantined:
@@ -214,16 +216,20 @@ class BatchLoad:
                 f"{self.txn.app_id}, batch {self.txn.batch}: {read:,} records were read, but "
                 f"{good:,} are in bronze and {quarantined:,} in quarantine: a file changed "
                 "while it was read",
-                untouched="the batch is not noted as done; its ledger events are not written",
+                untouched="the batch is not recorded as done; its ledger events are not written",
                 next_step="run again; `medallion files` then names the file and its counts",
             )
 
     def _outcomes(
-        self, files: Sequence[FileEntry], aside: dict[FileEntry, Outcome], rows: Counts, bad: Counts
+        self,
+        files: Sequence[FileEntry],
+        not_loaded: dict[FileEntry, Outcome],
+        rows: Counts,
+        bad: Counts,
     ) -> list[Outcome]:
         rows = {**self.older.rows, **rows}
         return [
-            aside.get(file)
+            not_loaded.get(file)
             or Outcome(
                 self.file_status.as_read(file),
                 State.ARCHIVED if file.key in self.older.archived else State.COMMITTED,
@@ -236,8 +242,8 @@ class BatchLoad:
         ]
 
 
-def _noting_a_change(outcome: Outcome, counted: dict[tuple[str, int], int]) -> Outcome:
-    """A loaded file that has other records now than the tables hold of it says so."""
+def _with_change(outcome: Outcome, counted: dict[tuple[str, int], int]) -> Outcome:
+    """Adds an error to a loaded file that now has another number of records than the tables."""
     now, held = counted.get(outcome.file.key), outcome.rows + outcome.bad
     if outcome.state is not State.COMMITTED or now is None or now == held:
         return outcome

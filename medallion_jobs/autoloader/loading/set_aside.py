@@ -1,4 +1,4 @@
-"""A batch of files of which little got into bronze as it should: why, with an example."""
+"""Describes a batch of which most did not get into bronze as expected, with an example."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 
     from medallion_jobs.autoloader.readers.records import Records
 
-# Rows of which the rescued data is looked at.
+# The number of rows whose rescued data is examined.
 _SAMPLE = 1000
 _MOST_KEYS = 5
 _CAUSES = {
-    "not valid JSON": "the files are no JSON lines: compare `format`, and `options.multiLine` for "
-    "a document a file",
-    "compressed": "the files are compressed: give them the ending of their kind, such as .json.gz",
+    "not valid JSON": "the files are not JSON lines: check `format`, and `options.multiLine` if "
+    "each file is one document",
+    "compressed": "the files are compressed: give them the matching extension, such as .json.gz",
     "null bytes": "the files have another encoding: set `options.encoding`",
-    "not an object": "a line has to be a JSON object: compare `format`, and "
-    "`options.multiLine` for an array a file",
+    "not an object": "each line must be a JSON object: check `format`, and `options.multiLine` "
+    "if each file is one array",
 }
 
 
 @dataclass(frozen=True)
 class LoadedBatch:
-    """What is known of a batch that was loaded.
+    """A batch that is loaded, or about to be.
 
     Attributes:
         format: the source's format.
         in_files: the columns that are read from inside the files.
-        is_first: it is the table's first one.
+        is_first: whether it is the table's first batch.
     """
 
     outcomes: Sequence[Outcome]
@@ -59,14 +59,14 @@ class LoadedBatch:
     is_first: bool
 
     def in_tables(self, bronze: Location | None, quarantine: Location) -> SetAside | None:
-        """What is said of it, by what the two tables have of it.
+        """Describes the batch, by its rows in the two tables, if most of it is bad; else None.
 
         Args:
-            bronze: None where the rows went to no table.
+            bronze: None to leave out the check of rescued data.
         """
         new = [outcome for outcome in self.outcomes if outcome.is_new]
-        rows, bad = sum(one.rows for one in new), sum(one.bad for one in new)
-        rescued = sum(one.rescued for one in new)
+        rows, bad = sum(outcome.rows for outcome in new), sum(outcome.bad for outcome in new)
+        rescued = sum(outcome.rescued for outcome in new)
         if found := self.of_files(len(self.outcomes)):
             return found
         if is_most(rows + bad, bad, is_first=self.is_first):
@@ -78,49 +78,49 @@ class LoadedBatch:
             if data is None:
                 return None
             names = [name for name in self.in_files.names if name in data.columns]
-            counted = data.aggregate(", ".join(f"count({duck_name(one)})" for one in names) or "0")
+            counted = data.aggregate(", ".join(f"count({duck_name(n)})" for n in names) or "0")
             counts = dict(zip(names, counted.fetchone() or (), strict=False))
             texts = data.filter(f"{RESCUED} IS NOT NULL").project(RESCUED).limit(_SAMPLE)
             sample = [text for (text,) in texts.fetchall()]
         return self.of_rescued(rows, rescued, counts, sample)
 
     def _most_frequent_fault(self, quarantine: Location) -> tuple[str, str]:
-        """Why most bad lines of the batch are bad, and one of them."""
+        """The most frequent reason for bad lines in the batch, and one such line."""
         txn = Txn(f"{self.txn.app_id}/quarantine", self.txn.batch, self.txn.run_id)
         with connect(quarantine) as duck:
             lines = _written(duck, quarantine, txn)
             # After a reset, quarantine has the lines of an earlier generation.
             if lines is None:
-                return "bad lines, which quarantine has since an earlier generation", ""
+                return "bad lines, in quarantine since an earlier generation", ""
             top = lines.aggregate("reason, count(*) AS n, min(line) AS line", "reason")
             reason, _, line = top.order("n DESC, reason").fetchone() or ("", 0, "")
             return reason, line or ""
 
     def of_files(self, files: int) -> SetAside | None:
-        """What is said where most of its files, so many in all, could not be read."""
-        aside = [outcome for outcome in self.outcomes if outcome.state is State.QUARANTINED]
-        if not is_most(files, len(aside), is_first=self.is_first):
+        """Describes the batch if most of its `files` files could not be read; else None."""
+        unread = [outcome for outcome in self.outcomes if outcome.state is State.QUARANTINED]
+        if not is_most(files, len(unread), is_first=self.is_first):
             return None
         return SetAside(
             rows=files,
-            aside=len(aside),
+            aside=len(unread),
             how="put aside",
             rule="the reader",
-            example=shortened(f"{to_path(aside[0].file.path)}: {aside[0].error}"),
-            cause=f"the files are not {self.format}: compare `format` and `options` of the source",
+            example=shortened(f"{to_path(unread[0].file.path)}: {unread[0].error}"),
+            cause=f"the files are not {self.format}: check `format` and `options` of the source",
             unit="files",
         )
 
     def of_rescued(
         self, rows: int, rescued: int, counts: Mapping[str, int], sample: Sequence[str]
     ) -> SetAside | None:
-        """What is said where most rows hold rescued data, if the schema is the reason.
+        """Describes a batch whose rows mostly have rescued data, if the schema is wrong; else None.
 
-        To read some columns of many is a way to use a schema; that a column has no value in any
-        row, or that its values do not fit, is none.
+        It is fine to declare only some of many columns. The schema is wrong if a column has no
+        value in any row, or if its values do not fit its type.
 
         Args:
-            counts: by column, the rows that have a value.
+            counts: the number of rows with a value, by column.
             sample: rescued data of some rows.
         """
         misfits: Counter[str] = Counter()
@@ -144,17 +144,17 @@ class LoadedBatch:
         if not (self.is_first and empty and keys):
             return None
         cause = (
-            f"no row has a value of {', '.join(empty)}, and the files have {', '.join(keys)}, "
-            "which no column bears: name the columns in `schema` as the files name them"
+            f"no row has a value for {', '.join(empty)}, and the files have {', '.join(keys)}, "
+            "which are not columns: use the names from the files in `schema`"
         )
         return SetAside(rows, rescued, "rescued", "schema", shortened(sample[0]), cause)
 
 
 def refuse(name: str, batch: LoadedBatch, records: Records, rows: DataFrame) -> None:
-    """Looks at the records before they are written, where the config says that they then fail.
+    """Checks the records before they are written.
 
     Args:
-        name: of the table.
+        name: the table's name.
         rows: the good records, as they would be written.
 
     Raises:
@@ -165,14 +165,14 @@ def refuse(name: str, batch: LoadedBatch, records: Records, rows: DataFrame) -> 
     read, bad = counted
     found = None
     if is_most(read, bad, is_first=batch.is_first):
-        one = records.frame.where(~records.good).select(records.reason, records.raw).first()
-        found = _of_lines(read, bad, *(one or ("", "")))
+        example = records.frame.where(~records.good).select(records.reason, records.raw).first()
+        found = _of_lines(read, bad, *(example or ("", "")))
     else:
         names = [n for n in batch.in_files.names if n in rows.columns]
         values = [F.count(col(n)) for n in names]
-        told = rows.agg(F.count(F.lit(1)), F.count(RESCUED), *values).first()
-        assert told is not None  # as above
-        good, rescued, *each = told
+        totals = rows.agg(F.count(F.lit(1)), F.count(RESCUED), *values).first()
+        assert totals is not None  # as above
+        good, rescued, *each = totals
         if is_most(good, rescued, is_first=batch.is_first):
             kept = rows.select(RESCUED).where(col(RESCUED).isNotNull()).limit(_SAMPLE).collect()
             counts = dict(zip(names, each, strict=True))
@@ -182,30 +182,30 @@ def refuse(name: str, batch: LoadedBatch, records: Records, rows: DataFrame) -> 
 
 
 def refusal(name: str, found: SetAside) -> DataError:
-    """The error where such a batch is not to be written."""
+    """The error for a batch that must not be written."""
     return DataError(
         f"{name}: {found.text}",
         untouched="nothing of the batch is written; its files are read again at the next run",
-        next_step="change the config, then run again; or let it pass by `on_all_aside: warn`",
+        next_step="change the config, then run again; or accept it with `on_all_aside: warn`",
     )
 
 
 def _of_lines(rows: int, bad: int, reason: str, line: str | None) -> SetAside:
-    cause = next((told for sign, told in _CAUSES.items() if sign in reason), None)
+    cause = next((cause for sign, cause in _CAUSES.items() if sign in reason), None)
     return SetAside(
         rows=rows,
         aside=bad,
         how="quarantined",
         rule="the reader",
         example=shortened(f"{reason}: {line}"),
-        cause=cause or "the files are written otherwise than the source's `options` say",
+        cause=cause or "the files do not match the source's `options`",
     )
 
 
 def _written(
     duck: duckdb.DuckDBPyConnection, table: Location, txn: Txn
 ) -> duckdb.DuckDBPyRelation | None:
-    """The rows that a transaction added to a table; None where it added none."""
+    """The rows that a transaction added to a table; None if it added none."""
     commit = commit_of(table, txn.app_id, txn.batch)
     if commit is None or not commit.added:
         return None

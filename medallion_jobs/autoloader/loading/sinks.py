@@ -1,4 +1,4 @@
-"""Where a batch's rows go: to a Delta table, or to a function of the user's."""
+"""Where a batch's rows go: into a Delta table, or to a user's function."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ class Sink(Protocol):
     name: str
 
     @property
-    def tells_versions(self) -> bool:
-        """Whether its rows say which content of their file they are from."""
+    def has_versions(self) -> bool:
+        """Whether its rows have the version of their file."""
 
     def check(self, spark: SparkSession, schema: StructType) -> None:
-        """Refuses a schema that the table cannot come to have. Writes nothing.
+        """Checks that the table can take a schema. Writes nothing.
 
         Raises:
             UsageError: the table has other columns, or columns of other types.
         """
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
-        """Makes room for rows of this schema; called again when columns are added."""
+        """Prepares for rows of this schema; called again when columns are added."""
 
     def write(self, rows: DataFrame, txn: Txn, instead_of: str | None) -> bool:
-        """Takes a batch's rows, once; whether this call did.
+        """Writes a batch's rows, once; returns whether this call wrote them.
 
         Args:
-            instead_of: a condition on rows that these replace, in the same commit.
+            instead_of: SQL condition on the rows that these replace, in the same commit.
         """
 
     def written(self, txn: Txn) -> Counts:
-        """By file, the rows that a batch wrote, and those of them with rescued data."""
+        """The counts, by file, of a batch's rows, and of those with rescued data."""
 
-    def held(self, spark: SparkSession, accounted: Collection[FileKey]) -> Counts:
-        """By file, the rows of all batches.
+    def held(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:
+        """The counts, by file, of the rows of all batches.
 
         Args:
-            accounted: files that the ledger says were taken.
+            committed: files whose rows were written, by the ledger.
         """
 
 
@@ -68,11 +68,11 @@ class DeltaSink:
     """A bronze table.
 
     Attributes:
-        name: how messages call it.
+        name: its name in messages.
         ref: its name in the catalog; None keeps it out of the catalog.
         keeps_versions: whether the source's policy asks for versions of files.
         widens: whether types may become wider.
-        layout: how it lies on disk.
+        layout: its layout on disk.
     """
 
     name: str
@@ -85,19 +85,19 @@ class DeltaSink:
     layout: Layout = field(default_factory=Layout)
 
     @property
-    def tells_versions(self) -> bool:
-        # A table that has told them under another policy goes on with it.
-        return self.keeps_versions or account.tells_versions(self.path)
+    def has_versions(self) -> bool:
+        # A table that got the column under another policy keeps it.
+        return self.keeps_versions or account.has_versions(self.path)
 
     def check(self, spark: SparkSession, schema: StructType) -> None:
         if tables.snapshot(self.path) is None:
             return
-        there = spark.read.format("delta").load(str(self.path)).schema
-        alterations(there, schema, self.name)
-        if gone := [name for name in there.names if name not in schema.names]:
+        current = spark.read.format("delta").load(str(self.path)).schema
+        alterations(current, schema, self.name)
+        if gone := [name for name in current.names if name not in schema.names]:
             raise UsageError(
-                f"{self.name} has columns that its config no longer gives it: {', '.join(gone)}",
-                untouched="nothing was written; the table and its files are as they were",
+                f"{self.name} has columns that its config no longer has: {', '.join(gone)}",
+                untouched="the table and its files; nothing was written",
                 next_step=OTHER_LAKE,
             )
 
@@ -114,8 +114,8 @@ class DeltaSink:
             layout=self.layout,
         )
         tables.set_properties(spark, self.path, properties)
-        there = spark.read.format("delta").load(str(self.path)).schema
-        for change in alterations(there, schema, self.name):
+        current = spark.read.format("delta").load(str(self.path)).schema
+        for change in alterations(current, schema, self.name):
             if self.widens or not change.startswith("ALTER COLUMN"):
                 spark.sql(f"ALTER TABLE {table(self.path)} {change}")
         tables.check_schema(spark, self.name, self.path, schema, mend=OTHER_LAKE)
@@ -131,7 +131,7 @@ class DeltaSink:
     def written(self, txn: Txn) -> Counts:
         return account.loaded_by(self.path, txn, INPUT_FILE, f"count({RESCUED})")
 
-    def held(self, spark: SparkSession, accounted: Collection[FileKey]) -> Counts:  # noqa: ARG002
+    def held(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:  # noqa: ARG002
         return account.held(spark, self.path, INPUT_FILE, f"count({RESCUED})")
 
 
@@ -140,28 +140,28 @@ EachBatch = Callable[["DataFrame", int], object]
 
 @dataclass
 class FunctionSink:
-    """A function that is given each batch's rows, and the batch's number.
+    """A function that is called with each batch's rows and number.
 
-    After a crash it may be called again with a number that it has had, and the same files:
-    what it does must bear that, for instance by the number as a transaction's version.
+    After a crash it may be called again with the same number and files. It has to handle that,
+    for instance by using the number as a transaction's version.
     """
 
     name: str
     call: EachBatch
-    tells_versions: bool = False
+    has_versions: bool = False
     _counts: dict[int, Counts] = field(default_factory=dict)
 
     def check(self, spark: SparkSession, schema: StructType) -> None:
         """Nothing to check: there is no table."""
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
-        """Nothing to make: the rows bring their schema."""
+        """Nothing to prepare: the rows bring their schema."""
 
     def write(self, rows: DataFrame, txn: Txn, instead_of: str | None) -> bool:  # noqa: ARG002
         rows.persist()
         try:
             self._hand_over(rows, txn.batch)
-            version = F.col(FILE_VERSION) if self.tells_versions else F.lit(1)
+            version = F.col(FILE_VERSION) if self.has_versions else F.lit(1)
             counted = rows.groupBy(INPUT_FILE, version).agg(F.count(F.lit(1)), F.count(RESCUED))
             self._counts = {
                 txn.batch: {(file, v): (n, rescued) for file, v, n, rescued in counted.collect()}
@@ -176,17 +176,17 @@ class FunctionSink:
         except (*SPARK_FAILURES, MedallionError, OSError):
             raise
         except BaseException as failure:
-            # Of what is no Exception, such as SystemExit, Spark would never hear, and wait.
+            # A BaseException such as SystemExit does not reach Spark, which would wait for ever.
             raise DataError(
                 f"{self.name}, batch {number}: each_batch raised "
                 f"{type(failure).__name__}: {failure}",
-                untouched="the batch is not noted as done; the function gets it again",
-                next_step="mend the function, then call autoload again",
+                untouched="the batch is not recorded as done; the function gets it again",
+                next_step="fix the function, then call autoload again",
             ) from failure
 
     def written(self, txn: Txn) -> Counts:
         return self._counts.get(txn.batch, {})
 
-    def held(self, spark: SparkSession, accounted: Collection[FileKey]) -> Counts:  # noqa: ARG002
-        # What became of the rows is not ours to know: whatever was handed over is loaded.
-        return dict.fromkeys(accounted, (0, 0))
+    def held(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:  # noqa: ARG002
+        # What the function did with the rows is unknown: all that it got counts as loaded.
+        return dict.fromkeys(committed, (0, 0))

@@ -1,4 +1,4 @@
-"""What a batch of files came to, for the run's progress and its metrics."""
+"""Summarises a batch of files, for the run's progress and metrics."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def written_of(
     waiting: Collection[FileEntry],
     listing_seconds: float | None,
 ) -> Written:
-    """The batch in numbers, and what a person should know of it.
+    """The batch in numbers, with remarks for the user.
 
     Args:
-        waiting: files that were found and are not read yet.
+        waiting: files that are admitted and not read yet.
     """
     new = [outcome for outcome in outcomes if outcome.is_new]
     rows, bad = sum(o.rows for o in new), sum(o.bad for o in new)

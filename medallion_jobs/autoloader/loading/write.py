@@ -1,4 +1,4 @@
-"""One pass over records: count them, stop at what no column bears, hand over the good ones."""
+"""One pass over records: counts them, stops at new columns, hands over the good ones."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from medallion_jobs.lake.columns import INPUT_FILE, RESCUED
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# With a space, which no column of a table has in its name.
+# Has a space, which no column of a table has in its name.
 _GOOD = "is good"
 _STOP = "MEDALLION_NO_COLUMN_FOR_IT"
 
 
 class NewColumnsError(Exception):
-    """Records bring values for which there is no column, or no column of their type."""
+    """Records have values without a column, or without a column of their type."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """Records that a batch read, and how many of them are bad."""
+    """How many records a batch has read, and how many of them are bad."""
 
     all: int
     bad: int
@@ -45,15 +45,15 @@ def good(
 ) -> Read | None:
     """Hands over the good records, as the selected columns.
 
-    To look for new columns before each write would be to read every batch twice. So the
-    write itself stops at the first record that brings one; what it had written is not
-    visible, and the batch that brings a column is the only one that pays.
+    Looking for new columns before each write would read every batch twice. So the write itself
+    stops at the first record that has one. What it has written by then is not visible, and
+    only a batch with a new column is read again.
 
     Returns:
-        What was read; None where the rows were taken before and nothing was read.
+        What was read; None if the rows were already written and nothing was read.
 
     Raises:
-        NewColumnsError: if asked to stop at them.
+        NewColumnsError: a record has new columns or misfits, and the write is to stop at them.
     """
     if stops_at_new and records.has_new is True:
         raise NewColumnsError
@@ -84,7 +84,7 @@ def good(
 
 
 def count(records: Records, files: Sequence[FileEntry]) -> dict[FileKey, int]:
-    """How many records each file has now, good and bad."""
+    """The number of records that each file has now, good and bad."""
     counted = records.frame.groupBy(INPUT_FILE, bronze_rows.version_of(files)).count().collect()
     return {(file, version): number for file, version, number in counted}
 

@@ -1,4 +1,4 @@
-"""How files of each format become records."""
+"""The readers, which turn files of each format into records."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -18,7 +18,7 @@ _MULTI_LINE_JSON = ("json_documents", "JsonDocuments")
 
 
 def reader_of(name: str, options: Mapping[str, str]) -> FormatReader:
-    """The reader of a format, as its options want it."""
+    """The reader for a format with these options."""
     is_document = name == "json" and options.get("multiLine", "false").lower() == "true"
     module, reader = _MULTI_LINE_JSON if is_document else _READERS[name]
     made: FormatReader = getattr(import_module(f"{__name__}.{module}"), reader)()

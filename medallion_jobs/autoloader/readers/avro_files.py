@@ -1,7 +1,7 @@
-"""avro files: columns by name, each file by the schema in its header.
+"""Reads avro files: columns by name, each file with the schema in its header.
 
-Spark's avro reader is part of Spark itself; the package `spark-avro` only gives it its short
-name. So it is called by its class, and nothing has to be fetched.
+Spark's avro reader is part of Spark itself; the package `spark-avro` only adds its short name.
+So it is used by its class name, and nothing has to be downloaded.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from medallion_jobs.autoloader.readers.records import Records
 
 AVRO = "org.apache.spark.sql.avro.AvroFileFormat"
 _MAGIC = b"Obj\x01"
-_HEAD = 64 * 1024  # bytes; a header that is longer is read once more
+_HEAD = 64 * 1024  # bytes; if the header is longer, more is read
 _CODECS = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
 
 
 class AvroFiles:
-    """Reads avro files; none of their records is bad."""
+    """Reads avro files; their records are never bad."""
 
     def records(
         self,
@@ -53,7 +53,7 @@ class AvroFiles:
         *,
         typed: bool,  # noqa: ARG002 (the files have types)
     ) -> StructType:
-        """The columns of all files, in the order in which they are met."""
+        """The columns of all files, in the order in which they first appear."""
         return typed_columns.merged(list(_schemas(spark, files).values()))
 
 
@@ -63,23 +63,24 @@ def _schemas(spark: SparkSession, files: Sequence[FileEntry]) -> dict[FileEntry,
     def schema(file: FileEntry) -> StructType:
         written = _written_with(spark, file)
         if written not in known:
-            # Spark reads one file's header again to put the schema in its own words.
+            # Spark reads the file's header again to convert the schema to its own types.
             try:
-                told = file_schemas.reader(spark).format(AVRO).load([to_path(file.path)]).schema
+                read = file_schemas.reader(spark).format(AVRO).load([to_path(file.path)])
+                converted = read.schema
             except (Py4JJavaError, PySparkException) as failure:
                 raise file_schemas.as_broken(failure) from failure
-            typed_columns.check_names(told)
-            known[written] = told
+            typed_columns.check_names(converted)
+            known[written] = converted
         return known[written]
 
     return file_schemas.of_each(files, schema)
 
 
 def _written_with(spark: SparkSession, file: FileEntry) -> str:
-    """The schema in a file's header, as its text.
+    """The schema in a file's header, as text.
 
     Raises:
-        BrokenHeadError: it is no avro file, or one that Spark does not read.
+        BrokenHeadError: not an avro file, or one that Spark cannot read.
     """
     store, size = store_for(file.path, lambda: spark), _HEAD
     while True:
@@ -105,11 +106,11 @@ def _written_with(spark: SparkSession, file: FileEntry) -> str:
 
 
 def header(head: bytes) -> dict[str, bytes]:
-    """The entries of an avro file's header, as the Avro specification has them.
+    """The entries of an avro file's header, by the Avro specification.
 
     Raises:
-        BrokenHeadError: it is no avro file.
-        EOFError: the header is longer than what is given of it.
+        BrokenHeadError: not an avro file.
+        EOFError: the header is longer than `head`.
     """
     if not head.startswith(_MAGIC):
         if _MAGIC.startswith(head):
@@ -117,7 +118,7 @@ def header(head: bytes) -> dict[str, bytes]:
         raise BrokenHeadError("not an avro file: it does not begin as one")
     stream, entries = BytesIO(head[len(_MAGIC) :]), dict[str, bytes]()
     while count := _long(stream):
-        if count < 0:  # followed by the block's length, for those who skip it
+        if count < 0:  # followed by the block's length, for readers that skip it
             _long(stream)
         for _ in range(abs(count)):
             key = _bytes(stream).decode("utf-8", "replace")
@@ -126,7 +127,7 @@ def header(head: bytes) -> dict[str, bytes]:
 
 
 def _long(stream: BytesIO) -> int:
-    """A number in the zigzag code, seven bits a byte."""
+    """Reads a zigzag-encoded number, seven bits per byte."""
     number = shift = 0
     while True:
         byte = stream.read(1)

@@ -1,4 +1,4 @@
-"""Files of any kind: each a record of its path, time, length and bytes."""
+"""Reads files of any kind: each is one record with its path, time, length and bytes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _COLUMNS = StructType(
 
 
 class BinaryFiles:
-    """Reads files of any kind; one that is over 2 GB only without its `content`."""
+    """Reads files of any kind; a file over 2 GB only without its `content`."""
 
     def records(
         self,
@@ -42,7 +42,7 @@ class BinaryFiles:
         columns: StructType,
         options: Mapping[str, str],  # noqa: ARG002 (there are none)
     ) -> Records:
-        """One record a file; without `content` among the columns, none is opened.
+        """One record per file; without `content` among the columns, no file is opened.
 
         Raises:
             UsageError: columns that binary files do not have.
@@ -53,8 +53,8 @@ class BinaryFiles:
             raise UsageError(
                 f"binary files have no such columns: {', '.join(wrong)}",
                 untouched="nothing was read",
-                next_step="schema: of path STRING, modificationTime TIMESTAMP, length BIGINT, "
-                "content BINARY take what you need, or leave `schema` out",
+                next_step="schema: any of path STRING, modificationTime TIMESTAMP, "
+                "length BIGINT, content BINARY; or leave `schema` out",
             )
         frame = (
             file_schemas.reader(spark).format("binaryFile").load([to_path(f.path) for f in files])
@@ -70,7 +70,7 @@ class BinaryFiles:
 
     def infer(
         self,
-        spark: SparkSession,  # noqa: ARG002 (every format's reader is asked alike)
+        spark: SparkSession,  # noqa: ARG002 (all readers have the same parameters)
         files: Sequence[FileEntry],  # noqa: ARG002
         options: Mapping[str, str],  # noqa: ARG002
         *,

@@ -1,4 +1,4 @@
-"""How csv files are written, and the first record of one, read on the driver."""
+"""The dialect of csv files, and a parser for their first records, for the driver."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
 from medallion_jobs.errors import UsageError
 
-# By the names that users write, what Spark's csv reader and Python call an encoding; Python's
-# leaves a mark at the beginning out.
+# By the names that users write: the encoding's names in Spark's csv reader and in Python, where
+# `utf-8-sig` leaves out a byte-order mark.
 _WINDOWS = "windows-1252"
 _ENCODINGS = {
     "utf-8": ("UTF-8", "utf-8-sig"),
@@ -19,7 +19,7 @@ _ENCODINGS = {
     "us-ascii": ("US-ASCII", "ascii"),
     "iso-8859-1": ("ISO-8859-1", "iso-8859-1"),
     "latin1": ("ISO-8859-1", "iso-8859-1"),
-    # Spark does not know it: it reads ISO-8859-1, and 27 characters are put right.
+    # Unknown to Spark: it reads ISO-8859-1, and then 27 characters are replaced.
     _WINDOWS: ("ISO-8859-1", "cp1252"),
     "cp1252": ("ISO-8859-1", "cp1252"),
     "utf-16": ("UTF-16", "utf-16"),
@@ -29,18 +29,18 @@ _ENCODINGS = {
 }
 _LATIN = "".join(map(chr, range(0x80, 0xA0)))
 _ON_WINDOWS = _LATIN.encode("latin-1").decode("cp1252", "replace")
-# What decoders put for bytes that their encoding does not have.
+# The character that decoders return for invalid bytes.
 NO_CHARACTER = "\ufffd"
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How csv files are written.
+    """The dialect of csv files.
 
     Attributes:
+        quote, escape, comment: a character; empty for none.
         encoding: as users write it, in lower case.
-        quote, escape, comment: a character, or empty.
-        trims: white space before, and after, a field is left out.
+        trims: whether white space before a field, and after it, is removed.
     """
 
     sep: str
@@ -56,10 +56,10 @@ class Dialect:
 
     @classmethod
     def of(cls, options: Mapping[str, str]) -> Dialect:
-        """The dialect that options name.
+        """The dialect of a source's options.
 
         Raises:
-            UsageError: an encoding that Spark does not read, or not line by line.
+            UsageError: an encoding that Spark cannot read, or cannot read line by line.
         """
         dialect = cls(
             sep=options.get("sep", options.get("delimiter", ",")),
@@ -96,13 +96,13 @@ class Dialect:
         return self.encoding.startswith(("utf-16", "utf-32"))
 
     @property
-    def mended(self) -> tuple[str, str] | None:
-        """Characters that Spark reads, and those that they stand for; None where all are right."""
+    def replacements(self) -> tuple[str, str] | None:
+        """Characters that Spark reads wrongly, and the right ones; None if there are none."""
         is_windows = _ENCODINGS[self.encoding][1] == "cp1252"
         return (_LATIN, _ON_WINDOWS) if is_windows else None
 
     def decoded(self, head: bytes, *, whole: bool) -> str:
-        """The text of a file's head; a character that is cut at its end is left out.
+        """The text of a file's head; a character that is cut off at its end is left out.
 
         Raises:
             BrokenHeadError: it is not text.
@@ -113,19 +113,19 @@ class Dialect:
         return decoder.decode(head, final=whole)
 
     def tail(self, end: bytes) -> str:
-        """The text of a file's end; a character that is cut at its beginning is left out."""
+        """The text of a file's end; a character that is cut off at its start is left out."""
         return end.decode(_ENCODINGS[self.encoding][1], "replace").lstrip("\ufffd")
 
     def unquoted(self, text: str) -> str:
-        """A text that stood in quotes, without its escapes."""
+        """The text of a quoted field, without its escapes."""
         return text.replace(self.escape + self.quote, self.quote) if self.quote else text
 
     def for_spark(self, newline: str) -> dict[str, str]:
         """The options of Spark's reader.
 
-        Columns must not be pruned: of a row whose last columns nobody asks for, Spark would
-        not see that it is too short. `lineSep` is told, since Spark goes by the first line
-        end that it meets, be it in quotes, and reads a file of mixed ends as something else.
+        Columns must not be pruned: otherwise Spark does not notice a row that is too short if
+        its last columns are not selected. `lineSep` is set because Spark otherwise takes the
+        first line end in the file, even one in quotes, and misreads files with mixed ones.
         """
         return {
             "sep": self.sep,
@@ -146,9 +146,9 @@ class Dialect:
         }
 
     def first_record(self, text: str, newline: str, *, whole: bool) -> list[str] | None:
-        """The fields of the first record; None where the text ends before it does.
+        """The fields of the first record; None if the text ends before the record does.
 
-        A text with no record has no fields.
+        If the whole text has no record, there are no fields.
 
         Raises:
             BrokenHeadError: a quote is opened and never closed.
@@ -171,7 +171,7 @@ class Dialect:
             start = end + len(self.sep)
 
     def _start(self, text: str, newline: str) -> int | None:
-        """Where the first record begins, behind blank lines and comments."""
+        """The position of the first record, after blank lines and comments; None if none."""
         start = 0
         while start < len(text):
             end = text.find(newline, start)
@@ -184,7 +184,7 @@ class Dialect:
         return None
 
     def _field(self, text: str, start: int, newline: str) -> tuple[str, int | None]:
-        """The field that begins at `start`, and where it ends; None where it does not."""
+        """The field at `start`, and the position of its end; None if the text ends before."""
         if self.trims[0]:
             start += len(text[start:]) - len(text[start:].lstrip(" \t"))
         if self.quote and text.startswith(self.quote, start):
@@ -194,8 +194,8 @@ class Dialect:
             end = quoted.end() if quoted else len(text)
             if end >= len(text):
                 return "", None
-            behind = self._end(text, end + 1, newline)
-            return self.unquoted(text[start + 1 : end]), behind
+            after = self._end(text, end + 1, newline)
+            return self.unquoted(text[start + 1 : end]), after
         end = self._end(text, start, newline)
         field = text[start:end]
         return (field.rstrip(" \t") if self.trims[1] else field), end

@@ -1,8 +1,8 @@
-"""csv files: columns by the names in each file's header, strictly read.
+"""Reads csv files strictly, with columns by the names in each file's header.
 
-Spark takes one header for all files of a read, by position, and a row that is too short for
-one whose last values are missing. Here the driver reads each file's header, files of one
-header are read together, and a row that has not as many fields as its header is bad.
+Spark uses one header, by position, for all files of a read, and fills rows that are too short
+with nulls. Here the driver reads each file's header, files with the same header are read
+together, and a row with more or fewer fields than its header is bad.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class CsvFiles:
         *,
         typed: bool,
     ) -> StructType:
-        """The columns of all headers, in the order in which they are met."""
+        """The columns of all headers, in the order in which they first appear."""
         dialect = Dialect.of(options)
         groups = by_header(spark, files, dialect, None, known=set())
         names: dict[str, str] = {}
         for name in (name for header in groups for name in header.namable):
-            # A table cannot have two columns that differ by case alone: the first is it.
+            # A table cannot have two columns that differ only by case: the first one wins.
             names.setdefault(name.lower(), name)
         kinds: Mapping[str, DataType] = {}
         if typed:
@@ -84,7 +84,7 @@ class CsvFiles:
 def _typed(
     rows: DataFrame, header: Header, columns: StructType, options: Mapping[str, str]
 ) -> DataFrame:
-    """The wanted columns from texts, and what did not fit as JSON."""
+    """The wanted columns, converted from text, and what does not fit as JSON."""
     texts = {name: F.col(at(n)) for n, name in enumerate(header.names)}
     wanted: list[Column] = []
     rescued: dict[str, Column] = {n: t for n, t in texts.items() if n not in columns.names}

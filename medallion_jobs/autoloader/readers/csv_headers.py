@@ -1,4 +1,4 @@
-"""The headers of csv files, read on the driver: files of one header are read together."""
+"""Reads the headers of csv files on the driver; files with the same header form a group."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
 from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
 from medallion_jobs.lake.columns import is_free
 
-_HEAD = 64 * 1024  # bytes; headers are shorter, and one that is not is read once more
+_HEAD = 64 * 1024  # bytes; if the header is longer, more is read
 _LONGEST_HEADER = 16 * 1024 * 1024
-# Of these, Spark reads Hadoop's own framing alone. What the tools of these names write it takes
-# for nothing (lz4), or for a block of a size that no memory holds (snappy).
+# Spark reads these only in Hadoop's own framing. Files from the lz4 tool look empty to it, those
+# from the snappy tool like a block that is too large for any memory.
 _OTHER_FRAMING = (".snappy", ".lz4")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What files that are read together have in common.
+    """The header of files that are read together.
 
     Attributes:
-        names: of the columns in their order; `_c0`, `_c1` … where a header has no name.
-        nameless: those of the names that are ours.
-        newline: a line feed, or a carriage return where a file has no other line ends.
+        names: the names of the columns in order; `_c0`, `_c1` … for columns without one.
+        nameless: those of the names that are generated.
+        newline: a line feed, or a carriage return if a file has no other line ends.
     """
 
     names: tuple[str, ...]
@@ -49,23 +49,23 @@ def by_header(
     *,
     known: set[str],
 ) -> dict[Header, list[FileEntry]]:
-    """Files by header; those with no record are left out.
+    """Files by header; those without a record are left out.
 
     Args:
-        fixed: names of the columns where the files have no header; None for `_c0`, `_c1` …
-        known: columns that are wanted; a header has one of them at least, if there are any.
+        fixed: column names for files without a header; None for `_c0`, `_c1` …
+        known: the wanted columns; unless empty, each header must have at least one of them.
 
     Raises:
-        UnreadableError: headers that cannot be read.
+        UnreadableError: some headers cannot be read.
     """
 
     def header(file: FileEntry) -> Header | None:
         return _header(spark, file, dialect, fixed, known)
 
     groups: dict[Header, list[FileEntry]] = {}
-    for file, told in file_schemas.of_each(files, header).items():
-        if told is not None:
-            groups.setdefault(told, []).append(file)
+    for file, found in file_schemas.of_each(files, header).items():
+        if found is not None:
+            groups.setdefault(found, []).append(file)
     return groups
 
 
@@ -104,9 +104,9 @@ def _header(
 def _check(names: tuple[str, ...], known: set[str]) -> None:
     if any(NO_CHARACTER in name for name in names):
         raise BrokenHeadError("its header has bytes that are not of the encoding")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise BrokenHeadError(f"its header repeats {', '.join(repeated)}")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise BrokenHeadError(f"its header repeats {', '.join(duplicates)}")
     if known and not known & set(names):
         shown = ", ".join(names)[:200]
         raise BrokenHeadError(f"its header has no column of the table, if it is one: {shown}")

@@ -1,4 +1,4 @@
-"""The rows of csv files of one header: texts, and which records are bad."""
+"""Reads the rows of csv files with one header, as text, and finds bad records."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from medallion_jobs.lake.values import strict
 RAW, REASON = "__raw", "__reason"
 _JOINED = "__joined"
 _TAIL = 4 * 1024
-_MOST_COLUMNS = 20480  # Spark's own bound; a row beyond it fails the file
+_MOST_COLUMNS = 20480  # Spark's own limit; a row with more columns fails the file
 _COMPRESSED = re.compile(r"\.(gz|bz2|zst|deflate)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Files of one header."""
+    """Files with the same header."""
 
     spark: SparkSession
     header: Header
@@ -41,7 +41,7 @@ class Group:
         return [to_path(file.path) for file in self.files]
 
     def inferred(self, options: Mapping[str, str]) -> StructType:
-        """The columns with the types that Spark finds in the files."""
+        """The columns with the types that Spark infers from the files."""
         formats = {
             k: options[k] for k in (strict.DATE_FORMAT, strict.TIMESTAMP_FORMAT) if k in options
         }
@@ -57,7 +57,7 @@ class Group:
         )
 
     def rows(self) -> DataFrame:
-        """Texts of the fields, raw text and reason of a bad record, columns about the file."""
+        """Fields as text, raw text and reason of bad records, and columns about the file."""
         count = len(self.header.names)
         fields = [StructField(at(n), StringType()) for n in range(count)]
         read = file_schemas.reader(self.spark).options(
@@ -71,15 +71,15 @@ class Group:
         if self.dialect.multi_line and self.header.newline == "\n":
             texts[-1] = self._without_return(texts[-1])
         rows = rows.select(
-            *(self._mended(text).alias(at(n)) for n, text in enumerate(texts)),
-            self._mended(F.col(RAW)).alias(RAW),
+            *(self._corrected(text).alias(at(n)) for n, text in enumerate(texts)),
+            self._corrected(F.col(RAW)).alias(RAW),
             *FILE_COLUMNS,
         )
         joined = (F.coalesce(F.col(at(n)), F.lit("")) for n in range(count))
         rows = rows.withColumn(_JOINED, F.concat_ws(self.dialect.sep, *joined))
         reason = F.coalesce(self._miscounted(), self._misread(count))
-        told = F.coalesce(F.rtrim(F.col(RAW), F.lit("\r")), F.col(_JOINED))
-        raw = F.when(reason.isNotNull(), told)
+        text = F.coalesce(F.rtrim(F.col(RAW), F.lit("\r")), F.col(_JOINED))
+        raw = F.when(reason.isNotNull(), text)
         return rows.select(
             *(at(n) for n in range(count)),
             raw.alias(RAW),
@@ -87,16 +87,16 @@ class Group:
             *FILE_COLUMNS,
         )
 
-    def _mended(self, text: Column) -> Column:
-        return F.translate(text, *self.dialect.mended) if self.dialect.mended else text
+    def _corrected(self, text: Column) -> Column:
+        return F.translate(text, *self.dialect.replacements) if self.dialect.replacements else text
 
     def _is_blank(self) -> Column:
-        """Whether a row is a line with nothing but a carriage return or spaces."""
-        only = F.col(RAW) if len(self.header.names) > 1 else F.col(at(0))
-        ends = " \r" if len(self.header.names) > 1 else "\r"
-        is_blank = F.trim(only, F.lit(ends)) == ""
+        """Whether a row is a line with only a carriage return or spaces."""
+        text = F.col(RAW) if len(self.header.names) > 1 else F.col(at(0))
+        blanks = " \r" if len(self.header.names) > 1 else "\r"
+        is_blank = F.trim(text, F.lit(blanks)) == ""
         if len(self.header.names) == 1:
-            is_blank = is_blank & (F.length(only) > 0)
+            is_blank = is_blank & (F.length(text) > 0)
         return F.coalesce(is_blank, F.lit(False))
 
     def _without_return(self, text: Column) -> Column:
@@ -106,7 +106,7 @@ class Group:
         return F.when(~F.endswith(text, F.lit("\r")), text).when(~bare.isin(*nulls), bare)
 
     def _miscounted(self) -> Column:
-        """Why a record that Spark found malformed is bad: it always is for its fields."""
+        """The reason for a record that Spark calls malformed: it is always its fields."""
         raw, quote, escape = (
             F.rtrim(F.col(RAW), F.lit("\r")),
             self.dialect.quote,
@@ -118,46 +118,46 @@ class Group:
             mark = re.escape(quote)
             raw = F.regexp_replace(raw, F.lit(f"{mark}[^{mark}]*+{mark}"), F.lit(""))
         count = F.size(F.split(raw, re.escape(self.dialect.sep), -1))
-        of = "the header has" if self.dialect.header else "the schema has"
+        expected = "the header has" if self.dialect.header else "the schema has"
         wanted = len(self.header.names)
-        told = (
+        reason = (
             F.when(F.contains(raw, F.lit(quote)), F.lit("a quote is opened and never closed"))
             if quote
             else F.when(F.lit(False), F.lit(""))
         )
-        told = told.when(
+        reason = reason.when(
             count != wanted,
             F.concat(
                 count.cast("string"),
                 F.when(count == 1, " field, ").otherwise(" fields, "),
-                F.lit(f"{of} {wanted}"),
+                F.lit(f"{expected} {wanted}"),
             ),
-        ).otherwise(F.lit(f"not as many fields as {of}: {wanted}"))
-        return F.when(F.col(RAW).isNotNull(), told)
+        ).otherwise(F.lit(f"not as many fields as {expected}: {wanted}"))
+        return F.when(F.col(RAW).isNotNull(), reason)
 
     def _misread(self, count: int) -> Column:
-        """Why a record that Spark takes for good is bad all the same; null where it is good."""
+        """The reason why a record that Spark accepts is bad; null if it is good."""
         undecoded = F.contains(F.col(_JOINED), F.lit(NO_CHARACTER))
-        told = F.when(
+        reason = F.when(
             undecoded, F.lit(f"bytes that are no {self.dialect.encoding.upper()}; see `encoding`")
         )
         if not (self.dialect.multi_line and self.dialect.quote):
-            return told
+            return reason
         unclosed = F.lit("a quote is opened and not closed before the next lines")
         mark = re.escape(self.dialect.quote)
-        # Spark then gives the field with the quote that opened it, up to another quote.
+        # Spark then returns the field with its opening quote, up to the next quote.
         over_lines = f"^{mark}[^{mark}\n]*+\n[^{mark}]*+{mark}"
         texts = F.array(*(F.col(at(n)) for n in range(count)))
         reopened = F.when(
             F.contains(F.col(_JOINED), F.lit("\n")),
             F.exists(texts, lambda text: F.coalesce(text.rlike(over_lines), F.lit(False))),
         )
-        told = told.when(reopened, unclosed)
+        reason = reason.when(reopened, unclosed)
         tails = self._tails()
         if not tails:
-            return told
-        # A quote that is never closed makes one field of all that follows, to the last byte:
-        # the file then ends with a quote and this field, or the field with that end.
+            return reason
+        # A quote that is never closed makes one field of everything after it. The file then
+        # ends with the quote and this field or, if it is longer, the field ends with the tail.
         text = F.col(at(count - 1))
         tail = F.try_element_at(
             F.from_json(F.lit(json.dumps(tails)), "map<string,string>"), F.col(INPUT_FILE)
@@ -165,13 +165,13 @@ class Group:
         swallows = F.endswith(tail, F.concat(F.lit(self.dialect.quote), text)) | F.endswith(
             text, tail
         )
-        return told.when(
+        return reason.when(
             F.when(F.contains(text, F.lit(self.header.newline)) & (F.trim(text) != ""), swallows),
             unclosed,
         )
 
     def _tails(self) -> dict[str, str]:
-        """By URI, how each file ends that is not compressed, without escapes."""
+        """The tail of each file that is not compressed, without escapes, by URI."""
         if self.dialect.is_wide:
             return {}
         tails = {}
@@ -185,5 +185,5 @@ class Group:
 
 
 def at(number: int) -> str:
-    """The name of a column by its place."""
+    """The name of the column at a position, counted from 0."""
     return f"__{number}"

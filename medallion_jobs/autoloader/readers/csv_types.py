@@ -1,4 +1,4 @@
-"""One type of the types that a column has in several csv files."""
+"""Finds a common type for a column that has different types in several csv files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WHOLE = (IntegerType, LongType)
 
 
 def common_types(schemas: Iterable[StructType]) -> dict[str, DataType]:
-    """By name, the type that holds a column's values of all files; text where no other does."""
+    """By column, the type that can hold the values of all files; string if no other can."""
     kinds: dict[str, DataType] = {}
     for schema in schemas:
         for field in schema:

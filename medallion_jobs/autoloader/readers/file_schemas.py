@@ -1,4 +1,4 @@
-"""What the driver reads of files before Spark does: heads and footers."""
+"""Helpers to read headers and footers of files on the driver, before Spark reads the files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, UnreadableError
 from medallion_jobs.engine.failures import root_cause
 
-# The machine's faults: a file that is put aside for one of them is lost for no fault of its own.
+# Faults of the machine, not of a file: a file must not be quarantined for one of them.
 _OF_THE_MACHINE = {
     errno.EINTR: "Interrupt",
     errno.EIO: "Input/output error",
@@ -22,34 +22,34 @@ _OF_THE_MACHINE = {
     errno.ENOSPC: "No space left",
     errno.ESTALE: "Stale file handle",
 }
-Told = TypeVar("Told")
+Head = TypeVar("Head")
 
 
 def is_of_the_machine(failure: Exception) -> bool:
-    """Whether a failure to read is the machine's fault, by what it says."""
+    """Whether a failed read is the machine's fault, by the text of the failure."""
     return any(sign in str(failure) for sign in _OF_THE_MACHINE.values())
 
 
 class BrokenHeadError(Exception):
-    """A head that is not of the format; the text says why."""
+    """A file's header or footer is not of the format; the text says why."""
 
 
-def of_each(files: Sequence[FileEntry], read: Callable[[FileEntry], Told]) -> dict[FileEntry, Told]:
-    """What `read` gives for each file that is not empty.
+def of_each(files: Sequence[FileEntry], read: Callable[[FileEntry], Head]) -> dict[FileEntry, Head]:
+    """The result of `read` for each file that is not empty.
 
     Args:
-        read: raises BrokenHeadError or OSError where a file's head cannot be read.
+        read: raises BrokenHeadError or OSError if a file's header cannot be read.
 
     Raises:
-        UnreadableError: names every file whose head cannot be read.
+        UnreadableError: names every file whose header cannot be read.
         OSError: the machine's fault, not a file's.
     """
-    told, broken = {}, {}
+    results, broken = {}, {}
     for file in files:
         if file.size == 0:
             continue
         try:
-            told[file] = read(file)
+            results[file] = read(file)
         except BrokenHeadError as error:
             broken[file] = str(error)
         except OSError as error:
@@ -58,14 +58,14 @@ def of_each(files: Sequence[FileEntry], read: Callable[[FileEntry], Told]) -> di
             broken[file] = " ".join(str(error).split())
     if broken:
         raise UnreadableError(broken)
-    return told
+    return results
 
 
 def as_broken(failure: Exception) -> BrokenHeadError:
-    """What Spark says of a head that it cannot read.
+    """Turns Spark's failure to read a header into a BrokenHeadError.
 
     Raises:
-        Exception: the failure as it is where it is the machine's, not the file's.
+        Exception: the failure itself, if the machine is at fault and not the file.
     """
     if is_of_the_machine(failure):
         raise failure
@@ -73,17 +73,17 @@ def as_broken(failure: Exception) -> BrokenHeadError:
 
 
 def reader(spark: SparkSession) -> DataFrameReader:
-    """A reader that takes each path to the letter, once.
+    """A reader that takes each path literally, and once.
 
-    Spark takes `?`, `*`, `[` or `{` in a file's name for a pattern, and for each such name
-    reads every other file of the batch once more (SPARK-58518). Without `__globPaths__` it
-    resolves no pattern; with `recursiveFileLookup` it takes each file of its listing once.
+    Spark treats a file's name with `?`, `*`, `[` or `{` as a pattern, and for each such name
+    reads every other file of the batch once more (SPARK-58518). With `__globPaths__` false it
+    expands no pattern; with `recursiveFileLookup` it reads each file of its listing once.
     """
     return spark.read.options(__globPaths__="false", recursiveFileLookup="true")
 
 
 def file_columns(frame: DataFrame) -> list[Column]:
-    """The columns about the file, also where the files have a column `_metadata` themselves."""
+    """The columns about the file, also if the files themselves have a column `_metadata`."""
     metadata = frame.metadataColumn("_metadata")
     return [
         metadata[expression.removeprefix("_metadata.")].alias(name)
@@ -92,7 +92,7 @@ def file_columns(frame: DataFrame) -> list[Column]:
 
 
 def united(frames: Sequence[DataFrame]) -> DataFrame:
-    """The rows of all frames. In halves: one by one, Spark would analyse each again for each."""
+    """The union of all frames, built in halves: in a chain, Spark would repeat its analysis."""
     if len(frames) == 1:
         return frames[0]
     middle = len(frames) // 2

@@ -1,8 +1,8 @@
-"""JSON files that are one document each: an object, or an array of objects, over many lines.
+"""Reads JSON files with one document each: an object, or an array of objects, over many lines.
 
-Each object becomes a record, read as a line of JSON lines is. A document that is not valid
-as a whole is one bad record, an element that is no object another. A whole document is held
-in memory, some times over.
+Each object becomes a record and is read like a line of JSON lines. An invalid document is one
+bad record, and so is each element of an array that is not an object. A whole document is held
+in memory, several times over.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from medallion_jobs.autoloader.file_entry import FileEntry
 
-# The document between a bracket and an end mark, as an array of texts: once as it stands,
-# and once with marks where it needs them.
+# The document between a bracket and an end mark, as an array of texts: once unchanged, and once
+# with marks (json_marks) if it needs them.
 _WHOLE, _WHOLE_MARKED = "__whole", "__whole_marked"
-_END = f'{{"end {uuid4().hex}":""}}'  # of each process its own: no document can hold it
+_END = f'{{"end {uuid4().hex}":""}}'  # different in each process: no document has it
 _DOCUMENT_AND_END = 2
-# Of a record: its JSON (null where the document is bad), and whether it is the document.
+# A record's JSON (null if the document is bad), and whether it is the whole document.
 _JSON, _IS_DOCUMENT = "__json", "__is_document"
 _STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 
@@ -65,19 +65,19 @@ class JsonDocuments:
 
 
 def _elements(documents: DataFrame) -> DataFrame:
-    """The objects of documents, and whatever else is in their place; none of a blank one."""
+    """The elements of documents, objects or not; a blank document has none."""
     text = F.col(VALUE)
     bracketed = F.concat(F.lit("["), text, F.lit(f",{_END}]"))
     needed = json_marks.are_needed(bracketed, texts=True)
     document = F.get(F.coalesce(_WHOLE_MARKED, _WHOLE), F.lit(0))
     array = F.from_json(document, "array<string>", _STRICT)
     of_array = F.transform(
-        array, lambda item: _element(item, F.coalesce(plain(item), F.lit("null")), of=False)
+        array, lambda item: _element(item, F.coalesce(plain(item), F.lit("null")), whole=False)
     )
     entries = (
-        F.when(~_is_valid(), F.array(_element(F.lit(None).cast("string"), text, of=True)))
+        F.when(~_is_valid(), F.array(_element(F.lit(None).cast("string"), text, whole=True)))
         .when(F.startswith(document, F.lit("[")), of_array)
-        .otherwise(F.array(_element(document, text, of=True)))
+        .otherwise(F.array(_element(document, text, whole=True)))
     )
     return (
         documents.where(F.trim(text, F.lit(" \t\r\n\ufeff")) != "")
@@ -94,12 +94,12 @@ def _elements(documents: DataFrame) -> DataFrame:
     )
 
 
-def _element(json: Column, raw: Column, *, of: bool) -> Column:
-    return F.struct(json.alias(_JSON), raw.alias(VALUE), F.lit(of).alias(_IS_DOCUMENT))
+def _element(json: Column, raw: Column, *, whole: bool) -> Column:
+    return F.struct(json.alias(_JSON), raw.alias(VALUE), F.lit(whole).alias(_IS_DOCUMENT))
 
 
 def _is_valid() -> Column:
-    """Whether the text of a file is one JSON value, and nothing else."""
+    """Whether the text of a file is exactly one JSON value."""
     last = F.get(_WHOLE, F.lit(1))
     return F.coalesce((F.size(_WHOLE) == _DOCUMENT_AND_END) & (last == _END), F.lit(False))
 

@@ -1,11 +1,11 @@
-"""The fast lane of JSON lines: lines that are written like the first one, letter by letter.
+"""The fast lane for JSON lines: lines that are written exactly like the first one.
 
-Most files of JSON lines come from one writer, which puts the same keys in the same order
-with the same spaces. To parse such a line as JSON, and strictly, costs many times what it
-costs to see that it is one of them: it fits a pattern that holds all of it but its values,
-whose texts can have no escape and no quote in them and are then what lies between the
-quotes. Only what is certain goes this way. Any other line, and any line with a value that
-does not fit its column, is parsed as JSON as if there were no lane.
+Most files of JSON lines come from one writer, which writes the same keys in the same order
+with the same spaces. Parsing such a line strictly as JSON costs many times as much as matching
+it with a pattern of everything but its values. A text value must have no escape and no quote;
+it is then what is between the quotes. Only lines that certainly match take the lane. Any other
+line, and any line with a value that does not fit its column, is parsed as JSON, as without a
+lane.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import text_input
 from medallion_jobs.lake.values import strict
 
-# With a space, which no column of a table has in its name.
+# Has a space, which no column of a table has in its name.
 REGULAR = "regular line"
 _PIECES = "regular pieces"
-# How much of a file is looked at for a line to learn from, in bytes and in lines.
+# How much of a file is searched for a first line, in bytes and in lines.
 _HEAD, _LINES = 64 * 1024, 20
 
 _TEXT = r'[^"\\\x00-\x1f]*+'
 _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.+Z-]*+"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-# Of no more digits than a double holds exactly, and of one form only, so that the text of a
-# number is the same here and where JSON is parsed.
+# With no more digits than a double holds exactly, and in one notation only, so that a number's
+# text is the same here and in parsed JSON.
 _WHOLE = r"-?+(?:0|[1-9][0-9]{0,14}+)"
-_BROKEN = _WHOLE + r"(?:\.[0-9]{1,8}+)?"
-_TRUTH = "(?:true|false)"
+_FRACTION = _WHOLE + r"(?:\.[0-9]{1,8}+)?"
+_BOOLEAN = "(?:true|false)"
 
 
 _MOMENTS = (TimestampType, TimestampNTZType)
-# By the form of a value and the type of its column, the pattern of what goes fast.
+# By the form of a value and the types of its column, the pattern for values in the lane.
 _BODIES: Sequence[tuple[str, tuple[type[DataType], ...], str]] = (
     ("number", (IntegralType, StringType), _WHOLE),
-    ("number", (DecimalType, DoubleType, FloatType), _BROKEN),
-    ("truth", (BooleanType,), _TRUTH),
+    ("number", (DecimalType, DoubleType, FloatType), _FRACTION),
+    ("boolean", (BooleanType,), _BOOLEAN),
     ("text", (StringType,), _TEXT),
     ("text", _MOMENTS, _MOMENT),
     ("text", (DateType,), _DAY),
@@ -67,12 +67,13 @@ _BODIES: Sequence[tuple[str, tuple[type[DataType], ...], str]] = (
 
 @dataclass(frozen=True)
 class Lane:
-    """What regular lines look like.
+    """The form of regular lines.
 
     Attributes:
-        pattern: a Java pattern that a regular line fits as a whole.
+        pattern: a Java pattern that matches a whole regular line.
         places: by column, the number of the piece between quotes that has its value, and
-            whether the value itself stands in quotes.
+            whether the value itself is in quotes.
+        skipped: how many characters of such a piece come before a value without quotes.
     """
 
     pattern: str
@@ -80,7 +81,7 @@ class Lane:
     skipped: int
 
     def add_to(self, lines: DataFrame, schema: StructType, options: Mapping[str, str]) -> DataFrame:
-        """Adds the values of regular lines, and `REGULAR`, which is never null."""
+        """Adds columns with the values of regular lines, and `REGULAR`, which is never null."""
         line = F.col(text_input.VALUE)
         pieces = F.when(line.rlike(self.pattern), F.split(line, '"'))
         known = [(number, f) for number, f in enumerate(schema) if f.name in self.places]
@@ -97,7 +98,7 @@ class Lane:
         place, is_quoted = self.places[column]
         piece = F.get(F.col(_PIECES), F.lit(place))
         if not is_quoted:
-            # What lies between two quotes there: `: 12, ` or, at the end, `: 12}`.
+            # The piece between two quotes is `: 12, ` or, at the end, `: 12}`.
             piece = F.rtrim(F.substring(piece, self.skipped + 1, _HEAD), F.lit(", }"))
         if isinstance(kind, DecimalType):
             return strict.value(piece, kind, options)
@@ -105,26 +106,26 @@ class Lane:
 
 
 def value_name(number: int) -> str:
-    """The column that has a regular line's value of the schema's column `number`."""
+    """The name of the column with a regular line's value for the schema's column `number`."""
     return f"regular value {number}"
 
 
-def learnt(
+def lane_for(
     spark: SparkSession, files: Sequence[FileEntry], schema: StructType, options: Mapping[str, str]
 ) -> Lane | None:
-    """The lane of files' lines, from the first file; None where its lines have no use for one."""
+    """The lane for files' lines, from a line of the first file; None if no line can have one."""
     if not files or options.get(text_input.ENCODING, "utf-8").lower() not in ("utf-8", "utf8"):
         return None
     try:
         head = store_for(files[0].path, lambda: spark).head(files[0].path, _HEAD)
     except OSError:
-        return None  # whoever reads the file's lines will say what is wrong with it
+        return None  # reading the file's lines will report the error
     lines = head.decode("utf-8", errors="replace").removeprefix("\ufeff").splitlines()[:_LINES]
     return next((lane for line in lines if (lane := _like(line, schema, options))), None)
 
 
 def _like(line: str, schema: StructType, options: Mapping[str, str]) -> Lane | None:
-    """The lane of lines that are like this one."""
+    """The lane for lines that are written like this one; None if there can be none."""
     try:
         pairs = json.loads(line, object_pairs_hook=list, parse_int=_Raw, parse_float=_Raw)
     except (ValueError, RecursionError):
@@ -148,11 +149,11 @@ class _Raw(str):
 
 
 def _body(value: Any, kind: DataType, options: Mapping[str, str]) -> str | None:
-    """The pattern of a column's values, written as this one; None where there is none."""
+    """The pattern of a column's values that are written like this one; None if there is none."""
     if isinstance(value, _Raw):
         form = "number"
     elif isinstance(value, bool):
-        form = "truth"
+        form = "boolean"
     elif isinstance(value, str):
         form = "text"
     else:
@@ -182,7 +183,7 @@ def _pattern(
         re.escape(f'"{name}"{colon}') + (body if _is_bare(value) else f'"{body}"')
         for (name, value), body in zip(pairs, bodies, strict=True)
     ]
-    # Not `$`: that also stands before a last sign that ends lines, such as U+2028.
+    # Not `$`, which also matches before a last line terminator, such as U+2028.
     return r"\A\{" + re.escape(comma).join(parts) + r"\}\z"
 
 

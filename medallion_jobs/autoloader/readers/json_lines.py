@@ -1,18 +1,17 @@
-"""JSON lines to typed rows, by Spark's own expressions and strictly.
+"""Parses JSON lines to typed rows, strictly, with Spark's own expressions.
 
-Spark's JSON reader takes much for good that is not: two objects on a line, text behind an
-object, `"1,25"` as 125.00, a repeated key, a key that it does not know. Here a line is first
-parsed as an array of maps of strings: put between a bracket and an end mark of ours, it
-holds one object if the array is that object and the mark, for Spark reads no further than
-the bracket that closes the array. Each column is then read from its text (values.py).
-A line that is not one object is bad and goes to quarantine; a value that does not fit its
-column, or whose key no column bears, is rescued: kept as a text in `_rescued_data`, and the
-row is good.
+Spark's JSON reader accepts much that is wrong: two objects on a line, text after an object,
+`"1,25"` as 125.00, a key twice, an unknown key. Here a line is first put between a bracket and
+an end mark, and parsed as an array of maps of strings. If the array is one object and the mark,
+the line has exactly one object, because Spark reads no further than the bracket that closes the
+array. Each column is then read from its text (lake/values/strict.py). A line that is not one
+object is bad and goes to quarantine. A value that does not fit its column, or whose key has no
+column, is rescued: it is kept as text in `_rescued_data`, and the row is good.
 
-Lines that are all written alike need none of this: they go by a fast lane (json_lane.py).
+Lines that are all written alike need none of this: they take a fast lane (json_lane.py).
 
-Of a line with numbers that a double would round, or with texts that look like objects or
-arrays, those are marked (json_marks.py) and the line is parsed once more.
+If a line has numbers that a double would round, or texts that look like objects or arrays,
+these are marked (lake/values/json_marks.py) and the line is parsed once more.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ if TYPE_CHECKING:
     from medallion_jobs.autoloader.file_entry import FileEntry
 
 VALUE = text_input.VALUE
-# The first parse's array, and the second parse's object, null where there is none. A name with
-# a space is none that a key can give to a column: Spark would take that column for these.
+# The array of the first parse, and the object of the second one, or null. No key can become a
+# column whose name has a space, so Spark cannot confuse such a column with these.
 OBJECTS, MARKED = "all objects", "marked object"
-# Of each process its own: no line can hold it, and so none can end before it does.
+# Different in each process: no line has it, so no line can end the array early.
 _END = f"end {uuid4().hex}"
 _OBJECT_AND_END = 2
 _STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 REPEATED = "a key is repeated in the JSON object"
-# How compressed files begin; by their names they were not taken for such.
+# The first bytes of compressed files, for files whose names do not show the compression.
 _COMPRESSED = {
     "gzip": b"\x1f\x8b",
     "bzip2": b"BZh",
@@ -56,7 +55,7 @@ _COMPRESSED = {
 
 
 class JsonLines:
-    """Reads files that have a JSON object a line."""
+    """Reads files with one JSON object per line."""
 
     def records(
         self,
@@ -66,7 +65,7 @@ class JsonLines:
         options: Mapping[str, str],
     ) -> Records:
         lines = text_input.lines(spark, files, options)
-        lane = json_lane.learnt(spark, files, columns, options)
+        lane = json_lane.lane_for(spark, files, columns, options)
         if lane:
             lines = lane.add_to(lines, columns, options)
         else:
@@ -89,7 +88,7 @@ class JsonLines:
 
 
 def parsed_objects(text: Column) -> Column:
-    """An array of maps of texts: one map and the end mark where a text is one JSON object."""
+    """An array of maps of texts: one map and the end mark if a text is one JSON object."""
     bracketed = F.concat(F.lit("["), text, F.lit(f',{{"{_END}":""}}]'))
     return F.from_json(bracketed, "array<map<string,string>>", _STRICT)
 
@@ -97,7 +96,7 @@ def parsed_objects(text: Column) -> Column:
 def records_of(
     frame: DataFrame, columns: StructType, options: Mapping[str, str], reason: Column
 ) -> Records:
-    """The records of a frame with `value`, the parsed objects and the marked ones."""
+    """The records of a frame that has `value`, the parsed objects and the marked ones."""
     marked = F.coalesce(MARKED, first())
     for number, field in enumerate(columns):
         if strict.is_nested(field.dataType):
@@ -116,7 +115,7 @@ def records_of(
 
 
 def _with_lane(records: Records, columns: StructType, lane: Lane) -> Records:
-    """The records where those of regular lines are taken from the lane."""
+    """The records, with the values of regular lines from the lane."""
     regular = F.col(REGULAR)
 
     def either(number: int, column: str, parsed: Column) -> Column:
@@ -128,7 +127,7 @@ def _with_lane(records: Records, columns: StructType, lane: Lane) -> Records:
         either(number, field.name, column)
         for number, (field, column) in enumerate(zip(columns, parsed, strict=True))
     ]
-    assert not isinstance(records.has_new, bool)  # of JSON, no header tells
+    assert not isinstance(records.has_new, bool)  # JSON has no headers
     return replace(
         records,
         good=regular | records.good,
@@ -138,12 +137,12 @@ def _with_lane(records: Records, columns: StructType, lane: Lane) -> Records:
 
 
 def first() -> Column:
-    """The object of a good record, as the first parse has it."""
+    """The object of a good record, from the first parse."""
     return F.get(OBJECTS, F.lit(0))
 
 
 def _parsed(lines: DataFrame, columns: StructType) -> DataFrame:
-    """Adds what is parsed of `value`; blank lines, which are no records, are left out."""
+    """Adds what is parsed from `value`; leaves out blank lines, which are not records."""
     line = F.col(VALUE)
     blank = F.trim(line, F.lit(" \t\r\ufeff")) == ""
     nested = any(strict.is_nested(field.dataType) for field in columns)
@@ -157,7 +156,7 @@ def _parsed(lines: DataFrame, columns: StructType) -> DataFrame:
 
 
 def _is_good() -> Column:
-    """Whether a parsed line holds one JSON object, in which no key is repeated."""
+    """Whether a parsed line is one JSON object, with each key once."""
     keys = F.map_keys(first())
     return F.coalesce(
         (F.size(OBJECTS) == _OBJECT_AND_END)
@@ -168,7 +167,7 @@ def _is_good() -> Column:
 
 
 def _reason() -> Column:
-    """Why a line is bad, in words."""
+    """The reason why a line is bad."""
     return (
         no_text()
         .when(~_is_whole(), "not valid JSON")
@@ -180,7 +179,7 @@ def _reason() -> Column:
 
 
 def no_text() -> Column:
-    """Why a bad record is no text of the encoding; to be followed by `when` or `otherwise`."""
+    """The reason why a bad record is not text of the encoding; add `when` or `otherwise`."""
     reasons = F.when(F.lit(False), "")
     for name, magic in _COMPRESSED.items():
         start = F.substring(F.col(VALUE).cast("binary"), 1, len(magic))
@@ -189,7 +188,7 @@ def no_text() -> Column:
 
 
 def _is_whole() -> Column:
-    """Whether the line ends where the array's last but one element does."""
+    """Whether the array ends with the end mark, so that nothing follows the line's objects."""
     return F.map_contains_key(F.try_element_at(OBJECTS, F.lit(-1)), _END)
 
 
@@ -210,7 +209,7 @@ def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
         misfits.append(F.when(misfit, F.lit(field.name)))
     unknown = strict.unknown_keys(F.map_keys(texts), schema)
     unfit = F.concat(F.array_compact(F.array(*misfits).cast("array<string>")), unknown)
-    # Bound, for otherwise each key would have all columns read once more.
+    # Bound with `let`: otherwise all columns would be read again for each key.
     rescued = strict.let(
         unfit,
         lambda unfit: F.map_filter(texts, lambda key, _: F.array_contains(unfit, key)),
@@ -219,12 +218,12 @@ def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
 
 
 def _texts() -> Column:
-    """The texts of a good record by key. No column of its own: that would copy each map."""
+    """The texts of a good record by key. Not a column, which would copy each map."""
     return F.when(F.col(MARKED).isNotNull(), json_marks.unmarked(F.col(MARKED))).otherwise(first())
 
 
 def _with_file(rescued: Column) -> Column:
-    """What is rescued as JSON, and the file; a key of the file's own by that name stays."""
+    """The rescued data as JSON, with the file's path, unless the record has that key itself."""
     file = F.create_map(F.lit(RESCUED_FILE), F.col(INPUT_FILE))
 
     def with_file(rescued: Column) -> Column:

@@ -1,4 +1,4 @@
-"""The columns that JSON objects have together, by Spark's own inference."""
+"""Infers the columns of JSON objects, with Spark's own inference."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from medallion_jobs.lake.values.strict import TIMESTAMP_FORMAT
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-# Spark gives no column to a key that is an empty object everywhere; to one that is null
-# everywhere it does. With the spaces, a key that holds `{}` itself stays one that cannot
-# become a column.
+# Spark infers no column for a key that is always an empty object, but it does for one that is
+# always null. With the spaces, a key with `{}` in its name still cannot become a column.
 _EMPTY_OBJECT, _NULL = r"\{\s*+\}", " null "
-# Objects and arrays inside one another. Some hundred levels overflow the stack of Spark's
-# inference, and its job then never ends.
+# Levels of nested objects and arrays. Several hundred overflow the stack of Spark's inference,
+# and its job then never ends.
 _MOST_LEVELS = 32
 _INNERMOST = r"[\[{][^\[\]{}]*+[\]}]"
 
@@ -30,18 +29,19 @@ def infer(
 ) -> StructType:
     """The schema of JSON objects: keys that a table can name, in alphabetical order.
 
-    A key that is an object in some and something else in others is text, as is one that is
-    null or an empty object in all. Of keys that differ in letter case only, the one that
-    sorts first (capitals do) is there. Timestamps are found where `timestampFormat` is
-    given; a whole number of more than 19 digits is text. So are all keys of an object with
-    more than 32 levels.
+    A key is text if it is an object in some records and something else in others, or null or
+    an empty object in all. Of keys that differ only by letter case, the first one in sort order
+    (capitals first) is taken. Timestamps are inferred only if `timestampFormat` is given.
+    Integers with more than 19 digits are text, and so are all keys of an object with more than
+    32 levels.
 
     Args:
         objects: one column of valid JSON objects.
+        typed: infer types; otherwise all scalar values are text.
     """
     text = F.regexp_replace(_shallow(F.col(objects.columns[0])), _EMPTY_OBJECT, _NULL)
     if typed:
-        # Spark makes doubles of some whole numbers, which round; marked, they are texts.
+        # Spark infers double for some integers, which rounds them; marked, they are texts.
         huge = json_marks.marked(text, json_marks.HUGE_NUMBER)
         text = F.when(text.rlike(json_marks.HUGE_NUMBER), huge).otherwise(text)
     reader = spark.read.options(
@@ -56,7 +56,7 @@ def infer(
 
 
 def _shallow(json: Column) -> Column:
-    """An object as it is, or if it has too many levels its keys with texts."""
+    """An object unchanged or, if it has too many levels, its keys with empty texts."""
     openings = F.length(json) - F.length(F.translate(json, "{[", ""))
     left = F.aggregate(
         F.sequence(F.lit(1), F.lit(_MOST_LEVELS)),
@@ -69,7 +69,7 @@ def _shallow(json: Column) -> Column:
 
 
 def _tidy(schema: StructType) -> StructType:
-    """What of a schema a table can have."""
+    """The part of a schema that a table can have."""
     fields: dict[str, StructField] = {}
     for field in sorted(schema, key=lambda field: field.name):
         if namable(field.name) and field.name.lower() not in fields:

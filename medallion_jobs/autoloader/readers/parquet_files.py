@@ -1,8 +1,8 @@
-"""parquet files: columns by name, each file by its own schema.
+"""Reads parquet files: columns by name, each file with its own schema.
 
-The schema is Spark's own reading of a file's footer, taken on the driver without a job: a
-timestamp of 96 bits is a TIMESTAMP, one in UTC too, one without a zone a TIMESTAMP_NTZ. A
-type that Spark does not read, such as nanoseconds, makes the file unreadable and says so.
+Spark reads the schema from a file's footer, on the driver without a job: timestamps of 96 bits
+and in UTC are TIMESTAMP, those without a zone TIMESTAMP_NTZ. A file with a type that Spark does
+not read, such as nanoseconds, is unreadable, and its error says so.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.autoloader.readers import file_schemas, typed_columns
 from medallion_jobs.autoloader.readers.records import Records
 
-# Where Spark keeps its own schema in a file that it writes.
+# The key of Spark's own schema in the footer of a file that Spark has written.
 _SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
 
 
 class ParquetFiles:
-    """Reads parquet files; none of their records is bad."""
+    """Reads parquet files; their records are never bad."""
 
     def records(
         self,
@@ -39,7 +39,7 @@ class ParquetFiles:
         def read(schema: StructType, some: Sequence[FileEntry]) -> DataFrame:
             return (
                 file_schemas.reader(spark)
-                # Where pages have checksums: a page that is broken may well be decoded.
+                # If pages have checksums: a damaged page may decode without an error.
                 .option("parquet.page.verify-checksum.enabled", "true")
                 .schema(schema)
                 .format("parquet")
@@ -56,7 +56,7 @@ class ParquetFiles:
         *,
         typed: bool,  # noqa: ARG002 (the files have types)
     ) -> StructType:
-        """The columns of all files, in the order in which they are met."""
+        """The columns of all files, in the order in which they first appear."""
         return typed_columns.merged(list(_schemas(spark, files).values()))
 
 
@@ -74,27 +74,29 @@ def _schemas(spark: SparkSession, files: Sequence[FileEntry]) -> dict[FileEntry,
             footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.readFooter(hadoop, path)
             _refuse_code(footer.getFileMetaData().getKeyValueMetaData().get(_SPARK_SCHEMA))
             named = jvm.org.apache.parquet.hadoop.Footer(path, footer)
-            told = str(parquet.ParquetFileFormat.readSchemaFromFooter(named, converter).json())
+            text = str(parquet.ParquetFileFormat.readSchemaFromFooter(named, converter).json())
         except (Py4JJavaError, PySparkException) as failure:
             raise file_schemas.as_broken(failure) from failure
-        if told not in known:
-            known[told] = StructType.fromJson(json.loads(told))
-            typed_columns.check_names(known[told])
-        return known[told]
+        if text not in known:
+            known[text] = StructType.fromJson(json.loads(text))
+            typed_columns.check_names(known[text])
+        return known[text]
 
     return file_schemas.of_each(files, schema)
 
 
-def _refuse_code(told: str | None) -> None:
-    """Raises BrokenHeadError where a file's schema names classes, which Spark would load."""
+def _refuse_code(schema: str | None) -> None:
+    """Raises BrokenHeadError if a file's schema names classes, which Spark would load."""
     try:
-        waiting = [json.loads(told)] if told else []
+        pending = [json.loads(schema)] if schema else []
     except (ValueError, RecursionError):
         raise file_schemas.BrokenHeadError("its footer holds a schema that is not JSON") from None
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict) and one.get("type") == "udt":
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict) and part.get("type") == "udt":
             raise file_schemas.BrokenHeadError(
                 "its schema has a type that names code to load (udt)"
             )
-        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        pending += (
+            part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        )

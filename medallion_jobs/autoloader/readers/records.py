@@ -1,4 +1,4 @@
-"""What every format makes of files: records, each good or bad, and what did not fit."""
+"""The result of every format's reader: records, good or bad, and rescued data."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-# Columns about the file that every format's frame has, beside its own.
+# Columns about the file that the frame of every format has.
 FILE_COLUMNS = {
     INPUT_FILE: "_metadata.file_path",
     FILE_SIZE: "_metadata.file_size",
     FILE_MODIFIED: "_metadata.file_modification_time",
 }
-# The key under which `_rescued_data` names the file, as Auto Loader has it.
+# The key of the file's path in `_rescued_data`, as in Auto Loader.
 RESCUED_FILE = "_file_path"
 
 
@@ -28,15 +28,15 @@ class Records:
     """The records of some files, in one frame that is read in one pass.
 
     Attributes:
-        frame: one row a record, with `_input_file`, `_file_size`, `_file_modified` and
+        frame: one row per record, with `_input_file`, `_file_size`, `_file_modified` and
             whatever the columns below are computed from.
         good: whether a row's record could be parsed; never null.
-        reason: why it could not, in words.
-        raw: the record's text as it was, for quarantine; null where a format has none.
-        columns: of a good record, the wanted columns in their order, then `_rescued_data`.
-        has_new: whether a good record brings a column, or a field inside one, that is not
-            among the wanted ones but could be; True or False where the files' headers tell
-            without reading a record.
+        reason: why a bad record could not be parsed.
+        raw: the record's original text, for quarantine; null if a format has none.
+        columns: the wanted columns of a good record in their order, then `_rescued_data`.
+        has_new: whether a good record has a column, or a field inside one, that is not among
+            the wanted ones but could be; True or False if that is known from the files'
+            headers, without reading a record.
     """
 
     frame: DataFrame
@@ -51,7 +51,7 @@ class UnreadableError(Exception):
     """Files whose headers could not be read.
 
     Attributes:
-        files: each with the reason, in words.
+        files: each with the reason.
     """
 
     def __init__(self, files: Mapping[FileEntry, str]) -> None:
@@ -60,7 +60,7 @@ class UnreadableError(Exception):
 
 
 class FormatReader(Protocol):
-    """How files of one format become records, and what columns they have."""
+    """Reads the records of files of one format, and infers their columns."""
 
     def records(
         self,
@@ -72,7 +72,7 @@ class FormatReader(Protocol):
         """The records of files, read as these columns. Starts no Spark job.
 
         Raises:
-            UnreadableError: headers that cannot be read; the other files are all right.
+            UnreadableError: some headers cannot be read; the other files can.
         """
 
     def infer(
@@ -83,11 +83,11 @@ class FormatReader(Protocol):
         *,
         typed: bool,
     ) -> StructType:
-        """The columns that the files have together.
+        """All columns of the files.
 
         Args:
-            typed: infer types where the format has none (json, csv); otherwise all text.
+            typed: infer types if the format has none (json, csv); otherwise all are text.
 
         Raises:
-            UnreadableError: headers that cannot be read.
+            UnreadableError: some headers cannot be read.
         """

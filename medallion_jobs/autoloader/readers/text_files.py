@@ -1,4 +1,4 @@
-"""Text files: each line, or each whole file, a record of one column."""
+"""Reads text files: each line, or each whole file, is a record with one column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLUMNS = StructType([StructField("value", StringType())])
 
 
 class TextFiles:
-    """Reads text files: every line is a record, none is bad."""
+    """Reads text files; their records are never bad."""
 
     def records(
         self,
@@ -30,12 +30,12 @@ class TextFiles:
         """The lines of files.
 
         Raises:
-            UnreadableError: files of a compression that Spark would read as nothing.
-            UsageError: other columns are wanted than `value STRING`, or an unknown encoding.
+            UnreadableError: files with a compression that look empty to Spark.
+            UsageError: the wanted columns are not `value STRING`, or the encoding is unknown.
         """
         if [(field.name, field.dataType) for field in columns] != [("value", StringType())]:
             raise UsageError(
-                "text files have one column, `value STRING`, and the source names others",
+                "text files have one column, `value STRING`, but the source declares others",
                 untouched="nothing was read",
                 next_step="schema: value STRING, or leave `schema` out",
             )
@@ -52,11 +52,11 @@ class TextFiles:
 
     def infer(
         self,
-        spark: SparkSession,  # noqa: ARG002 (every format's reader is asked alike)
+        spark: SparkSession,  # noqa: ARG002 (all readers have the same parameters)
         files: Sequence[FileEntry],  # noqa: ARG002
         options: Mapping[str, str],  # noqa: ARG002
         *,
         typed: bool,  # noqa: ARG002
     ) -> StructType:
-        """One column, whatever the files hold."""
+        """One column, whatever the files contain."""
         return _COLUMNS

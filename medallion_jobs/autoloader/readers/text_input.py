@@ -1,4 +1,4 @@
-"""The texts of files: their lines, or each file as a whole, in any of some encodings.
+"""Reads text from files: their lines, or each file as a whole, in one of several encodings.
 
 Spark decompresses `.gz`, `.bz2`, `.zst` and `.deflate`, in any letter case.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 ENCODING = "encoding"
-# By the names that users write, in lower case, those that Spark's readers take.
+# The encodings that Spark's readers know, by the names that users write, in lower case.
 _ENCODINGS = {
     "utf-8": "UTF-8",
     "utf8": "UTF-8",
@@ -33,15 +33,15 @@ _ENCODINGS = {
     "windows-1252": "windows-1252",
     "cp1252": "windows-1252",
 }
-# Where windows-1252 differs from ISO-8859-1. Spark's readers do not know it.
+# The characters where windows-1252, unknown to Spark's readers, differs from ISO-8859-1.
 _LATIN = "".join(chr(code) for code in range(0x80, 0xA0) if code not in {129, 141, 143, 144, 157})
 _WINDOWS = _LATIN.encode("latin-1").decode("cp1252")
-# Of these, Spark reads Hadoop's own framing alone, and takes what the tools of these names
-# write for a file without lines.
+# Spark reads these only in Hadoop's own framing. Files from the snappy and lz4 tools look empty
+# to it.
 _OTHER_FRAMING = (".snappy", ".lz4")
 VALUE = "value"  # the column of lines and documents
 _CORRUPT = "__corrupt"
-_MARK = "\ufeff"  # the byte-order mark, once it is read
+_MARK = "\ufeff"  # the byte-order mark, decoded
 
 
 def lines(
@@ -49,14 +49,14 @@ def lines(
 ) -> DataFrame:
     """The lines of text files: `value`, and the columns about the file.
 
-    Bytes that are nothing in the encoding become U+FFFD. Blank lines may be left out.
+    Bytes that are invalid in the encoding become U+FFFD. Blank lines may be left out.
 
     Args:
-        options: may hold `encoding`.
+        options: may have `encoding`.
 
     Raises:
-        UnreadableError: files of a compression that Spark would read as nothing.
-        UsageError: an encoding that is not known.
+        UnreadableError: files with a compression that look empty to Spark.
+        UsageError: an unknown encoding.
     """
     charset = _charset(options or {})
     if charset == "UTF-8":
@@ -67,17 +67,17 @@ def lines(
 def documents(
     spark: SparkSession, files: Sequence[FileEntry], options: Mapping[str, str] | None = None
 ) -> DataFrame:
-    """As `lines`, but each file is one text; a task holds it in memory, some times over."""
+    """As `lines`, but each file is one text; a task holds it in memory, several times over."""
     charset = _charset(options or {})
     if charset == "UTF-8":
         frame = reader(spark).text(_paths(files), wholetext=True)
         return _with_file(frame, F.regexp_replace(VALUE, f"^{_MARK}", ""))
-    # Spark reads by lines there; no file has a line's end like this.
+    # The reader splits lines; no file has this line end.
     return _decoded(spark, files, charset, {"lineSep": "\ufdd8"})
 
 
 def check_encoding(options: Mapping[str, str]) -> None:
-    """Whether the files' encoding can be read.
+    """Checks that the files' encoding can be read.
 
     Raises:
         UsageError: it cannot.
@@ -88,10 +88,10 @@ def check_encoding(options: Mapping[str, str]) -> None:
 def _decoded(
     spark: SparkSession, files: Sequence[FileEntry], charset: str, options: Mapping[str, str]
 ) -> DataFrame:
-    """The lines by Spark's CSV reader: it decodes a file as it goes, and the text reader none.
+    """Reads lines with Spark's CSV reader, because the text reader does not decode files.
 
-    Its characters with a meaning are set to noncharacters of Unicode, which are not for
-    interchange. A line that has the separator all the same comes as a corrupt record, whole.
+    Its special characters are set to noncharacters of Unicode, which texts should not have. A
+    line that does have the separator arrives whole, as a corrupt record.
     """
     is_windows = charset == "windows-1252"
     frame = (
@@ -126,7 +126,7 @@ def _with_file(frame: DataFrame, value: Column) -> DataFrame:
 
 def _paths(files: Sequence[FileEntry]) -> list[str]:
     refused = {
-        file: f"Spark cannot tell {ending} files of its own framing from others; use .gz or .zst"
+        file: f"Spark reads {ending} files only in Hadoop's framing; use .gz or .zst"
         for file in files
         for ending in _OTHER_FRAMING
         if file.path.lower().endswith(ending)
@@ -141,7 +141,7 @@ def _charset(options: Mapping[str, str]) -> str:
     charset = _ENCODINGS.get(wanted.lower())
     if charset is None:
         raise UsageError(
-            f"the encoding {wanted} is not known; known are {', '.join(_ENCODINGS)}",
+            f"unknown encoding {wanted}; known are {', '.join(_ENCODINGS)}",
             next_step="set options.encoding of the source to one of them",
         )
     return charset

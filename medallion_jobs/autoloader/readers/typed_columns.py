@@ -1,8 +1,8 @@
-"""Columns from files that have types of their own: parquet and avro.
+"""Columns from files with typed columns: parquet and avro.
 
-A column takes a file's column of the same name where its type is the same, or one that every
-value of the file's type fits into unchanged. Of any other type it is null, and the value is
-rescued. Within structs, arrays and maps what fits is taken; if anything inside does not, the
+A column takes the values of a file's column of the same name if its type is the same, or wide
+enough for every value of the file's type. With any other type it is null, and the value is
+rescued. Of structs, arrays and maps, the parts that fit are taken; if any part does not fit, the
 whole value is rescued as well.
 """
 
@@ -36,19 +36,19 @@ from medallion_jobs.lake.tables.json_text import JSON_TEXT
 from medallion_jobs.lake.tables.sql import col, namable
 
 Read = Callable[[StructType, Sequence[FileEntry]], DataFrame]
-# Decimal digits that each whole type needs, and the bits of its numbers.
+# Decimal digits that each integer type needs.
 _DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
 _ORDER = (ByteType, ShortType, IntegerType, LongType)
 
 
 @dataclass(frozen=True)
 class Typed:
-    """A file's column as a wanted type.
+    """A file's column, converted to a wanted type.
 
     Attributes:
-        value: what fits; None where nothing can.
-        fits: whether every value fits with all that is inside.
-        is_new: whether a field inside could become one of the wanted type.
+        value: what fits; None if no value can.
+        fits: whether every value fits, with all nested fields.
+        is_new: whether it has a nested field that could be added to the wanted type.
     """
 
     value: Column | None
@@ -62,10 +62,10 @@ def records(
     columns: StructType,
     read: Read,
 ) -> Records:
-    """The records of files by their own schemas, as the wanted columns.
+    """The records of files with their own schemas, as the wanted columns.
 
     Args:
-        read: the rows of files of one schema.
+        read: reads the rows of files with the same schema.
     """
     groups: dict[str, tuple[StructType, list[FileEntry]]] = {}
     for file, schema in schemas.items():
@@ -87,7 +87,7 @@ def records(
 
 
 def merged(schemas: Sequence[StructType]) -> StructType:
-    """The columns that files have together: by name, the first type of each."""
+    """All columns of files, each with its first type, or a wider one if files have it."""
     fields: dict[str, StructField] = {}
     for field in (field for schema in schemas for field in schema):
         if not namable(field.name):
@@ -100,21 +100,21 @@ def merged(schemas: Sequence[StructType]) -> StructType:
 
 
 def check_names(schema: StructType) -> None:
-    """Refuses a file two of whose columns differ by case alone: Spark cannot tell them apart.
+    """Refuses a file with columns that differ only by case: Spark mixes them up.
 
     Raises:
         BrokenHeadError: it has such columns.
     """
     lower = [name.lower() for name in schema.names]
-    repeated = sorted({name for name in schema.names if lower.count(name.lower()) > 1})
-    if repeated:
+    duplicates = sorted({name for name in schema.names if lower.count(name.lower()) > 1})
+    if duplicates:
         raise file_schemas.BrokenHeadError(
-            f"columns that differ by case alone: {', '.join(repeated)}"
+            f"columns that differ by case alone: {', '.join(duplicates)}"
         )
 
 
 def _both(data_type: DataType, other: DataType) -> DataType:
-    """A type with the fields of both; of a value that is not nested the first, or a wider one."""
+    """A type with the fields of both; if not nested, the first type or the wider one."""
     if isinstance(data_type, StructType) and isinstance(other, StructType):
         return merged([data_type, other])
     if isinstance(data_type, ArrayType) and isinstance(other, ArrayType):
@@ -125,7 +125,7 @@ def _both(data_type: DataType, other: DataType) -> DataType:
 
 
 def is_wider(data_type: DataType, other: DataType) -> bool:
-    """Whether every value of `one` is also one of `other`, a type that is not nested."""
+    """Whether every value of a type that is not nested is also a value of `other`."""
     if isinstance(data_type, _ORDER):
         if isinstance(other, _ORDER):
             return _ORDER.index(type(data_type)) <= _ORDER.index(type(other))
@@ -141,7 +141,7 @@ def is_wider(data_type: DataType, other: DataType) -> bool:
 
 
 def typed(column: Column, has: DataType, wanted: DataType) -> Typed:
-    """A column of the type that it has in the file, as the wanted type."""
+    """Converts a column from its type in the file to the wanted type."""
     if isinstance(has, StructType) and isinstance(wanted, StructType):
         return _struct(column, has, wanted)
     if isinstance(has, ArrayType) and isinstance(wanted, ArrayType):
@@ -174,8 +174,8 @@ def _struct(column: Column, has: StructType, wanted: StructType) -> Typed:
     names = {name.lower() for name in wanted.names}
     return Typed(
         F.when(column.isNotNull(), F.struct(*parts)),
-        not extra and all(one.fits for one in inner.values()),
-        any(one.is_new for one in inner.values())
+        not extra and all(field.fits for field in inner.values()),
+        any(field.is_new for field in inner.values())
         or any(namable(name) and name.lower() not in names for name in extra),
     )
 
@@ -184,12 +184,12 @@ def _converter(has: DataType, wanted: DataType) -> Callable[[Column], Column]:
     return lambda value: _or_null(typed(value, has, wanted), wanted)
 
 
-def _or_null(one: Typed | None, kind: DataType) -> Column:
-    return F.lit(None).cast(kind) if one is None or one.value is None else one.value
+def _or_null(found: Typed | None, kind: DataType) -> Column:
+    return F.lit(None).cast(kind) if found is None or found.value is None else found.value
 
 
 def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tuple[DataFrame, bool]:
-    """The wanted columns and `_rescued_data`; whether the files bring a new one."""
+    """The wanted columns and `_rescued_data`, and whether the files have new columns."""
     own = {field.name: (col(field.name), field.dataType) for field in schema}
     taken = {
         field.name: typed(*own[field.name], field.dataType)
@@ -206,7 +206,7 @@ def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tupl
         for n, field in enumerate(columns)
     ]
     names = {name.lower() for name in columns.names}
-    is_new = any(one.is_new for one in taken.values()) or any(
+    is_new = any(column.is_new for column in taken.values()) or any(
         is_free(name) and name.lower() not in names for name in own
     )
     about = file_schemas.file_columns(frame)

@@ -1,4 +1,4 @@
-"""Finding the files that cannot be read, when a batch of many fails."""
+"""Finds the files that cannot be read, when a batch of many fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medallion_jobs.engine.failures import root_cause
 # PySpark translates the failures that it knows and lets the others through as they are.
 SPARK_FAILURES = (PySparkException, Py4JJavaError)
 
-# Spark says so of any trouble under a read, the machine's too.
+# Spark reports these for any failed read, also if the machine is at fault.
 _OF_A_FILE = ("FAILED_READ_FILE", "PATH_NOT_FOUND", "CANNOT_READ_FILE_FOOTER")
 
 Read = Callable[[Sequence[FileEntry]], None]
@@ -27,12 +27,12 @@ def find(read: Read, files: Sequence[FileEntry]) -> dict[FileEntry, str]:
     """The files among `files` that cannot be read, each with the reason, by bisection.
 
     Args:
-        read: reads files through, and fails if one of them cannot be read.
+        read: reads files completely, and fails if one of them cannot be read.
     """
     try:
         read(files)
-    except UnreadableError as told:
-        return {**told.files, **find(read, [file for file in files if file not in told.files])}
+    except UnreadableError as error:
+        return {**error.files, **find(read, [file for file in files if file not in error.files])}
     except SPARK_FAILURES as failure:
         if len(files) == 1 and _is_of_the_file(failure):
             return {files[0]: root_cause(failure)}
@@ -43,15 +43,15 @@ def find(read: Read, files: Sequence[FileEntry]) -> dict[FileEntry, str]:
     return {}
 
 
-def passing_over(
+def skipping_unreadable(
     read: Read, files: Sequence[FileEntry], work: Callable[[Sequence[FileEntry]], Result]
 ) -> Result | None:
-    """What `work` gives for those files that can be read; None when there is none."""
+    """The result of `work` for those files that can be read; None if there are none."""
     while files:
         try:
             return work(files)
-        except UnreadableError as told:
-            broken = dict(told.files)
+        except UnreadableError as error:
+            broken = dict(error.files)
         except SPARK_FAILURES:
             broken = find(read, files)
             if not broken:

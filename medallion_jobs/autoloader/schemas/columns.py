@@ -1,7 +1,7 @@
 """The columns of a bronze table: declared or inferred, and how they grow with the files.
 
-What is declared or was inferred is in the registry, version by version. A run begins with
-the newest version; a batch whose files bring more makes the next one, before its rows are
+Declared and inferred columns are in the registry, version by version. A run starts with the
+newest version; a batch whose files bring more columns adds the next one before its rows are
 written.
 """
 
@@ -54,15 +54,15 @@ class BronzeColumns:
 
     Attributes:
         generation: for the registry's records.
-        tells_versions: the table tells versions of files, by the policy of this run or of one
-            before.
+        has_versions: whether the table has a column with versions of files, by the policy of
+            this run or of an earlier one.
     """
 
     spark: SparkSession
     source: Source
     registry: Registry
     generation: int = 1
-    tells_versions: bool = False
+    has_versions: bool = False
 
     @cached_property
     def reader(self) -> FormatReader:
@@ -70,12 +70,12 @@ class BronzeColumns:
 
     @property
     def is_known(self) -> bool:
-        """Whether the files' columns were declared, or were inferred before."""
+        """Whether the files' columns are recorded, declared or inferred."""
         return self.registry.latest() is not None
 
     @property
     def wants_sample(self) -> bool:
-        """Whether `begin` has to see files."""
+        """Whether `begin` needs files to infer the columns from."""
         return self.source.schema_ is None and not self.is_known
 
     @property
@@ -84,7 +84,7 @@ class BronzeColumns:
         return self.in_files_of(self._recorded)
 
     def in_files_of(self, schema: StructType) -> StructType:
-        """Those columns of a schema that lie inside the files."""
+        """The columns of a schema that are read from inside the files."""
         from_folders = set(self.source.partition_columns or ())
         return StructType([f for f in schema if f.name not in from_folders])
 
@@ -105,7 +105,7 @@ class BronzeColumns:
         return self.table_of(self._recorded)
 
     def table_of(self, schema: StructType) -> StructType:
-        """All columns of a bronze table whose files and folders have these."""
+        """All columns of a bronze table whose files and folders have those of `schema`."""
         own = {f.name for f in schema}
         return StructType(
             [
@@ -115,17 +115,17 @@ class BronzeColumns:
                 StructField(INPUT_FILE, StringType(), nullable=False),
                 StructField(self.source.load_time_column, TimestampType(), nullable=False),
                 *(StructField(name, _FILE_COLUMN_TYPES[name]) for name in self.source.add_columns),
-                *([StructField(FILE_VERSION, IntegerType())] * self.tells_versions),
+                *([StructField(FILE_VERSION, IntegerType())] * self.has_versions),
             ]
         )
 
-    def told(self) -> StructType | None:
-        """The columns as declared or recorded; None when they are to be inferred."""
+    def declared_or_recorded(self) -> StructType | None:
+        """The columns as declared or recorded; None if they are to be inferred."""
         latest = self.registry.latest()
         recorded = StructType.fromJson(dict(latest.schema)) if latest else None
         if self.source.schema_:
             declared = self.hinted(schemas.parse_ddl(self.source.schema_))
-            # What was declared may have grown since; what is declared anew is added.
+            # A declared schema may have grown since; newly declared columns are added.
             if self.source.grows and recorded is not None:
                 return evolution.merge(recorded, declared)
             return declared
@@ -134,16 +134,16 @@ class BronzeColumns:
     def begin(self, sample: Sequence[FileEntry]) -> None:
         """Records the columns as declared, or infers them from a sample of the files.
 
-        With no files to infer from, nothing is recorded: the first batch begins then.
+        Without files to infer from, nothing is recorded; the first batch then does it.
         """
-        told = self.told()
-        if told is not None:
-            self._record(told, "declared")
+        known = self.declared_or_recorded()
+        if known is not None:
+            self._record(known, "declared")
         elif sample:
             self._record(self._with(self._inferred(sample)), "inferred", file=sample[0])
 
     def grow(self, files: Sequence[FileEntry], batch: int) -> tuple[str, ...]:
-        """Takes up the columns that files bring; tells what changed."""
+        """Adds the columns that files bring; returns the changes."""
         now = self._recorded
         grown = self._grown(files)
         why: Why = "new columns"
@@ -159,21 +159,21 @@ class BronzeColumns:
         return self._record(grown, why, batch=batch, file=files[0])
 
     def new_in(self, files: Sequence[FileEntry]) -> list[str]:
-        """What `grow` would take up of new columns, without taking it up."""
+        """The new columns that `grow` would add, as changes, without adding them."""
         return changes(self._recorded.jsonValue(), self._grown(files).jsonValue())
 
     def _grown(self, files: Sequence[FileEntry]) -> StructType:
         return self._with(self._inferred(files))
 
     def _with(self, seen: StructType) -> StructType:
-        """What is recorded, with the columns that files bring."""
-        # Hinted last: a hint into a struct must find the struct that is recorded, not the
-        # text that one odd record makes of it.
+        """The recorded columns, with those that files bring."""
+        # Hints come last: a hint for a field of a struct needs the recorded struct, not the
+        # string that is inferred from one odd record.
         return self.hinted(evolution.merge(self._recorded, seen, reserved=self._reserved))
 
     @property
     def _reserved(self) -> set[str]:
-        """Names that files may not give to columns of their own."""
+        """Names that columns of files may not have."""
         of_table = {f.name for f in self.of_table} - {f.name for f in self._recorded}
         return of_table | set(self.source.partition_columns or ())
 
@@ -189,10 +189,10 @@ class BronzeColumns:
         def infer(some: Sequence[FileEntry]) -> StructType:
             return self.reader.infer(self.spark, some, self.source.options, typed=wants_types)
 
-        return unreadable.passing_over(self.read_through, files, infer) or StructType()
+        return unreadable.skipping_unreadable(self.read_through, files, infer) or StructType()
 
     def read_through(self, files: Sequence[FileEntry]) -> None:
-        """Reads files through, to no end; fails if one of them cannot be read."""
+        """Reads files completely, and writes nothing; fails if one of them cannot be read."""
         self._rows(files, self._recorded).write.format("noop").mode("overwrite").save()
 
     def _rows(self, files: Sequence[FileEntry], schema: StructType) -> DataFrame:

@@ -1,4 +1,4 @@
-"""How a schema takes up what files bring: new columns, and wider types."""
+"""Schema evolution: new columns and wider types from files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _INTEGERS = (ByteType, ShortType, IntegerType, LongType)
 # Digits before the point that a decimal must have to hold any value of an integer type.
 _DIGITS: dict[type[DataType], int] = {ByteType: 10, ShortType: 10, IntegerType: 10, LongType: 20}
 _DOUBLES = (ByteType, ShortType, IntegerType, FloatType)
-# Of these Delta makes no columns.
+# Types that Delta cannot store.
 _NOT_STORED = (
     NullType,
     CalendarIntervalType,
@@ -46,21 +46,21 @@ _NOT_STORED = (
     GeographyType,
     GeometryType,
 )
-# Delta asks for it by hand where a table comes to have its first such column.
-# What to do where a bronze table has columns that its config no longer gives it.
+# What to do if a bronze table has columns that its config no longer has.
 OTHER_LAKE = (
-    "declare these columns as the table has them (`schema`, `schema_hints`); or read all files "
-    "into a lake of their own: medallion run --config FILE --set storage.root=./another-lake"
+    "declare these columns as the table has them (`schema`, `schema_hints`); or load all files "
+    "into another lake: medallion run --config FILE --set storage.root=./another-lake"
 )
+# Delta needs this explicitly when an existing table gets its first TIMESTAMP_NTZ column.
 _SUPPORTS_NTZ = "SET TBLPROPERTIES ('delta.feature.timestampNtz' = 'supported')"
 
 
 def merge(current: StructType, seen: StructType, *, reserved: Collection[str] = ()) -> StructType:
-    """The schema with the columns that files bring: at the end, and inside structs likewise.
+    """The schema with the columns that files bring, added at the end; in structs too.
 
-    Types of what is there stay. What is not added: a name that differs from one that is
-    there in letter case only, a name that a table cannot have, what has no type yet (only
-    nulls, a struct without fields), and what Delta cannot store (an interval, a time of day).
+    Existing types stay. Not added are a name that differs from an existing one only by letter
+    case, a name that a table cannot have, a column without a type yet (only nulls, a struct
+    without fields), and a type that Delta cannot store (an interval, a time of day).
 
     Args:
         reserved: names of columns that files may not bring, such as `_rescued_data`.
@@ -69,7 +69,7 @@ def merge(current: StructType, seen: StructType, *, reserved: Collection[str] = 
 
 
 def widened(current: StructType, seen: StructType, *, reserved: Collection[str] = ()) -> StructType:
-    """As `merge`; and types that files bring wider become so, as far as Delta can widen."""
+    """As `merge`, and types become as wide as in the files, as far as Delta can widen them."""
     return _grown(current, seen, widens=True, reserved=reserved)
 
 
@@ -110,7 +110,7 @@ def _taking(current: DataType, seen: DataType, widens: bool) -> DataType:
 
 
 def _addable(seen: StructType, taken: Collection[str]) -> Iterator[StructField]:
-    """The fields that can be added beside those whose lower-case names are taken."""
+    """The fields that can be added, given the lower-case names that are taken."""
     used = set(taken)
     for field in seen:
         kind = storable(field.dataType)
@@ -120,7 +120,7 @@ def _addable(seen: StructType, taken: Collection[str]) -> Iterator[StructField]:
 
 
 def storable(kind: DataType) -> DataType | None:
-    """A type as a new column can have it, nullable throughout; None where there can be none."""
+    """A type as a new column can have it, nullable throughout; None if Delta cannot store it."""
     if isinstance(kind, _NOT_STORED):
         return None
     if isinstance(kind, StructType):
@@ -136,9 +136,9 @@ def storable(kind: DataType) -> DataType | None:
 
 
 def is_wider(narrow: DataType, wide: DataType) -> bool:
-    """Whether Delta can change a column's type so, without writing its files anew.
+    """Whether Delta can widen a column's type so, without rewriting its files.
 
-    The table of Delta's protocol (type widening); an integer becomes a decimal only where
+    As in the table of Delta's protocol (type widening); an integer becomes a decimal only if
     every value of its type fits.
     """
     if isinstance(wide, DecimalType):
@@ -155,15 +155,15 @@ def is_wider(narrow: DataType, wide: DataType) -> bool:
 
 
 def alterations(table: StructType, wanted: StructType, name: str = "the table") -> list[str]:
-    """What must follow `ALTER TABLE x` to give a Delta table the wanted columns and types.
+    """The clauses after `ALTER TABLE x` that give a Delta table the wanted columns and types.
 
-    What the table has beyond them, and what is wider in it, may stay so.
+    The table may have more columns and wider types; they stay.
 
     Args:
-        name: how messages call the table.
+        name: the table's name in messages.
 
     Raises:
-        UsageError: a column has a type from which Delta cannot come to the wanted one.
+        UsageError: a column has a type that Delta cannot change to the wanted one.
     """
     added, changed, wrong = list[str](), list[str](), list[str]()
     for path, has, wants in _differences(table, wanted, ""):
@@ -178,9 +178,8 @@ def alterations(table: StructType, wanted: StructType, name: str = "the table") 
             wrong.append(f"{path}: the table has {has.simpleString()}, wanted is {text}")
     if wrong:
         raise UsageError(
-            f"{name} has columns of other types than its config gives them now:\n  "
-            + "\n  ".join(wrong),
-            untouched="nothing was written; the table and its files are as they were",
+            f"{name} has columns of other types than its config has now:\n  " + "\n  ".join(wrong),
+            untouched="the table and its files; nothing was written",
             next_step=OTHER_LAKE,
         )
     return [
@@ -193,7 +192,7 @@ def alterations(table: StructType, wanted: StructType, name: str = "the table") 
 def _differences(
     table: DataType, wanted: DataType, path: str
 ) -> Iterator[tuple[str, DataType | str | None, Any]]:
-    """Where the wanted type differs: path, what is there (its name, if only that), the wanted."""
+    """The differences: path, existing type (or a name that differs by case, or None), wanted."""
     if isinstance(table, StructType) and isinstance(wanted, StructType):
         by_name = {field.name: field.dataType for field in table}
         by_case = {name.lower(): name for name in by_name}

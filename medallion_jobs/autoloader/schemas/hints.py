@@ -1,8 +1,8 @@
-"""Schema hints: types that a user gives to columns, and to what is inside them.
+"""Schema hints: types that a user gives to columns, and to fields inside them.
 
-`customer.address.zip int, items.element.price decimal(10,2), tags.key string`: DDL, but for
-the paths. A part in backticks may hold any character; `element` is what an array holds,
-`key` and `value` what a map holds.
+`customer.address.zip int, items.element.price decimal(10,2), tags.key string`: DDL, except for
+the paths. A part in backticks may have any character; `element` stands for the elements of an
+array, `key` and `value` for the keys and values of a map.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HINT = re.compile(rf"({_PART}(?:\.{_PART})*)(?:\s*:\s*|\s+)(\S.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Hint:
-    """One hint, as it is written."""
+    """One hint, as users write it."""
 
     path: Path
     type_text: str
@@ -38,7 +38,7 @@ class Hint:
 
 
 def path_text(path: Path) -> str:
-    """A path as it is written."""
+    """A path as users write it."""
     return ".".join(quoted(part) for part in path)
 
 
@@ -52,7 +52,7 @@ def split(ddl: str) -> list[Hint]:
     paths = [hint.path for hint in hints]
     for path in paths:
         if paths.count(path) > 1:
-            raise _wrong(path_text(path), "there is more than one for it")
+            raise _wrong(path_text(path), "this path has more than one hint")
     return hints
 
 
@@ -60,29 +60,29 @@ def types(hints: list[Hint]) -> dict[Path, DataType]:
     """The types of hints, by their paths. Needs a session.
 
     Raises:
-        UsageError: a hint whose type Spark does not know, or that says more than a type.
+        UsageError: a hint whose type Spark does not know, or with more than a type.
     """
     return {hint.path: _type(hint) for hint in hints}
 
 
 def apply(schema: StructType, hints: Mapping[Path, DataType]) -> StructType:
-    """The schema with the types of the hints; what they name and it lacks is added.
+    """The schema with the types of the hints. Columns and fields that it lacks are added.
 
-    A hint for a whole struct, array or map replaces it. Where nothing is yet, `element` in a
-    path makes an array, `key` or `value` a map, and any other name a struct.
+    A hint for a whole struct, array or map replaces it. If the schema has nothing at a path,
+    `element` makes an array, `key` or `value` a map, and any other name a struct.
 
     Raises:
-        UsageError: a hint whose path leads through what has no inside, or whose name differs
-            from one that is there in letter case only, or is none that a table can have.
+        UsageError: a hint whose path leads into a type without parts, or whose name differs
+            from an existing one only by letter case, or cannot be a column's name.
     """
-    # The shorter first: `a struct<x: int>, a.y int` is then the same in any order.
+    # Shorter paths first: `a struct<x: int>, a.y int` is then the same in any order.
     for path in sorted(hints, key=len):
         schema = _with_field(schema, path, path, hints[path])
     return schema
 
 
 def _with(kind: DataType | None, rest: Path, path: Path, wanted: DataType) -> DataType:
-    """A type, None where there is none yet, with the wanted one at the rest of a path."""
+    """A type (None if there is none yet) with the wanted type at the rest of a path."""
     if not rest:
         return wanted
     part, below = rest[0], rest[1:]
@@ -105,7 +105,7 @@ def _with(kind: DataType | None, rest: Path, path: Path, wanted: DataType) -> Da
 
 
 def _made(part: str, inner: DataType) -> DataType:
-    """The array or map that a path speaks of where nothing is yet."""
+    """The new array or map for a part of a path."""
     if part == "element":
         return ArrayType(inner)
     return MapType(inner, StringType()) if part == "key" else MapType(StringType(), inner)
@@ -143,7 +143,7 @@ def _wrong(hint: str, why: str) -> UsageError:
     return UsageError(
         f"schema_hints: {hint}: {why}",
         untouched="nothing was read or written",
-        next_step="mend `schema_hints` of the table's source in the config",
+        next_step="fix `schema_hints` of the table's source in the config",
     )
 
 
@@ -166,7 +166,7 @@ def _at_top_level(ddl: str) -> Iterator[str]:
 def _hint(text: str) -> Hint:
     found = _HINT.fullmatch(text)
     if not found:
-        raise _wrong(text or "an empty one", "a hint is a path and a type")
+        raise _wrong(text or "an empty hint", "a hint is a path and a type")
     parts = re.findall(_PART, found[1])
     return Hint(tuple(map(unquoted, parts)), found[2].rstrip())
 
@@ -177,5 +177,5 @@ def _type(hint: Hint) -> DataType:
     except (AnalysisException, ArithmeticException) as error:
         raise _wrong(str(hint), "Spark knows no such type") from error
     if len(fields) != 1 or not fields[0].nullable or fields[0].metadata:
-        raise _wrong(str(hint), "a hint says a type, and nothing besides")
+        raise _wrong(str(hint), "a hint has a type and nothing else")
     return fields[0].dataType

@@ -1,7 +1,7 @@
-"""The schemas that a bronze table has had: numbered versions, only ever added to.
+"""The schema registry: the numbered, append-only versions of a bronze table's schema.
 
-One JSON file a version, `<storage.root>/_medallion/schemas/<table>/000001.json`. Schemas are
-in the JSON form that Spark itself writes (`StructType.jsonValue()`), so that they are shown
+One JSON file per version, `<storage.root>/_medallion/schemas/<table>/000001.json`. Schemas are
+in the JSON form that Spark itself writes (`StructType.jsonValue()`), so that they can be shown
 and compared without Spark.
 """
 
@@ -31,11 +31,11 @@ class Version:
     Attributes:
         version: counted from 1.
         at: when it was recorded, in UTC.
-        why: what brought it.
-        batch: the batch that brought it, of which `generation`; None for the first start.
-        file: the first file that brought it, as a URI.
+        why: the cause of this version.
+        batch: the batch that added it, in `generation`; None if it was added at a start.
+        file: the first file that needed it, as a URI.
         schema: the columns of the files, in Spark's JSON form.
-        changes: what differs from the version before, in words; of the first one, nothing.
+        changes: the differences from the version before, as text; empty for the first one.
     """
 
     version: int
@@ -58,10 +58,10 @@ class Registry:
         self.folder = folder
 
     def latest(self) -> Version | None:
-        """The newest version; None when the table never ran.
+        """The newest version; None if the table never ran.
 
         Raises:
-            Refused: a version is there that cannot be read.
+            Refused: it cannot be read.
         """
         newest = max(self._numbers(), default=0)
         return self._read(newest) if newest else None
@@ -83,10 +83,10 @@ class Registry:
         generation: int | None = None,
         file: str | None = None,
     ) -> Version:
-        """Adds a version; the newest one where that has this schema already.
+        """Adds a version, unless the newest one has this schema; returns the newest one.
 
         Raises:
-            Refused: a version is there that cannot be read.
+            Refused: the newest version cannot be read.
             TransientError: another writer has recorded another schema meanwhile.
         """
         before = self.latest()
@@ -104,17 +104,17 @@ class Registry:
         )
         if self._write(new):
             return new
-        there = self._read(new.version)
-        if there.schema == schema:
-            return there
+        recorded = self._read(new.version)
+        if recorded.schema == schema:
+            return recorded
         raise TransientError(
             f"another writer has recorded {self._path(new.version)} meanwhile",
-            untouched="the schemas that were there; this one was not recorded",
-            next_step="the same command again; `medallion status` tells who else runs",
+            untouched="the recorded schemas; this one was not recorded",
+            next_step="run the same command again; `medallion status` shows who else is running",
         )
 
     def _write(self, new: Version) -> bool:
-        """Makes a version's file, whole or not at all; False when there is one."""
+        """Writes a version's file atomically; False if it already exists."""
         try:
             create(self._path(new.version), _AS_JSON.dump_json(new, indent=2) + b"\n")
         except FileExistsError:
@@ -126,20 +126,20 @@ class Registry:
         try:
             read = _AS_JSON.validate_json(path.read_bytes())
         except FileNotFoundError as error:
-            raise self._damaged(f"there is no {path}, and there are later ones") from error
+            raise self._damaged(f"{path} is missing, and later versions exist") from error
         except (OSError, ValidationError) as error:
             raise self._damaged(f"{path} cannot be read: {error}") from error
         if read.version != number:
-            raise self._damaged(f"{path} says that it is version {read.version}")
+            raise self._damaged(f"{path} has the content of version {read.version}")
         if not _is_type(read.schema) or read.schema["type"] != "struct":
-            raise self._damaged(f"{path} holds no schema of Spark's")
+            raise self._damaged(f"{path} has no valid Spark schema")
         return read
 
     def _damaged(self, what: str) -> Refused:
         return Refused(
             f"the schema registry is damaged: {what}",
             untouched="the registry and the table; nothing was started",
-            next_step=f"put the file back from a copy, or begin a new registry at the next run: "
+            next_step=f"restore the file from a backup, or start a new registry at the next run: "
             f"`mv {self.folder} {self.folder}.damaged`",
         )
 
@@ -153,22 +153,22 @@ class Registry:
         return self.folder / f"{number:06}.json"
 
 
-def _is_type(one: object) -> bool:
-    """Whether this is a type in Spark's JSON form, through and through."""
-    if not isinstance(one, Mapping):
-        return isinstance(one, str)
-    inner = [one.get(key) for key in INNER.get(str(one.get("type")), ("none",))]
-    if one.get("type") != "struct":
+def _is_type(value: object) -> bool:
+    """Whether a value is a type in Spark's JSON form, with all that is nested in it."""
+    if not isinstance(value, Mapping):
+        return isinstance(value, str)
+    inner = [value.get(key) for key in INNER.get(str(value.get("type")), ("none",))]
+    if value.get("type") != "struct":
         return all(map(_is_type, inner))
     return isinstance(inner[0], list) and all(map(_is_field, inner[0]))
 
 
-def _is_field(one: object) -> bool:
+def _is_field(value: object) -> bool:
     return (
-        isinstance(one, Mapping)
-        and isinstance(one.get("name"), str)
-        and isinstance(one.get("nullable"), bool)
-        and _is_type(one.get("type"))
+        isinstance(value, Mapping)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("nullable"), bool)
+        and _is_type(value.get("type"))
     )
 
 
@@ -182,7 +182,7 @@ def columns_text(schema: Mapping[str, Any]) -> list[str]:
 
 
 def leaves(json_type: JsonType, path: str = "") -> Iterator[tuple[str, str]]:
-    """Everything in a schema that holds a value: by the path that a hint takes, its type."""
+    """The parts of a schema that hold values: each path, as hints have it, and its type."""
     inner = list(_parts(json_type, path))
     if not inner:
         yield path, type_text(json_type)
@@ -191,12 +191,12 @@ def leaves(json_type: JsonType, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two schemas, a line each.
+    """The differences between two schemas, one line each.
 
     `+ customer.address.zip string`, `- quantity int`, `quantity: int -> bigint`.
     """
-    told = list(_changes(old, new, ""))
-    return told or (["order of the columns, or their metadata"] if old != new else [])
+    found = list(_changes(old, new, ""))
+    return found or (["order of the columns, or their metadata"] if old != new else [])
 
 
 def _changes(old: JsonType, new: JsonType, path: str) -> Iterator[str]:
@@ -221,7 +221,7 @@ def _kind(json_type: JsonType) -> str:
 
 
 def _parts(json_type: JsonType, path: str) -> Iterator[tuple[str, JsonType]]:
-    """What a type is made of, by the path to it; nothing of a scalar."""
+    """The direct parts of a type, each with its path; none for a scalar."""
     kind = _kind(json_type)
     if isinstance(json_type, str):
         return

@@ -1,4 +1,4 @@
-"""Which columns need a wider type: those that hold a value which the narrower one cannot."""
+"""Finds the columns that need a wider type: those with a value too wide for their type."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _Path = tuple[str, ...]
 
 
-# What a number's column is tried with where inference proposes nothing: among the values of
-# a batch there may be one that is no number at all, and then inference says text.
+# The wider type to try for a column of numbers if inference proposes none: if one value of a
+# batch is not a number, inference proposes string.
 _USUAL: dict[type[DataType], DataType] = {
     ByteType: LongType(),
     ShortType: LongType(),
@@ -38,7 +38,7 @@ _USUAL: dict[type[DataType], DataType] = {
 
 
 def proposed(narrow: StructType, wide: StructType) -> StructType:
-    """`wide`, and the usual wider type of each number that is as narrow there as before."""
+    """`wide`, with the usual wider type for each column of numbers that it leaves unchanged."""
     fields = []
     for field in narrow:
         kind = wide[field.name].dataType
@@ -55,25 +55,25 @@ def where_needed(
 ) -> StructType:
     """`narrow`, with the types of `wide` where a value in the files needs them.
 
-    Inference knows no narrower whole number than bigint, so what it proposes is tried out:
-    the files are read with the wide types, and a column stays as it is unless one of its
-    values would not survive the way to the narrow type and back.
+    Inference proposes no integer type narrower than bigint, so its proposal is checked: the
+    files are read with the wide types, and a column stays as it is unless one of its values
+    changes when it is cast to the narrow type and back.
 
     Args:
-        narrow, wide: differ in nothing but types of columns and of fields inside structs.
+        narrow, wide: differ only in types of columns and of fields inside structs.
         read_as: reads the files as columns of a schema.
     """
-    other = dict(_differences(narrow, wide))
-    if not other:
+    differences = dict(_differences(narrow, wide))
+    if not differences:
         return narrow
     needs = [
         F.coalesce(F.max(_is_lost(path, before, after)), F.lit(False)).alias(str(place))
-        for place, (path, (before, after)) in enumerate(other.items())
+        for place, (path, (before, after)) in enumerate(differences.items())
     ]
     needed = read_as(wide).select(*needs).first()
     if needed is None:
         raise AssertionError("an aggregate without groups has one row")
-    chosen = {path for path, is_needed in zip(other, needed, strict=True) if is_needed}
+    chosen = {path for path, is_needed in zip(differences, needed, strict=True) if is_needed}
     return _chosen(narrow, wide, chosen)
 
 

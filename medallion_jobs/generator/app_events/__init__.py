@@ -37,5 +37,5 @@ class AppEventsFeed:
         return (made,)
 
     def dimensions(self, customers: int) -> Sequence[Dimension]:  # noqa: ARG002
-        """None: a log line refers to nothing."""
+        """None: log lines refer to no dimension."""
         return ()

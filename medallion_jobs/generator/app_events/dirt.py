@@ -1,7 +1,7 @@
-"""The ways in which a log line goes wrong.
+"""The kinds of dirt in log lines.
 
-Each spoils the time, which keeps the line out of silver: an event of which one delivery is
-spoiled and one is not still has one content.
+Each of them spoils the time, which keeps the line out of silver. So an event with one clean and
+one dirty delivery still has only one content in silver.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _TYPES = ("login", "LOGIN", "Page_View", "page_view", "Purchase", "PURCHASE", "l
 _PAGES = ("/", "/search", "/basket", "/product/101", "/product/107", "/help")
 _DEVICES = (("ios", "17.2"), ("android", "14"), ("windows", "11"))
 _TAGS = ("beta", "mobile", "returning")
-# The file that brings a key of metadata for the first time.
+# The first file with a new key of metadata.
 _EXPERIMENT_FROM, _MODEL_FROM, _REFERRER_FROM = 3, 5, 8
 
 _EARLIER_BY_AN_HOUR = timezone(timedelta(hours=1))
@@ -35,9 +35,9 @@ _FORMS: tuple[Callable[[datetime], str], ...] = (
 
 
 def delivered(plan: Plan, number: int) -> tuple[list[str], int]:
-    """The lines of file `number` as they come, at least once, and how many of them are repeats.
+    """The lines of file `number` as delivered, at least once, and the number of repeats.
 
-    A repeat is, to the letter, a line that stands above it or in the file before.
+    A repeat is an exact copy of a line above it, or of a line in the previous file.
     """
     rng = plan.rng(f"{FEED} repeats", number)
     before = [line for line in _own(plan, number - 1) if line] if number > 1 else []
@@ -55,12 +55,12 @@ def delivered(plan: Plan, number: int) -> tuple[list[str], int]:
 
 @lru_cache(maxsize=4)
 def _own(plan: Plan, number: int) -> tuple[str | None, ...]:
-    """The lines that file `number` is the first to bring; None where it repeats one.
+    """The new lines of file `number`; None in the place of each repeat.
 
-    No two have the same user and the same second: neither within a file nor across files.
+    No two of them have the same user and the same second, within a file or across files.
     """
     order, rng = plan.order(number), plan.rng(f"{FEED} lines", number)
-    # Twice as many pairs of user and second as lines at least, so that time stays at random.
+    # At least twice as many pairs of user and second as lines, so that times stay random.
     hours = -(-2 * order.lines // (order.customers * HOUR_IN_SECONDS))
     start = hours_of(plan, number, hours)
     pairs = rng.sample(range(order.customers * hours * HOUR_IN_SECONDS), order.lines)
@@ -84,7 +84,7 @@ def _own(plan: Plan, number: int) -> tuple[str | None, ...]:
 
 
 def _metadata(rng: Random, number: int) -> dict[str, Any] | None:
-    """An object whose keys come and go; later files bring new ones. Null now and then."""
+    """An object with varying keys; later files have new ones. Sometimes null."""
     if rng.random() < 1 / 20:
         return None
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The feed of device sales: readings, and files of the products, stores and customers in them."""
+"""The feed of device sales: readings, and files of their products, stores and customers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class IotSalesFeed:
     kinds = (*KINDS, DUPLICATE)
 
     def make(self, plan: Plan, number: int) -> Sequence[MadeFile]:
-        """Makes a file of readings and, before it, those of dimensions that changed."""
+        """Makes a file of readings and, before it, files of the dimensions that have changed."""
         changes = {
             PRODUCTS: catalogue.products(plan, number),
             STORES: catalogue.stores(plan, number),
@@ -45,7 +45,7 @@ class IotSalesFeed:
         return [*made, self._made(plan, number, READINGS, lines, counts)]
 
     def dimensions(self, customers: int) -> Sequence[Dimension]:  # noqa: ARG002
-        """None: they land as files."""
+        """None: this feed's dimensions land as files."""
         return ()
 
     def _made(

@@ -1,8 +1,8 @@
-"""Products and stores, as the files that land of them say.
+"""Products and stores, delivered as files.
 
-What sales take from them (a product's name and category) never changes, so that it does not
-matter when a sale is looked up. What does change is a product's list price and who manages a
-store: an old row is of no use any more (SCD1).
+What sales take from them (a product's name and category) never changes, so it does not matter
+when a sale is joined. What does change is a product's list price and a store's manager; only
+the newest row of each is kept (SCD1).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from medallion_jobs.generator.lines import hours_of
 from medallion_jobs.generator.plan import Plan
 
-# Of this many files, one brings changes, and one a row that was sent before.
+# One in this many files has changes, and one in this many repeats a row that was sent before.
 _CHANGED_EVERY, _SENT_AGAIN_EVERY = 3, 5
-# Of this many products or stores, one changes in such a file.
+# One in this many products or stores changes in such a file.
 _ONE_OF = 4
 
 
@@ -68,7 +68,7 @@ def products(plan: Plan, number: int) -> list[str]:
                 "product_name": product.name,
                 "category": product.category,
                 "list_price": float(product.list_price + changed_by),
-                "updated_at": _told(plan, changed_by),
+                "updated_at": _updated_at(plan, changed_by),
             }
         )
         for product, changed_by in _changes(PRODUCTS, number)
@@ -84,7 +84,7 @@ def stores(plan: Plan, number: int) -> list[str]:
                 "store_name": store.name,
                 "city": store.city,
                 "manager": f"{store.manager} {changed_by}" if changed_by else store.manager,
-                "updated_at": _told(plan, changed_by),
+                "updated_at": _updated_at(plan, changed_by),
             }
         )
         for store, changed_by in _changes(STORES, number)
@@ -92,20 +92,20 @@ def stores(plan: Plan, number: int) -> list[str]:
 
 
 def moment(at: datetime) -> str:
-    """`YYYY-MM-DDTHH:MM:SSZ`, as readings and dimensions carry it."""
+    """`YYYY-MM-DDTHH:MM:SSZ`, as in readings and dimensions."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _told(plan: Plan, changed_by: int) -> str:
-    """When the state that file `changed_by` brought began; 0: the first state."""
+def _updated_at(plan: Plan, changed_by: int) -> str:
+    """When the state that came with file `changed_by` began; 0: the first state."""
     return moment(hours_of(plan, max(changed_by, 1)) - timedelta(minutes=1 if changed_by else 60))
 
 
 def _changes(rows: Iterable[Any], number: int) -> list[tuple[Any, int]]:
-    """The rows that come with file `number`, each with the file that brought its state."""
+    """The rows that come with file `number`, each with the number of its state's first file."""
     if number == 1:
         return [(row, 0) for row in rows]
-    # Delivered once more although it is out of date: it must not go back.
+    # Sent again although it is out of date: it must not replace the newer row.
     again = number % _SENT_AGAIN_EVERY == 0
     changed = number % _CHANGED_EVERY == 0
     return [(row, 0) for place, row in enumerate(rows) if again and place == 0] + [

@@ -1,7 +1,7 @@
-"""Customers, as the files that land of them say: each change a row (SCD2).
+"""Customers, delivered as files: each change is a row (SCD2).
 
-A change lands in the file of its hour or before, so that a sale finds the customer as she was
-then. Except for some who are late: their first sales come some files before they do.
+A change lands with the file of its hour or an earlier one, so that a sale finds the customer's
+state at its time. Some customers are late: their first sales come some files before their rows.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ _SENT_AGAIN_EVERY = 7
 
 
 class Customer(NamedTuple):
-    """What is fixed of a customer.
+    """The properties of a customer that do not change.
 
     Attributes:
-        id: from 1; files call her by `number`.
-        buys_from: the file with her first sales.
-        lands_in: the file that brings her; the same, but for the late.
-        every: she changes in each file whose number is a multiple of this, after `buys_from`.
-        second: of the hour, when her changes happen.
+        id: from 1; files have `number` instead.
+        buys_from: the file with the first sales.
+        lands_in: the file with the first row; later than `buys_from` if the customer is late.
+        every: the customer changes in each file after `buys_from` whose number is a multiple
+            of this.
+        second: the second of the hour in which changes happen.
     """
 
     id: int
@@ -46,7 +47,7 @@ class Customer(NamedTuple):
 
     @property
     def number(self) -> int:
-        """Her id in files."""
+        """The id in files."""
         return FIRST_CUSTOMER + self.id - 1
 
 
@@ -75,9 +76,9 @@ def changes(plan: Plan, number: int) -> list[str]:
 
 
 def _changes(customer: Customer, number: int) -> Iterator[int]:
-    """The files in whose hours those changes happened that land in file `number`; 0: her first row.
+    """The files in whose hours the changes that land in file `number` happened, in order.
 
-    In order of time for each customer.
+    0 stands for the customer's first row.
     """
     if number < customer.lands_in:
         return
@@ -90,7 +91,7 @@ def _changes(customer: Customer, number: int) -> Iterator[int]:
 
 
 def _row(plan: Plan, customer: Customer, changed_in: int) -> str:
-    """Each change moves her to another region; each second one gives her another name as well."""
+    """A customer's row. Each change sets another region, each second one also another name."""
     if changed_in:
         at = hours_of(plan, changed_in) + timedelta(seconds=customer.second)
         before = changed_in // customer.every - customer.buys_from // customer.every

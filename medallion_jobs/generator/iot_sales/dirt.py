@@ -1,4 +1,4 @@
-"""The ways in which a reading goes wrong. Files of dimensions are never spoiled."""
+"""The kinds of dirt in readings. Files of dimensions are never dirty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings of devices that sell, as JSON text."""
+"""Readings of sales devices, as JSON text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIELDS = ("device_id", "timestamp", "product_id", "price", "store_id", "customer
 HOUR_IN_SECONDS = 3600
 
 _DEVICES_A_STORE = 4
-# Letters and digits, the same ones in every run.
+# Letters and digits, the same in every run.
 _DEVICES = {
     store.id: [f"{'abcde'[place]}{'bcdef'[place]}{'cdefg'[place]}{number}" for number in numbers]
     for place, store in enumerate(STORES)

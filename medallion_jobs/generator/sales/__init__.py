@@ -40,7 +40,7 @@ class SalesFeed:
         """Customers and products.
 
         Raises:
-            UsageError: fewer than the customers who are always there.
+            UsageError: fewer than the customers that always exist.
         """
         return (
             Dimension(name="customers", key="customer_id", rows=customers_table(customers)),

@@ -29,8 +29,8 @@ CUSTOMERS = [
 ]
 REGIONS = ("North", "South", "East", "West")
 
-# People beyond the fifteen come from a seed of their own: customer 16 is the same person in
-# every lake, whatever the seed of the orders.
+# The names after the fifteen have their own seed: customer 16 is the same person in every lake,
+# whatever the seed of the orders.
 _PEOPLE_SEED = 16
 
 
@@ -59,14 +59,14 @@ PRODUCTS = (
 
 
 def customers_table(count: int) -> pa.Table:
-    """`count` customers: the fifteen with names, then made-up people; regions in turn.
+    """`count` customers: the fifteen named ones, then generated ones; regions in turn.
 
     Raises:
         UsageError: fewer than the fifteen.
     """
     if count < len(CUSTOMERS):
         raise UsageError(
-            f"--customers {count} is too few: the first {len(CUSTOMERS)} are always there",
+            f"--customers {count} is too few: the first {len(CUSTOMERS)} always exist",
             untouched="nothing was written",
             next_step=f"medallion generate --customers {len(CUSTOMERS)}   (or more)",
         )
@@ -100,7 +100,7 @@ def products_table() -> pa.Table:
 def _people(count: int) -> list[str]:
     if not count:
         return []
-    # Half a second to import and to set up, and most runs need no more than the fifteen.
+    # The import and setup take half a second, and most runs need only the fifteen.
     from faker import Faker  # noqa: PLC0415
 
     faker = Faker("en_US")

@@ -1,4 +1,4 @@
-"""The ways in which a sales order goes wrong."""
+"""The kinds of dirt in sales orders."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Clean sales orders, as JSON text.
 
-Made from bulk random bytes and strings prepared beforehand: `json.dumps` and `uuid4` for each
-order would take several times as long.
+They are made from random bytes in bulk and from prepared strings: `json.dumps` and `uuid4` for
+each order would take several times as long.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CHANNELS = (', "channel": "web"}', ', "channel": "store"}', ', "channel": "phon
 
 
 def timestamp(moment: datetime) -> str:
-    """`YYYY-MM-DD HH:MM:SS`, as the orders carry it."""
+    """`YYYY-MM-DD HH:MM:SS`, as in orders."""
     return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
 
 
@@ -39,7 +39,7 @@ def _customer_ids(customers: int) -> tuple[str, ...]:
 
 
 def clean_lines(rng: Random, order: FileOrder) -> list[str]:
-    """`order.lines` orders, each one JSON object on a line of its own, without the newline."""
+    """`order.lines` orders, each one JSON object on one line, without the newline."""
     count = order.lines
     digits = rng.randbytes(count * _UUID_HEX_DIGITS // 2).hex()
     columns = zip(

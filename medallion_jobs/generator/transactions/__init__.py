@@ -9,7 +9,7 @@ from medallion_jobs.generator.feed import Dimension, MadeFile
 from medallion_jobs.generator.lines import content, file_name
 from medallion_jobs.generator.plan import Plan
 from medallion_jobs.generator.transactions.dirt import KINDS
-from medallion_jobs.generator.transactions.lines import events, with_doubles
+from medallion_jobs.generator.transactions.lines import events, with_repeats
 
 
 class TransactionsFeed:
@@ -20,10 +20,10 @@ class TransactionsFeed:
     kinds = (*KINDS, DUPLICATE)
 
     def make(self, plan: Plan, number: int) -> Sequence[MadeFile]:
-        """Makes one file `transactions_<number>_<uuid>.json`; its doubled lines come on top."""
+        """Makes one file `transactions_<number>_<uuid>.json`; its repeated lines are extra."""
         order, rng = plan.order(number), plan.rng(self.name, number)
         name = file_name(self.name, number, rng)
-        lines = with_doubles(events(rng, order))
+        lines = with_repeats(events(rng, order))
         total = len(lines)
         counts = spoil_lines(lines, rng, order, KINDS)
         made = MadeFile(
@@ -37,5 +37,5 @@ class TransactionsFeed:
         return (made,)
 
     def dimensions(self, customers: int) -> Sequence[Dimension]:  # noqa: ARG002
-        """None: a transaction refers to nothing."""
+        """None: transactions refer to no dimension."""
         return ()

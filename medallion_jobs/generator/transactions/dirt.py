@@ -1,4 +1,4 @@
-"""The ways in which a transaction goes wrong beyond what this feed always does."""
+"""The kinds of dirt in transactions, beyond the mess that this feed always has."""
 
 from __future__ import annotations
 

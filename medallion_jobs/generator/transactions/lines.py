@@ -1,4 +1,4 @@
-"""Transactions as an upstream that nobody minds sends them, as JSON text."""
+"""Transactions as a careless upstream sends them, as JSON text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST_USER = 100
 
 _MISSING_IDS = 0.05
 _AMOUNTS = (10.5, 20.0, "50.0", -5.0, None)
-# By turns, and without a zone.
+# In turn, and without a time zone.
 _FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
 _SOURCES = ("mobile", "mobile", "web", "store")
 _COUPONS = ("SPRING", 'TEN "OFF"')
@@ -28,12 +28,12 @@ def events(rng: Random, order: FileOrder) -> list[str]:
     return [json.dumps(_event(rng, order, place)) for place in range(order.lines)]
 
 
-def with_doubles(lines: Sequence[str]) -> list[str]:
-    """The lines, the first and every fiftieth after it twice."""
-    doubled: list[str] = []
+def with_repeats(lines: Sequence[str]) -> list[str]:
+    """The lines, with the first one and every fiftieth one after it twice."""
+    repeated: list[str] = []
     for place, line in enumerate(lines):
-        doubled += [line] * (2 if place % DOUBLED_EVERY == 0 else 1)
-    return doubled
+        repeated += [line] * (2 if place % DOUBLED_EVERY == 0 else 1)
+    return repeated
 
 
 def _event(rng: Random, order: FileOrder, place: int) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _event(rng: Random, order: FileOrder, place: int) -> dict[str, Any]:
 
 
 def _metadata(rng: Random) -> dict[str, Any]:
-    """Always a source; now and then what no schema of it names."""
+    """Always a source; sometimes keys that no schema declares."""
     found: dict[str, Any] = {"source": rng.choice(_SOURCES)}
     if rng.random() < 1 / 8:
         found["coupon"] = rng.choice(_COUPONS)
