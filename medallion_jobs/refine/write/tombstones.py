@@ -1,8 +1,8 @@
-"""Keys that were deleted for good, so that an older change that comes later stays out.
+"""Tombstones of hard-deleted keys: an older change that arrives later is ignored.
 
-A small Delta table beside the silver table, with a row for each deletion of a key. It is
-written before the silver table's commit. A batch that is run again buries its keys again, which
-changes nothing: of a key, the newest deletion counts.
+A small Delta table beside the silver table, with a row for each deletion of a key. It is written
+before the silver table's commit. A batch that runs again writes its tombstones again, which has
+no effect: only the newest deletion of a key counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEY_TEXT, GRAVE = "key as text", "deleted up to"
 _SCHEMA = StructType(
     [
-        # A table that is made anew starts without the deletions of its former generations.
+        # A table that is rebuilt starts without the tombstones of earlier generations.
         StructField("query", StringType(), nullable=False),
         StructField("key", StringType(), nullable=False),
         StructField("sequence", StringType(), nullable=False),
@@ -36,20 +36,20 @@ _SCHEMA = StructType(
 def bury(
     dead: DataFrame, keys: Sequence[str], sequence: str, path: Location, txn: tables.Txn
 ) -> None:
-    """Remembers the keys of these rows as deleted at their sequence."""
+    """Writes tombstones for the keys of these rows, at their sequence."""
     last = dead.groupBy(_key_text(dead, keys).alias("key")).agg(F.max(col(sequence)).alias("last"))
     stones = last.select(
         F.lit(_query(txn)).alias("query"), "key", F.col("last").cast("string").alias("sequence")
     )
     tables.create(dead.sparkSession, path, _SCHEMA, comment="Keys that were deleted, and when")
-    # With no transaction: a second attempt may have more to bury, and twice the same is once.
+    # Without a transaction: a second attempt may have more rows, and duplicates have no effect.
     stones.write.format("delta").mode("append").save(str(path))
 
 
 def with_graves(
     rows: DataFrame, keys: Sequence[str], kind: DataType, path: Location, txn: tables.Txn
 ) -> DataFrame:
-    """The rows with `GRAVE`, of the sequence's type; null where the key was never deleted."""
+    """Adds `GRAVE`, of the sequence's type; null if the key was never deleted."""
     if tables.snapshot(path) is None:
         return rows.withColumn(GRAVE, F.lit(None).cast(kind))
     stones = rows.sparkSession.read.format("delta").load(str(path))
@@ -62,7 +62,7 @@ def with_graves(
 
 
 def _query(txn: tables.Txn) -> str:
-    """Query and generation, without what else a commit of theirs may be."""
+    """The query and generation of an application id, without the kind of commit."""
     return "/".join(txn.app_id.split("/")[:2])
 
 
