@@ -187,9 +187,8 @@ class GoldStream:
             txn=batch.txn,
         )
         done = step.follow(df) if batch.number else step.build(df.sparkSession)
-        remarks = (
-            (f"{done.recomputed} groups computed anew",) if batch.number and done.recomputed else ()
-        )
+        recomputed = done.recomputed if batch.number else 0
+        remarks = (f"{recomputed} groups recomputed",) if recomputed else ()
         return Written(done.written, rows_in=done.rows_in, remarks=remarks)
 
     def _source_version(self, batch: Batch) -> int:

@@ -145,7 +145,7 @@ class _Checker:
             with self._blamed_on(f"{here}.lookups[{place}]", str(lookup.table)):
                 frame = self._table(lookup.table)
                 found = (
-                    Dimension.imagined(self._spark, lookup, joined, types)
+                    Dimension.placeholder(self._spark, lookup, joined, types)
                     if frame is None
                     else Dimension.of(lookup, frame)
                 )

@@ -55,7 +55,7 @@ def decided(
         existing: the target table before the batch, for `unique` rules; None without one.
     """
     readers = rescued.Readers.of(table, _kept(rows))
-    # A key that did not fit is no key that the dimension lacks.
+    # A key that did not fit its column does not count as a miss.
     misfit_keys = [rescued.misfit(values) for values in readers.lookups]
     rows = lookup.without_misses(rows, misfit_keys)
     waits = lookup.held(table.lookups, context.moment)

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _FOLLOWED = {"delta.enableChangeDataFeed": "true"}
 
 
-def make(refinery: Refinery, spark: SparkSession, *, is_anew: bool) -> None:
+def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
     """Creates the table or adds its new columns, and registers it.
 
     Args:
-        is_anew: the query was reset and has not run since: the table starts empty.
+        is_rebuild: the query was reset and has not run since: the table starts empty.
 
     Raises:
         UsageError: the config names columns that do not exist, or the existing table has
@@ -39,7 +39,7 @@ def make(refinery: Refinery, spark: SparkSession, *, is_anew: bool) -> None:
     is_followed = ref.name in refinery.config.changes_read
     if is_followed and refinery.table.changes_rows:
         tables.refuse_unmergeable(str(ref), schema.names)
-    if is_anew and tables.snapshot(path):
+    if is_rebuild and tables.snapshot(path):
         tables.begin_anew(spark, path, schema, layout=layout)
     about = f"Clean and enriched rows of {refinery.table.from_}"
     # Set before gold reads the table: the change feed has no earlier changes.

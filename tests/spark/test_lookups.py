@@ -351,13 +351,13 @@ def test_each_read_sees_its_version_and_its_columns(spark: SparkSession, tmp_pat
     assert (row["region"], row["miss 0"]) == (None, True)
 
     # Of a table that is not there yet: types by use.
-    imagined = Dimension.imagined(
+    empty = Dimension.placeholder(
         spark,
         lookup_of(as_of="timestamp_seconds(1790000000)", one_by="x desc"),
         rows,
         {"region": now.rows.schema[0].dataType},
     )
-    assert [field.dataType.simpleString() for field in imagined.rows.schema] == [
+    assert [field.dataType.simpleString() for field in empty.rows.schema] == [
         *("int", "bigint", "timestamp", "timestamp")
     ]
 

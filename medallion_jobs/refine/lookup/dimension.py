@@ -130,7 +130,7 @@ class Dimension:
         return cls(lookup, version, written_at, _join_side(lookup, whole), constants)
 
     @classmethod
-    def imagined(
+    def placeholder(
         cls,
         spark: SparkSession,
         lookup: Lookup,

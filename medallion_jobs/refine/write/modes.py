@@ -76,9 +76,9 @@ def write(
         rows = surrogate_key.with_key(rows, table)
         columns = (table.surrogate_key, *columns)
     if table.write == "upsert":
-        return upsert.write(rows, table, path, columns, txn, graves=tombstones)
+        return upsert.write(rows, table, path, columns, txn, tombstones_path=tombstones)
     if table.write == "scd2":
-        return scd2.write(rows, table, path, columns, txn, graves=tombstones)
+        return scd2.write(rows, table, path, columns, txn, tombstones_path=tombstones)
     if table.dedupe:
         own = [] if table.dedupe.keys else [dedupe.ROW_KEY]
         written = [c for c in columns if c not in own] + own

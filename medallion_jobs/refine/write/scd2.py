@@ -48,13 +48,13 @@ def write(
     columns: Sequence[str],
     txn: tables.Txn,
     *,
-    graves: Location,
+    tombstones_path: Location,
 ) -> WriteResult:
     """Inserts each change at its place in the history of its key.
 
     Args:
         columns: the columns of a change, without those that this write mode adds.
-        graves: the path of the tombstones.
+        tombstones_path: the path of the tombstones.
     """
     keys, sequence = table.keys or (), table.sequence or ""
     others = [c for c in columns if c not in (*keys, sequence)]
@@ -67,12 +67,12 @@ def write(
         changes = _beside_old(batch, sequence, path, soft=how == "soft")
         deletes = 0
         if how == "hard":
-            dead = batch.frame.where(col(GONE) & ~col(AGAIN))
-            deletes = dead.count()
+            deleted = batch.frame.where(col(GONE) & ~col(AGAIN))
+            deletes = deleted.count()
             if deletes:
-                tombstones.bury(dead, keys, sequence, graves, txn)
+                tombstones.add(deleted, keys, sequence, tombstones_path, txn)
             kind = batch.frame.schema[sequence].dataType
-            changes = tombstones.with_graves(changes, keys, kind, graves, txn)
+            changes = tombstones.with_deletions(changes, keys, kind, tombstones_path, txn)
         added = (VALID_FROM, VALID_TO, IS_CURRENT, *((DELETED,) if how == "soft" else ()))
         plan = merge_plan.MergePlan(
             match=(*keys, VALID_FROM),
@@ -121,12 +121,12 @@ def _history(changes: DataFrame, keys: Sequence[str], sequence: str, *, hard: bo
             DELETED: gone,
         }
     )
-    buried = F.coalesce(moment <= col(tombstones.GRAVE), no) if hard else no
+    is_deleted = F.coalesce(moment <= col(tombstones.DELETED_UP_TO), no) if hard else no
     changed = ~col(VALID_TO).eqNullSafe(col(_WAS_TO)) | (col(DELETED) != col(_WAS_GONE))
     action = (
-        F.when(col(_OLD) & buried, merge_plan.REMOVE)
+        F.when(col(_OLD) & is_deleted, merge_plan.REMOVE)
         .when(col(_OLD), F.when(changed, merge_plan.UPDATE))
-        .when(buried, F.when(~col(GONE), merge_plan.IGNORED))
+        .when(is_deleted, F.when(~col(GONE), merge_plan.IGNORED))
         .when(col(_KNOWN), merge_plan.REPEATED)
         .otherwise(merge_plan.INSERT)
     )

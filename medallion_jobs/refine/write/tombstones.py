@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 # Hidden columns: a row's key as text, and the sequence up to which its key is deleted.
-KEY_TEXT, GRAVE = "key as text", "deleted up to"
+KEY_TEXT, DELETED_UP_TO = "key as text", "deleted up to"
 _SCHEMA = StructType(
     [
         # A table that is rebuilt starts without the tombstones of earlier generations.
@@ -33,32 +33,34 @@ _SCHEMA = StructType(
 )
 
 
-def bury(
-    dead: DataFrame, keys: Sequence[str], sequence: str, path: Location, txn: tables.Txn
+def add(
+    deletes: DataFrame, keys: Sequence[str], sequence: str, path: Location, txn: tables.Txn
 ) -> None:
     """Writes tombstones for the keys of these rows, at their sequence."""
-    last = dead.groupBy(_key_text(dead, keys).alias("key")).agg(F.max(col(sequence)).alias("last"))
-    stones = last.select(
+    last = deletes.groupBy(_key_text(deletes, keys).alias("key")).agg(
+        F.max(col(sequence)).alias("last")
+    )
+    rows = last.select(
         F.lit(_query(txn)).alias("query"), "key", F.col("last").cast("string").alias("sequence")
     )
-    tables.create(dead.sparkSession, path, _SCHEMA, comment="Keys that were deleted, and when")
+    tables.create(deletes.sparkSession, path, _SCHEMA, comment="Keys that were deleted, and when")
     # Without a transaction: a second attempt may have more rows, and duplicates have no effect.
-    stones.write.format("delta").mode("append").save(str(path))
+    rows.write.format("delta").mode("append").save(str(path))
 
 
-def with_graves(
+def with_deletions(
     rows: DataFrame, keys: Sequence[str], kind: DataType, path: Location, txn: tables.Txn
 ) -> DataFrame:
-    """Adds `GRAVE`, of the sequence's type; null if the key was never deleted."""
+    """Adds `DELETED_UP_TO`, of the sequence's type; null if the key was never deleted."""
     if tables.snapshot(path) is None:
-        return rows.withColumn(GRAVE, F.lit(None).cast(kind))
-    stones = rows.sparkSession.read.format("delta").load(str(path))
-    graves = (
-        stones.where(F.col("query") == _query(txn))
+        return rows.withColumn(DELETED_UP_TO, F.lit(None).cast(kind))
+    stored = rows.sparkSession.read.format("delta").load(str(path))
+    deletions = (
+        stored.where(F.col("query") == _query(txn))
         .groupBy(F.col("key").alias(KEY_TEXT))
-        .agg(F.max(F.col("sequence").cast(kind)).alias(GRAVE))
+        .agg(F.max(F.col("sequence").cast(kind)).alias(DELETED_UP_TO))
     )
-    return rows.withColumn(KEY_TEXT, _key_text(rows, keys)).join(graves, KEY_TEXT, "left")
+    return rows.withColumn(KEY_TEXT, _key_text(rows, keys)).join(deletions, KEY_TEXT, "left")
 
 
 def _query(txn: tables.Txn) -> str:

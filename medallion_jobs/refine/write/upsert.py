@@ -34,7 +34,7 @@ VALUES_SEQUENCE = "_values_sequence"
 # Hidden columns: whether a change deletes its key; a key's newest change and newest delete;
 # whether the values of the change are newer than the table's.
 GONE = "deletes its key"
-_LIVE, _DEAD, _FRESH = "newest change", "newest delete", "has newer values"
+_CHANGE, _DELETE, _FRESH = "newest change", "newest delete", "has newer values"
 
 
 def with_gone(rows: DataFrame, table: SilverTable) -> DataFrame:
@@ -50,13 +50,13 @@ def write(
     columns: Sequence[str],
     txn: tables.Txn,
     *,
-    graves: Location,
+    tombstones_path: Location,
 ) -> WriteResult:
     """Inserts new keys, and updates keys whose change is newer than the table's row.
 
     Args:
         columns: the columns of a change, without those that this write mode adds.
-        graves: the path of the tombstones.
+        tombstones_path: the path of the tombstones.
     """
     keys, sequence = table.keys or (), table.sequence or ""
     others = [c for c in columns if c not in (*keys, sequence)]
@@ -67,7 +67,7 @@ def write(
         upsert = _Upsert(batch, path, tuple(columns), table, txn)
         if table.deletes is None:
             return upsert.plain()
-        return upsert.soft() if table.deletes.how == "soft" else upsert.hard(graves)
+        return upsert.soft() if table.deletes.how == "soft" else upsert.hard(tombstones_path)
 
 
 class _Upsert:
@@ -99,14 +99,14 @@ class _Upsert:
 
     def soft(self) -> WriteResult:
         """Soft deletes: the row of a deleted key stays, with the values of its last change."""
-        live, dead = (col(c)[self._sequence] for c in (_LIVE, _DEAD))
+        change, delete = (col(c)[self._sequence] for c in (_CHANGE, _DELETE))
         old = col(existing(self._sequence))
         was_gone = F.coalesce(col(existing(DELETED)), F.lit(False))
-        last, gone = F.greatest(live, dead), F.coalesce(dead >= live, dead.isNotNull())
-        values = F.coalesce(col(_LIVE), col(_DEAD))
+        last, gone = F.greatest(change, delete), F.coalesce(delete >= change, delete.isNotNull())
+        values = F.coalesce(col(_CHANGE), col(_DELETE))
         # A row that is not deleted has the values of its newest change.
         old_values = F.when(was_gone, col(existing(VALUES_SEQUENCE))).otherwise(old)
-        fresh = F.when(live.isNotNull(), old_values.isNull() | (live > old_values))
+        fresh = F.when(change.isNotNull(), old_values.isNull() | (change > old_values))
         fresh = fresh.otherwise(old_values.isNull() & (last > old))
         later = (last > old) | ((last == old) & gone & ~was_gone)
         # A new key has no row to compare with.
@@ -124,7 +124,7 @@ class _Upsert:
                 **{c: values[c] for c in self._others},
                 self._sequence: F.when(later, last).otherwise(old),
                 DELETED: F.when(later, gone).otherwise(was_gone),
-                VALUES_SEQUENCE: F.when(fresh, live).otherwise(old_values),
+                VALUES_SEQUENCE: F.when(fresh, change).otherwise(old_values),
                 _FRESH: fresh,
             }
         )
@@ -135,29 +135,29 @@ class _Upsert:
             update[c] = f"CASE WHEN {merge_plan.source(_FRESH)} THEN {new} ELSE {was} END"
         return self._carried_out(planned, (*self._columns, *added), update)
 
-    def hard(self, graves: Location) -> WriteResult:
+    def hard(self, tombstones_path: Location) -> WriteResult:
         """Hard deletes: the row is deleted; older changes that arrive later are ignored."""
-        dead = self._batch.frame.where(col(GONE) & ~col(AGAIN))
-        deletes = dead.count()
+        deleted = self._batch.frame.where(col(GONE) & ~col(AGAIN))
+        deletes = deleted.count()
         keys = self._batch.keys
         if deletes:
-            tombstones.bury(dead, keys, self._sequence, graves, self._txn)
+            tombstones.add(deleted, keys, self._sequence, tombstones_path, self._txn)
         kind = self._batch.frame.schema[self._sequence].dataType
-        newest = tombstones.with_graves(self._newest(), keys, kind, graves, self._txn)
-        live, grave = col(_LIVE)[self._sequence], col(tombstones.GRAVE)
-        lives = F.coalesce(live > grave, live.isNotNull())
+        newest = tombstones.with_deletions(self._newest(), keys, kind, tombstones_path, self._txn)
+        change, deleted_up_to = col(_CHANGE)[self._sequence], col(tombstones.DELETED_UP_TO)
+        is_live = F.coalesce(change > deleted_up_to, change.isNotNull())
         old = col(existing(self._sequence))
         planned = merge_plan.with_actions(
             newest,
             self._found(self._sequence),
             self._batch,
             lambda is_known: (
-                F.when(~is_known, F.when(lives, merge_plan.INSERT))
-                .when(lives & (live > old), merge_plan.UPDATE)
-                .when(~lives & (old <= grave), merge_plan.REMOVE)
+                F.when(~is_known, F.when(is_live, merge_plan.INSERT))
+                .when(is_live & (change > old), merge_plan.UPDATE)
+                .when(~is_live & (old <= deleted_up_to), merge_plan.REMOVE)
             ),
         )
-        values = {c: col(_LIVE)[c] for c in (*self._others, self._sequence)}
+        values = {c: col(_CHANGE)[c] for c in (*self._others, self._sequence)}
         planned = planned.withColumns(values)
         return self._carried_out(planned, self._columns, self._update_all(), deletes)
 
@@ -170,8 +170,8 @@ class _Upsert:
         row = F.struct(*(col(c) for c in self._columns))
         first = self._batch.frame.where(col(PLACE) == 1)
         return first.groupBy(*(col(k) for k in self._batch.keys)).agg(
-            _newest_of(row, ~col(GONE), self._sequence).alias(_LIVE),
-            _newest_of(row, col(GONE), self._sequence).alias(_DEAD),
+            _newest_of(row, ~col(GONE), self._sequence).alias(_CHANGE),
+            _newest_of(row, col(GONE), self._sequence).alias(_DELETE),
         )
 
     def _update_all(self) -> dict[str, str]:
