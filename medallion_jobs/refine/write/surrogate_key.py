@@ -71,13 +71,13 @@ def refuse_shared(
         new = new.unionByName(stored.join(new.select(col(surrogate)), surrogate, "left_semi"))
     key = F.to_json(F.struct(*(col(c) for c in identity)))
     shared = new.groupBy(col(surrogate)).agg(
-        F.count(F.lit(1)).alias("rows"), F.array_sort(F.collect_list(key)).alias("keys")
+        F.count(F.lit(1)).alias("rows"), F.array_sort(F.collect_list(key)).alias("natural keys")
     )
-    found = shared.where("rows > 1").orderBy("keys").limit(_MAX_SHOWN).collect()
+    found = shared.where("rows > 1").orderBy(col("natural keys")).limit(_MAX_SHOWN).collect()
     if found:
         raise DataError(
             f"rows for {path.parent.name}.{path.name} have one {surrogate} for different keys: "
-            + "; ".join(f"{row[surrogate]}: {' and '.join(row['keys'])}" for row in found),
+            + "; ".join(f"{row[surrogate]}: {' and '.join(row['natural keys'])}" for row in found),
             untouched="nothing of this batch was written",
             next_step="add a column to `keys` that distinguishes them, and rebuild the table; or "
             "quarantine one of them by an expectation",
