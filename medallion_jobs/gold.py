@@ -74,7 +74,7 @@ class GoldStream:
             target_path=self.config.table_path(self.ref),
             source=str(self.table.from_),
             source_path=self.config.table_path(self.table.from_),
-            logic=Logic(state={**self.aggregation.said, **derived}),
+            logic=Logic(state={**self.aggregation.logic, **derived}),
         )
 
     def preflight(self, made: Collection[Location]) -> None:
@@ -187,7 +187,8 @@ class GoldStream:
             txn=batch.txn,
         )
         done = step.follow(df) if batch.number else step.build(df.sparkSession)
-        remarks = (f"{done.anew} groups computed anew",) if batch.number and done.anew else ()
+        recomputed = done.recomputed if batch.number else 0
+        remarks = (f"{recomputed} groups recomputed",) if recomputed else ()
         return Written(rows_out=done.written, rows_in=done.rows_in, remarks=remarks)
 
     def _source_version(self, batch: Batch) -> int:

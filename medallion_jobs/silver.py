@@ -83,12 +83,12 @@ class SilverStream:
     def prepare(self, spark: SparkSession, start: Start) -> None:
         for name in self.table.dimensions:
             tables.register(spark, name, self.config.table_path(name))
-        make(self._refinery, spark, is_anew=start.is_anew)
+        make(self._refinery, spark, is_rebuild=start.is_anew)
         self._waiting.begin(spark, start.generation)
 
     def poll(self) -> Sequence[str]:
         """Rows that waited for a key of a dimension go on where it has come."""
-        return self._waiting.call()
+        return self._waiting.poll()
 
     def read(self, spark: SparkSession) -> DataFrame:
         # Not in `prepare`: for a table with rows and no manifest the fence takes the checkpoint
@@ -97,9 +97,9 @@ class SilverStream:
         return spark.readStream.format("delta").load(str(self.claim.source_path))
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
-        with self._waiting.apart:
+        with self._waiting.write_lock:
             written = self._refinery.write(df, batch)
-            went_on = self._waiting.called(df.sparkSession)
+            went_on = self._waiting.release(df.sparkSession)
             optimized = tables.optimize_if_due(
                 df.sparkSession, self.claim.target_path, self.table.layout
             )

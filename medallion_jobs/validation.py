@@ -100,7 +100,7 @@ class _Checker:
         rows, dimensions = self._looked_up(table, rows, here)
         rows = self._after(recipe.column_steps, rows, here)
         for rule, one in table.expect.items():
-            with self._blamed_on(f"{here}.expect.{rule}", rules.said(one)):
+            with self._blamed_on(f"{here}.expect.{rule}", rules.described(one)):
                 self._judged(rows, rule, one)
         if table.deletes:
             with self._blamed_on(f"{here}.deletes.when", table.deletes.when):
@@ -129,7 +129,7 @@ class _Checker:
     def _after(self, steps: Sequence[Step], rows: DataFrame, here: str) -> DataFrame:
         """The rows after those steps that can be taken; each other one is a problem."""
         for step in steps:
-            with self._blamed_on(f"{here}.{step.key}", step.said):
+            with self._blamed_on(f"{here}.{step.key}", step.text):
                 rows = step.apply(rows)
         return rows
 
@@ -145,7 +145,7 @@ class _Checker:
             with self._blamed_on(f"{here}.lookups[{place}]", str(lookup.table)):
                 frame = self._table(lookup.table)
                 found = (
-                    Dimension.imagined(self._spark, lookup, joined, types)
+                    Dimension.placeholder(self._spark, lookup, joined, types)
                     if frame is None
                     else Dimension.of(lookup, frame)
                 )

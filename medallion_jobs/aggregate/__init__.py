@@ -1,4 +1,4 @@
-"""Aggregation: what a gold table is made of, and how it is written."""
+"""Aggregation: how the rows of a gold table are computed and written."""
 
 from medallion_jobs.aggregate.aggregation import Aggregation
 from medallion_jobs.aggregate.text import normalised

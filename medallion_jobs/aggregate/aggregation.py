@@ -1,4 +1,4 @@
-"""What a gold table is made of, as functions of rows: no action, nothing read or written."""
+"""How a gold table is computed from rows of its source. Starts no Spark job, does no I/O."""
 
 from __future__ import annotations
 
@@ -22,53 +22,58 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Aggregation:
-    """A gold table's rows, as they come of its source's: placed, aggregated, finished."""
+    """Computes a gold table's rows from its source's: placed, aggregated, finished."""
 
     table: GoldTable
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns that tell two rows of gold apart; of a session, that is its start."""
+        """The columns that identify a row of gold; of a session, its start."""
         period = self.table.period
         return (*self._group_by, *(period.columns[:1] if period else ()))
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """The keys that a row of the source has by itself: all but a session's start."""
+        """The keys that each row of the source has: all but a session's start."""
         return self._group_by if self._sessions else self.keys
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The columns of `group_by` by which the table is partitioned."""
+        """The columns of `group_by` that the table is partitioned by."""
         partitions = self.table.layout.partition_by or ()
         return tuple(name for name in self._group_by if name in partitions)
 
     @property
     def values(self) -> tuple[str, ...]:
-        """What `aggregated` gives beside the keys: the session's end, and measures."""
+        """The columns of `aggregated` besides the keys: the session's end, and measures."""
         end = self._sessions.columns[1:] if self._sessions else ()
         return (*end, *self.table.measures)
 
     @property
     def columns_in_order(self) -> tuple[str, ...]:
-        """The table's columns: keys, the session's end, measures, columns."""
+        """The table's columns in order: keys, the session's end, measures, computed columns."""
         return (*self.keys, *self.values, *self.table.columns)
 
     def of(self, rows: DataFrame, *, streaming: bool = False) -> DataFrame:
-        """The table's rows; for a stream's rows, in complete mode, say so."""
+        """The table's rows.
+
+        Args:
+            streaming: whether the rows are those of a stream, in complete mode.
+        """
         return self.finished(self.aggregated(self.placed(rows), streaming=streaming))
 
     def placed(self, rows: DataFrame) -> DataFrame:
-        """The rows that count, with all their columns and their period, or their moment.
+        """The rows that pass `where`, with their period added; for sessions, their moment.
 
         Raises:
-            UsageError: the period's column is one of the source's, or its moment is none.
+            UsageError: the source has a column of the period's name, or the period's
+                expression is not a timestamp (or a date).
         """
         if self.table.where:
             rows = rows.where(over_row(rows, self.table.where))
         for name in self.folders:
             if isinstance(rows.schema[name].dataType, StringType):
-                # Delta keeps no empty text in a folder's name: it would come back as null.
+                # Delta cannot store an empty partition value: it would be read back as null.
                 rows = rows.withColumn(name, F.nullif(col(name), F.lit("")))
         period = self.table.period
         if period is None:
@@ -80,17 +85,18 @@ class Aggregation:
             raise UsageError(
                 f"{self.table.from_} has a column `{name}` already",
                 untouched="nothing was written",
-                next_step="give the period a `name` of its own",
+                next_step="give the period another `name`",
             )
         return rows.withColumn(name, periods.start(rows, period, self.table.time_zone))
 
     def aggregated(self, placed: DataFrame, *, streaming: bool = False) -> DataFrame:
-        """One row a group: keys, the session's end, measures.
+        """One row for each group: keys, the session's end, measures.
 
         Args:
-            placed: what `placed` gave; more rows of it than those of a group give other values.
+            placed: the result of `placed`: all rows of each of its groups.
+            streaming: as for `of`.
         """
-        # Spark counts different values by copies of each row, and tells sessions anew in these.
+        # Spark's count(DISTINCT) copies each row and would compute sessions in the copies again.
         by_sets = streaming or self._sessions is not None
         values = [
             measures.aggregate(placed, measure, by_sets=by_sets).alias(name)
@@ -109,53 +115,55 @@ class Aggregation:
         return groups.select(*map(col, self._group_by), *bounds, *map(col, self.table.measures))
 
     def finished(self, groups: DataFrame, *carried: str) -> DataFrame:
-        """The table's rows: the groups with the columns computed from them, in order.
+        """The table's rows: the groups with their computed columns, in order.
 
         Args:
-            carried: hidden columns of `groups` that the rows are to keep.
+            carried: hidden columns of `groups` to keep.
         """
         for name in self.table.columns:
             groups = self.computed(groups, name)
         return groups.select(*map(col, (*self.columns_in_order, *carried)))
 
     def computed(self, groups: DataFrame, name: str) -> DataFrame:
-        """The groups with one of `columns`, which may look at those before it."""
+        """The groups with one of the computed columns, which may use those before it."""
         return groups.withColumn(name, over_row(groups, self.table.columns[name]))
 
     def additive(self, schema: StructType) -> Mapping[str, measures.Combined]:
-        """The measures that go on exactly by those of inserted rows alone: (old, new) to both.
+        """The measures that inserted rows update exactly, each with its function (old, new).
 
-        Each takes nulls on either side, for a group that one of them does not have.
+        Either side may be null, for a group that only one of them has.
 
         Args:
-            schema: of `aggregated`.
+            schema: the schema of `aggregated`.
         """
         found = {
             name: measures.combined(measure, schema[name].dataType)
             for name, measure in self.table.measures.items()
         }
-        return {name: together for name, together in found.items() if together}
+        return {name: combine for name, combine in found.items() if combine}
 
     @property
-    def said(self) -> dict[str, str]:
-        """What a checkpoint's state is made of, by name; other text, and it cannot go on.
+    def logic(self) -> dict[str, str]:
+        """The options that a checkpoint's state depends on, as text by name.
 
-        The columns computed from groups are no part of it.
+        If one changes, the query cannot continue from its checkpoint. The computed columns are
+        no part of the state.
         """
         table, period = self.table, self.table.period
-        said = {"mode": table.mode, "group_by": ", ".join(self._group_by)}
+        logic = {"mode": table.mode, "group_by": ", ".join(self._group_by)}
         if table.where:
-            said["where"] = normalised(table.where)
+            logic["where"] = normalised(table.where)
         if period:
             gap = f", gap {period.gap}" if period.gap else ""
-            named = ", ".join(period.columns)
-            said["period"] = f"{period.by} of {normalised(period.of)}{gap} as {named}"
+            names = ", ".join(period.columns)
+            logic["period"] = f"{period.by} of {normalised(period.of)}{gap} as {names}"
             if period.gap is None:
-                said["time_zone"] = table.time_zone
-        said |= {
-            f"measures.{name}": measures.said(measure) for name, measure in table.measures.items()
+                logic["time_zone"] = table.time_zone
+        logic |= {
+            f"measures.{name}": measures.described(measure)
+            for name, measure in table.measures.items()
         }
-        return said
+        return logic
 
     @property
     def _group_by(self) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""Complete mode's write: all groups in place of those that were there, in one commit.
+"""The write of complete mode: all groups replace the table's rows, in one commit.
 
     write(df, path, txn, new_schema=False, layout=None) -> Outcome
 
-A batch that changes no group leaves the table's files alone. It is told by a fingerprint of
-the rows, which each commit notes of itself. Its transaction is committed all the same, with no
-row: by the newest transaction the fence knows that the table has not lost the end of its log.
+A batch that changes no group does not rewrite the table's files: a fingerprint of the rows, which
+each commit records, is the same as before. Its transaction is still committed, without rows,
+because the fence uses it to check that the table has not lost the end of its log.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# What a commit notes of the rows that the table then has.
+# The name under which a commit records the fingerprint of the table's rows.
 ROWS = "rows"
 
 _ANY_NUMBER = 1_000_000
@@ -44,12 +44,12 @@ _ANY_NUMBER = 1_000_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a batch came to.
+    """The result of a batch.
 
     Attributes:
-        groups: rows that the table has now.
-        how: replaced: all rows are new; same: the rows were these already; before: an earlier
-            run wrote this batch.
+        groups: how many rows the table has now.
+        how: replaced: all rows were written; same: the table already had these rows; before:
+            an earlier run wrote this batch.
     """
 
     groups: int
@@ -64,81 +64,82 @@ def write(
     new_schema: bool = False,
     layout: Layout | None = None,
 ) -> Outcome:
-    """Makes the table hold the rows, once.
+    """Replaces the table's rows, once for each batch.
 
-    The rows are computed once, whatever becomes of them: the state of a stream is then
-    computed, too, without which Spark lets no batch pass.
+    The rows are always computed, even if they are not written: Spark finishes a batch only
+    after it has computed the state of the stream.
 
     Args:
         df: all groups of a stream in complete mode.
-        new_schema: the rows bring their own columns and types, and are written in any case.
-        layout: the table's, with new columns; see `tables.replace`.
+        new_schema: write the rows in any case, with their columns and types.
+        layout: the layout of the table, with new columns; see `tables.replace`.
     """
-    with _kept(df) as rows:
-        groups, found = _fingerprint(rows)
-        noted = replace(txn, notes={**txn.notes, **({ROWS: found} if found else {})})
-        there = tables.snapshot(path)
-        if there and there.txn(txn.app_id) >= txn.batch:
+    with _cached(df) as rows:
+        groups, fingerprint = _fingerprint(rows)
+        notes = {**txn.notes, **({ROWS: fingerprint} if fingerprint else {})}
+        txn = replace(txn, notes=notes)
+        snapshot = tables.snapshot(path)
+        if snapshot and snapshot.txn(txn.app_id) >= txn.batch:
             return Outcome(groups, "before")
-        if found and not new_schema and found == _noted(path, txn.app_id):
-            nothing = rows.sparkSession.createDataFrame([], rows.schema)
-            tables.append(nothing, path, noted)
+        if fingerprint and not new_schema and fingerprint == _recorded(path, txn.app_id):
+            empty = rows.sparkSession.createDataFrame([], rows.schema)
+            tables.append(empty, path, txn)
             return Outcome(groups, "same")
-        tables.replace(rows, path, noted, new_schema=new_schema, layout=layout)
+        tables.replace(rows, path, txn, new_schema=new_schema, layout=layout)
         return Outcome(groups, "replaced")
 
 
 @contextmanager
-def _kept(df: DataFrame) -> Iterator[DataFrame]:
-    """The rows, computed once: a stream's state would be read again for each computation."""
-    # More partitions than there ever are: none is moved, but Spark forgets in which order the
-    # rows come. It tells that by columns of the batch's own plan, and finds them no more in
-    # what was kept.
-    kept = df.coalesce(_ANY_NUMBER).persist(StorageLevel.MEMORY_AND_DISK)
+def _cached(df: DataFrame) -> Iterator[DataFrame]:
+    """The rows, cached: each computation would read the stream's state again."""
+    # `coalesce` to more partitions than there are moves no rows, but makes Spark forget the
+    # order of the rows. Spark describes that order by columns of the batch's plan, which it
+    # cannot find in the cached plan.
+    cached = df.coalesce(_ANY_NUMBER).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        yield kept
+        yield cached
     finally:
-        kept.unpersist()
+        cached.unpersist()
 
 
-def _noted(path: Location, app_id: str) -> str | None:
-    """The fingerprint of the table's rows, if nobody else has changed them since it was noted."""
-    there = tables.snapshot(path)
-    ours = tables.commit_of(path, app_id, there.txn(app_id)) if there else None
-    if ours is None:
+def _recorded(path: Location, app_id: str) -> str | None:
+    """The recorded fingerprint of the table's rows; None if somebody else has changed them."""
+    snapshot = tables.snapshot(path)
+    commit = tables.commit_of(path, app_id, snapshot.txn(app_id)) if snapshot else None
+    if commit is None:
         return None
-    noted = ours.said.get(ROWS)
-    return str(noted) if noted and not has_changed(path, ours.version) else None
+    recorded = commit.said.get(ROWS)
+    return str(recorded) if recorded and not has_changed(path, commit.version) else None
 
 
 def _fingerprint(rows: DataFrame) -> tuple[int, str | None]:
     """How many rows there are, and a text that is the same for the same rows in any order.
 
-    No text where a column is, or has in it, a map: its entries have no order.
+    The text is None if a column is or contains a map: map entries have no order.
     """
     fields = rows.schema.fields
     if any(has_type(MapType, field.dataType) for field in fields):
         return rows.count(), None
-    # Spark's hash passes over nulls, so each column says whether it is one.
+    # Spark's hash ignores nulls, so each column adds a flag for null.
     parts = [
         part
         for field in fields
         for value in [_plain(col(field.name), field.dataType)]
         for part in (value.isNull(), value)
     ]
-    # The first value seeds the hash of the next: two hashes that know nothing of each other.
-    one, other = (F.xxhash64(F.lit(seed), *parts) for seed in ("rows", "and again"))
+    # The first value seeds the hash of the next: these are two independent hashes.
+    first, second = (F.xxhash64(F.lit(seed), *parts) for seed in ("rows", "and again"))
     found = rows.agg(
         F.count("*").alias("groups"),
-        F.sum(one.cast("decimal(20,0)")).alias("sum"),
-        F.bit_xor(other).alias("xor"),
+        F.sum(first.cast("decimal(20,0)")).alias("sum"),
+        F.bit_xor(second).alias("xor"),
     ).collect()[0]
     schema = hashlib.sha256(rows.schema.simpleString().encode()).hexdigest()[:16]
     return found["groups"], f"{schema} {found['groups']} {found['sum']} {found['xor']}"
 
 
 def _plain(value: Column, kind: DataType) -> Column:
-    """A value of which the hash sees all: of what has parts, the nulls among them, too."""
+    """The value in a form whose hash depends on all its parts, including nulls."""
     if isinstance(kind, VariantType):
         return F.to_json(value)
     if isinstance(kind, StructType | ArrayType):
@@ -147,7 +148,7 @@ def _plain(value: Column, kind: DataType) -> Column:
 
 
 def has_type(wanted: type[DataType] | tuple[type[DataType], ...], kind: DataType) -> bool:
-    """Whether a type is of one of these kinds, or has one in it."""
+    """Whether a type is one of the wanted types, or contains one."""
     if isinstance(kind, StructType):
         return any(has_type(wanted, field.dataType) for field in kind)
     if isinstance(kind, ArrayType):

@@ -1,4 +1,4 @@
-"""Whether somebody else has changed a gold table's rows since its own query wrote it."""
+"""Whether anything but its own query has changed a gold table's rows."""
 
 from __future__ import annotations
 

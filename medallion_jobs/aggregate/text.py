@@ -1,4 +1,4 @@
-"""Aggregates as SQL text: when two mean the same, and which are of a declared kind."""
+"""Aggregates as SQL text: their normal form, and which of them are of a declared kind."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pydantic import ValidationError
 
 from medallion_jobs.config import Measure
 
-# Quoted text, which means what it says to the letter, or a run of anything else.
+# Quoted text, which is literal, or a run of anything else.
 _PIECE = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`)|([^'"`]+|['"`])""", re.DOTALL)
 _CALL = re.compile(r"\s*(sum|count|min|max|avg|approx_count_distinct)\s*\(", re.IGNORECASE)
 _FILTER = re.compile(r"\s*filter\s*\(\s*where\b", re.IGNORECASE)
 _DISTINCT = re.compile(r"distinct\b", re.IGNORECASE)
-# Comments, raw strings, named arguments: what this cannot read surely, it leaves alone.
-_STRANGE = re.compile(r"--|/\*|=>|;|\br(?='|\")|\b(?:over|within|select)\b", re.IGNORECASE)
+# Comments, raw strings, named arguments and the like: such SQL is not analysed.
+_NOT_ANALYSED = re.compile(r"--|/\*|=>|;|\br(?='|\")|\b(?:over|within|select)\b", re.IGNORECASE)
 
 
 def normalised(sql: str) -> str:
-    """An expression without what does not matter to its meaning: letter case and white space.
+    """An expression in a normal form, without differences in letter case and white space.
 
     >>> normalised(" SUM( quantity )")
     'sum(quantity)'
@@ -30,40 +30,40 @@ def normalised(sql: str) -> str:
         quoted, plain = match.groups()
         if quoted:
             return str(quoted)
-        words = re.sub(r"\s+", " ", plain.casefold())
-        return re.sub(r"\s*([^\w\s])\s*", r"\1", words)
+        text = re.sub(r"\s+", " ", plain.casefold())
+        return re.sub(r"\s*([^\w\s])\s*", r"\1", text)
 
     return _PIECE.sub(piece, sql.strip())
 
 
-def told_apart(measure: Measure) -> Measure:
-    """The measure by its kind, also where SQL says it; other SQL as it is.
+def recognised(measure: Measure) -> Measure:
+    """The measure by its kind, if its SQL is a call of a declared kind; else unchanged.
 
-    >>> told_apart(Measure(sql="count(DISTINCT user_id)")).count_distinct
+    >>> recognised(Measure(sql="count(DISTINCT user_id)")).count_distinct
     'user_id'
-    >>> told_apart(Measure(sql="sum(a) / count(*)")).kind
+    >>> recognised(Measure(sql="sum(a) / count(*)")).kind
     """
     return (_of_a_kind(measure.sql) if measure.sql else None) or measure
 
 
 def has_distinct(sql: str) -> bool:
-    """Whether values are counted once, that are there more often."""
+    """Whether an aggregate has a DISTINCT."""
     return bool(re.search(r"\bdistinct\b(?!\s+from\b)", _without_quoted(sql), re.IGNORECASE))
 
 
 def _of_a_kind(sql: str) -> Measure | None:
-    """The measure that SQL means, if it is one call of a declared kind, and nothing else."""
+    """The measure for SQL that is one call of a declared kind and nothing else, else None."""
     call = _CALL.match(sql)
-    if not call or _STRANGE.search(_without_quoted(sql)):
+    if not call or _NOT_ANALYSED.search(_without_quoted(sql)):
         return None
     inside, rest = _until_closed(sql, call.end())
-    said: dict[str, str] = {}
+    options: dict[str, str] = {}
     if rest.strip():
         found = _FILTER.match(rest)
         if not found:
             return None
         where, rest = _until_closed(rest, found.end())
-        said["where"] = where.strip()
+        options["where"] = where.strip()
         if rest.strip():
             return None
     kind, of = call[1].lower(), inside.strip()
@@ -72,7 +72,7 @@ def _of_a_kind(sql: str) -> Measure | None:
     if not _is_one_argument(of) or (of == "*" and kind != "count"):
         return None
     try:
-        return Measure.model_validate({kind: of, **said})
+        return Measure.model_validate({kind: of, **options})
     except ValidationError:
         return None
 
@@ -82,14 +82,14 @@ def _without_quoted(sql: str) -> str:
 
 
 def _until_closed(sql: str, start: int) -> tuple[str, str]:
-    """What stands before the bracket that closes the one before `start`, and what after it.
+    """The text from `start` to the closing bracket, and the text after it.
 
-    Nothing, and all of it, where there is none.
+    If the bracket is never closed: an empty text, and all of `sql`.
     """
     depth = 1
     for piece in _PIECE.finditer(sql, start):
         for place, char in enumerate(piece[2] or "", piece.start()):
-            if char in "'\"`":  # of a quotation that does not end
+            if char in "'\"`":  # an unclosed quotation
                 return "", sql
             depth += (char == "(") - (char == ")")
             if depth == 0:

@@ -1,4 +1,4 @@
-"""Which groups a batch touches, and how to read no more of a table than can hold them."""
+"""The groups that a batch touches, and how to read only the files that can have them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from medallion_jobs.lake.tables.sql import col
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
 
-# Hidden columns: whether a row of the group was changed or removed, not only added; how many
+# Hidden columns: whether a row of the group was updated or deleted, not only inserted; how many
 # rows of the batch are in the group.
 RETRACTED, _ROWS = "a row was retracted", "rows of batch"
 
-# Values of a key that are named one by one; of more, the smallest and the largest.
-_NAMED_AT_MOST = 50
-# A small side of a join is sent to every task; so many keys take a few megabytes.
-SENT_AT_MOST = 200_000
+# Up to this many values of a key are listed; of more, only the smallest and the largest.
+_MAX_LISTED = 50
+# Up to this many groups are broadcast in a join: they take a few megabytes.
+MAX_BROADCAST = 200_000
 
-# Types whose values come to the driver and go back as they are, or as a number.
+# Types whose values can be collected and used as literals, as they are or as a number.
 _PLAIN = (
     BooleanType,
     ByteType,
@@ -54,7 +54,8 @@ class Touched:
     """The groups that rows of a batch belong to.
 
     Attributes:
-        groups: the anchors of each group once, and whether it lost a row.
+        groups: one row for each group: its anchors, and whether it lost a row.
+        anchors: the keys that each row of the source has.
     """
 
     groups: DataFrame
@@ -62,7 +63,11 @@ class Touched:
 
     @classmethod
     def by(cls, placed: DataFrame, anchors: Sequence[str], retracts: Column) -> Touched:
-        """The groups of `placed` rows, of which some take a row away."""
+        """The groups of `placed` rows.
+
+        Args:
+            retracts: whether a row takes a row away from its group.
+        """
         # Without anchors, all rows are one group.
         groups = placed.groupBy(*map(col, anchors)).agg(
             F.bool_or(retracts).alias(RETRACTED), F.count("*").alias(_ROWS)
@@ -70,7 +75,7 @@ class Touched:
         return cls(groups.where(col(RETRACTED).isNotNull()), tuple(anchors))
 
     def only(self, condition: Column) -> Touched:
-        """Those of them that fit a condition."""
+        """The groups that fulfil a condition."""
         return Touched(self.groups.where(condition), self.anchors)
 
     @cached_property
@@ -80,34 +85,34 @@ class Touched:
 
     @cached_property
     def rows(self) -> int:
-        """How many rows of the batch."""
+        """How many rows of the batch are in the groups."""
         return int(self._extent["rows"] or 0)
 
     @cached_property
     def retracted(self) -> int:
-        """How many of them lost a row."""
+        """How many groups lost a row."""
         return int(self._extent["retracted"])
 
     def rows_of(self, table: DataFrame) -> DataFrame:
-        """The rows of a table that belong to these groups; all its files may be looked at."""
+        """The rows of a table that belong to these groups. It skips no files by itself."""
         small = self.groups.select(*map(col, self.anchors)).alias("touched")
         if not self.anchors:
             return table
         same = F.lit(True)
         for name in self.anchors:
             same &= col(name, of="rows").eqNullSafe(col(name, of="touched"))
-        if self.count <= SENT_AT_MOST:
+        if self.count <= MAX_BROADCAST:
             small = F.broadcast(small)
         return table.alias("rows").join(small, same, "left_semi")
 
     def within(self, name: str, of: Column) -> Column | None:
-        """A condition that every row of these groups fits, by one anchor, for skipping files.
+        """A condition on one anchor that every row of these groups fulfils, to skip files.
 
         Args:
             of: the anchor's column in the table to read.
 
         Returns:
-            None where the anchor's type says nothing to Delta's statistics.
+            None if Delta's statistics cannot use the anchor's type or values.
         """
         kind = self._plain.get(name)
         if kind is None:
@@ -118,7 +123,7 @@ class Touched:
             return of.isNull()
         values = self._values.get(name)
         if any("\ufffd" in str(value) for value in (*(values or ()), least, most)):
-            return None  # bytes that are no text do not come back as they were
+            return None  # bytes that are not UTF-8 are changed when they are collected
         if values is not None:
             fits = of.isin([_literal(value, kind) for value in values])
         else:
@@ -126,10 +131,14 @@ class Touched:
         return (fits | of.isNull()) if has_null else fits
 
     def skips(self, columns: Mapping[str, Column]) -> Column:
-        """All that `within` knows, for the anchors that the table has as columns of its own."""
+        """The conditions of `within` for all anchors that are columns of the table.
+
+        Args:
+            columns: the table's column for each anchor.
+        """
         known = [self.within(name, of) for name, of in columns.items()]
         return reduce(
-            lambda one, other: one & other, [k for k in known if k is not None], F.lit(True)
+            lambda left, right: left & right, [k for k in known if k is not None], F.lit(True)
         )
 
     @cached_property
@@ -150,19 +159,19 @@ class Touched:
 
     @cached_property
     def _values(self) -> dict[str, list[Any]]:
-        """The different values, without null, of those anchors that have few of them."""
-        # A single anchor is another one in each group.
+        """The distinct values, without null, of the anchors that have few of them."""
+        # A single anchor has another value in each group.
         is_single = len(self.anchors) == 1
-        if self.count > (_NAMED_AT_MOST + 1 if is_single else SENT_AT_MOST):
+        if self.count > (_MAX_LISTED + 1 if is_single else MAX_BROADCAST):
             return {}
-        # One more than may be named tells that there are too many.
+        # One more than the limit, to detect that there are too many.
         sets = [
-            F.slice(F.collect_set(_portable(col(name), kind)), 1, _NAMED_AT_MOST + 1)
+            F.slice(F.collect_set(_portable(col(name), kind)), 1, _MAX_LISTED + 1)
             for name, kind in self._plain.items()
         ]
-        found = self.groups.agg(*[one.alias(n) for n, one in zip(self._plain, sets, strict=True)])
-        values = found.collect()[0]
-        return {n: values[n] for n in self._plain if len(values[n]) <= _NAMED_AT_MOST}
+        row = self.groups.agg(*[found.alias(n) for n, found in zip(self._plain, sets, strict=True)])
+        values = row.collect()[0]
+        return {n: values[n] for n in self._plain if len(values[n]) <= _MAX_LISTED}
 
     @property
     def _plain(self) -> dict[str, DataType]:
@@ -171,8 +180,8 @@ class Touched:
 
 
 def _portable(value: Column, kind: DataType) -> Column:
-    # A date of the year 20245 is none to Python, and a timestamp's would pass through the
-    # driver's time zone.
+    # Python has no dates after the year 9999, and would convert timestamps to the driver's time
+    # zone.
     if isinstance(kind, DateType):
         return F.unix_date(value)
     return F.unix_micros(value) if isinstance(kind, TimestampType) else value

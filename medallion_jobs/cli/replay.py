@@ -105,7 +105,7 @@ def replay(
     for ref in chosen:
         mended = replays.missed(pipeline, ref, dimension, write=yes)
         typer.echo(f"{ref}: {mended.rows:,} rows {'mended' if yes else 'can be mended'}")
-        for reader in mended.begun_anew:
+        for reader in mended.restarted:
             typer.echo(f"{reader}: its next start makes the table anew from {ref}")
     typer.echo(
         "done; next: medallion run" if yes else "nothing was changed; add --yes to do it", err=True

@@ -1,1 +1,1 @@
-"""The refinery: what one micro-batch of a silver table goes through."""
+"""The refinery: how one micro-batch becomes rows of a silver table."""

@@ -1,4 +1,4 @@
-"""One batch of a silver table: rows in, one commit, and what did not go on parked after it."""
+"""One batch of a silver table: one commit of the good rows, then the other rows are parked."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Refinery:
-    """What turns rows of a source into rows of one silver table.
+    """Turns rows of a source into rows of one silver table.
 
     Attributes:
-        checked: which version of which dimension is known to have no key twice.
+        checked: the dimension versions that are known to have unique keys.
     """
 
     config: Pipeline
@@ -69,47 +69,50 @@ class Refinery:
         """Writes one micro-batch.
 
         Raises:
-            DataError: the rows break a rule that stops the batch, or a dimension cannot be
-                used; nothing of the batch is visible.
+            DataError: rows break a rule that stops the batch, or a dimension cannot be used;
+                no row of the batch is visible.
+            Refused: the config changed between the commit of this batch and its replay.
         """
         if batch.replayed:
             return self._written_before(source, batch)
         context = self.context(source.sparkSession)
         dimensions = self.dimensions(source.sparkSession, context.versions)
         stale = [
-            words for dimension in dimensions if (words := lookup.stale(dimension, context.moment))
+            remark
+            for dimension in dimensions
+            if (remark := lookup.stale(dimension, context.moment))
         ]
         taken, seen = Observation(), Observation()
         counted = batch_counts.of_source(source, self.table, taken)
-        judged = self.judged(self.recipe.shaped(counted), context, dimensions)
-        # Not the frames that are observed: they would be observed once more.
-        unseen = self.judged(self.recipe.shaped(source), context, dimensions)
-        stopping.refuse_too_many(unseen, self.table, str(self.ref))
+        observed = self.judged(self.recipe.shaped(counted), context, dimensions)
+        # A second frame without the observations: a second pass over the first would repeat them.
+        judged = self.judged(self.recipe.shaped(source), context, dimensions)
+        stopping.refuse_too_many(judged, self.table, str(self.ref))
         is_first = batch.number == 0
         if self.config.on_all_aside_of(self.ref) == "fail":
             set_aside.refuse(
-                self.table, str(self.ref), source, unseen, context.moment, is_first=is_first
+                self.table, str(self.ref), source, judged, context.moment, is_first=is_first
             )
         txn = Txn(batch.txn.app_id, batch.number, batch.txn.run_id, notes=context.notes)
-        observed = judged.observe(seen, *batch_counts.of_judged(judged, self.table))
+        observed = observed.observe(seen, *batch_counts.of_judged(observed, self.table))
         try:
             with observing(source.sparkSession):
                 result = self.commit(observed, txn, context)
         except stopping.FAILURES as failure:
-            raise stopping.explained(failure, unseen, self.table, str(self.ref)) from failure
+            raise stopping.explained(failure, judged, self.table, str(self.ref)) from failure
         if not result.written:
             return self._written_before(source, batch)
         counts = {**seen.get, **taken.get}
-        self._park(unseen, dimensions, counts, batch, context)
+        self._park(judged, dimensions, counts, batch, context)
         if (newest := batch_counts.newest(counts)) is not None:
             self._newest = max(self._newest or newest, newest)
-        most = set_aside.of_batch(
-            self.table, source, unseen, counts, context.moment, is_first=is_first
+        warning = set_aside.of_batch(
+            self.table, source, judged, counts, context.moment, is_first=is_first
         )
-        return batch_counts.told(self.table, counts, result, stale, most)
+        return batch_counts.summary(self.table, counts, result, stale, warning)
 
     def context(self, spark: SparkSession) -> BatchContext:
-        """What a batch that begins now knows."""
+        """The context of a batch that starts now."""
         return BatchContext(
             moment=datetime.now(timezone.utc),
             versions=self.versions(),
@@ -119,25 +122,28 @@ class Refinery:
         )
 
     def versions(self) -> dict[str, int]:
-        """The newest version of each dimension, by its name."""
+        """The newest version of each dimension, by `layer.name`."""
         return {str(name): self._version(name) for name in self.table.dimensions}
 
     def dimensions(
         self, spark: SparkSession, versions: Mapping[str, int]
     ) -> list[lookup.Dimension]:
-        """The dimensions of the lookups, each at its version."""
-        return [self.dimension(spark, one, versions[str(one.table)]) for one in self.table.lookups]
+        """The dimension of each lookup, at the given version of its table."""
+        return [
+            self.dimension(spark, config, versions[str(config.table)])
+            for config in self.table.lookups
+        ]
 
     def dimension(
-        self, spark: SparkSession, one: Lookup, version: int | None = None
+        self, spark: SparkSession, config: Lookup, version: int | None = None
     ) -> lookup.Dimension:
-        """The dimension of a lookup, at a version or the newest."""
-        ours = self.config.silver if one.table.layer == "silver" else {}
-        table = ours.get(one.table.name)
+        """The dimension of a lookup, at a version of its table; None: the newest."""
+        own_tables = self.config.silver if config.table.layer == "silver" else {}
+        table = own_tables.get(config.table.name)
         return lookup.Dimension.read(
             spark,
-            one,
-            self.config.table_path(one.table),
+            config,
+            self.config.table_path(config.table),
             version=version,
             checked=self.checked,
             table=table if table and table.unknown_member else None,
@@ -146,7 +152,7 @@ class Refinery:
     def judged(
         self, shaped: DataFrame, context: BatchContext, dimensions: Sequence[lookup.Dimension]
     ) -> DataFrame:
-        """Shaped rows, computed, with what they break and what becomes of them."""
+        """Computes shaped rows, checks them by the rules and adds the outcome of each row."""
         spark = shaped.sparkSession
         references = {
             name: lookup.keys_of(
@@ -159,14 +165,14 @@ class Refinery:
             if rule.references
         }
         needs_table = any(rule.unique for rule in self.table.expect.values())
-        # As it was before the batch: once that is written, each of its rows would repeat.
+        # The table before the batch: after the commit, each row would be a duplicate of itself.
         pinned = spark.read.format("delta").option("versionAsOf", context.before)
         existing = pinned.load(str(self.path)) if needs_table else None
         computed = self.recipe.computed(shaped, dimensions)
         return outcome.decided(computed, self.table, context, references, existing)
 
     def commit(self, judged: DataFrame, txn: Txn, context: BatchContext) -> modes.WriteResult:
-        """Writes the good rows, in one commit."""
+        """Writes the good rows in one commit."""
         rows = stopping.stopped(judged, self.table)
         watermark = self.table.watermark
         return modes.write(
@@ -187,12 +193,12 @@ class Refinery:
         batch: Batch,
         context: BatchContext,
     ) -> None:
-        for parked_rows, what in (
+        for parked_rows, row_outcome in (
             (self.quarantine, outcome.QUARANTINED),
             (self.held, outcome.HELD),
         ):
-            if counts[what] and not parked_rows.has(batch.txn):
-                rows = judged.where(hidden(OUTCOME) == what)
+            if counts[row_outcome] and not parked_rows.has(batch.txn):
+                rows = judged.where(hidden(OUTCOME) == row_outcome)
                 parked = row_format.as_parked(rows, self.table, dimensions, context.moment)
                 parked_rows.put(parked, batch.txn, batch.generation, context.moment)
         if self.table.expect:
@@ -204,40 +210,40 @@ class Refinery:
             )
 
     def _written_before(self, source: DataFrame, batch: Batch) -> Written:
-        """A batch whose rows are in the table; a crash may have kept others from being parked."""
+        """Finishes a batch that is committed: a crash may have come before its rows were parked."""
         commit = tables.commit_of(self.path, batch.txn.app_id, batch.number)
         if commit is None:
             raise AssertionError(f"{self.ref}: batch {batch.number} is written and has no commit")
         context = BatchContext.of(commit)
         if context.logic != config_digest(self.table):
             raise Refused(
-                f"{self.ref}: a run was cut off after batch {batch.number} was written and before "
-                "its other rows were put aside, and the table's config has changed since",
+                f"{self.ref}: a run stopped after batch {batch.number} was written and before its "
+                "other rows were parked, and the table's config has changed since",
                 untouched="its table and its quarantine",
-                next_step="run once with the config as it was, then with the new one; or make it "
-                f'anew: `medallion checkpoint reset {self.ref} --reason "…" --yes`',
+                next_step="run once with the old config, then with the new one; or rebuild the "
+                f'table: `medallion checkpoint reset {self.ref} --reason "…" --yes`',
             )
         dimensions = self.dimensions(source.sparkSession, context.versions)
         judged = self.judged(self.recipe.shaped(source), context, dimensions)
         (found,) = judged.agg(*batch_counts.of_judged(judged, self.table)).collect()
         self._park(judged, dimensions, found.asDict(), batch, context)
-        # They were judged by older versions than the other waiting rows were looked at with.
+        # These rows were looked up in older dimension versions than the other held rows.
         (self.held.path / row_format.SEEN).unlink(missing_ok=True)
         done = tables.changes(self.path, batch.txn)
         return Written.before(done.inserted + done.updated)
 
     def _version(self, name: TableRef) -> int:
-        there = tables.snapshot(self.config.table_path(name))
-        if there is None:
+        snapshot = tables.snapshot(self.config.table_path(name))
+        if snapshot is None:
             raise DataError(
-                f"{self.ref}: {name} is gone from {self.config.table_path(name)}",
+                f"{self.ref}: {name} is missing at {self.config.table_path(name)}",
                 untouched="nothing of the batch is written",
                 next_step="put it back, then run again",
             )
-        return there.version
+        return snapshot.version
 
     def _newest_moment(self, spark: SparkSession) -> datetime | None:
-        """The newest moment in the table, where late rows are told by it."""
+        """The newest event time in the table; None without a watermark or without rows."""
         watermark = self.table.watermark
         if watermark and self._newest is None:
             rows = spark.read.format("delta").load(str(self.path))

@@ -1,7 +1,7 @@
-"""What a batch is computed with beside its rows, pinned in the commit that it makes.
+"""The inputs of a batch besides its rows, recorded in the commit that the batch makes.
 
-The commit is the decision. What is parked is written after it; if a crash comes between, the
-batch is run again, and with the same facts it parks just the rows that it did not write.
+Rows are parked after the commit. If the process dies in between, the batch runs again with the
+recorded context, and so parks exactly the rows that the commit left out.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from medallion_jobs.lake.tables import Commit
 
 @dataclass(frozen=True)
 class BatchContext:
-    """What one batch knows.
+    """The inputs of one batch besides its rows.
 
     Attributes:
-        moment: when the batch began: the `now` of every rule.
-        versions: the version of each dimension, by its name.
-        newest: the newest moment that the table held before the batch, where the table has a
-            watermark and a row.
-        logic: a digest of what the table's config says.
-        before: the table's version that the batch finds.
+        moment: when the batch started: the `now` of every rule.
+        versions: the version of each dimension, by `layer.name`.
+        newest: the newest event time in the table before the batch; None without a watermark
+            or without rows.
+        logic: a digest of the table's config.
+        before: the version of the table before the batch.
     """
 
     moment: datetime
@@ -37,7 +37,7 @@ class BatchContext:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What a commit says of it."""
+        """The part that a commit records, as JSON values."""
         return {
             "moment": self.moment.isoformat(),
             "lookups": dict(self.versions),
@@ -47,7 +47,7 @@ class BatchContext:
 
     @classmethod
     def of(cls, commit: Commit) -> BatchContext:
-        """The facts that a commit pins."""
+        """The context that a commit recorded."""
         notes = commit.said
         newest = notes["newest"]
         return cls(
@@ -59,12 +59,12 @@ class BatchContext:
         )
 
     def too_late(self, delay: timedelta) -> datetime | None:
-        """The watermark: a row before it is late; None while there is none."""
+        """The watermark: rows before it are late. None while the table has no row."""
         return self.newest - delay if self.newest else None
 
 
 def config_digest(table: SilverTable) -> str:
-    """A digest that changes with what the config says of a table's rows."""
-    # Without defaults, so that an option which a later version adds changes no digest.
-    said = table.model_dump_json(exclude={"layout", "on_all_aside"}, exclude_defaults=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    """A digest that changes with every option that affects a table's rows."""
+    # Without defaults: a new option in a later release must not change the digest.
+    options = table.model_dump_json(exclude={"layout", "on_all_aside"}, exclude_defaults=True)
+    return hashlib.sha256(options.encode()).hexdigest()[:16]

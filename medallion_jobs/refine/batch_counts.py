@@ -1,4 +1,4 @@
-"""What is counted of a batch while it is written, and what is told of it."""
+"""Counts that are observed while a batch is written, and the summary made from them."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 
 _OUTCOMES = (outcome.HELD, outcome.QUARANTINED, outcome.DROPPED, outcome.LEFT_OUT, outcome.GOOD)
 _READ, _TAKEN, _NEWEST = "read", "taken", "newest moment"
-# Marks of values that were there and could not be read.
-_READINGS = ("cast ", "parse ")
+# Prefixes of the hidden columns that mark values which could not be read.
+_UNREAD = ("cast ", "parse ")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def of_source(source: DataFrame, table: SilverTable, observed: Observation) -> DataFrame:
-    """The source's rows, which are counted, as are those of them that `where` takes."""
+    """The source's rows, with an observation that counts them and those that pass `where`."""
     return source.observe(observed, *source_counts(source, table))
 
 
 def source_counts(source: DataFrame, table: SilverTable) -> list[Column]:
-    """What is counted of the source's rows."""
+    """The counts over rows of the source."""
     taken = shape.taken(source, table)
     return [F.count(F.lit(1)).alias(_READ), F.count_if(taken).alias(_TAKEN)]
 
 
 def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
-    """What is counted of judged rows."""
-    readings = [name for name in judged.columns if name.startswith(_READINGS)]
+    """The counts over judged rows."""
+    unread = [name for name in judged.columns if name.startswith(_UNREAD)]
     counts = [
-        *(F.count_if(hidden(OUTCOME) == what).alias(what) for what in _OUTCOMES),
+        *(F.count_if(hidden(OUTCOME) == name).alias(name) for name in _OUTCOMES),
         F.count_if(hidden(RESCUED_VALUE)).alias(RESCUED_VALUE),
         *lookup.observed(table.lookups),
         *broken_rules.observed(table.expect),
-        *(F.count_if(hidden(name)).alias(name) for name in readings),
+        *(F.count_if(hidden(name)).alias(name) for name in unread),
     ]
     if table.watermark:
         micros = F.unix_micros(col(table.watermark.column).cast("timestamp"))
@@ -57,19 +57,19 @@ def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
 
 
 def newest(counts: Mapping[str, int]) -> datetime | None:
-    """The newest moment of a batch's good rows, where the table has a watermark."""
+    """The newest event time of a batch's good rows; None without a watermark."""
     return moment(counts.get(_NEWEST))
 
 
 def moment(micros: int | None) -> datetime | None:
-    """A moment from microseconds since 1970; as Python's own, Spark's would be of local time."""
+    """The UTC time of microseconds since 1970. (Spark would convert it to local time.)"""
     return None if micros is None else _EPOCH + timedelta(microseconds=micros)
 
 
 def of_rules(
     table: SilverTable, name: str, counts: Mapping[str, int], batch: Batch, at: datetime
 ) -> Judged:
-    """What the rules said of a batch, for their log."""
+    """The rules' results of a batch, for the table `metrics.quality`."""
     return Judged(
         table=name,
         generation=batch.generation,
@@ -77,25 +77,30 @@ def of_rules(
         run_id=batch.txn.run_id,
         at=at,
         broken_rows=counts[rules.ANY],
-        rules=rules.told(table.expect, rules.counts_of(table.expect, counts), _rows(counts)),
+        rules=rules.rule_counts(table.expect, rules.counts_of(table.expect, counts), _rows(counts)),
     )
 
 
-def told(
+def summary(
     table: SilverTable,
     counts: Mapping[str, int],
     result: WriteResult,
-    further: Sequence[str],
-    most: SetAside | None = None,
+    remarks: Sequence[str],
+    warning: SetAside | None = None,
 ) -> Written:
-    """What a batch came to."""
+    """The result of a batch, as the engine reports it.
+
+    Args:
+        remarks: further remarks, such as those about stale dimensions.
+        warning: the warning of a batch of which most rows are not in the table.
+    """
     unread = [
         f"{counts[name]:,} values not read: {name}"
         for name in counts
-        if name.startswith(_READINGS) and counts[name]
+        if name.startswith(_UNREAD) and counts[name]
     ]
     if unfit := counts[RESCUED_VALUE]:
-        unread.append(f"{unfit:,} rows quarantined: a value that did not fit is no missing value")
+        unread.append(f"{unfit:,} rows quarantined: a value did not fit its column")
     broken = rules.counts_of(table.expect, counts)
     return Written(
         rows_in=counts[_READ],
@@ -109,22 +114,22 @@ def told(
             *lookup.remarks(table.lookups, counts),
             *rules.remarks(table.expect, broken, _rows(counts)),
             *unread,
-            *further,
+            *remarks,
         ),
-        set_aside=most,
+        set_aside=warning,
     )
 
 
 def filtered(counts: Mapping[str, int]) -> int:
-    """Rows of the source that the table does not take."""
+    """How many rows of the source `where` filters out."""
     return counts[_READ] - counts[_TAKEN]
 
 
 def set_aside(counts: Mapping[str, int]) -> tuple[int, int]:
-    """All rows of a batch, and those of them that are not good."""
+    """How many rows a batch has, and how many of them do not get into the table."""
     rows = _rows(counts) + filtered(counts)
     return rows, rows - counts[outcome.GOOD]
 
 
 def _rows(counts: Mapping[str, int]) -> int:
-    return sum(counts[what] for what in _OUTCOMES)
+    return sum(counts[name] for name in _OUTCOMES)

@@ -1,4 +1,4 @@
-"""What becomes of each row of a batch, and why."""
+"""The outcome of each row of a batch, and the reasons for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 GOOD, HELD, QUARANTINED, DROPPED, LEFT_OUT = "good", "held", "quarantined", "dropped", "left out"
-# Names among the rules that a parked row broke.
+# Names that stand beside rule names in the `rules` of a parked row.
 WATERMARK, UNKNOWN_MEMBER = "watermark", "unknown_member"
 RESCUED_RULE, WHERE = "rescued_value", "where"
 
@@ -44,23 +44,23 @@ def decided(
     references: Mapping[str, DataFrame],
     existing: DataFrame | None,
 ) -> DataFrame:
-    """The rows with a mark for each rule that they break, and their fate.
+    """Adds a hidden column for each rule that a row breaks, and one for the row's outcome.
 
-    A row that waits for a dimension, or has no match where one is demanded, is judged by no
-    rule: what the rules would look at is not there yet. A row whose key, or whose column that
-    a rule reads, holds a value that did not fit is neither dropped nor looked up: it is
-    quarantined.
+    No rule applies to a row that waits for a dimension, or that has no match in an inner
+    lookup: its looked-up columns have no values. A row is quarantined, neither dropped nor
+    looked up, when a value that did not fit is in its key or in a column that a rule reads.
 
     Args:
         references: by rule, the keys of the dimension that it refers to.
-        existing: the table that is written, for rules that look into it.
+        existing: the target table before the batch, for `unique` rules; None without one.
     """
     readers = rescued.Readers.of(table, _kept(rows))
-    # A key that did not fit is not one that the dimension lacks.
-    rows = lookup.without_misses(rows, [rescued.misfit(one) for one in readers.lookups])
+    # A key that did not fit its column does not count as a miss.
+    misfit_keys = [rescued.misfit(values) for values in readers.lookups]
+    rows = lookup.without_misses(rows, misfit_keys)
     waits = lookup.held(table.lookups, context.moment)
-    gone = lookup.left_out(table.lookups, context.moment)
-    misfits = {name: rescued.misfit(one) for name, one in readers.rules.items()}
+    left_out = lookup.left_out(table.lookups, context.moment)
+    misfits = {name: rescued.misfit(values) for name, values in readers.rules.items()}
     rows = broken_rules.judged(
         rows,
         table.expect,
@@ -73,12 +73,17 @@ def decided(
         name: _cannot_be_judged(name, rule) & misfits[name] for name, rule in table.expect.items()
     }
     without_key = rescued.misfit(readers.keys.union(*readers.lookups))
-    out = waits | gone
+    no_rules = waits | left_out
     rows = rows.withColumns(
-        {rules.mark(name): hidden(rules.mark(name)) & ~out & ~unjudged[name] for name in unjudged}
+        {
+            rules.broken_column(name): hidden(rules.broken_column(name))
+            & ~no_rules
+            & ~unjudged[name]
+            for name in unjudged
+        }
         | {
             LATE: late(table, context) & ~waits,
-            UNKNOWN: lookup.is_member(rows, table) & ~out,
+            UNKNOWN: lookup.is_member(rows, table) & ~no_rules,
             RESCUED_VALUE: reduce(or_, unjudged.values(), without_key | hidden(UNDECIDED)),
         }
     )
@@ -91,28 +96,28 @@ def decided(
         | hidden(UNKNOWN)
         | (hidden(LATE) if _late_is(table, "quarantine") else F.lit(False))
     )
-    fate = (
+    row_outcome = (
         F.when(hidden(RESCUED_VALUE), QUARANTINED)
         .when(waits, HELD)
-        .when(gone, LEFT_OUT)
-        # What breaks rules of both kinds is kept.
+        .when(left_out, LEFT_OUT)
+        # A row that breaks rules of both kinds is kept.
         .when(quarantines, QUARANTINED)
         .when(drops, DROPPED)
         .otherwise(GOOD)
     )
-    return rows.withColumn(OUTCOME, fate)
+    return rows.withColumn(OUTCOME, row_outcome)
 
 
 def _cannot_be_judged(name: str, rule: Expectation) -> Column:
-    """Whether a rule says nothing of a row in which a column that it reads did not fit.
+    """Whether a rule cannot judge a row in which a value that it reads did not fit.
 
-    Rules that compare rows would take all such rows for equal, or for strangers. A rule that
-    drops would drop what can still be read.
+    A `unique` rule would take all such rows for duplicates, a `references` rule for rows
+    without a match. A rule that drops would lose a value that is still readable as text.
     """
     if rule.references is not None or rule.unique is not None:
         return F.lit(True)
     if rule.otherwise == "drop" and rule.not_rescued is None:
-        return hidden(rules.mark(name))
+        return hidden(rules.broken_column(name))
     return F.lit(False)
 
 
@@ -123,7 +128,7 @@ def _kept(rows: DataFrame) -> StructType:
 
 
 def late(table: SilverTable, context: BatchContext) -> Column:
-    """Whether a row is behind the watermark; one that was parked came in time."""
+    """Whether a row is behind the watermark; never true of a parked row, which came in time."""
     before = context.too_late(table.watermark.delay) if table.watermark else None
     if before is None or table.watermark is None:
         return F.lit(False)
@@ -132,7 +137,7 @@ def late(table: SilverTable, context: BatchContext) -> Column:
 
 
 def rules_broken(table: SilverTable, moment: datetime) -> Column:
-    """By name, why a row is parked: rules, dimensions, the watermark."""
+    """The names of what parked a row: rules, dimensions, the watermark (array<string>)."""
     return F.concat(
         broken_rules.names(table.expect),
         lookup.names(table.lookups, moment),
@@ -144,8 +149,8 @@ def rules_broken(table: SilverTable, moment: datetime) -> Column:
 
 
 def reasons(rows: DataFrame, table: SilverTable) -> Column:
-    """In words, why a row is parked."""
-    words = (
+    """Why a row is parked, one text for each of `rules_broken` (array<string>)."""
+    late_reason = (
         F.lit("behind the watermark")
         if table.watermark is None
         else F.concat(
@@ -158,14 +163,14 @@ def reasons(rows: DataFrame, table: SilverTable) -> Column:
         rescued.reasons(),
         _if(UNDECIDED, F.lit(f"`where` cannot be decided: {table.where}")),
         lookup.reasons(table.lookups),
-        _if(LATE, words),
+        _if(LATE, late_reason),
         _if(UNKNOWN, F.lit("its key is that of the unknown member, which no row may change")),
     )
 
 
-def _if(name: str, word: Column) -> Column:
-    return F.when(hidden(name), F.array(word)).otherwise(F.array().cast("array<string>"))
+def _if(name: str, text: Column) -> Column:
+    return F.when(hidden(name), F.array(text)).otherwise(F.array().cast("array<string>"))
 
 
-def _late_is(table: SilverTable, what: str) -> bool:
-    return table.watermark is not None and table.watermark.late == what
+def _late_is(table: SilverTable, action: str) -> bool:
+    return table.watermark is not None and table.watermark.late == action

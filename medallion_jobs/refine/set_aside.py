@@ -1,6 +1,6 @@
-"""A batch of which most rows are not in the table: which rule did it, with an example.
+"""The warning when most rows of a batch are not in the table: the rule, with an example.
 
-One more pass over such a batch, and only over such a one.
+It takes one more pass, over such a batch only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HOW: Mapping[str, How] = {
     outcome.DROPPED: "dropped",
     outcome.LEFT_OUT: "dropped",
 }
-_MOST_KEYS = 5
+_MAX_KEYS = 5
 
 
 def of_batch(
@@ -43,12 +43,12 @@ def of_batch(
     *,
     is_first: bool,
 ) -> SetAside | None:
-    """What is said of a batch of which most rows are aside; None of another.
+    """The warning for a batch of which most rows are not in the table; None for other batches.
 
     Args:
         source: the rows of the batch, as they were read.
-        judged: the same rows, judged.
-        counts: what `batch_counts` counted of both.
+        judged: the same rows with their outcomes.
+        counts: the counts of `batch_counts` over both.
     """
     rows, aside = batch_counts.set_aside(counts)
     if not is_most(rows, aside, is_first=is_first):
@@ -68,26 +68,26 @@ def refuse(
     *,
     is_first: bool,
 ) -> None:
-    """Counts a batch before it is written, where the config says that it then fails.
+    """Counts a batch before it is written (`on_all_aside: fail`).
 
     Raises:
-        DataError: most rows would be aside.
+        DataError: most rows would not be in the table.
     """
     (taken,) = source.agg(*batch_counts.source_counts(source, table)).collect()
     (found,) = judged.agg(*batch_counts.of_judged(judged, table)).collect()
     counts = {**taken.asDict(), **found.asDict()}
-    if most := of_batch(table, source, judged, counts, moment, is_first=is_first):
+    if warning := of_batch(table, source, judged, counts, moment, is_first=is_first):
         raise DataError(
-            f"{name}: {most.text}",
-            untouched="nothing of the batch is written; it is read again at the next run",
-            next_step="change the config, then run again; or let it pass by `on_all_aside: warn`",
+            f"{name}: {warning.text}",
+            untouched="nothing of the batch is written; the next run reads it again",
+            next_step="change the config, then run again; or allow it by `on_all_aside: warn`",
         )
 
 
 def _by_rule(
     table: SilverTable, judged: DataFrame, rows: int, aside: int, moment: datetime
 ) -> SetAside:
-    others = col(RESCUED) if RESCUED in judged.columns else F.lit(None).cast("string")
+    rescued = col(RESCUED) if RESCUED in judged.columns else F.lit(None).cast("string")
     warnings = [name for name, rule in table.expect.items() if rule.otherwise == "warn"]
     names = F.array_except(
         F.array_union(outcome.rules_broken(table, moment), lookup.left_out_names(table.lookups)),
@@ -98,29 +98,30 @@ def _by_rule(
         .select(
             F.explode(names).alias("rule"),
             F.array_join(_all_reasons(judged, table), "; ").alias("reason"),
-            hidden(OUTCOME).alias("fate"),
-            others.alias("others"),
+            hidden(OUTCOME).alias("outcome"),
+            rescued.alias("rescued"),
         )
         .groupBy("rule")
         .agg(
             F.count(F.lit(1)).alias("rows"),
-            # The same one, however the batch is computed.
-            F.min(F.struct("reason", "others", "fate")).alias("one"),
+            # The smallest: the same example in every run.
+            F.min(F.struct("reason", "rescued", "outcome")).alias("example"),
         )
         .orderBy(F.desc("rows"), "rule")
         .first()
     )
     if found is None:
         return SetAside(rows, aside, "put aside", "its rules", "no row", "look at its rules")
-    example = found["one"]["reason"]
+    example = found["example"]
+    reason = example["reason"]
     return SetAside(
         rows=rows,
         aside=aside,
-        how=_HOW[found["one"]["fate"]],
+        how=_HOW[example["outcome"]],
         rule=found["rule"],
-        example=shortened(example),
+        example=shortened(reason),
         cause=cause_of(
-            example, casts=frozenset(table.cast), others=_keys(found["one"]["others"], judged)
+            reason, casts=frozenset(table.cast), others=_keys(example["rescued"], judged)
         ),
     )
 
@@ -134,7 +135,7 @@ def _all_reasons(rows: DataFrame, table: SilverTable) -> Column:
 def _filtered(table: SilverTable, source: DataFrame, rows: int, aside: int) -> SetAside:
     own = [name for name in source.columns if not name.startswith("_")] or source.columns
     row = F.to_json(F.struct(*(col(name) for name in own)))
-    one = (
+    filtered_out = (
         source.where(~F.coalesce(shape.taken(source, table), F.lit(False)))
         .select(row.alias("row"))
         .first()
@@ -144,17 +145,17 @@ def _filtered(table: SilverTable, source: DataFrame, rows: int, aside: int) -> S
         aside=aside,
         how="filtered",
         rule="where",
-        example=shortened(one["row"] if one else ""),
-        cause=f"`where: {table.where}` is not true of such rows: compare it with the example",
+        example=shortened(filtered_out["row"] if filtered_out else ""),
+        cause=f"`where: {table.where}` is not true of these rows: compare it with the example",
     )
 
 
 def _keys(rescued: str | None, judged: DataFrame) -> tuple[str, ...]:
-    """The keys of a record that no column bears."""
+    """The keys of a rescued record that are no columns of the table."""
     try:
         found = json.loads(rescued or "{}")
     except ValueError:
         return ()
     own = {name.lower() for name in judged.columns if not is_hidden(name)}
     keys = [key for key in found if key != RESCUED_FILE and key.lower() not in own]
-    return tuple(keys[:_MOST_KEYS])
+    return tuple(keys[:_MAX_KEYS])

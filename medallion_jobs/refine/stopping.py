@@ -1,4 +1,4 @@
-"""Rows for which a whole batch is stopped, and the error that says which."""
+"""Rows that stop a whole batch, and the error that shows them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _NO_MATCH = "a row has no match in a dimension, which stops the batch"
 
 
 def stopped(judged: DataFrame, table: SilverTable) -> DataFrame:
-    """The rows; reading them fails at the first one that stops the batch."""
+    """The same rows; reading them fails at the first row that stops the batch."""
     stops = stop.stops(table.expect)
     if stops is not None:
         judged = judged.where(stops)
-    if any(one.on_miss == "fail" for one in table.lookups):
+    if any(config.on_miss == "fail" for config in table.lookups):
         failure = F.raise_error(F.lit(_NO_MATCH)).cast("boolean")
         fails = lookup.fails(table.lookups)
         judged = judged.where(F.when(fails, failure).otherwise(F.lit(True)))
@@ -32,12 +32,12 @@ def stopped(judged: DataFrame, table: SilverTable) -> DataFrame:
 
 
 def refuse_too_many(judged: DataFrame, table: SilverTable, name: str) -> None:
-    """Where a rule allows a share of a batch, the batch is counted before it is written.
+    """Counts the batch before it is written, if a rule has `at_most`.
 
     Raises:
-        DataError: more rows than that break it.
+        DataError: more rows break the rule than `at_most` allows.
     """
-    limited = {rule: one for rule, one in table.expect.items() if one.at_most is not None}
+    limited = {key: rule for key, rule in table.expect.items() if rule.at_most is not None}
     if not limited:
         return
     counts = stop.measured(judged, limited)
@@ -48,7 +48,7 @@ def refuse_too_many(judged: DataFrame, table: SilverTable, name: str) -> None:
 def explained(
     failure: BaseException, judged: DataFrame, table: SilverTable, name: str
 ) -> BaseException:
-    """The error that says which rows stopped the batch; `failure` itself, where none did."""
+    """The error that shows which rows stopped the batch; `failure` itself if none did."""
     if stop.was_stopped(failure):
         return stop.explain_failure(judged, table.expect, keys_of(table), name)
     if _NO_MATCH in str(failure):
@@ -57,5 +57,5 @@ def explained(
 
 
 def keys_of(table: SilverTable) -> tuple[str, ...]:
-    """The columns that tell a row apart, where the config says."""
+    """The columns that identify a row; empty if the config names none."""
     return table.keys or (table.dedupe.keys if table.dedupe else None) or ()

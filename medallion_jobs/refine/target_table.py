@@ -1,4 +1,4 @@
-"""The silver table itself: made, grown to its columns, or begun anew."""
+"""The silver table itself: create it, add its new columns, or rebuild it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,25 @@ if TYPE_CHECKING:
 _FOLLOWED = {"delta.enableChangeDataFeed": "true"}
 
 
-def make(refinery: Refinery, spark: SparkSession, *, is_anew: bool) -> None:
-    """Makes the table, or brings it up to its columns, and registers it.
+def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
+    """Creates the table or adds its new columns, and registers it.
+
+    Args:
+        is_rebuild: the query was reset and has not run since: the table starts empty.
 
     Raises:
-        UsageError: the config asks for columns that there are none of, or the table that is
-            there has others.
+        UsageError: the config names columns that do not exist, or the existing table has
+            columns that the config does not have.
     """
     schema = written_schema(refinery, spark)
     path, ref, layout = refinery.path, refinery.ref, refinery.table.layout
     is_followed = ref.name in refinery.config.changes_read
     if is_followed and refinery.table.changes_rows:
         tables.refuse_unmergeable(str(ref), schema.names)
-    if is_anew and tables.snapshot(path):
+    if is_rebuild and tables.snapshot(path):
         tables.begin_anew(spark, path, schema, layout=layout)
     about = f"Clean and enriched rows of {refinery.table.from_}"
-    # There before gold reads it: what was changed earlier, no feed tells.
+    # Set before gold reads the table: the change feed has no earlier changes.
     properties = _FOLLOWED if is_followed else {}
     tables.create(spark, path, schema, comment=about, properties=properties, layout=layout)
     tables.set_properties(spark, path, properties)
@@ -52,36 +55,36 @@ def make(refinery: Refinery, spark: SparkSession, *, is_anew: bool) -> None:
 
 
 def shaped_source(refinery: Refinery, spark: SparkSession) -> DataFrame:
-    """The source without a row, shaped."""
+    """The shaped source, without rows: for its schema."""
     path = refinery.config.table_path(refinery.table.from_)
-    nothing = spark.createDataFrame([], spark.read.format("delta").load(str(path)).schema)
-    return refinery.recipe.shaped(nothing)
+    empty = spark.createDataFrame([], spark.read.format("delta").load(str(path)).schema)
+    return refinery.recipe.shaped(empty)
 
 
 def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
-    """All columns that the table is to have, from those that its source and dimensions have.
+    """The schema of the table, from the schemas of its source and dimensions.
 
     Raises:
-        UsageError: a column that cannot be computed, a row that cannot be kept, or an unknown
-            member that the columns do not fit.
+        UsageError: a column cannot be computed, rows have a type that cannot be parked, or the
+            unknown member does not fit the columns.
     """
     shaped = shaped_source(refinery, spark)
     kept = shaped.schema[ROW].dataType
     assert isinstance(kept, StructType)  # a recipe made it
     if lost := row_text.unkeepable(kept):
         raise UsageError(
-            f"{refinery.ref}: rows with {', '.join(lost)} cannot be kept as they are, should one "
-            "have to be put aside",
+            f"{refinery.ref}: rows with {', '.join(lost)} cannot be stored in quarantine or hold "
+            "without loss",
             untouched="nothing was written",
-            next_step="give the column another type in bronze (`schema_hints`), or leave it out "
-            "by a `transform`",
+            next_step="give the column another type in bronze (`schema_hints`), or drop it in "
+            "a `transform`",
         )
-    # By their columns alone: what is wrong with their rows is for a batch to find.
+    # Only their columns are checked here; each batch checks their rows.
     dimensions = [
         lookup.Dimension.of(
-            one, spark.read.format("delta").load(str(refinery.config.table_path(one.table)))
+            config, spark.read.format("delta").load(str(refinery.config.table_path(config.table)))
         )
-        for one in refinery.table.lookups
+        for config in refinery.table.lookups
     ]
     schema = refinery.recipe.written(refinery.recipe.computed(shaped, dimensions))
     if refinery.table.unknown_member:
@@ -90,26 +93,26 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
 
 
 def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType) -> None:
-    """Adds columns, and fields inside of columns, that the table lacks."""
+    """Adds the columns, and the fields inside columns, that the table lacks."""
     has = spark.read.format("delta").load(str(path)).schema
     gone = [name for name in has.names if name not in schema.names]
-    anew = f'make it anew: `medallion checkpoint reset {ref} --reason "…" --yes`'
+    rebuild = f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
     if gone:
         raise UsageError(
             f"{ref} has columns that its config no longer selects: {', '.join(gone)}",
             untouched="nothing was written",
-            next_step=anew,
+            next_step=rebuild,
         )
     if _types(has) == _types(schema):
         return
-    nothing = spark.createDataFrame([], schema).write.format("delta").mode("append")
+    empty = spark.createDataFrame([], schema).write.format("delta").mode("append")
     try:
-        nothing.option("mergeSchema", True).save(str(path))
+        empty.option("mergeSchema", True).save(str(path))
     except AnalysisException as error:
         raise UsageError(
-            f"{ref} has other types than its config gives now: {root_cause(error)}",
+            f"{ref} has other column types than its config gives now: {root_cause(error)}",
             untouched="nothing was written",
-            next_step=anew,
+            next_step=rebuild,
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""Where gold is loaded to, beside its Delta table."""
+"""Sinks: databases that gold tables are loaded into."""

@@ -70,7 +70,7 @@ class Side:
         """Writes once, into a fresh table."""
         ref = TableRef("silver", self.table)
         refinery = Refinery(config, ref)
-        make(refinery, spark, is_anew=False)
+        make(refinery, spark, is_rebuild=False)
         rows = spark.read.format("delta").load(str(config.table_path(refinery.table.from_)))
         # One of many: what is put aside goes to tables that are there already.
         self.rounds += 1

@@ -23,7 +23,7 @@ def test_unknown_customers_are_kept_without_a_region_and_counted(
     assert unfit == len(lake.rows("bronze.sales")) - lake.truth().silver.total() > 0
     assert batch.remarks == (
         f"{unknown:,} rows without a match in silver.customers",
-        f"{unfit:,} rows quarantined: a value that did not fit is no missing value",
+        f"{unfit:,} rows quarantined: a value did not fit its column",
     )
 
 

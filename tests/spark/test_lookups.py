@@ -305,9 +305,9 @@ def test_what_a_lookup_cannot_do_is_told(spark: SparkSession, tmp_path: Path) ->
     with pytest.raises(UsageError, match=r"valid_from, valid_to of silver\.customers is text"):
         dated = spark.sql("select 1 customer_id, 'x' region, '' valid_from, '' valid_to")
         Dimension.of(lookup_of(as_of="x"), dated)
-    with pytest.raises(DataError, match=r"silver\.customers is gone in version 9"):
+    with pytest.raises(DataError, match=r"silver\.customers is missing in version 9"):
         Dimension.read(spark, lookup_of(), path, version=9)
-    with pytest.raises(DataError, match=r"silver\.customers is gone from"):
+    with pytest.raises(DataError, match=r"silver\.customers is missing at"):
         Dimension.read(spark, lookup_of(), tmp_path / "u")
 
     rows = spark.sql("select 1 customer_id, 'x' Region")
@@ -351,13 +351,13 @@ def test_each_read_sees_its_version_and_its_columns(spark: SparkSession, tmp_pat
     assert (row["region"], row["miss 0"]) == (None, True)
 
     # Of a table that is not there yet: types by use.
-    imagined = Dimension.imagined(
+    empty = Dimension.placeholder(
         spark,
         lookup_of(as_of="timestamp_seconds(1790000000)", one_by="x desc"),
         rows,
         {"region": now.rows.schema[0].dataType},
     )
-    assert [field.dataType.simpleString() for field in imagined.rows.schema] == [
+    assert [field.dataType.simpleString() for field in empty.rows.schema] == [
         *("int", "bigint", "timestamp", "timestamp")
     ]
 
@@ -418,7 +418,7 @@ def test_what_becomes_of_rows_that_miss(spark: SparkSession) -> None:
     ]
     schema = "n int, `held since` timestamp, " + ", ".join(f"`miss {n}` boolean" for n in range(7))
     rows = spark.createDataFrame(data, schema)
-    said = F.struct(F.lit('{"id":1}').alias("key"), F.lit("id=1").alias("said"))
+    said = F.struct(F.lit('{"id":1}').alias("key"), F.lit("id=1").alias("text"))
     rows = rows.withColumns(
         {f"missed {n}": F.when(F.col(f"`miss {n}`"), said) for n in range(len(letters))}
     )

@@ -234,10 +234,10 @@ class Yard:
         assert rows is not None
         ids = rows.where(rows["rules"][0].isin(*letters))
         said = {"app_id": APP, "number": number, "how": "released", "run_id": "run"}
-        return self.parked_rows.claim(self.spark, ids, **said)
+        return self.parked_rows.release(self.spark, ids, **said)
 
     def claimed(self, number: int) -> DataFrame | None:
-        return self.parked_rows.claimed(self.spark, APP, number)
+        return self.parked_rows.released(self.spark, APP, number)
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
     for path in (yard.parked_rows.path, paths.claims(yard.parked_rows.path)):
         upkeep.carry_out("held", path, upkeep.Limits(timedelta(days=1)))
     assert not yard.parked_rows.tidy(spark, generation=1, committed=newest(2))
-    monkeypatch.setattr("medallion_jobs.refine.quarantine.parked_rows._MOST_CLAIMS", 2)
+    monkeypatch.setattr("medallion_jobs.refine.quarantine.parked_rows._MAX_RELEASES", 2)
     assert yard.parked_rows.tidy(spark, generation=1, committed=newest(2))
     assert yard.put("abc", txn(0)) == 3
     seen |= {"tidied": yard.open(2), "with_1": yard.claimed(1), "still_with_2": yard.claimed(2)}
@@ -355,7 +355,7 @@ def test_a_row_that_moves_is_in_one_place_also_after_a_crash_in_between(
     move("a")
     # The second under the same transaction, cut off before it has left hold.
     with monkeypatch.context() as patched:
-        patched.setattr(ParkedRows, "leave", lambda *_, **__: None)
+        patched.setattr(ParkedRows, "release_now", lambda *_, **__: None)
         move("b")
     seen = {"in_both": held.open(0), "bad": bad.open(0)}
     left = held.open(0)

@@ -224,7 +224,7 @@ def test_columns_come_go_and_grow(database: Postgres, tmp_path: Path, spark: Spa
     done = load(lake_with_sink(tmp_path, database, keys="number"), spark)
     assert done.way == "whole"
     assert done.remarks == (
-        'new columns there: is"new"',
+        'columns added: is"new"',
         "no longer in gold, null in every row: label",
     )
     assert kinds(database) == {
@@ -241,7 +241,7 @@ def test_columns_come_go_and_grow(database: Postgres, tmp_path: Path, spark: Spa
     write(lake, one_row(**new, **{odd: pa.scalar("no")}))
     with pytest.raises(UsageError) as caught:
         load(lake, spark)
-    assert 'is"new": boolean there, and text in gold' in caught.value.what
+    assert 'is"new": boolean in the database, text in gold' in caught.value.what
     # A type that others build on stays theirs to change.
     write(lake, one_row(**{**new, "paid": pa.scalar(Decimal("12345.678"))}))
     database.run("CREATE VIEW seen AS SELECT paid FROM totals")
@@ -272,10 +272,10 @@ def test_what_a_person_has_to_mend_is_told_at_once(
     write(lake, totals(range(3)))
     assert "login was refused" in told(user=LOADER, password="wrong").what
     assert "login was refused" in told(user=LOADER).what
-    assert "may make no table in schema public" in told(user=LOADER, password=PASSWORD).what
-    assert "no such schema" in told(schema="nowhere").what
+    assert "may not create tables in schema public" in told(user=LOADER, password=PASSWORD).what
+    assert "there is no schema nowhere" in told(schema="nowhere").what
     database.run("CREATE TABLE hers AS SELECT 1 AS number")
-    assert "rows that no load brought" in told(table="hers").what
+    assert "rows that no load wrote" in told(table="hers").what
     database.run(
         "CREATE VIEW seen AS SELECT 1 AS number", f"GRANT ALL ON SCHEMA public TO {LOADER}"
     )
@@ -311,7 +311,7 @@ def test_rows_that_postgres_does_not_store(
     assert database.rows("SELECT number, label FROM totals") == [(1, "fine"), (2, "fine")]
 
     database.run("UPDATE medallion_loads SET version = 10")
-    with pytest.raises(DataError, match="set back"):
+    with pytest.raises(DataError, match="older state of the lake was restored"):
         load(lake, spark)
     database.run("ALTER TABLE totals ADD CHECK (label <> 'odd')")
     write(lake, rows(label="odd"))

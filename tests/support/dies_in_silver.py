@@ -18,7 +18,7 @@ POINTS: dict[str, tuple[type, str, bool]] = {
     "before_the_commit": (Refinery, "commit", True),
     "before_rows_are_parked": (Refinery, "_park", True),
     "between_the_sidings": (ParkedRows, "put", False),
-    "after_the_claim": (ParkedRows, "claim", False),
+    "after_the_claim": (ParkedRows, "release", False),
     "after_released_rows_are_in": (Redrive, "_commit", False),
 }
 

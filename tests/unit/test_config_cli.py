@@ -77,7 +77,7 @@ def test_show_refuses_a_wrong_config_and_prints_nothing() -> None:
 
 
 def test_the_schema_file_is_in_step_with_the_model() -> None:
-    """LookupBackfill with: medallion config schema > conf/pipeline.schema.json"""
+    """Mend with: medallion config schema > conf/pipeline.schema.json"""
     file = REPOSITORY / "conf" / "pipeline.schema.json"
     assert file.read_text() == run("schema")
 

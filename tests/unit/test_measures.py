@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medallion_jobs.aggregate import Aggregation, normalised, text
-from medallion_jobs.aggregate.measures import said
-from medallion_jobs.aggregate.text import has_distinct, told_apart
+from medallion_jobs.aggregate.measures import described
+from medallion_jobs.aggregate.text import has_distinct, recognised
 from medallion_jobs.config import GoldTable, Measure
 
 SAME = [
@@ -110,17 +110,17 @@ OPAQUE = [
 
 @pytest.mark.parametrize(("sql", "twin"), TWINS)
 def test_sql_of_a_kind_is_told(sql: str, twin: dict[str, str]) -> None:
-    assert told_apart(Measure(sql=sql)) == Measure.model_validate(twin)
+    assert recognised(Measure(sql=sql)) == Measure.model_validate(twin)
 
 
 @pytest.mark.parametrize("sql", OPAQUE)
 def test_other_sql_is_left_as_it_is(sql: str) -> None:
-    assert told_apart(Measure(sql=sql)) == Measure(sql=sql)
+    assert recognised(Measure(sql=sql)) == Measure(sql=sql)
 
 
 @given(st.text("sum(ax)*', \"`\\[]", max_size=14))
 def test_what_is_told_can_be_put_together_again(inside: str) -> None:
-    told = told_apart(Measure(sql=f"sum({inside})"))
+    told = recognised(Measure(sql=f"sum({inside})"))
     assert told.kind is None or told.of == inside.strip()
 
 
@@ -134,7 +134,7 @@ def test_what_a_state_is_made_of() -> None:
     plain = {"from": "silver.s", "group_by": ["a", "b"], "measures": {"n": " Count( * )"}}
     # To the letter what checkpoints have noted since there is gold.
     noted = {"mode": "complete", "group_by": "a, b", "measures.n": "count(*)"}
-    assert Aggregation(GoldTable.model_validate(plain)).said == noted
+    assert Aggregation(GoldTable.model_validate(plain)).logic == noted
     more = {
         "where": "A > 1",
         "period": {"of": "at", "by": "day"},
@@ -142,7 +142,7 @@ def test_what_a_state_is_made_of() -> None:
         "columns": {"twice": "n * 2"},
         "layout": {"comment": "x"},
     }
-    assert Aggregation(GoldTable.model_validate({**plain, **more})).said == {
+    assert Aggregation(GoldTable.model_validate({**plain, **more})).logic == {
         **noted,
         "where": "a>1",
         "period": "day of at as day",
@@ -161,7 +161,7 @@ def test_each_part_of_a_measure_is_said() -> None:
         {"last": "a", "by": ["b"]},
         {"sql": "sum(a)"},
     ]
-    told = [said(Measure.model_validate(one)) for one in parts]
+    told = [described(Measure.model_validate(one)) for one in parts]
     assert len(set(told)) == len(told)
 
 

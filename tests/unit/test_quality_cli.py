@@ -69,7 +69,7 @@ def rule(**keys: object) -> Expectation:
     ],
 )
 def test_a_rule_in_words(keys: dict[str, object], text: str) -> None:
-    assert words.said(rule(**keys)) == text
+    assert words.described(rule(**keys)) == text
 
 
 def test_beyond_is_more_than_the_share_and_nothing_of_no_rows() -> None:

@@ -53,7 +53,7 @@ def test_code_of_another_package_is_not_run(packages: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("orders:gone", "gone is not there in .*orders.py"),
+        ("orders:gone", "gone is missing in .*orders.py"),
         ("orders:LIMIT", "LIMIT is no function"),
         ("missing:same", f"cannot import {PACKAGE}.missing: ModuleNotFoundError"),
         ("needy:same", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),

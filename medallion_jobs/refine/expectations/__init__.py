@@ -1,1 +1,1 @@
-"""Quality: what could not go on, and why."""
+"""Expectations: the rules of a table, and the rows that break them."""

@@ -1,7 +1,7 @@
-"""Each kind of check as an expression: true of a row that is good, never null.
+"""Each kind of check as an expression: true if a row is good, never null.
 
-Text in a config is compared as the column's own type, so that neither a column is cast row by
-row nor a text that is no number stops the batch.
+Text in a config is cast to the type of its column: the column is not cast row by row, and a text
+that is no number does not stop the batch.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
-# Holds every whole number of 64 bits.
+# Holds every 64-bit integer.
 _LONG = DecimalType(20, 0)
 
 Types = Mapping[str, DataType]
 
 
 def types_of(rows: DataFrame) -> Types:
-    """The types of columns by their names in small letters, for Spark tells no case apart."""
+    """The types of columns by their names in lower case: Spark ignores case."""
     return {field.name.casefold(): field.dataType for field in rows.schema.fields}
 
 
 def good(rule: Expectation, types: Types, moment: datetime) -> Column:
-    """True of a row that keeps a rule which looks at nothing but the row; never null.
+    """Whether a row keeps a rule that needs no other rows; never null.
 
     Args:
-        moment: the batch's, with a time zone; `recent` counts from it.
+        moment: when the batch started, with a time zone; `recent` counts from it.
 
     Raises:
-        UsageError: a text stands in the rule where a column of numbers is to be compared.
+        UsageError: the rule compares a numeric column with a text that is no number.
     """
     kept = reduce(and_, _parts(rule, types, moment))
     return F.ifnull(kept, F.lit(False))
@@ -81,7 +81,7 @@ def _fits(name: str, pattern: str, types: Types) -> Column:
     text = col(name)
     if not isinstance(types.get(name.casefold()), StringType):
         text = text.cast("string")
-    # `$` would let a line break pass behind the text.
+    # `$` would allow a line break after the text.
     return text.rlike(rf"\A(?:{pattern})\z")
 
 
@@ -91,19 +91,19 @@ def _is_recent(name: str, span: timedelta, types: Types, moment: datetime) -> Co
         at = at.try_cast("timestamp")
     elif not isinstance(of, TimestampType):
         at = at.cast("timestamp")
-    # As decimals: a whole number or a timestamp becomes part of the generated code, which
-    # would then be compiled anew for each batch, for its moment is another.
+    # As decimals: an integer or timestamp literal becomes part of the generated code, which
+    # would then be compiled again for each batch.
     age = _whole((moment - _EPOCH) // _MICROSECOND) - F.unix_micros(at).cast(_LONG)
     return age.between(_whole(0), _whole(span // _MICROSECOND))
 
 
 def _whole(number: int, of: DecimalType = _LONG) -> Column:
-    """A decimal made of a whole number: Spark computes with it as one, ten times as quickly."""
+    """A decimal made from an integer: Spark computes with it ten times as fast."""
     return F.lit(number).cast(of)
 
 
 def _literal(value: object, name: str, types: Types) -> Column:
-    """A value of the config, such that the column is compared without a cast of its own."""
+    """A value of the config in the type of its column, so that the column needs no cast."""
     of = types.get(name.casefold())
     if isinstance(of, StringType):
         return F.lit(value) if isinstance(value, str) else F.lit(value).cast("string")
@@ -115,7 +115,7 @@ def _literal(value: object, name: str, types: Types) -> Column:
             return _whole(int(value), of)
     if isinstance(value, str) and of is not None:
         return F.lit(value).cast(of)
-    # 0.1 is another number as a double than as a float.
+    # 0.1 as a double and as a float are different numbers.
     return F.lit(value).cast(of) if isinstance(of, FloatType) else F.lit(value)
 
 
@@ -126,5 +126,5 @@ def _number(text: str, name: str, of: DataType) -> Decimal:
         raise UsageError(
             f"{name} is {of.simpleString()}, and a rule compares it with the text {text!r}",
             untouched="nothing of the batch is written",
-            next_step="mend the rule in the config: a number without quotes",
+            next_step="fix the rule in the config: write a number without quotes",
         ) from None

@@ -1,6 +1,6 @@
-"""Rules about keys: `references` and `unique`, for which other rows are looked at.
+"""Rules about keys, which need other rows: `references` and `unique`.
 
-Rows keep their number: what is joined has each key once.
+The number of rows does not change: the joined frames have each key once.
 """
 
 from __future__ import annotations
@@ -21,65 +21,66 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def with_strangers(
-    rows: DataFrame, mark: str, reference: Reference, dimension: DataFrame
+def with_unmatched(
+    rows: DataFrame, broken: str, reference: Reference, dimension: DataFrame
 ) -> DataFrame:
-    """Adds `mark`: true where a row's key is not in the dimension, or is null.
+    """Adds the column `broken`: true if a row's key is null or not in the dimension.
 
     Args:
-        dimension: its distinct keys.
+        dimension: the distinct keys of the dimension.
     """
-    names = {name: f"{mark} key {place}" for place, name in enumerate(reference.on)}
+    names = {name: f"{broken} key {place}" for place, name in enumerate(reference.on)}
     keys = dimension.select(
         *(col(name).alias(hidden) for name, hidden in names.items()),
-        F.lit(True).alias(f"{mark} found"),
+        F.lit(True).alias(f"{broken} found"),
     )
     wanted = [over_row(rows, sql) for sql in reference.on.values()]
-    mine = [field.dataType for field in rows.select(*wanted).schema]
+    types = [field.dataType for field in rows.select(*wanted).schema]
     alike = [
         _comparable(key, kind, dimension.schema[name].dataType) == col(names[name])
-        for name, key, kind in zip(reference.on, wanted, mine, strict=True)
+        for name, key, kind in zip(reference.on, wanted, types, strict=True)
     ]
-    return _marked(rows, mark, keys, reduce(and_, alike), col(f"{mark} found").isNull())
+    is_unmatched = col(f"{broken} found").isNull()
+    return _joined(rows, broken, keys, reduce(and_, alike), is_unmatched)
 
 
-def with_repeated(
+def with_duplicates(
     rows: DataFrame,
-    mark: str,
+    broken: str,
     columns: Sequence[str],
     existing: DataFrame | None,
-    apart: Column,
+    misfit: Column,
 ) -> DataFrame:
-    """Adds `mark`: true where another row, of these or of `existing`, has the same values.
+    """Adds the column `broken`: true if another row, here or in `existing`, has the same values.
 
-    Nulls are equal. All rows with the values have the mark, the first of them too.
+    Nulls are equal. It is true of all rows with the same values, including the first.
 
     Args:
-        apart: rows whose values are not known, and which are therefore equal to no other.
+        misfit: rows whose values did not fit their column, and which equal no other row.
     """
-    same = Window.partitionBy(*(col(name) for name in columns), apart)
-    rows = rows.withColumn(mark, (F.count(F.lit(1)).over(same) > 1) & ~apart)
+    same = Window.partitionBy(*(col(name) for name in columns), misfit)
+    rows = rows.withColumn(broken, (F.count(F.lit(1)).over(same) > 1) & ~misfit)
     if existing is None:
         return rows
-    names = {name: f"{mark} key {place}" for place, name in enumerate(columns)}
-    there = existing.select(*(col(name).alias(hidden) for name, hidden in names.items()))
-    keys = there.distinct().withColumn(f"{mark} found", F.lit(True))
+    names = {name: f"{broken} key {place}" for place, name in enumerate(columns)}
+    stored = existing.select(*(col(name).alias(hidden) for name, hidden in names.items()))
+    keys = stored.distinct().withColumn(f"{broken} found", F.lit(True))
     alike = [col(name).eqNullSafe(col(hidden)) for name, hidden in names.items()]
-    is_repeated = col(mark) | (col(f"{mark} found").isNotNull() & ~apart)
-    return _marked(rows, mark, keys, reduce(and_, alike), is_repeated)
+    is_duplicate = col(broken) | (col(f"{broken} found").isNotNull() & ~misfit)
+    return _joined(rows, broken, keys, reduce(and_, alike), is_duplicate)
 
 
-def _marked(
-    rows: DataFrame, mark: str, keys: DataFrame, alike: Column, broken: Column
+def _joined(
+    rows: DataFrame, broken: str, keys: DataFrame, alike: Column, is_broken: Column
 ) -> DataFrame:
-    kept = [col(name) for name in rows.columns if name != mark]
-    return rows.join(keys, alike, "left").select(*kept, broken.alias(mark))
+    kept = [col(name) for name in rows.columns if name != broken]
+    return rows.join(keys, alike, "left").select(*kept, is_broken.alias(broken))
 
 
-def _comparable(key: Column, mine: DataType, theirs: DataType) -> Column:
-    """The row's key in the dimension's type where one of the two is text.
+def _comparable(key: Column, own: DataType, wanted: DataType) -> Column:
+    """The row's key in the dimension's type, if one of the two is text.
 
-    Spark would cast the text, and stop at the first that is no number.
+    Spark's own cast would fail at the first text that is no number.
     """
-    is_text = isinstance(mine, StringType), isinstance(theirs, StringType)
-    return key.try_cast(theirs) if is_text[0] != is_text[1] else key
+    is_text = isinstance(own, StringType), isinstance(wanted, StringType)
+    return key.try_cast(wanted) if is_text[0] != is_text[1] else key

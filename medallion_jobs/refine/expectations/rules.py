@@ -1,4 +1,4 @@
-"""Rules of a table in words and numbers: what each says, and what a batch came to. No Spark."""
+"""The rules of a table as text, and their counts in a batch. Runs without Spark."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from medallion_jobs.observe.rule_table import RuleCount
 
 Rules = Mapping[str, Expectation]
 
-_MOST_VALUES = 10
-# The observed count of rows that break any rule; those of one rule have its name behind it.
+_MAX_VALUES = 10
+# The observed count of rows that break any rule; counts of one rule are named `broken RULE`.
 ANY = "broken"
 
 
-def mark(name: str) -> str:
-    """The hidden column that is true where a row breaks a rule."""
+def broken_column(name: str) -> str:
+    """The hidden column that is true if a row breaks the rule."""
     return f"rule {name}"
 
 
 def measure(name: str) -> str:
-    """What the count of a rule's broken rows is called where it is observed."""
+    """The name of the observed count of rows that break the rule."""
     return f"{ANY} {name}"
 
 
-def said(rule: Expectation) -> str:
-    """What a rule checks, in one line, as `quantity > 0` or `status in 'new', 'paid'`."""
+def described(rule: Expectation) -> str:
+    """What a rule checks, in one line, such as `quantity > 0` or `status in 'new', 'paid'`."""
     if rule.check is not None:
         return " ".join(rule.check.split())
     if rule.not_null is not None:
@@ -43,8 +43,8 @@ def said(rule: Expectation) -> str:
 
 def _of_columns(rule: Expectation) -> Iterable[str]:
     for column, values in (rule.in_set or {}).items():
-        listed = ", ".join(_value(value) for value in values[:_MOST_VALUES])
-        more = len(values) - _MOST_VALUES
+        listed = ", ".join(_value(value) for value in values[:_MAX_VALUES])
+        more = len(values) - _MAX_VALUES
         yield f"{column} in {listed}" + (f" and {more:,} more" if more > 0 else "")
     for column, pattern in (rule.matches or {}).items():
         yield f"{column} matches {pattern}"
@@ -61,17 +61,17 @@ def _value(value: object) -> str:
 
 
 def stopping(rules: Rules) -> list[str]:
-    """Names of the rules of which one broken row stops the batch."""
+    """Names of the rules that stop the batch at the first row that breaks them."""
     return [n for n, rule in rules.items() if rule.otherwise == "fail" and rule.at_most is None]
 
 
 def counts_of(rules: Rules, observed: Mapping[str, Any]) -> dict[str, int]:
-    """Broken rows by rule, from what was observed."""
+    """How many rows break each rule, from the observed counts."""
     return {name: int(observed[measure(name)] or 0) for name in rules}
 
 
 def beyond(rules: Rules, counts: Mapping[str, int], rows: int) -> list[str]:
-    """Names of the rules that more of a batch's rows break than `at_most` allows."""
+    """Names of the rules that more rows of a batch break than `at_most` allows."""
     return [
         name
         for name, rule in rules.items()
@@ -80,23 +80,23 @@ def beyond(rules: Rules, counts: Mapping[str, int], rows: int) -> list[str]:
 
 
 def remarks(rules: Rules, counts: Mapping[str, int], rows: int) -> tuple[str, ...]:
-    """The broken rules in words; those that every row keeps need none."""
+    """A remark for each rule that a row breaks."""
     return tuple(
-        f"{counts[name]:,} of {rows:,} rows break {name} ({_done(rule)})"
+        f"{counts[name]:,} of {rows:,} rows break {name} ({_action(rule)})"
         for name, rule in rules.items()
         if counts[name]
     )
 
 
-def _done(rule: Expectation) -> str:
+def _action(rule: Expectation) -> str:
     if rule.otherwise == "fail" and rule.at_most is not None:
         return f"at most {format_share(rule.at_most)}"
     return rule.otherwise
 
 
-def told(rules: Rules, counts: Mapping[str, int], rows: int) -> list[RuleCount]:
-    """What is noted of a batch: a row for each rule, also of those that nothing broke."""
+def rule_counts(rules: Rules, counts: Mapping[str, int], rows: int) -> list[RuleCount]:
+    """The rows of a batch for `metrics.quality`: one for each rule, broken or not."""
     return [
-        RuleCount(name, said(rule), rule.otherwise, rows, counts[name])
+        RuleCount(name, described(rule), rule.otherwise, rows, counts[name])
         for name, rule in rules.items()
     ]

@@ -1,4 +1,4 @@
-"""Rules that stop a batch: within the pass that writes it, and the error that tells why."""
+"""Rules that stop a batch while it is written, and the error that explains why."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from medallion_jobs.refine.expectations.rules import (
     ANY,
     Rules,
     beyond,
+    broken_column,
     counts_of,
-    mark,
-    said,
+    described,
     stopping,
 )
 
@@ -29,43 +29,43 @@ if TYPE_CHECKING:
 STOPPED = "a row breaks a rule that stops the batch"
 _ROWS = "rows"
 _SAMPLES = 3
-_MOST_VALUE = 60
-_MOST_ROW = 160
+_MAX_VALUE = 60
+_MAX_ROW = 160
 
 
 def stops(rules: Rules) -> Column | None:
-    """True of a row that breaks no rule which stops the batch; it fails at the first that does.
+    """A filter that fails at the first row that breaks a stopping rule; true of all others.
 
-    To be put as the first filter behind the observation. None where no rule does that.
+    Use it as the first filter after the observation. None if no rule stops the batch.
     """
-    marks = [col(mark(name)) for name in stopping(rules)]
-    if not marks:
+    broken = [col(broken_column(name)) for name in stopping(rules)]
+    if not broken:
         return None
     failure = F.raise_error(F.lit(STOPPED)).cast("boolean")
-    return F.when(reduce(or_, marks), failure).otherwise(F.lit(True))
+    return F.when(reduce(or_, broken), failure).otherwise(F.lit(True))
 
 
 def was_stopped(failure: BaseException) -> bool:
-    """Whether what a write failed of is a rule, by `stops`."""
+    """Whether a write failed because of a rule, by `stops`."""
     return STOPPED in str(failure)
 
 
 def measured(rows: DataFrame, rules: Rules) -> Mapping[str, int]:
-    """The judged rows and the broken ones, counted in a pass of their own.
+    """Counts judged rows in a separate pass.
 
     Returns:
-        `rows`, and what `observed` gives.
+        `rows`, and the counts of `observed`.
     """
     counts = rows.agg(F.count(F.lit(1)).alias(_ROWS), *observed(rules)).first()
     return {name: int(count) for name, count in (counts.asDict() if counts else {}).items()}
 
 
 def explain_failure(rows: DataFrame, rules: Rules, keys: Sequence[str], table: str) -> DataError:
-    """The error for a batch that rules have stopped. Reads the batch again.
+    """The error for a batch that was stopped by rules, with samples. Reads the batch again.
 
     Args:
         rows: the judged rows.
-        keys: the columns that tell a row apart; where there are none, rows are shown in short.
+        keys: the columns that identify a row; if empty, whole rows are shown, shortened.
         table: `layer.name`.
     """
     counts = measured(rows, rules)
@@ -73,9 +73,9 @@ def explain_failure(rows: DataFrame, rules: Rules, keys: Sequence[str], table: s
     too_many = beyond(rules, broken, total)
     stopped = [name for name in stopping(rules) if broken[name]]
     failed = [name for name in rules if name in stopped or name in too_many]
-    told = [
+    problems = [
         f"{broken[name]:,} of {total:,} rows{_limit(rules, name)} break {name} "
-        f"({said(rules[name])}): {_samples(rows, name, keys)}"
+        f"({described(rules[name])}): {_samples(rows, name, keys)}"
         for name in failed
     ]
     settings = " ".join(
@@ -84,9 +84,10 @@ def explain_failure(rows: DataFrame, rules: Rules, keys: Sequence[str], table: s
         for name in failed
     )
     return DataError(
-        f"{table}: " + ("\n  ".join(told) if told else f"{counts[ANY]:,} rows break rules now"),
+        f"{table}: "
+        + ("\n  ".join(problems) if problems else f"{counts[ANY]:,} rows break rules now"),
         untouched="nothing of the batch is visible",
-        next_step="mend the files, or change the rule, here or in the config: "
+        next_step="fix the files, or change the rule, in the config or here: "
         f"`medallion run {settings}`",
     )
 
@@ -99,13 +100,13 @@ def _limit(rules: Rules, name: str) -> str:
 def _samples(rows: DataFrame, name: str, keys: Sequence[str]) -> str:
     visible = [column for column in rows.columns if " " not in column]
     wanted = [col(key).cast("string").alias(key) for key in keys or visible]
-    found = rows.where(col(mark(name))).select(*wanted).limit(_SAMPLES).collect()
-    return "; ".join(_shown(one) if keys else _cut(_shown(one), _MOST_ROW) for one in found)
+    found = rows.where(col(broken_column(name))).select(*wanted).limit(_SAMPLES).collect()
+    return "; ".join(_shown(row) if keys else _cut(_shown(row), _MAX_ROW) for row in found)
 
 
 def _shown(row: Row) -> str:
     return ", ".join(
-        f"{name}={_cut('null' if value is None else value, _MOST_VALUE)}"
+        f"{name}={_cut('null' if value is None else value, _MAX_VALUE)}"
         for name, value in row.asDict().items()
     )
 

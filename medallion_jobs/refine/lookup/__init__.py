@@ -1,6 +1,6 @@
-"""Lookups: columns fetched from dimensions, and what becomes of rows that find nothing.
+"""Lookups: columns taken from dimensions, and the policy for rows without a match.
 
-rows -> join_all -> marks of misses -> held | quarantined | left_out | fails, or go on
+rows -> join_all -> hidden columns of misses -> held | quarantined | left_out | fails, or written
 """
 
 from medallion_jobs.lake.tables.changed_files import ChangedFiles, changed_files
@@ -29,7 +29,7 @@ from medallion_jobs.refine.lookup.miss_policy import (
     remarks,
     without_misses,
 )
-from medallion_jobs.refine.lookup.unknown_member import is_member, member, taken_for_missed
+from medallion_jobs.refine.lookup.unknown_member import is_member, member, uses_unknown_member
 
 __all__ = [
     "ChangedFiles",
@@ -54,7 +54,7 @@ __all__ = [
     "reasons",
     "remarks",
     "stale",
-    "taken_for_missed",
+    "uses_unknown_member",
     "versions",
     "versions_column",
     "waits_for",

@@ -11,12 +11,12 @@ from medallion_jobs.storage import Location
 
 
 def written_at(name: TableRef, path: Location, version: int) -> datetime:
-    """When rows of a version were written last, upkeep apart.
+    """When rows of a version were last written, not counting OPTIMIZE and the like.
 
-    Where the log of that time is cleaned away: the oldest time that it still has.
+    If the log of that time is cleaned up: the oldest time that it still has.
 
     Raises:
-        DataError: the log has nothing of this version any more.
+        DataError: the log no longer has this version.
     """
     at_ms = None
     for older in range(version, -1, -1):
@@ -24,12 +24,12 @@ def written_at(name: TableRef, path: Location, version: int) -> datetime:
         if commit is None:
             break
         at_ms = commit.at_ms
-        # Upkeep makes a version of a table, and nothing in it any newer.
+        # Maintenance writes a new version of the table, but no newer rows.
         if commit.may_change_rows:
             break
     if at_ms is None:
         raise DataError(
-            f"{name} is gone in version {version} from the log of {path}",
+            f"version {version} of {name} is missing in the log of {path}",
             untouched="nothing of the batch is written",
             next_step="put the table back, then run again",
         )

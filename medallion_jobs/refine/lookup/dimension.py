@@ -1,4 +1,4 @@
-"""A dimension table, as one batch sees it."""
+"""A dimension table at the version that one batch reads."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ NEVER_WRITTEN = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def check_dimension(name: TableRef, path: Location, made: Collection[Location] = ()) -> None:
-    """Raises UsageError when there is no such table. Runs without a JVM.
+    """Raises UsageError if the table does not exist. Runs without a JVM.
 
     Args:
-        made: paths of tables that this run makes before it looks into them.
+        made: paths of tables that this run creates before it reads them.
     """
     if path not in made and snapshot(path) is None:
         raise UsageError(
             f"there is no dimension {name} at {path}",
             untouched="nothing was started",
-            next_step="make it, or seed the sample one with `medallion generate --files 0`",
+            next_step="create it, or create the sample one with `medallion generate --files 0`",
         )
 
 
@@ -51,11 +51,11 @@ class Dimension:
     """A lookup, and one version of its table.
 
     Attributes:
-        written_at: when rows of this version were written last.
-        rows: one row a key and moment, under hidden names (`marks`): the keys, none of them
-            null, and either what is taken, with as_of beside its dates, or, with as_of and
-            one_by, all of a key's rows as an array in their order.
-        unknown: by column, the constants that a row without a match takes; without them, nulls.
+        written_at: when rows of this version were last written.
+        rows: one row for each key (and validity), in hidden columns (`hidden_columns`): the
+            keys, never null, and the taken columns, with `as_of` also the validity. With
+            `as_of` and `one_by`: all rows of a key as an array in their order.
+        unknown: by column, the constants for rows without a match; without them, nulls.
     """
 
     lookup: Lookup
@@ -75,34 +75,35 @@ class Dimension:
         checked: Checked | None = None,
         table: SilverTable | None = None,
     ) -> Dimension:
-        """One version of the table, the newest unless told; its columns as they are there.
+        """Reads one version of the table.
 
         Args:
-            checked: what was checked before; without it, repeated keys are looked for each time.
-            table: its config, where it has an unknown member.
+            version: None: the newest.
+            checked: versions that need no check for duplicate keys; None: always check.
+            table: the config of the table, if it has an unknown member.
 
         Raises:
-            UsageError: it lacks a column that the lookup names.
-            DataError: the table or the version is gone, or a row could find two of its rows.
+            UsageError: the table lacks a column that the lookup names.
+            DataError: the table or the version is missing, or it has duplicate keys.
         """
         newest = snapshot(path)
         if newest is None or (version is not None and version > newest.version):
             missing = "" if newest is None else f" in version {version}"
             raise DataError(
-                f"{lookup.table} is gone{missing} from {path}",
+                f"{lookup.table} is missing{missing} at {path}",
                 untouched="nothing of the batch is written",
                 next_step="put it back, then run again",
             )
         version = newest.version if version is None else version
-        # One version for the check of its keys and for the join: it may change in between.
+        # The check of the keys and the join must read the same version.
         reader = spark.read.format("delta").option("versionAsOf", version)
         written_at = age.written_at(lookup.table, path, version)
-        made = cls.of(lookup, reader.load(str(path)), version, written_at, config=table)
+        dimension = cls.of(lookup, reader.load(str(path)), version, written_at, config=table)
         if lookup.one_by is None and not (checked and checked.has(lookup, newest.id, version)):
-            duplicate_keys.refuse(lookup, made.rows)
+            duplicate_keys.refuse(lookup, dimension.rows)
             if checked:
                 checked.note(lookup, newest.id, version)
-        return made
+        return dimension
 
     @classmethod
     def of(
@@ -114,33 +115,33 @@ class Dimension:
         *,
         config: SilverTable | None = None,
     ) -> Dimension:
-        """A frame as a dimension; whether its keys repeat is not looked at.
+        """A frame as a dimension, without the check for duplicate keys.
 
         Args:
-            config: its own, where it has an unknown member.
+            config: the config of the table, if it has an unknown member.
 
         Raises:
             UsageError: it lacks a column that the lookup names, or its dates are text.
         """
         _check(lookup, table)
         whole = table.where(hidden_columns.all_of(col(name).isNotNull() for name in lookup.on))
-        takes = config is not None and unknown_member.taken_for_missed(lookup)
-        constants = unknown_member.member(config, table.schema) if config and takes else {}
-        return cls(lookup, version, written_at, _side(lookup, whole), constants)
+        is_used = config is not None and unknown_member.uses_unknown_member(lookup)
+        constants = unknown_member.member(config, table.schema) if config and is_used else {}
+        return cls(lookup, version, written_at, _join_side(lookup, whole), constants)
 
     @classmethod
-    def imagined(
+    def placeholder(
         cls,
         spark: SparkSession,
         lookup: Lookup,
         rows: DataFrame,
         types: Mapping[str, DataType],
     ) -> Dimension:
-        """An empty one, in place of a table that is not there yet, typed by its use.
+        """An empty dimension in place of a table that does not exist yet.
 
         Args:
-            rows: what is looked up; the keys have its types.
-            types: of the columns taken, by their name here; others are taken for text.
+            rows: the rows to look up; the keys get the types that they have there.
+            types: the types of the taken columns, by their new names; the default is string.
         """
         found = {name: _type_in(rows, sql) for name, sql in lookup.on.items()}
         dates = (lookup.valid_from, lookup.valid_to) if lookup.as_of else ()
@@ -149,16 +150,16 @@ class Dimension:
         for here, name in lookup.take.items():
             found.setdefault(name, types.get(here, StringType()))
         empty = StructType([StructField(name, kind) for name, kind in found.items()])
-        # What else the order may name is not known.
+        # The order may name columns that are not known here.
         unordered = lookup.model_copy(update={"one_by": None})
         return cls.of(unordered, spark.createDataFrame([], empty))
 
 
 def keys_of(spark: SparkSession, reference: Reference, path: Location, version: int) -> DataFrame:
-    """The keys of one version of a dimension, each once, without nulls.
+    """The distinct keys of one version of a dimension, without nulls.
 
     Raises:
-        UsageError: it lacks a column that the reference names.
+        UsageError: the dimension lacks a column that the reference names.
     """
     table = spark.read.format("delta").option("versionAsOf", version).load(str(path))
     _check_columns(reference.table, table, reference.on, "`on` of the rule")
@@ -166,15 +167,15 @@ def keys_of(spark: SparkSession, reference: Reference, path: Location, version: 
 
 
 def versions(dimensions: Sequence[Dimension]) -> dict[str, int]:
-    """The version of each table that is looked into."""
+    """The version of each dimension, by `layer.name`."""
     return {str(dimension.lookup.table): dimension.version for dimension in dimensions}
 
 
 def versions_column(dimensions: Sequence[Dimension]) -> Column:
     """The same as a constant map<string,bigint>."""
-    told = versions(dimensions)
-    names = F.array(*[F.lit(name) for name in told]).cast("array<string>")
-    numbers = F.array(*[F.lit(number) for number in told.values()]).cast("array<bigint>")
+    found = versions(dimensions)
+    names = F.array(*[F.lit(name) for name in found]).cast("array<string>")
+    numbers = F.array(*[F.lit(number) for number in found.values()]).cast("array<bigint>")
     return F.map_from_arrays(names, numbers)
 
 
@@ -186,7 +187,7 @@ def _check(lookup: Lookup, table: DataFrame) -> None:
     texts = [name for name in dates if isinstance(table.schema[name].dataType, StringType)]
     if texts:
         raise UsageError(
-            f"{', '.join(texts)} of {lookup.table} is text, which is not compared with a moment",
+            f"{', '.join(texts)} of {lookup.table} is text, not comparable with a timestamp",
             untouched="nothing of the batch is written",
             next_step=f"make it a date or a timestamp in {lookup.table}",
         )
@@ -198,11 +199,11 @@ def _check_columns(name: TableRef, table: DataFrame, wanted: Iterable[str], wher
         raise UsageError(
             f"{name} has no column {', '.join(missing)}; it has {', '.join(table.columns)}",
             untouched="nothing of the batch is written",
-            next_step=f"mend {where} in the config",
+            next_step=f"fix {where} in the config",
         )
 
 
-def _side(lookup: Lookup, table: DataFrame) -> DataFrame:
+def _join_side(lookup: Lookup, table: DataFrame) -> DataFrame:
     """The dimension's side of the join."""
     if lookup.as_of and lookup.before_first == "first":
         table = _open_at_first(lookup, table)
@@ -223,9 +224,9 @@ def _side(lookup: Lookup, table: DataFrame) -> DataFrame:
 
 
 def _open_at_first(lookup: Lookup, table: DataFrame) -> DataFrame:
-    """The rows, where the first one of a key is valid from ever.
+    """The rows; the first row of each key is also valid for all time before it.
 
-    Rows that are valid for no time, as those of deleted keys, are not the first.
+    Rows with an empty validity, such as those of deleted keys, are never the first.
     """
     begin, end = col(lookup.valid_from), col(lookup.valid_to)
     is_valid = end.isNull() | (begin < end)
@@ -235,12 +236,12 @@ def _open_at_first(lookup: Lookup, table: DataFrame) -> DataFrame:
 
 
 def _grouped(lookup: Lookup, ranked: DataFrame) -> DataFrame:
-    """One row a key, with all that stand in the table as an array in their order."""
+    """One row for each key, with all rows of that key as an array in their order."""
     hidden = [hidden_columns.key(number) for number, _ in enumerate(lookup.on)]
     rest = [name for name in ranked.columns if name not in hidden]
     gathered = F.collect_list(F.struct(*[col(name) for name in rest]))
     in_order = F.array_sort(
-        gathered, lambda one, other: one[duplicate_keys.RANK] - other[duplicate_keys.RANK]
+        gathered, lambda left, right: left[duplicate_keys.RANK] - right[duplicate_keys.RANK]
     )
     return ranked.groupBy(*[col(name) for name in hidden]).agg(
         in_order.alias(hidden_columns.VERSIONS)

@@ -1,6 +1,6 @@
-"""Keys that stand in a dimension more than once: refused, or one is taken by a declared order.
+"""Duplicate keys in a dimension: refused, or one row is taken by a declared order.
 
-A join with such a dimension would multiply rows without a word.
+A join with such a dimension would silently multiply rows.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 RANK = "dimension rank"
-_TOLD = 3
+_MAX_SHOWN = 3
 
 
 class Checked:
-    """The version of each dimension that was checked last, and need not be checked again.
+    """Remembers the dimension versions whose keys were checked.
 
-    One for the life of a stream: the check costs a pass over the dimension.
+    Kept for the life of a stream: the check costs a pass over the dimension.
     """
 
     def __init__(self) -> None:
@@ -40,21 +40,21 @@ class Checked:
 
 
 def _use(lookup: Lookup) -> tuple[object, ...]:
-    """All that the check depends on, beside the table's rows."""
+    """Everything that the check depends on, besides the table's rows."""
     dates = (lookup.valid_from, lookup.valid_to) if lookup.as_of else ()
     return (lookup.table, tuple(lookup.on), dates)
 
 
 def ranked(lookup: Lookup, table: DataFrame) -> DataFrame:
-    """The table's rows, numbered within their key by the lookup's `one_by`, from 1.
+    """The table's rows with `RANK`: their number within the key by `one_by`, from 1.
 
-    Rows that are equal by that order are told apart by what is taken of them, smallest
-    first; where that is equal too, either will do.
+    Ties are ordered by the taken columns, smallest first, so that the result is the same in
+    every run.
     """
     ties = dict.fromkeys([*_dates(lookup), *lookup.take.values()])
     order = ", ".join(_sortable(name, table.schema[name].dataType) for name in ties)
     keys = ", ".join(map(column, lookup.on))
-    # On lines of its own: a comment in the order ends there.
+    # A new line after `one_by`: it may end with a comment.
     window = f"partition by {keys} order by {lookup.one_by}\n, {order}"
     return table.withColumn(RANK, F.expr(f"row_number() over ({window})"))
 
@@ -76,33 +76,36 @@ def _has_order(kind: DataType) -> bool:
 
 
 def refuse(lookup: Lookup, rows: DataFrame) -> None:
-    """Raises DataError when a join could find two rows for one.
+    """Checks that a join finds at most one row for each key.
 
     Args:
-        rows: the dimension's side of the join; no key of it is null.
+        rows: the dimension's side of the join; its keys are not null.
+
+    Raises:
+        DataError: it could find two.
     """
     if lookup.as_of is None:
-        _refuse_repeated_keys(lookup, rows)
+        _refuse_duplicates(lookup, rows)
     else:
         _refuse_overlaps(lookup, rows)
 
 
-def _refuse_repeated_keys(lookup: Lookup, rows: DataFrame) -> None:
+def _refuse_duplicates(lookup: Lookup, rows: DataFrame) -> None:
     keys = [col(hidden_columns.key(number)) for number, _ in enumerate(lookup.on)]
     counts = rows.groupBy(*keys).agg(F.count(F.lit(1)).alias("times"))
-    repeated = _told(lookup, counts.where("times > 1"), "times")
-    if repeated:
-        keys_told = "; ".join(f"{row['key']} ({row['times']} times)" for row in repeated)
+    duplicates = _samples(lookup, counts.where("times > 1"), "times")
+    if duplicates:
+        shown = "; ".join(f"{row['key']} ({row['times']} times)" for row in duplicates)
         raise DataError(
-            f"{lookup.table} has more than one row for a key: {keys_told}",
-            untouched="nothing of the batch is written; a join would have doubled its rows",
+            f"{lookup.table} has more than one row for a key: {shown}",
+            untouched="nothing of the batch is written; a join would have duplicated its rows",
             next_step=f"leave one row for each {', '.join(lookup.on)} in {lookup.table}, "
             "or say which one to take by `one_by` of the lookup; then run again",
         )
 
 
 def _refuse_overlaps(lookup: Lookup, rows: DataFrame) -> None:
-    """Of rows of one key, sorted by their begin, two neighbours overlap if any two do."""
+    """Sorted by their begin, two neighbouring rows of a key overlap if any two rows do."""
     begin, end = col(hidden_columns.VALID_FROM), col(hidden_columns.VALID_TO)
     keys = [col(hidden_columns.key(number)) for number, _ in enumerate(lookup.on)]
     window = Window.partitionBy(*keys).orderBy(begin.asc_nulls_first(), end.asc_nulls_last())
@@ -112,20 +115,20 @@ def _refuse_overlaps(lookup: Lookup, rows: DataFrame) -> None:
     overlap = earlier.isNotNull() & (
         begin.isNull() | earlier["end"].isNull() | (begin < earlier["end"])
     )
-    # As text: Python would put moments into its own time zone.
+    # As text: Python would convert timestamps to its own time zone.
     overlaps = valid.where(overlap).withColumns(
         {
-            "one": _interval(earlier["begin"], earlier["end"]),
-            "other": _interval(begin, end),
+            "first": _interval(earlier["begin"], earlier["end"]),
+            "second": _interval(begin, end),
         }
     )
-    found = _told(lookup, overlaps, "one", "other")
+    found = _samples(lookup, overlaps, "first", "second")
     if found:
-        told = "; ".join(f"{row['key']}: {row['one']} and {row['other']}" for row in found)
+        shown = "; ".join(f"{row['key']}: {row['first']} and {row['second']}" for row in found)
         raise DataError(
-            f"{lookup.table} has two rows for a key that are valid at the same moment: {told}",
-            untouched="nothing of the batch is written; a join would have doubled its rows",
-            next_step=f"mend {lookup.valid_from} and {lookup.valid_to} in {lookup.table}, "
+            f"{lookup.table} has two rows for a key that are valid at the same time: {shown}",
+            untouched="nothing of the batch is written; a join would have duplicated its rows",
+            next_step=f"fix {lookup.valid_from} and {lookup.valid_to} in {lookup.table}, "
             "or say which row to take by `one_by` of the lookup; then run again",
         )
 
@@ -135,12 +138,12 @@ def _interval(begin: Column, end: Column) -> Column:
     return F.concat_ws(" to ", *texts)
 
 
-def _told(lookup: Lookup, rows: DataFrame, *columns: str) -> list[Any]:
-    """The first few by key, the key in words."""
+def _samples(lookup: Lookup, rows: DataFrame, *columns: str) -> list[Any]:
+    """The first few rows by key: `key` as text, and the given columns."""
     keys = [col(hidden_columns.key(number)) for number, _ in enumerate(lookup.on)]
-    words = [
+    parts = [
         F.concat(F.lit(f"{name}="), value.cast("string"))
         for name, value in zip(lookup.on, keys, strict=True)
     ]
-    first = rows.orderBy(*keys, *columns).limit(_TOLD)
-    return first.select(F.concat_ws(", ", *words).alias("key"), *columns).collect()
+    first = rows.orderBy(*keys, *columns).limit(_MAX_SHOWN)
+    return first.select(F.concat_ws(", ", *parts).alias("key"), *columns).collect()

@@ -1,4 +1,4 @@
-"""Names of the hidden columns of lookups; each has a space, which no column of a table has."""
+"""Names of the hidden columns of lookups: each has a space, which no table column has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column
 
-# When a row that was released from hold was parked first; null for a fresh row.
+# When a held row was first parked; null for a row from the source.
 HELD_SINCE = "held since"
 
 # Columns of a dimension's side of the join.
@@ -22,22 +22,22 @@ VERSIONS = "dimension versions"
 
 
 def miss(place: int) -> str:
-    """True where the lookup at this place of the list found nothing; never null."""
+    """True if the lookup at this index found no match; never null."""
     return f"miss {place}"
 
 
 def missed(place: int) -> str:
-    """What was looked for in vain: struct<key: string, said: string>; null where it was found."""
+    """The key without a match, struct<key: string, text: string>; null if there was a match."""
     return f"missed {place}"
 
 
 def key(number: int) -> str:
-    """The key column that stands at this place of the lookup's `on`."""
+    """The key column at this index of the lookup's `on`."""
     return f"dimension key {number}"
 
 
 def taken(name: str) -> str:
-    """A column that is fetched, by its name in the dimension."""
+    """A taken column, by its name in the dimension."""
     return f"dimension column {name}"
 
 

@@ -1,4 +1,4 @@
-"""The lookup join: each row stays, once, and a miss is marked."""
+"""The lookup join: each row stays, once, with hidden columns that record a miss."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ _PICKED = "dimension picked"
 
 
 def join_all(rows: DataFrame, dimensions: Sequence[Dimension]) -> DataFrame:
-    """Fetches the columns of each dimension, in order.
+    """Adds the columns of each dimension, in order.
 
-    Every row stays, once, with all its columns; `how` and `on_miss` are for later. Beside
-    the columns that are taken come two hidden ones for each lookup (`marks.miss`,
-    `marks.missed`).
+    Every row stays, once, with all its columns; `miss_policy` applies `how` and `on_miss`.
+    Each lookup also adds two hidden columns (`hidden_columns.miss`, `hidden_columns.missed`).
 
     Raises:
-        UsageError: a column that is taken would stand in the row twice.
+        UsageError: the row already has a column of the name of a taken one.
     """
     for place, dimension in enumerate(dimensions):
         rows = _joined(rows, dimension, place)
@@ -47,11 +46,11 @@ def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
         moment = keys.moment_of_row(rows, lookup.as_of, side)
         found = _joined_as_of(rows, side, matches, moment)
     picked = col(_PICKED) if _PICKED in found.columns else None
-    # No key of a dimension is null, so this one is only where the row has found none.
+    # Keys of a dimension are never null, so a null key means no match.
     is_missed = (col(hidden_columns.key(0)) if picked is None else picked).isNull()
-    what = F.struct(
+    missed_key = F.struct(
         keys.canonical(row_keys).alias("key"),
-        keys.said(rows, lookup).alias("said"),
+        keys.described(rows, lookup).alias("text"),
     )
 
     def taken(name: str) -> Column:
@@ -61,46 +60,48 @@ def _joined(rows: DataFrame, dimension: Dimension, place: int) -> DataFrame:
             else picked[hidden_columns.taken(name)]
         )
         unknown = dimension.unknown.get(name)
-        # A row that waits takes it too; it goes on as it was read, and looks again.
+        # Held rows get it, too: they are parked as they were read, and looked up again.
         return value if unknown is None else F.when(is_missed, unknown).otherwise(value)
 
     return found.select(
         *[col(name) for name in rows.columns],
         *[taken(name).alias(here) for here, name in new.items()],
         is_missed.alias(hidden_columns.miss(place)),
-        F.when(is_missed, what).alias(hidden_columns.missed(place)),
+        F.when(is_missed, missed_key).alias(hidden_columns.missed(place)),
     )
 
 
 def _joined_as_of(rows: DataFrame, side: DataFrame, matches: Column, moment: Column) -> DataFrame:
-    """Rows beside the dimension's row of their moment."""
+    """Rows with the dimension's row that is valid at their moment."""
     if hidden_columns.VERSIONS not in side.columns:
         begin, end = col(hidden_columns.VALID_FROM), col(hidden_columns.VALID_TO)
         return rows.join(side, matches & _valid(begin, end, moment), "left")
     valid = F.filter(
         col(hidden_columns.VERSIONS),
-        lambda one: _valid(one[hidden_columns.VALID_FROM], one[hidden_columns.VALID_TO], moment),
+        lambda row: _valid(row[hidden_columns.VALID_FROM], row[hidden_columns.VALID_TO], moment),
     )
     return rows.join(side, matches, "left").withColumn(_PICKED, F.get(valid, F.lit(0)))
 
 
 def _valid(begin: Column, end: Column, moment: Column) -> Column:
-    """From the begin on and before the end; a null edge is open, a null moment is nowhere."""
+    """Whether begin <= moment < end; a null edge is open, a null moment is never inside."""
     return (
         moment.isNotNull() & (begin.isNull() | (begin <= moment)) & (end.isNull() | (moment < end))
     )
 
 
 def _new_columns(rows: DataFrame, lookup: Lookup) -> dict[str, str]:
-    """What is added to the row: the name here to the name in the dimension.
+    """The columns to add: by their new name, the name in the dimension.
 
-    A key that is taken under the name that it has in the row is there already.
+    Without keys that are taken under their name in the row: the row has them already.
     """
     new = {here: name for here, name in lookup.take.items() if lookup.on.get(name) != here}
-    # Spark does not tell letter cases apart.
-    there = {name.casefold(): name for name in rows.columns}
+    # Spark ignores letter case in names.
+    existing = {name.casefold(): name for name in rows.columns}
     taken = [
-        f"{here} (it has {there[here.casefold()]})" for here in new if here.casefold() in there
+        f"{here} (it has {existing[here.casefold()]})"
+        for here in new
+        if here.casefold() in existing
     ]
     if taken:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The keys and the moment of a row, made comparable with those of a dimension."""
+"""The keys and the moment of a row, in types that compare with the dimension's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def type_of(rows: DataFrame, value: Column) -> DataType:
 
 
 def of_row(rows: DataFrame, lookup: Lookup, dimension: DataFrame) -> dict[str, Column]:
-    """The row's keys by the dimension's column, each as that column's type, or null."""
+    """The row's keys, by the dimension's column, cast to its type; null if that is impossible."""
     values = {name: over_row(rows, sql) for name, sql in lookup.on.items()}
     return {
         name: _as_type(
@@ -32,7 +32,7 @@ def of_row(rows: DataFrame, lookup: Lookup, dimension: DataFrame) -> dict[str, C
 
 
 def moment_of_row(rows: DataFrame, sql: str, dimension: DataFrame) -> Column:
-    """The row's moment; text is read as the type of the dimension's dates, or is null."""
+    """The row's moment; text is cast to the type of the dimension's dates, or is null."""
     moment = over_row(rows, sql)
     if isinstance(type_of(rows, moment), StringType):
         return moment.try_cast(type_of(dimension, _begin(dimension)))
@@ -46,24 +46,24 @@ def _begin(dimension: DataFrame) -> Column:
 
 
 def canonical(keys: Mapping[str, Column]) -> Column:
-    """One text for one key, such as `{"customer_id":7}`; null where a part of it is null.
+    """A unique text for a key, such as `{"customer_id":7}`; null if a part of it is null.
 
     Args:
-        keys: by the dimension's column, in its type.
+        keys: the values by the dimension's column, in its type.
     """
     whole = hidden_columns.all_of(value.isNotNull() for value in keys.values())
     return F.when(whole, F.to_json(F.struct(*[v.alias(name) for name, v in keys.items()])))
 
 
-def said(rows: DataFrame, lookup: Lookup) -> Column:
-    """The key in words, with the row's own values: `customer_id=7`."""
+def described(rows: DataFrame, lookup: Lookup) -> Column:
+    """The key for messages, with the row's own values: `customer_id=7`."""
     parts = [
         F.concat(F.lit(f"{name}="), _text(over_row(rows, sql))) for name, sql in lookup.on.items()
     ]
-    words = F.concat_ws(", ", *parts)
+    text = F.concat_ws(", ", *parts)
     if lookup.as_of is None:
-        return words
-    return F.concat(words, F.lit(" at "), _text(over_row(rows, lookup.as_of)))
+        return text
+    return F.concat(text, F.lit(" at "), _text(over_row(rows, lookup.as_of)))
 
 
 def _text(value: Column) -> Column:
@@ -71,7 +71,7 @@ def _text(value: Column) -> Column:
 
 
 def _as_type(value: Column, has: DataType, wanted: DataType) -> Column:
-    """The value as the wanted type; null where that type has no such value."""
+    """The value as the wanted type; null if that type has no equal value."""
     if has == wanted:
         return value
     cast = value.try_cast(wanted)

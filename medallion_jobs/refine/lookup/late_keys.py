@@ -1,4 +1,4 @@
-"""Keys that come late: which a row waits for, and which have come."""
+"""Late-arriving keys: the keys that a row waits for, and the keys that have arrived."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _WAITS_FOR = "array<struct<lookup:string,key:string>>"
 _CHANGE = StructField("_change_type", StringType())
-# Types whose equal values have one text.
+# Types whose equal values have the same text.
 _EXACT = (
     BinaryType,
     BooleanType,
@@ -45,10 +45,10 @@ _EXACT = (
 
 
 def waits_for(dimensions: Sequence[Dimension]) -> Column:
-    """The keys that a row missed: array<struct<lookup: string, key: string>>.
+    """The keys that a row has no match for: array<struct<lookup: string, key: string>>.
 
-    `lookup` is the table, `key` the text that `changed_keys` gives once it is there; it is null
-    where a key of the row is null, or no value of the dimension's type: it will never come.
+    `lookup` is the table, `key` the text that `changed_keys` gives once the key has arrived.
+    `key` is null if it can never arrive: null in the row, or not of the dimension's type.
     """
     missed = [
         F.when(
@@ -60,7 +60,7 @@ def waits_for(dimensions: Sequence[Dimension]) -> Column:
         )
         for place, dimension in enumerate(dimensions)
     ]
-    return F.filter(F.array(*missed).cast(_WAITS_FOR), lambda one: one.isNotNull())
+    return F.filter(F.array(*missed).cast(_WAITS_FOR), lambda missing: missing.isNotNull())
 
 
 def changed_keys(
@@ -68,11 +68,11 @@ def changed_keys(
 ) -> DataFrame | None:
     """Keys that may be new or changed after version `since` of a dimension, up to `to`.
 
-    Only the files are read that those commits wrote.
+    Reads only the files that those commits wrote.
 
     Returns:
-        One column, `key`, each key once, in the text of `waits_for`; None where it cannot be
-        told, and every row that waits has to be tried.
+        One column, `key`, distinct, with the texts of `waits_for`; None if the keys cannot be
+        determined: then every held row has to be retried.
     """
     files = changed_files(path, since, to, lookup.on)
     if files is None:
@@ -82,19 +82,19 @@ def changed_keys(
     if not all(_has_one_text(field.dataType) for field in fields):
         return None
     found = table.where(F.lit(False)).select(*map(col, lookup.on))
-    # Paths to the letter: a folder's name may look like a pattern, or like a partition.
+    # Literal paths: a folder's name may look like a pattern, or like a partition.
     reader = spark.read.options(__globPaths__="false", recursiveFileLookup="true")
     if files.data:
         rows = reader.schema(StructType(fields)).parquet(*map(str, files.data))
         found = found.unionByName(rows)
     if files.feed:
         rows = reader.schema(StructType([*fields, _CHANGE])).parquet(*map(str, files.feed))
-        is_there = col(_CHANGE.name).isin("insert", "update_postimage")
-        found = found.unionByName(rows.where(is_there).select(*map(col, lookup.on)))
+        is_added = col(_CHANGE.name).isin("insert", "update_postimage")
+        found = found.unionByName(rows.where(is_added).select(*map(col, lookup.on)))
     key = keys.canonical({name: col(name) for name in lookup.on}).alias("key")
     return found.select(key).where(F.col("key").isNotNull()).distinct()
 
 
 def _has_one_text(kind: DataType) -> bool:
-    """Not so floating point numbers (0.0 is -0.0), and text under a collation of its own."""
+    """Whether equal values have the same text: not floats (0.0 = -0.0), nor collated strings."""
     return isinstance(kind, _EXACT) or kind == StringType()

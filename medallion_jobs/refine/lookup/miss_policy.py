@@ -1,6 +1,6 @@
-"""What becomes of rows whose key was not in a dimension, and how it is told.
+"""The policy for rows whose key is not in a dimension, and its messages.
 
-All of it is over the marks that `join_all` leaves.
+Everything here uses the hidden columns that `join_all` adds.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 _SAMPLES = 3
-# With nulls, or with the dimension's unknown member.
-_GO_ON = ("null", "unknown")
+# Rows are written, with nulls or with the unknown member.
+_WRITTEN = ("null", "unknown")
 
 
 def without_misses(rows: DataFrame, unfit: Sequence[Column]) -> DataFrame:
-    """Joined rows, where a lookup whose key did not fit has missed nothing.
+    """Joined rows without the misses of keys that did not fit their column.
 
     Args:
-        unfit: by the lookup's place, whether a value of its key did not fit; never null.
+        unfit: by the lookup's index, whether a value of its key did not fit; never null.
     """
     changed = {}
     for place, is_unfit in enumerate(unfit):
@@ -38,7 +38,7 @@ def without_misses(rows: DataFrame, unfit: Sequence[Column]) -> DataFrame:
 
 
 def observed(lookups: Sequence[Lookup]) -> list[Column]:
-    """Counts of misses, one a lookup, for `DataFrame.observe` on the joined rows."""
+    """The counts of misses, one for each lookup, for `DataFrame.observe` on joined rows."""
     return [
         F.count_if(col(hidden_columns.miss(place))).alias(_count(place))
         for place, _ in enumerate(lookups)
@@ -46,9 +46,9 @@ def observed(lookups: Sequence[Lookup]) -> list[Column]:
 
 
 def remarks(lookups: Sequence[Lookup], observed: Mapping[str, int]) -> tuple[str, ...]:
-    """The misses in words, from the counts of `observed`; what was found needs none."""
+    """A remark for each lookup with misses, from the counts of `observed`."""
     return tuple(
-        f"{observed[_count(place)]:,} rows without a match in {lookup.table}{_fate(lookup)}"
+        f"{observed[_count(place)]:,} rows without a match in {lookup.table}{_outcome(lookup)}"
         for place, lookup in enumerate(lookups)
         if observed[_count(place)]
     )
@@ -58,23 +58,23 @@ def held(lookups: Sequence[Lookup], moment: datetime) -> Column:
     """Whether the row waits for a key.
 
     Args:
-        moment: the batch's own, with a time zone; a row that waited for as long as `hold_for`
-            before it, by its column `held since`, does not wait any more.
+        moment: when the batch started, with a time zone; a row whose `held since` is `hold_for`
+            or more before it does not wait any more.
     """
     return hidden_columns.any_of(
-        missed & ~_in_vain(place, lookup, moment)
+        missed & ~_is_hold_over(place, lookup, moment)
         for place, lookup, missed in _missed(lookups)
         if lookup.on_miss == "hold"
     )
 
 
 def quarantined(lookups: Sequence[Lookup], moment: datetime) -> Column:
-    """Whether a miss puts the row into quarantine, at once or after it waited in vain."""
+    """Whether a miss puts the row into quarantine, at once or after its hold timed out."""
     at_once = [
         missed for place, lookup, missed in _missed(lookups) if lookup.on_miss == "quarantine"
     ]
     afterwards = [
-        missed & _in_vain(place, lookup, moment)
+        missed & _is_hold_over(place, lookup, moment)
         for place, lookup, missed in _missed(lookups)
         if lookup.on_miss == "hold" and lookup.after_hold == "quarantine"
     ]
@@ -82,11 +82,15 @@ def quarantined(lookups: Sequence[Lookup], moment: datetime) -> Column:
 
 
 def left_out(lookups: Sequence[Lookup], moment: datetime) -> Column:
-    """Whether an inner lookup leaves the row out: with nulls it may not go on."""
-    inner = [one for one in _missed(lookups) if one[1].how == "inner"]
-    at_once = [missed for _, one, missed in inner if one.on_miss == "null"]
+    """Whether an inner lookup leaves the row out."""
+    inner = [
+        (place, lookup, missed)
+        for place, lookup, missed in _missed(lookups)
+        if lookup.how == "inner"
+    ]
+    at_once = [missed for _, lookup, missed in inner if lookup.on_miss == "null"]
     afterwards = [
-        missed & _in_vain(place, lookup, moment)
+        missed & _is_hold_over(place, lookup, moment)
         for place, lookup, missed in inner
         if lookup.on_miss == "hold" and lookup.after_hold == "null"
     ]
@@ -101,30 +105,30 @@ def fails(lookups: Sequence[Lookup]) -> Column:
 
 
 def names(lookups: Sequence[Lookup], moment: datetime) -> Column:
-    """The dimensions for which a row is parked, as array<string>: it waits, or waits no more."""
-    told = [
+    """The dimensions that a row is held or quarantined for, as array<string>."""
+    parking = [
         F.when(missed & _parks(place, lookup, moment), F.lit(str(lookup.table)))
         for place, lookup, missed in _missed(lookups)
     ]
-    return F.array_distinct(_those_that_are(told))
+    return F.array_distinct(_not_null(parking))
 
 
 def reasons(lookups: Sequence[Lookup]) -> Column:
-    """Why a row did not go on, as array<string>: `no match in silver.customers for id=7`.
+    """Why a row is not written, as array<string>: `no match in silver.customers for id=7`.
 
-    Misses that change nothing of a row's way (`on_miss: null` or `unknown`) are none.
+    Without the misses of rows that are written all the same (`on_miss: null` or `unknown`).
     """
-    words = [
-        F.when(col(hidden_columns.miss(place)), F.concat(F.lit(_no_match(lookup)), _said(place)))
+    found = [
+        F.when(col(hidden_columns.miss(place)), F.concat(F.lit(_no_match(lookup)), _key(place)))
         for place, lookup in enumerate(lookups)
-        if lookup.on_miss not in _GO_ON
+        if lookup.on_miss not in _WRITTEN
     ]
-    return _those_that_are(words)
+    return _not_null(found)
 
 
 def left_out_names(lookups: Sequence[Lookup]) -> Column:
-    """The dimensions of inner lookups that found nothing for a row, as array<string>."""
-    return _those_that_are(
+    """The dimensions in whose inner lookups a row has no match, as array<string>."""
+    return _not_null(
         [
             F.when(missed, F.lit(str(lookup.table)))
             for _, lookup, missed in _missed(lookups)
@@ -135,9 +139,9 @@ def left_out_names(lookups: Sequence[Lookup]) -> Column:
 
 def left_out_reasons(lookups: Sequence[Lookup]) -> Column:
     """Why an inner lookup leaves a row out, as array<string>, as in `reasons`."""
-    return _those_that_are(
+    return _not_null(
         [
-            F.when(missed, F.concat(F.lit(_no_match(lookup)), _said(place)))
+            F.when(missed, F.concat(F.lit(_no_match(lookup)), _key(place)))
             for place, lookup, missed in _missed(lookups)
             if lookup.how == "inner"
         ]
@@ -145,30 +149,30 @@ def left_out_reasons(lookups: Sequence[Lookup]) -> Column:
 
 
 def explain_failure(rows: DataFrame, lookups: Sequence[Lookup], table: str) -> DataError | None:
-    """The error for a batch that misses have stopped, with samples. Reads the batch again.
+    """The error for a batch that was stopped by misses, with samples. Reads the batch again.
 
     Args:
         rows: the joined rows.
-        table: `layer.name` of what is written.
+        table: `layer.name` of the target table.
 
     Returns:
-        None where no row lacks a match that is demanded (`on_miss: fail`).
+        None if no row misses in a lookup with `on_miss: fail`.
     """
-    demanded = [(place, lookup) for place, lookup in enumerate(lookups) if lookup.on_miss == "fail"]
-    if not demanded:
+    failing = [(place, lookup) for place, lookup in enumerate(lookups) if lookup.on_miss == "fail"]
+    if not failing:
         return None
     (found,) = rows.agg(F.count(F.lit(1)).alias("rows"), *observed(lookups)).collect()
-    told = [
+    problems = [
         f"{found[_count(place)]:,} of {found['rows']:,} rows without a match in {lookup.table}: "
         + "; ".join(_samples(rows, place))
-        for place, lookup in demanded
+        for place, lookup in failing
         if found[_count(place)]
     ]
-    if not told:
+    if not problems:
         return None
-    missing = ", ".join(str(one.table) for place, one in demanded if found[_count(place)])
+    missing = ", ".join(str(lookup.table) for place, lookup in failing if found[_count(place)])
     return DataError(
-        f"{table}: " + "\n  ".join(told),
+        f"{table}: " + "\n  ".join(problems),
         untouched="nothing of the batch is visible",
         next_step=f"load the keys into {missing}, then run again; or give the lookup another "
         "`on_miss` in the config",
@@ -176,26 +180,27 @@ def explain_failure(rows: DataFrame, lookups: Sequence[Lookup], table: str) -> D
 
 
 def _samples(rows: DataFrame, place: int) -> list[str]:
-    missed = rows.where(col(hidden_columns.miss(place))).select(_said(place).alias("said"))
-    return [row["said"] for row in missed.distinct().orderBy("said").limit(_SAMPLES).collect()]
+    missed = rows.where(col(hidden_columns.miss(place))).select(_key(place).alias("key"))
+    return [row["key"] for row in missed.distinct().orderBy("key").limit(_SAMPLES).collect()]
 
 
-def _said(place: int) -> Column:
-    return col(hidden_columns.missed(place))["said"]
+def _key(place: int) -> Column:
+    """The key without a match, as text for messages."""
+    return col(hidden_columns.missed(place))["text"]
 
 
 def _no_match(lookup: Lookup) -> str:
     return f"no match in {lookup.table} for "
 
 
-def _those_that_are(words: Sequence[Column]) -> Column:
-    """An array without the words that are null."""
-    return F.filter(F.array(*words).cast("array<string>"), lambda word: word.isNotNull())
+def _not_null(texts: Sequence[Column]) -> Column:
+    """The texts that are not null, as array<string>."""
+    return F.filter(F.array(*texts).cast("array<string>"), lambda text: text.isNotNull())
 
 
 def _parks(place: int, lookup: Lookup, moment: datetime) -> Column:
-    if lookup.on_miss == "hold" and lookup.after_hold in _GO_ON:
-        return ~_in_vain(place, lookup, moment)
+    if lookup.on_miss == "hold" and lookup.after_hold in _WRITTEN:
+        return ~_is_hold_over(place, lookup, moment)
     return F.lit(lookup.on_miss in ("hold", "quarantine"))
 
 
@@ -205,8 +210,8 @@ def _missed(lookups: Sequence[Lookup]) -> Iterator[tuple[int, Lookup, Column]]:
     )
 
 
-def _in_vain(place: int, lookup: Lookup, moment: datetime) -> Column:
-    """Whether a row waits no more: it did for long enough, or has no key that could come."""
+def _is_hold_over(place: int, lookup: Lookup, moment: datetime) -> Column:
+    """Whether a hold is over: `hold_for` has passed, or the key can never arrive."""
     since = col(hidden_columns.HELD_SINCE)
     is_over = since.isNotNull() & (since <= F.lit(moment - lookup.hold_for))
     return is_over | col(hidden_columns.missed(place))["key"].isNull()
@@ -216,11 +221,12 @@ def _count(place: int) -> str:
     return f"misses {place}"
 
 
-def _fate(lookup: Lookup) -> str:
+def _outcome(lookup: Lookup) -> str:
+    """What a remark adds about rows without a match."""
     if lookup.on_miss == "hold":
         return ", held"
     if lookup.on_miss == "quarantine":
         return ", quarantined"
     if lookup.on_miss == "unknown":
-        return ", taken for unknown"
+        return ", joined to the unknown member"
     return ", left out" if lookup.how == "inner" and lookup.on_miss == "null" else ""

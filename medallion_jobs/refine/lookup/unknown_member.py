@@ -1,4 +1,4 @@
-"""The row of a dimension that stands for what is not known."""
+"""The unknown member: the row of a dimension for facts without a match."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from medallion_jobs.lake.tables.sql import col
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Its surrogate key, unless the mapping has another.
+# Its surrogate key, unless `unknown_member` gives another.
 KEY = -1
-# From when it is valid. Not the year 1: there are readers to whom moments are nanoseconds.
+# Since when it is valid. Not the year 1: some readers have timestamps in nanoseconds.
 BEGINNING = "1900-01-01"
 _MOMENTS = (DateType, TimestampType, TimestampNTZType)
 
 
 def member(table: SilverTable, schema: StructType) -> dict[str, Column]:
-    """The row as constants, by column; what the config gives no value for is null.
+    """The row as constants by column; columns without a value in the config are null.
 
     Args:
         table: a dimension with an `unknown_member`.
         schema: all columns of its table.
 
     Raises:
-        UsageError: values for columns that there are none of, or of another type.
+        UsageError: a value is for a column that does not exist or has another type, or a
+            column that cannot be null has no value.
     """
     values = _values(table, schema)
     missing = [name for name in values if name not in schema.names]
@@ -40,24 +41,24 @@ def member(table: SilverTable, schema: StructType) -> dict[str, Column]:
         raise _wrong(
             f"there is no column {', '.join(missing)}; there are {', '.join(schema.names)}"
         )
-    needed = [one.name for one in schema if not one.nullable and one.name not in values]
+    needed = [field.name for field in schema if not field.nullable and field.name not in values]
     if needed:
         raise _wrong(f"{', '.join(needed)} cannot be null: give a value")
-    made = {}
+    constants = {}
     for field in schema:
         try:
-            made[field.name] = (
+            constants[field.name] = (
                 literal.of(values[field.name], field.dataType)
                 if field.name in values
                 else F.lit(None).cast(field.dataType)
             )
-        except ValueError as none:
-            raise _wrong(f"{field.name}: {none}") from none
-    return made
+        except ValueError as error:
+            raise _wrong(f"{field.name}: {error}") from error
+    return constants
 
 
 def is_member(rows: DataFrame, table: SilverTable) -> Column:
-    """Whether a row has the key of the table's unknown member, null being null."""
+    """Whether a row has the key of the table's unknown member; null equals null."""
     if table.unknown_member is None:
         return F.lit(False)
     kinds = {field.name: field.dataType for field in rows.schema}
@@ -66,14 +67,14 @@ def is_member(rows: DataFrame, table: SilverTable) -> Column:
         value = table.unknown_member.get(key)
         try:
             constant = F.lit(None) if value is None else literal.of(value, kinds[key])
-        except ValueError as none:
-            raise _wrong(f"{key}: {none}") from none
+        except ValueError as error:
+            raise _wrong(f"{key}: {error}") from error
         same.append(col(key).eqNullSafe(constant))
-    return reduce(lambda one, other: one & other, same)
+    return reduce(lambda left, right: left & right, same)
 
 
-def taken_for_missed(lookup: Lookup) -> bool:
-    """Whether a row that misses goes on, now or at last, with the unknown member."""
+def uses_unknown_member(lookup: Lookup) -> bool:
+    """Whether rows without a match get the unknown member, at once or after their hold."""
     last = lookup.after_hold if lookup.on_miss == "hold" else lookup.on_miss
     return last == "unknown"
 
@@ -91,9 +92,9 @@ def _values(table: SilverTable, schema: StructType) -> dict[str, object]:
     return {**values, **(table.unknown_member or {})}
 
 
-def _wrong(what: str) -> UsageError:
+def _wrong(problem: str) -> UsageError:
     return UsageError(
-        f"unknown_member: {what}",
+        f"unknown_member: {problem}",
         untouched="nothing was written",
-        next_step="mend `unknown_member` of the table in the config, then: medallion validate",
+        next_step="fix `unknown_member` of the table in the config, then: medallion validate",
     )

@@ -1,1 +1,1 @@
-"""Rows that do not go on: kept as they were, and taken back exactly once."""
+"""Parked rows: quarantine and hold, from which each row is released exactly once."""

@@ -1,4 +1,4 @@
-"""Rows that wait for a key of a dimension: looked at when the dimension has changed."""
+"""Rows held for a missing dimension key: retried when the dimension changes."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from medallion_jobs.storage import Location, put
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_AT_MOST_EACH = timedelta(minutes=1)
+_MIN_INTERVAL = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The last look at the waiting rows.
+    """The last retry of the held rows.
 
     Attributes:
-        versions: of each dimension; the keys of all waiting rows were looked for up to it.
-        at: when.
-        oldest: since when the first of them waits.
+        versions: the dimension versions in which the keys of all held rows were looked up.
+        at: when that was.
+        oldest: since when the oldest of the held rows waits.
     """
 
     versions: Mapping[str, int]
@@ -45,29 +45,33 @@ class _Seen:
     oldest: datetime
 
     def next_due(self, patience: timedelta) -> datetime:
-        """When a row will have waited long enough; rows to come wait from then on at least.
+        """When the next row can reach its `hold_for`, at most once per `_MIN_INTERVAL`.
 
-        Rows of a lookup with more patience must not have all of them looked at all the time.
+        Without that limit a row of a lookup with a longer `hold_for` would cause a retry at
+        every poll.
+
+        Args:
+            patience: the shortest `hold_for` of the table's lookups.
         """
-        return max(self.oldest + patience, self.at + min(patience, _AT_MOST_EACH))
+        return max(self.oldest + patience, self.at + min(patience, _MIN_INTERVAL))
 
 
 @dataclass
 class WaitingRows:
-    """The rows of one table that wait, and their way on.
+    """Retries the held rows of one table.
 
     Attributes:
-        apart: held by whoever writes the table: a batch, or rows that waited.
+        write_lock: taken by whoever writes the table: a batch, or a retry of held rows.
     """
 
     refinery: Refinery
-    apart: threading.Lock = field(default_factory=threading.Lock)
+    write_lock: threading.Lock = field(default_factory=threading.Lock)
     _redrive: Redrive | None = None
     _spark: SparkSession | None = None
     _is_first: bool = True
 
     def begin(self, spark: SparkSession, generation: int) -> None:
-        """To be called when the query starts."""
+        """Prepares for a generation; call it when the query starts."""
         home = QueryFolder.of(self.refinery.config.state_path, self.refinery.ref)
         self._spark = spark
         self._redrive = Redrive(
@@ -79,125 +83,129 @@ class WaitingRows:
             run_id=uuid.uuid4().hex[:12],
         )
 
-    def call(self) -> Sequence[str]:
-        """Lets rows go on whose key has come, or that have waited long enough.
+    def poll(self) -> Sequence[str]:
+        """Releases rows whose key has arrived, or whose `hold_for` is over.
 
-        While a batch is under way nothing is done: the batch itself looks when it is written.
+        Does nothing while a batch is being written: the batch calls `release` afterwards.
 
         Returns:
-            What a person should know of it.
+            Remarks for the user; empty if no row was released.
         """
-        if self._spark is None or not self.apart.acquire(blocking=False):
+        if self._spark is None or not self.write_lock.acquire(blocking=False):
             return ()
         try:
-            return self.called(self._spark)
+            return self.release(self._spark)
         finally:
-            self.apart.release()
+            self.write_lock.release()
 
-    def called(self, spark: SparkSession) -> Sequence[str]:
-        """As `call`, for one who holds `apart`, on the session of that one's own thread."""
-        if self._redrive is None or not (self._holding or self._is_first):
+    def release(self, spark: SparkSession) -> Sequence[str]:
+        """As `poll`, for a caller that has `write_lock`.
+
+        Args:
+            spark: the session of the caller's thread.
+        """
+        if self._redrive is None or not (self._holding_lookups or self._is_first):
             return ()
-        # Where the config lets no row wait any more, those that do are sent once.
+        # If the config no longer has `on_miss: hold`, the held rows are sent once.
         self._is_first = False
         versions = self.refinery.versions()
         moment = datetime.now(timezone.utc)
-        seen = self._seen()
+        seen = self._last_seen()
         if seen and seen.versions == versions and moment < seen.next_due(self._patience):
             return ()
-        waiting = self._redrive.open(spark)
-        if waiting is None:
+        held = self._redrive.open(spark)
+        if held is None:
             return ()
-        known = seen.versions if seen else {}
-        candidates = self._candidates(spark, waiting, known, versions, moment)
+        since = seen.versions if seen else {}
+        candidates = self._candidates(spark, held, since, versions, moment)
         counts = self._redrive.send(spark, candidates)
-        self._note(_Seen(versions, moment, _oldest(waiting) or moment))
+        self._record(_Seen(versions, moment, _oldest(held) or moment))
         self._redrive.tidy(spark)
         sent = counts.get(outcome.GOOD, 0)
         return (f"{sent:,} rows that waited for a dimension went on",) if sent else ()
 
     @property
-    def _holding(self) -> list[Lookup]:
-        return [one for one in self.refinery.table.lookups if one.on_miss == "hold"]
+    def _holding_lookups(self) -> list[Lookup]:
+        return [config for config in self.refinery.table.lookups if config.on_miss == "hold"]
 
     def _candidates(
         self,
         spark: SparkSession,
-        waiting: DataFrame,
-        seen: Mapping[str, int],
+        held: DataFrame,
+        since: Mapping[str, int],
         versions: Mapping[str, int],
         moment: datetime,
     ) -> DataFrame:
-        """Waiting rows with a changed key, or whose time is over."""
-        if self._is_chained or not self._holding:
-            return waiting
+        """Held rows whose key has changed after the versions `since`, or whose time is over."""
+        if self._is_chained or not self._holding_lookups:
+            return held
         changed: list[DataFrame] = []
-        for one in self._holding:
-            name = str(one.table)
+        for config in self._holding_lookups:
+            name = str(config.table)
             keys = lookup.changed_keys(
                 spark,
-                one,
-                self.refinery.config.table_path(one.table),
-                since=seen.get(name),
+                config,
+                self.refinery.config.table_path(config.table),
+                since=since.get(name),
                 to=versions[name],
             )
             if keys is None:
-                return waiting
+                return held
             changed.append(keys.select(F.lit(name).alias("lookup"), "key"))
-        over = waiting.where(F.col("since") <= F.lit(moment - self._patience)).select("id")
-        keys = reduce(lambda one, other: one.unionByName(other), changed)
-        waits = waiting.select("id", F.explode("waits_for").alias("for")).select("id", "for.*")
-        came = waits.join(keys, ["lookup", "key"], "left_semi").select("id")
-        return waiting.join(came.unionByName(over).distinct(), "id", "left_semi")
+        timed_out = held.where(F.col("since") <= F.lit(moment - self._patience)).select("id")
+        keys = reduce(lambda left, right: left.unionByName(right), changed)
+        waits = held.select("id", F.explode("waits_for").alias("for")).select("id", "for.*")
+        arrived = waits.join(keys, ["lookup", "key"], "left_semi").select("id")
+        return held.join(arrived.unionByName(timed_out).distinct(), "id", "left_semi")
 
     @property
     def _is_chained(self) -> bool:
-        """Whether a lookup's key is made of what another one takes: it is not known before."""
+        """Whether a lookup's key is computed from columns of another: unknown while that misses."""
         taken: set[str] = set()
-        for one in self.refinery.table.lookups:
-            words = re.findall(r"\w+", " ".join([*one.on.values(), one.as_of or ""]))
-            if one.on_miss == "hold" and taken.intersection(words):
+        for config in self.refinery.table.lookups:
+            names = re.findall(r"\w+", " ".join([*config.on.values(), config.as_of or ""]))
+            if config.on_miss == "hold" and taken.intersection(names):
                 return True
-            taken.update(one.take)
+            taken.update(config.take)
         return False
 
     @property
     def _patience(self) -> timedelta:
-        return min((one.hold_for for one in self._holding), default=timedelta(0))
+        return min((config.hold_for for config in self._holding_lookups), default=timedelta(0))
 
     @property
     def _file(self) -> Location:
         return self.refinery.held.path / row_format.SEEN
 
-    def _seen(self) -> _Seen | None:
-        """What was noted when the rows were looked at last; lost, all are tried once more."""
+    def _last_seen(self) -> _Seen | None:
+        """The record of the last retry; None if it is missing or stale: all rows are retried."""
         if not self._file.exists():
             return None
-        told = json.loads(self._file.read_text(encoding="utf-8"))
-        if told["of"] != self._of:
+        record = json.loads(self._file.read_text(encoding="utf-8"))
+        if record["of"] != self._subject:
             return None
-        at, oldest = (datetime.fromisoformat(told[key]) for key in ("at", "oldest"))
-        return _Seen(told["versions"], at, oldest)
+        at, oldest = (datetime.fromisoformat(record[key]) for key in ("at", "oldest"))
+        return _Seen(record["versions"], at, oldest)
 
     @property
-    def _of(self) -> str:
-        """What the note is about: under another config, or of another table, it tells nothing."""
+    def _subject(self) -> str:
+        """The config and the dimension tables that a record is valid for."""
         ids = [
-            there.id if (there := tables.snapshot(self.refinery.config.table_path(name))) else ""
+            table.id if (table := tables.snapshot(self.refinery.config.table_path(name))) else ""
             for name in self.refinery.table.dimensions
         ]
         return " ".join([config_digest(self.refinery.table), *ids])
 
-    def _note(self, seen: _Seen) -> None:
-        told = {
-            "of": self._of,
+    def _record(self, seen: _Seen) -> None:
+        record = {
+            "of": self._subject,
             "versions": dict(seen.versions),
             "at": seen.at.isoformat(),
             "oldest": seen.oldest.isoformat(),
         }
-        put(self._file, json.dumps(told).encode())
+        put(self._file, json.dumps(record).encode())
 
 
-def _oldest(waiting: DataFrame) -> datetime | None:
-    (found,) = waiting.agg(F.unix_micros(F.min("since")).alias("oldest")).collect()
+def _oldest(held: DataFrame) -> datetime | None:
+    (found,) = held.agg(F.unix_micros(F.min("since")).alias("oldest")).collect()
     return batch_counts.moment(found["oldest"])

@@ -1,8 +1,8 @@
-"""Rows that were written before a dimension had their key, put right in the table itself.
+"""Backfills lookups that found no match, in the target table itself.
 
-Nothing of such a row says that it missed. It is told by looking the way a miss leaves it: with
-the lookup's columns null, or those of the unknown member, and with what is computed from them
-as it is computed from these.
+A written row does not record that its lookup missed. It is recognised by its values: the
+lookup's columns are null, or those of the unknown member, and the columns computed from them
+have the values that follow from that.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from delta.tables import DeltaMergeBuilder
     from pyspark.sql import Column, DataFrame, SparkSession
 
-# Hidden columns: the row as it stands in the table, and what a mended column is to be.
+# Prefix of the hidden columns that hold the row as it is in the table.
 _WAS = "was"
 
 
 @dataclass(frozen=True)
 class LookupBackfill:
-    """Puts right what one lookup of a table has missed.
+    """Backfills the misses of one lookup of a table.
 
     Attributes:
-        place: of the lookup in the table's list.
+        place: the index of the lookup in the table's list.
     """
 
     refinery: Refinery
@@ -54,31 +54,31 @@ class LookupBackfill:
         return self.refinery.table.lookups[self.place]
 
     def count(self) -> int:
-        """How many rows of the table can be put right now."""
-        return self._mended().count()
+        """How many rows of the table can be backfilled now."""
+        return self._backfilled().count()
 
     def write(self, app_id: str, run_id: str) -> int:
-        """Puts them right, in one commit.
+        """Backfills the rows in one commit.
 
         Returns:
-            Rows that were changed.
+            How many rows were changed.
         """
-        there = tables.snapshot(self.refinery.path)
-        assert there is not None  # it was read
-        txn = Txn(app_id, there.txn(app_id) + 1, run_id)
-        told_apart = [f.name for f in self._table.schema if not _has_map(f.dataType)]
-        mended = self._mended().dropDuplicates([_was(name) for name in told_apart])
-        mended = mended.persist(StorageLevel.MEMORY_AND_DISK)
+        snapshot = tables.snapshot(self.refinery.path)
+        assert snapshot is not None  # it was read
+        txn = Txn(app_id, snapshot.txn(app_id) + 1, run_id)
+        comparable = [f.name for f in self._table.schema if not _has_map(f.dataType)]
+        backfilled = self._backfilled().dropDuplicates([_was(name) for name in comparable])
+        backfilled = backfilled.persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            if mended.isEmpty():
+            if backfilled.isEmpty():
                 return 0
             on = " AND ".join(
                 f"{tables.TARGET}.{column(name)} <=> {tables.SOURCE}.{column(_was(name))}"
-                for name in told_apart
+                for name in comparable
             )
-            return tables.merge(mended, self.refinery.path, txn, on, self._update).updated
+            return tables.merge(backfilled, self.refinery.path, txn, on, self._update).updated
         finally:
-            mended.unpersist()
+            backfilled.unpersist()
 
     def _update(self, builder: DeltaMergeBuilder) -> DeltaMergeBuilder:
         values: dict[str, str | Column] = {
@@ -92,27 +92,27 @@ class LookupBackfill:
 
     @cached_property
     def _dependent(self) -> list[Step]:
-        """The computed columns that name what is taken, or one of themselves."""
+        """The computed columns that use the lookup's columns, directly or through each other."""
         names = set(self.lookup.take)
         steps = []
         for step in self.refinery.recipe.column_steps:
-            if names & set(re.findall(r"\w+", step.said)):
+            if names & set(re.findall(r"\w+", step.text)):
                 steps.append(step)
                 names.add(step.key.removeprefix("columns."))
         return steps
 
     @property
     def _affected(self) -> list[str]:
-        """The table's columns that a miss leaves other than they should be."""
+        """The table's columns whose values depend on the lookup."""
         names = [*self.lookup.take, *(s.key.removeprefix("columns.") for s in self._dependent)]
         keys = set(self.lookup.on.values())
         return [n for n in dict.fromkeys(names) if n in self._table.columns and n not in keys]
 
-    def _mended(self) -> DataFrame:
-        """Rows that look as a miss leaves them and have a match now, as they should be."""
+    def _backfilled(self) -> DataFrame:
+        """The rows that missed and have a match now, with their new values."""
         kept = {_was(name): col(name) for name in self._table.columns}
-        stays = lookup.is_member(self._table, self.refinery.table)
-        rows = self._table.where(~stays).withColumns(kept)
+        is_member = lookup.is_member(self._table, self.refinery.table)
+        rows = self._table.where(~is_member).withColumns(kept)
         dimension = self.refinery.dimension(self.spark, self.lookup)
         taken = [name for name in self.lookup.take if name not in self.lookup.on.values()]
         bare = rows.drop(*taken)
@@ -121,25 +121,25 @@ class LookupBackfill:
             as_missed = self._as_missed(bare, found.schema, taken, dimension)
             missed = applied(as_missed, self._dependent)
             same = [col(n).eqNullSafe(col(_was(n))) for n in self._affected]
-            # The marks and taken columns come anew with the join.
+            # The second join adds the hidden and the looked-up columns again.
             candidates = missed.where(_all(same)).select(
                 *[col(_was(n)).alias(n) for n in bare.columns if not n.startswith(_was(""))],
                 *[col(_was(n)) for n in self._table.columns],
             )
             joined = lookup.join_all(candidates, [dimension])
-            right = applied(joined.where(~col("miss 0")), self._dependent)
+            filled = applied(joined.where(~col("miss 0")), self._dependent)
             changed = [~col(n).eqNullSafe(col(_was(n))) for n in self._affected]
-            return right.where(~_all([~one for one in changed])).select(
+            return filled.where(~_all([~is_changed for is_changed in changed])).select(
                 *[col(n) for n in self._affected],
                 *[col(_was(n)) for n in self._table.columns],
             )
         except AnalysisException as error:
             raise UsageError(
-                f"{self.refinery.ref} cannot be mended from its own rows: {root_cause(error)}",
+                f"{self.refinery.ref} cannot be backfilled from its own rows: {root_cause(error)}",
                 untouched="nothing was written",
-                next_step="select what the lookup's keys and the computed columns need, or make "
-                f'it anew: `medallion checkpoint reset {self.refinery.ref} --reason "…" --yes`; '
-                "with `on_miss: hold` rows wait and need no mending",
+                next_step="select what the lookup's keys and the computed columns need, or rebuild "
+                f'it: `medallion checkpoint reset {self.refinery.ref} --reason "…" --yes`; '
+                "with `on_miss: hold` rows wait and need no backfill",
             ) from error
 
     def _as_missed(
@@ -149,7 +149,7 @@ class LookupBackfill:
         taken: Sequence[str],
         dimension: Dimension,
     ) -> DataFrame:
-        """The rows with nulls, or with the unknown member, in place of what is taken."""
+        """The rows with nulls, or with the unknown member, in the lookup's columns."""
         missed = {
             name: dimension.unknown.get(self.lookup.take[name], F.lit(None)).cast(
                 found[name].dataType
@@ -160,31 +160,31 @@ class LookupBackfill:
 
 
 def lookups_of(refinery: Refinery, dimension: TableRef) -> list[int]:
-    """The places of a table's lookups into a dimension that let a row go on without a match."""
+    """The indexes of a table's lookups into a dimension that let rows without a match pass."""
     return [
         place
-        for place, one in enumerate(refinery.table.lookups)
-        if one.table == dimension and _lets_go_on(one)
+        for place, config in enumerate(refinery.table.lookups)
+        if config.table == dimension and _lets_misses_pass(config)
     ]
 
 
 def _was(name: str) -> str:
-    """The hidden column that has a column as it stands in the table."""
+    """The hidden column with the value that a column has in the table."""
     return f"{_WAS} {name}"
 
 
-def _lets_go_on(one: Lookup) -> bool:
-    if lookup.taken_for_missed(one):
+def _lets_misses_pass(config: Lookup) -> bool:
+    if lookup.uses_unknown_member(config):
         return True
-    return "null" in (one.on_miss, one.after_hold) and one.how == "left"
+    return "null" in (config.on_miss, config.after_hold) and config.how == "left"
 
 
 def _all(conditions: Sequence[Column]) -> Column:
-    return reduce(lambda one, other: one & other, conditions, F.lit(True))
+    return reduce(lambda left, right: left & right, conditions, F.lit(True))
 
 
 def _has_map(kind: DataType) -> bool:
-    """Whether a type cannot be compared."""
+    """Whether a type is a map or contains one: Spark cannot compare it."""
     if isinstance(kind, StructType):
         return any(_has_map(field.dataType) for field in kind)
     return isinstance(kind, MapType)

@@ -1,10 +1,10 @@
-"""Sidings: rows that could not go on, kept as they were, and called again exactly once.
+"""Parked rows: rows that are not in their table yet, kept unchanged and released exactly once.
 
-A silver table has two, each written by its query alone: quarantine, whose rows a person calls;
-and held, whose rows wait for the key of a dimension.
+A silver table has two sets of them, which only its own query writes: quarantine, from which you
+replay rows, and hold, whose rows wait for the key of a dimension.
 
-A row stays where it is. That it has left is a claim (`claims`), written before the commit that
-takes the row in, and true once that commit is there.
+A parked row is not deleted when it leaves. A release (`releases`) records that it has left: it
+is written before the commit that adds the row to the table, and takes effect with that commit.
 """
 
 from __future__ import annotations
@@ -53,24 +53,24 @@ ROWS = StructType(
         StructField("since", TimestampType(), nullable=False),
     ]
 )
-# What a caller may leave out: the type of the row, what it waits for, its file.
+# Columns that a caller may omit: the type of the row, what it waits for, its file.
 _OPTIONAL = ("shape", "waits_for", "file")
-# Data files, of rows or of claims, and claims that may gather before `tidy` does its work: to
-# read so many is little beside a batch.
-_MOST_FILES = 100
-_MOST_CLAIMS = 20_000
+# How many data files, of rows or of releases, and how many releases there may be before `tidy`
+# cleans up: reading as many costs little beside a batch.
+_MAX_FILES = 100
+_MAX_RELEASES = 20_000
 
-# How a row leaves: into the table, or, the last two, for quarantine or for good.
+# How a row leaves: into the table (the first two), into quarantine, or for good.
 How = Literal["released", "replayed", "quarantined", "dropped"]
 
 
 @dataclass(frozen=True)
 class ParkedRows:
-    """One table's rows of one kind. Who writes holds the lock of the table's query.
+    """The parked rows of one table and kind. Writers must hold the lock of the table's query.
 
     Attributes:
-        name: the kind, which is part of its transactions' id.
-        about: what it holds, for whoever reads the description of its table.
+        name: the kind, a part of the application id of its transactions.
+        about: the comment of its Delta table.
     """
 
     path: Location
@@ -88,17 +88,16 @@ class ParkedRows:
         return cls(path, "held", f"Rows of {table} that wait for a dimension's key")
 
     def put(self, rows: DataFrame, txn: Txn, generation: int, moment: datetime) -> int:
-        """Parks rows, once a transaction.
+        """Parks rows, once for each transaction.
 
         Args:
-            rows: with `row`, `rules` and `reasons`, and where there are any
-                `waits_for`, `file`, and `since` for those that were parked before. Each gets
-                an id of its own.
-            txn: the batch's own, of the target table.
-            moment: the batch's.
+            rows: with `row`, `rules` and `reasons`; optional are `waits_for`, `file`, and
+                `since` of rows that were parked before. Each row gets a new id.
+            txn: the batch's transaction in the target table.
+            moment: when the batch started.
 
         Returns:
-            Rows that were parked by this call, or by an attempt before it.
+            How many rows this call, or an earlier attempt, has parked.
         """
         tables.create(rows.sparkSession, self.path, ROWS, comment=self.about)
         own = self._own(txn)
@@ -107,15 +106,15 @@ class ParkedRows:
         return tables.rows_written(self.path, own)
 
     def has(self, txn: Txn) -> bool:
-        """Whether the rows of this batch were put."""
-        there = tables.snapshot(self.path)
+        """Whether the rows of this batch are parked."""
+        snapshot = tables.snapshot(self.path)
         own = self._own(txn)
-        return there is not None and there.txn(own.app_id) >= own.batch
+        return snapshot is not None and snapshot.txn(own.app_id) >= own.batch
 
     def _own(self, txn: Txn) -> Txn:
         return replace(txn, app_id=f"{txn.app_id}/{self.name}")
 
-    def claim(
+    def release(
         self,
         spark: SparkSession,
         ids: DataFrame,
@@ -125,30 +124,30 @@ class ParkedRows:
         how: How,
         run_id: str,
     ) -> int:
-        """Says that rows leave with transaction `number` of `app_id` in the target table.
+        """Releases rows with transaction `number` of `app_id` in the target table.
 
-        To be called before that transaction, and never after it. What an attempt that was cut
-        off has claimed for it, or for a later one, is taken back.
+        Call it before that transaction, never after it. Releases that an interrupted attempt
+        wrote for this transaction or a later one are withdrawn.
 
         Args:
             ids: with a column `id`, each row once.
 
         Returns:
-            Rows claimed.
+            How many rows are released.
         """
         self.withdraw(app_id=app_id, number=number)
-        self._say(ids, app_id, number, how, run_id)
-        return self._claims(spark).where(_names(app_id, number)).count()
+        self._append(ids, app_id, number, how, run_id)
+        return self._releases(spark).where(_is_of(app_id, number)).count()
 
-    def leave(self, ids: DataFrame, *, how: How, run_id: str) -> None:
-        """Says that rows leave now, with no transaction of the target table.
+    def release_now(self, ids: DataFrame, *, how: How, run_id: str) -> None:
+        """Releases rows at once, without a transaction of the target table.
 
         Args:
             ids: with a column `id`, each row once.
         """
-        self._say(ids, releases.AT_ONCE, 0, how, run_id)
+        self._append(ids, releases.AT_ONCE, 0, how, run_id)
 
-    def _say(self, ids: DataFrame, app_id: str, number: int, how: How, run_id: str) -> None:
+    def _append(self, ids: DataFrame, app_id: str, number: int, how: How, run_id: str) -> None:
         releases.ensure(self.path)
         ids.select(
             "id",
@@ -163,120 +162,120 @@ class ParkedRows:
     def move(
         self, rows: DataFrame, to: ParkedRows, txn: Txn, generation: int, moment: datetime
     ) -> None:
-        """Parks rows of this siding in another one instead, under the ids that they have.
+        """Moves rows to other parked rows; they keep their ids.
 
-        Cut off in between, they are in both: to be taken through `without` before.
+        If the process dies in between, the rows are in both: filter with `without` before.
 
         Args:
             rows: as for `put`, with their `id`.
-            txn: of the run; its batch number is not looked at.
+            txn: a transaction of the run; its batch number is ignored.
         """
         tables.create(rows.sparkSession, to.path, ROWS, comment=to.about)
-        there = tables.snapshot(to.path)
+        snapshot = tables.snapshot(to.path)
         app_id = f"{txn.app_id}/{self.name}/{to.name}"
-        own = replace(txn, app_id=app_id, batch=there.txn(app_id) + 1 if there else 0)
+        own = replace(txn, app_id=app_id, batch=snapshot.txn(app_id) + 1 if snapshot else 0)
         kept = _shaped(rows, txn, generation, moment, ids=col("id"))
         tables.append(kept, to.path, own)
-        self.leave(rows.select("id"), how="quarantined", run_id=txn.run_id)
+        self.release_now(rows.select("id"), how="quarantined", run_id=txn.run_id)
 
     def without(self, spark: SparkSession, rows: DataFrame, other: ParkedRows) -> DataFrame:
-        """Rows of this siding, but for those that a `move` cut off has put into the other.
+        """The rows, except those that an interrupted `move` has already put into `other`.
 
-        These leave now.
+        The excepted rows are released.
         """
         if tables.snapshot(other.path) is None:
             return rows
-        there = other._rows(spark).select("id")
-        both = rows.join(there, "id", "left_semi").select("id")
+        moved = other._rows(spark).select("id")
+        both = rows.join(moved, "id", "left_semi").select("id")
         if not both.isEmpty():
-            self.leave(both, how="quarantined", run_id="")
-        return rows.join(there, "id", "left_anti")
+            self.release_now(both, how="quarantined", run_id="")
+        return rows.join(moved, "id", "left_anti")
 
     def withdraw(self, *, app_id: str, number: int) -> None:
-        """Takes back what a cut-off attempt at this transaction has claimed; starts no Spark job.
+        """Withdraws the releases that an interrupted attempt wrote; starts no Spark job.
 
-        For a batch that lets no row out: were its attempt's claims to stay, they would count
-        with its commit.
+        For a batch that releases no row: its commit would put those releases into effect.
         """
         releases.withdraw(self.path, app_id, number)
 
     def open(
         self, spark: SparkSession, *, generation: int, committed: Callable[[str], int]
     ) -> DataFrame | None:
-        """Rows that have not left by now; None when none were ever put.
+        """The rows that are still parked; None if no row was ever parked.
 
-        Those of another generation are not among them: a query that begins anew reads them
-        in its source again.
+        Rows of other generations are left out: a query that starts over reads them from its
+        source again.
 
         Args:
-            committed: the target table's newest transaction of an application id, or -1.
+            committed: gives the target table's newest transaction of an application id, or -1.
         """
         if tables.snapshot(self.path) is None:
             return None
-        return self._without(spark, generation, releases.that_count(self.path, committed))
+        return self._without(spark, generation, releases.effective(self.path, committed))
 
-    def claimed(self, spark: SparkSession, app_id: str, number: int) -> DataFrame | None:
-        """Rows that leave with this very transaction, for a batch that is computed again.
+    def released(self, spark: SparkSession, app_id: str, number: int) -> DataFrame | None:
+        """The rows released with this transaction, for a batch that is computed again.
 
-        None where no row has ever left.
+        None if no row was ever released.
         """
         if tables.snapshot(paths.claims(self.path)) is None:
             return None
-        mine = self._claims(spark).where(_names(app_id, number))
-        return self._rows(spark).join(mine, "id", "left_semi")
+        released = self._releases(spark).where(_is_of(app_id, number))
+        return self._rows(spark).join(released, "id", "left_semi")
 
     def tidy(
         self, spark: SparkSession, *, generation: int, committed: Callable[[str], int]
     ) -> bool:
-        """Removes rows that have left, and those of older generations, once there are many.
+        """Deletes released rows, and rows of older generations, once there are many.
 
-        What left with the newest transaction stays: its batch may have to be computed again.
-        Not for quarantine, where one may want to see what became of a row.
+        Rows released with the newest transaction stay: their batch may be computed again.
+        Not for quarantine, where you may want to see what happened to a row.
 
         Returns:
-            Whether there was enough of it to do.
+            Whether anything was deleted.
         """
         if not self._is_untidy():
             return False
-        gone = releases.that_count(self.path, committed, before=True)
-        left = self._without(spark, generation, gone)
-        left.write.format("delta").mode("overwrite").save(str(self.path))
+        gone = releases.effective(self.path, committed, before=True)
+        rows = self._without(spark, generation, gone)
+        rows.write.format("delta").mode("overwrite").save(str(self.path))
         if gone:
-            releases.forget(self.path, gone)
+            releases.delete(self.path, gone)
         return True
 
     def _is_untidy(self) -> bool:
-        rows, claimed = (tables.snapshot(path) for path in (self.path, paths.claims(self.path)))
-        return (rows is not None and rows.files >= _MOST_FILES) or (
-            claimed is not None and (claimed.files >= _MOST_FILES or claimed.rows >= _MOST_CLAIMS)
+        rows, released = (tables.snapshot(path) for path in (self.path, paths.claims(self.path)))
+        return (rows is not None and rows.files >= _MAX_FILES) or (
+            released is not None
+            and (released.files >= _MAX_FILES or released.rows >= _MAX_RELEASES)
         )
 
     def _without(self, spark: SparkSession, generation: int, gone: str) -> DataFrame:
         rows = self._rows(spark).where(col("generation") == generation)
-        return rows.join(self._claims(spark).where(gone), "id", "left_anti") if gone else rows
+        return rows.join(self._releases(spark).where(gone), "id", "left_anti") if gone else rows
 
     def _rows(self, spark: SparkSession) -> DataFrame:
-        return _as_it_is(spark, self.path)
+        return _newest_version(spark, self.path)
 
-    def _claims(self, spark: SparkSession) -> DataFrame:
-        return _as_it_is(spark, paths.claims(self.path))
+    def _releases(self, spark: SparkSession) -> DataFrame:
+        return _newest_version(spark, paths.claims(self.path))
 
 
-def _as_it_is(spark: SparkSession, path: Location) -> DataFrame:
-    """A table's newest version: this one, also where the frame is computed after another."""
-    there = tables.snapshot(path)
+def _newest_version(spark: SparkSession, path: Location) -> DataFrame:
+    """A table at its newest version, pinned: later commits do not change the frame."""
+    snapshot = tables.snapshot(path)
     reader = spark.read.format("delta")
-    return (reader.option("versionAsOf", there.version) if there else reader).load(str(path))
+    return (reader.option("versionAsOf", snapshot.version) if snapshot else reader).load(str(path))
 
 
-def _names(app_id: str, number: int) -> Column:
+def _is_of(app_id: str, number: int) -> Column:
     return (col("app_id") == app_id) & (col("number") == number)
 
 
 def _shaped(
     rows: DataFrame, txn: Txn, generation: int, moment: datetime, ids: Column | None = None
 ) -> DataFrame:
-    """Rows as they are kept."""
+    """Rows with the columns of the table `ROWS`."""
     at = F.lit(moment)
     given = {name: col(name) for name in rows.columns}
     kept = {

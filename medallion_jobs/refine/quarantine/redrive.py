@@ -1,4 +1,4 @@
-"""Parked rows sent on their way again: each leaves once, with the commit that takes it in."""
+"""Sends parked rows through the refinery again; each is released once, with its commit."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Redrive:
-    """Sends rows of a siding through the refinery.
+    """Sends parked rows through the refinery again.
 
     Attributes:
-        app_id: the transaction id of its commits; the query's own, and what is done.
-        how: what is said of rows that leave.
-        changes: columns of the row as it was, set to SQL over it before it goes.
+        app_id: the application id of its transactions: the query's, and the kind of commit.
+        how: the `how` of the releases.
+        changes: columns of the parked row with the SQL, over that row, that they are set to.
     """
 
     refinery: Refinery
@@ -42,30 +42,30 @@ class Redrive:
     changes: Mapping[str, str] = field(default_factory=dict)
 
     def open(self, spark: SparkSession) -> DataFrame | None:
-        """The rows that are there to be sent."""
+        """The rows that are still parked; None if no row was ever parked."""
         return self.parked_rows.open(spark, generation=self.generation, committed=self.committed)
 
     def tidy(self, spark: SparkSession) -> None:
-        """Removes rows that have left, once there are many."""
+        """Deletes released rows, once there are many."""
         self.parked_rows.tidy(spark, generation=self.generation, committed=self.committed)
 
     def committed(self, app_id: str) -> int:
         """The table's newest transaction of an application id, or -1."""
-        there = tables.snapshot(self.refinery.path)
-        return there.txn(app_id) if there else -1
+        snapshot = tables.snapshot(self.refinery.path)
+        return snapshot.txn(app_id) if snapshot else -1
 
     def try_out(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
-        """What would become of parked rows: rows by fate. Nothing is written."""
-        return _by_fate(self._judged(spark, parked, self._context(spark)))
+        """How many parked rows would have which outcome. Nothing is written."""
+        return _by_outcome(self._judged(spark, parked, self._context(spark)))
 
     def send(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
-        """Writes those parked rows that are good now.
+        """Writes the parked rows that are good now.
 
-        What has to leave hold for another reason goes to quarantine, or is gone; all others
-        stay where they are.
+        Held rows that do not wait any more and are not good go to quarantine or are dropped;
+        all other rows stay parked.
 
         Returns:
-            Rows by fate; of the good ones, those that the table had already are among them.
+            How many rows have which outcome; good rows that the table already had count, too.
 
         Raises:
             DataError: a row breaks a rule that stops a batch; nothing was written.
@@ -75,17 +75,17 @@ class Redrive:
             parked = self.parked_rows.without(spark, parked, self.refinery.quarantine)
         judged = self._judged(spark, parked, context).persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            counts = _by_fate(judged)
+            counts = _by_outcome(judged)
             if counts.get(outcome.GOOD):
                 self._commit(spark, judged, context, counts[outcome.GOOD])
             if self.parked_rows.name == "held":
-                self._let_go(spark, judged, context, counts)
+                self._end_hold(spark, judged, context, counts)
             return counts
         finally:
             judged.unpersist()
 
     def _context(self, spark: SparkSession) -> BatchContext:
-        # The watermark lets them pass, so that repeats of them may be older than it.
+        # Without the watermark: duplicates of a parked row may be older than it.
         return replace(self.refinery.context(spark), newest=None)
 
     def _commit(
@@ -93,7 +93,7 @@ class Redrive:
     ) -> None:
         number = self.committed(self.app_id) + 1
         good = judged.where(hidden(OUTCOME) == outcome.GOOD)
-        claimed = self.parked_rows.claim(
+        released = self.parked_rows.release(
             spark,
             good.select(hidden(PARKED).alias("id")),
             app_id=self.app_id,
@@ -101,8 +101,8 @@ class Redrive:
             how=self.how,
             run_id=self.run_id,
         )
-        if claimed != expected:
-            raise AssertionError(f"{claimed} rows are claimed, not {expected}")
+        if released != expected:
+            raise AssertionError(f"{released} rows are released, not {expected}")
         txn = Txn(self.app_id, number, self.run_id, notes=context.notes)
         try:
             self.refinery.commit(judged, txn, context)
@@ -110,14 +110,14 @@ class Redrive:
             table = self.refinery.table
             raise stopping.explained(failure, judged, table, str(self.refinery.ref)) from failure
 
-    def _let_go(
+    def _end_hold(
         self,
         spark: SparkSession,
         judged: DataFrame,
         context: BatchContext,
         counts: Mapping[str, int],
     ) -> None:
-        """Held rows that do not wait any more, and are not good."""
+        """Moves or drops the held rows that do not wait any more and are not good."""
         if counts.get(outcome.QUARANTINED):
             rows = judged.where(hidden(OUTCOME) == outcome.QUARANTINED)
             dimensions = self.refinery.dimensions(spark, context.versions)
@@ -128,7 +128,7 @@ class Redrive:
             )
         gone = hidden(OUTCOME).isin(outcome.DROPPED, outcome.LEFT_OUT)
         if counts.get(outcome.DROPPED) or counts.get(outcome.LEFT_OUT):
-            self.parked_rows.leave(
+            self.parked_rows.release_now(
                 judged.where(gone).select(hidden(PARKED).alias("id")),
                 how="dropped",
                 run_id=self.run_id,
@@ -138,12 +138,12 @@ class Redrive:
         shape = shaped_source(self.refinery, spark).schema[ROW].dataType
         assert isinstance(shape, StructType)  # a recipe made it
         fitting = row_format.of_shape(parked, shape)
-        rows = row_format.changed(row_format.called(fitting, shape), self.changes)
+        rows = row_format.changed(row_format.restored(fitting, shape), self.changes)
         return self.refinery.judged(
             rows, context, self.refinery.dimensions(spark, context.versions)
         )
 
 
-def _by_fate(judged: DataFrame) -> Mapping[str, int]:
-    counted = judged.groupBy(hidden(OUTCOME).alias("fate")).count().collect()
-    return {row["fate"]: row["count"] for row in counted}
+def _by_outcome(judged: DataFrame) -> Mapping[str, int]:
+    counted = judged.groupBy(hidden(OUTCOME).alias("outcome")).count().collect()
+    return {row["outcome"]: row["count"] for row in counted}

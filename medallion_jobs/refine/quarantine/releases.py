@@ -1,9 +1,9 @@
-"""Claims on the rows of a siding: which of them left it, with what.
+"""Releases of parked rows: which rows have left, and with which transaction.
 
-A Delta table in the siding's own folder, `_claims`: a name that Delta takes for no data of the
-table around it. A claim that names a transaction is written before that transaction, and
-counts only once the target table has it; so a crash between the two leaves the row where it
-was. A dismissal names none, and counts at once.
+A Delta table in the folder of the parked rows, `_claims`; Delta ignores folders whose name
+starts with an underscore. A release that names a transaction is written before that transaction
+and takes effect once the target table has it: after a crash in between the row is still parked.
+A dismissal names no transaction and takes effect at once.
 """
 
 from __future__ import annotations
@@ -31,54 +31,58 @@ COLUMNS = pa.schema(
     ]
 )
 DISMISSED = "dismissed"
-# The application id of those that name no transaction.
+# The application id of releases that name no transaction.
 AT_ONCE = ""
 
 
 def ensure(parked_rows: Location) -> None:
-    """Makes the table of claims where there is none."""
+    """Creates the table of releases if it does not exist."""
     create_delta(paths.claims(parked_rows), COLUMNS)
 
 
 def dismiss(parked_rows: Location, ids: Sequence[str], reason: str, run_id: str) -> None:
-    """Says that rows will not go on. The caller holds the lock of the table's query."""
+    """Dismisses rows: they are never replayed. Callers must hold the lock of the table's query.
+
+    Args:
+        reason: stored with each row.
+    """
     ensure(parked_rows)
     now = datetime.now(timezone.utc)
-    said = {"app_id": AT_ONCE, "number": 0, "how": DISMISSED, "run_id": run_id, "at": now}
-    rows = [{"id": one, **said, "reason": reason} for one in ids]
+    common = {"app_id": AT_ONCE, "number": 0, "how": DISMISSED, "run_id": run_id, "at": now}
+    rows = [{"id": row_id, **common, "reason": reason} for row_id in ids]
     table = pa.Table.from_pylist(rows, schema=COLUMNS)
     write_deltalake(open_delta(paths.claims(parked_rows)), table, mode="append")
 
 
 def withdraw(parked_rows: Location, app_id: str, number: int) -> None:
-    """Takes back the claims that name `app_id` and this transaction or a later one."""
+    """Deletes the releases that name `app_id` and this transaction or a later one."""
     path = paths.claims(parked_rows)
     if snapshot(path):
-        # Where there are none, this writes nothing.
+        # If none match, this writes no commit.
         open_delta(path).delete(f"app_id = {_text(app_id)} AND number >= {number}")
 
 
-def that_count(
+def effective(
     parked_rows: Location, committed: Callable[[str], int], *, before: bool = False
 ) -> str:
-    """SQL that is true of the claims that count; empty where there are none at all.
+    """SQL that is true of the releases in effect; empty if there is no release at all.
 
     Args:
-        committed: the target's newest transaction of an application id, or -1.
-        before: only those that counted before the newest transaction, too.
+        committed: gives the target's newest transaction of an application id, or -1.
+        before: only releases that were in effect before the newest transaction.
     """
     path = paths.claims(parked_rows)
     if snapshot(path) is None:
         return ""
     ids = open_delta(path).to_pyarrow_table(columns=["app_id"]).column("app_id").unique()
     cut = "<" if before else "<="
-    named = [one for one in ids.to_pylist() if one != AT_ONCE]
-    counted = [f"(app_id = {_text(one)} AND number {cut} {committed(one)})" for one in named]
+    app_ids = [app_id for app_id in ids.to_pylist() if app_id != AT_ONCE]
+    counted = [f"(app_id = {_text(name)} AND number {cut} {committed(name)})" for name in app_ids]
     return " OR ".join([f"app_id = {_text(AT_ONCE)}", *counted])
 
 
-def forget(parked_rows: Location, condition: str) -> None:
-    """Removes claims whose rows are gone, and puts what is left into few files."""
+def delete(parked_rows: Location, condition: str) -> None:
+    """Deletes releases whose rows are deleted, and compacts the rest."""
     table = open_delta(paths.claims(parked_rows))
     table.delete(condition)
     table.optimize.compact()

@@ -1,4 +1,4 @@
-"""Replays of a silver table: rows from its quarantine put back, and missed lookups mended."""
+"""Replays of a silver table: of rows in quarantine, and of lookups that found no match."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from medallion_jobs.refine.quarantine.redrive import Redrive
 
 @dataclass(frozen=True)
 class Mended:
-    """What a replay of missed lookups came to.
+    """The result of a lookup backfill.
 
     Attributes:
-        rows: rows that are put right, or could be.
-        begun_anew: queries that read the table, which changed under them: each makes its own
-            table anew at its next start.
+        rows: how many rows were backfilled, or could be.
+        restarted: queries that read the table: each rebuilds its own table at its next start,
+            because rows it has already read have changed.
     """
 
     rows: int
-    begun_anew: Sequence[TableRef]
+    restarted: Sequence[TableRef]
 
 
 def quarantined(
     config: Pipeline, ref: TableRef, ids: Sequence[str], changes: Mapping[str, str], *, write: bool
 ) -> Mapping[str, int]:
-    """Sends rows of a table's quarantine on their way again, by today's config.
+    """Replays rows of a table's quarantine with the current config.
 
     Args:
-        changes: columns of the row as it was, with the SQL that they are set to.
-        write: do it; otherwise only tell what would become of the rows.
+        changes: columns of the parked row, with the SQL that they are set to.
+        write: write the rows; if false, only their outcomes are counted.
 
     Returns:
-        Rows by what became of them; only those that are `good` leave the quarantine.
+        How many rows have which outcome; only `good` rows leave the quarantine.
 
     Raises:
-        UsageError: the table has never been written, or a row has no such column.
-        LockHeld: the table's query runs.
+        UsageError: the table was never written, or the rows lack a column of `changes`.
+        LockHeld: the table's query is running.
     """
     home, generation = _home(config, ref)
     with Lock(home.lock, str(ref)):
@@ -60,21 +60,24 @@ def quarantined(
             run_id=_run_id(),
             changes=changes,
         )
-        there = redrive.open(spark)
-        if there is None or not ids:
+        parked = redrive.open(spark)
+        if parked is None or not ids:
             return {}
-        wanted = spark.createDataFrame([(one,) for one in ids], "id string")
-        chosen = there.join(wanted, "id", "left_semi")
+        wanted = spark.createDataFrame([(row_id,) for row_id in ids], "id string")
+        chosen = parked.join(wanted, "id", "left_semi")
         return redrive.send(spark, chosen) if write else redrive.try_out(spark, chosen)
 
 
 def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool) -> Mended:
-    """Puts right what lookups into a dimension have missed, in the table itself.
+    """Backfills the misses of lookups into a dimension, in the target table itself.
+
+    Args:
+        write: change the rows; if false, they are only counted.
 
     Raises:
-        UsageError: the table has no such lookup, was never written, or its rows do not hold
-            what the lookup needs.
-        LockHeld: its query runs, or one that reads the table.
+        UsageError: the table has no such lookup, was never written, or its rows lack columns
+            that the lookup needs.
+        LockHeld: its query, or one that reads the table, is running.
     """
     home, generation = _home(config, ref)
     refinery = Refinery(config, ref)
@@ -84,35 +87,38 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
             f"{ref} has no lookup in {dimension} "
             "that leaves a row with nulls or the unknown member",
             untouched="nothing was written",
-            next_step="this has: " + (", ".join(_with_lookups(config)) or "no table"),
+            next_step="these lookups do: " + (", ".join(_with_lookups(config)) or "no table"),
         )
-    # Gold in incremental mode follows what is mended.
-    readers = tuple(one for one in paths.readers(config, ref) if not _follows(config, one))
+    # Gold in incremental mode follows the backfilled rows.
+    readers = tuple(
+        reader for reader in paths.readers(config, ref) if not _follows_changes(config, reader)
+    )
     with _locked(config, [ref, *readers]):
         spark = session.build(config, short=True)
-        mends = [LookupBackfill(refinery, place, spark) for place in found]
-        counts = [mend.count() for mend in mends]
+        backfills = [LookupBackfill(refinery, place, spark) for place in found]
+        counts = [backfill.count() for backfill in backfills]
         if not write or not any(counts):
             return Mended(sum(counts), readers if any(counts) else ())
-        # Readers first: cut off in between, none goes on over a table that has changed.
+        # Readers first: after a crash in between, none continues over a changed table.
         for reader in reversed(readers):
             plan = reset.plan(
                 QueryFolder.of(config.state_path, reader),
                 config.table_path(reader),
                 config.pipeline,
             )
-            plan.carry_out(f"missed lookups in {dimension} were mended in {ref}")
-        app_id = f"{home.checkpoint(generation).app_id}/mended"
-        return Mended(sum(one.write(app_id, _run_id()) for one in mends), readers)
+            plan.carry_out(f"missed lookups in {dimension} were backfilled in {ref}")
+        # The word is stored in the table's log, so it stays.
+        app_id = f"{home.checkpoint(generation).app_id}/{'mended'}"
+        return Mended(sum(backfill.write(app_id, _run_id()) for backfill in backfills), readers)
 
 
 def tables_looking_into(config: Pipeline, dimension: TableRef) -> list[TableRef]:
-    """The silver tables that have a lookup in a dimension which can be mended."""
+    """The silver tables with a lookup into a dimension that can be backfilled."""
     refs = [TableRef("silver", name) for name in config.silver]
     return [ref for ref in refs if lookups_of(Refinery(config, ref), dimension)]
 
 
-def _follows(config: Pipeline, reader: TableRef) -> bool:
+def _follows_changes(config: Pipeline, reader: TableRef) -> bool:
     return reader.layer == "gold" and config.gold[reader.name].mode == "incremental"
 
 

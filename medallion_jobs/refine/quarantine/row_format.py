@@ -1,4 +1,4 @@
-"""Rows that do not go on: into the table's quarantine, or where they wait for a dimension."""
+"""The stored form of parked rows: from judged rows, and back to rows of the source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from medallion_jobs.refine.quarantine import row_text
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Beside held rows: how far they were looked at.
+# The file beside held rows with the record of their last retry.
 SEEN = "_seen.json"
 
 
@@ -31,7 +31,11 @@ def as_parked(
     dimensions: Sequence[lookup.Dimension],
     moment: datetime,
 ) -> DataFrame:
-    """Judged rows in the form in which they are parked."""
+    """Judged rows with the columns of parked rows.
+
+    Args:
+        moment: when the batch started, for rows that were not parked before.
+    """
     return rows.select(
         row_text.to_text(hidden(ROW), _kept(rows)).alias("row"),
         F.lit(_kept(rows).json()).alias("shape"),
@@ -45,35 +49,36 @@ def as_parked(
 
 
 def of_shape(parked: DataFrame, shape: StructType) -> DataFrame:
-    """Those parked rows that can be read as they were; the config has shaped others otherwise.
+    """The parked rows that fit the current shape of the source.
 
-    These stay where they are: under other names and types, what they hold would be lost.
+    The config has changed since the others were parked. They stay parked: with other column
+    names and types their values would be lost.
     """
     shapes = [row["shape"] for row in parked.select("shape").distinct().collect()]
     fit = [text for text in shapes if _fits(StructType.fromJson(json.loads(text)), shape)]
     return parked if len(fit) == len(shapes) else parked.where(F.col("shape").isin(fit))
 
 
-def _fits(was: DataType, now: DataType) -> bool:
-    """Whether all of a value of a type that was is in one of the type that is now."""
-    if isinstance(was, StructType) and isinstance(now, StructType):
+def _fits(old: DataType, current: DataType) -> bool:
+    """Whether each value of the old type is, without loss, a value of the current one."""
+    if isinstance(old, StructType) and isinstance(current, StructType):
         return all(
-            field.name in now.names and _fits(field.dataType, now[field.name].dataType)
-            for field in was
+            field.name in current.names and _fits(field.dataType, current[field.name].dataType)
+            for field in old
         )
-    if isinstance(was, ArrayType) and isinstance(now, ArrayType):
-        return _fits(was.elementType, now.elementType)
-    if isinstance(was, MapType) and isinstance(now, MapType):
-        return was.keyType == now.keyType and _fits(was.valueType, now.valueType)
-    # A column grows wider, never narrower.
-    return was == now or (isinstance(was, NumericType) and isinstance(now, NumericType))
+    if isinstance(old, ArrayType) and isinstance(current, ArrayType):
+        return _fits(old.elementType, current.elementType)
+    if isinstance(old, MapType) and isinstance(current, MapType):
+        return old.keyType == current.keyType and _fits(old.valueType, current.valueType)
+    # A column's type grows wider, never narrower.
+    return old == current or (isinstance(old, NumericType) and isinstance(current, NumericType))
 
 
-def called(parked: DataFrame, shape: StructType) -> DataFrame:
-    """Parked rows as they were, with the marks of rows that were parked."""
-    back = row_text.from_text(F.col("row"), shape)
+def restored(parked: DataFrame, shape: StructType) -> DataFrame:
+    """Parked rows as rows of the source, with the hidden columns of parked rows."""
+    row = row_text.from_text(F.col("row"), shape)
     return parked.select(
-        back.alias(ROW),
+        row.alias(ROW),
         F.col("since").alias(SINCE),
         F.col("id").alias(PARKED),
         F.array_contains("rules", outcome.WHERE).alias(UNDECIDED),
@@ -84,10 +89,10 @@ def called(parked: DataFrame, shape: StructType) -> DataFrame:
 
 
 def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
-    """Parked rows as they were, but for columns that are set to SQL over the row.
+    """Restored rows with some columns set to SQL over the row.
 
     Raises:
-        UsageError: the row has no such column.
+        UsageError: the rows lack one of the columns.
     """
     if not changes:
         return rows
@@ -99,7 +104,7 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
         )
     kinds = {name: rows.schema[name].dataType for name in changes}
     values = {name: F.expr(sql).cast(kinds[name]) for name, sql in changes.items()}
-    # Whoever sets columns of a row says by it that the table is to have the row.
+    # A user who sets columns of a row wants the row in the table, whatever `where` says.
     rows = rows.withColumns({**values, UNDECIDED: F.lit(False)})
     return rows.withColumn(ROW, F.struct(*own.values()))
 

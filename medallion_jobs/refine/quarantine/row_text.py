@@ -1,9 +1,9 @@
-"""A row as JSON text, and back to exactly what it was.
+"""A row as JSON text, and back without loss.
 
-Spark's own JSON cuts timestamps to milliseconds, loses the era of a year, writes the keys of
-a map as Scala prints them, and gives null for what it cannot read. So values that JSON has no
-form for are written as their SQL text, which a cast reads back; a map whose keys are no text
-as a list of keys and values; and what cannot be read back fails.
+Spark's own JSON cuts timestamps to milliseconds, loses the era of a year, writes map keys as
+Scala prints them, and gives null for what it cannot read. Here values without a JSON form are
+written as SQL text, which a cast reads back, and a map whose keys are not text as a list of
+entries. Text that cannot be read back fails the query.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from pyspark.sql.types import (
     YearMonthIntervalType,
 )
 
-# JSON has them, or Spark's JSON takes them there and back.
+# JSON has these types, or Spark's JSON reads back exactly what it wrote.
 _AS_JSON = (IntegralType, FractionalType, StringType, BooleanType, BinaryType)
-# Their SQL text is exact.
+# Types whose SQL text is exact.
 _AS_SQL = (
     DateType,
     TimestampType,
@@ -44,9 +44,9 @@ _AS_SQL = (
 )
 _WRITE = {"ignoreNullFields": "false"}
 _READ = {
-    # Otherwise what cannot be read is null.
+    # The default mode gives null for what cannot be read.
     "mode": "FAILFAST",
-    # A column of the default's name is one like any other; none can have a space.
+    # A row may have a column of the default name, but none with a space.
     "columnNameOfCorruptRecord": "corrupt record",
     "maxStringLen": str(2**31 - 1),
 }
@@ -58,7 +58,7 @@ def to_text(row: Column, schema: StructType) -> Column:
     """A struct as JSON text; null as null.
 
     Args:
-        schema: the struct's type, without those columns that `unkeepable` names.
+        schema: the struct's type, without the columns that `unkeepable` gives.
     """
     return F.to_json(_written(row, schema), _WRITE)
 
@@ -67,18 +67,18 @@ def from_text(text: Column, schema: StructType) -> Column:
     """The struct that `to_text` wrote.
 
     Args:
-        schema: the type to give; a column that the row did not have is null, one that it had
-            and that is not here is left out.
+        schema: the wanted type; columns that the text lacks are null, columns that the schema
+            lacks are left out.
 
-    Text that is none of `to_text`'s, or that does not fit the type, fails the query.
+    Text that `to_text` did not write, or that does not fit the type, fails the query.
     """
     parsed = F.from_json(text, _struct_of(schema), _READ)
-    # Bound to a name, lest the text be parsed once for each column.
+    # Bound to a name: otherwise Spark parses the text once for each column.
     return F.element_at(F.transform(F.array(parsed), lambda row: _read(row, schema)), 1)
 
 
 def unkeepable(schema: StructType) -> list[str]:
-    """The columns, with their types, that would not come back as they were."""
+    """The columns, as `name type`, that cannot be read back without loss."""
     return [
         f"{field.name} {field.dataType.simpleString()}"
         for field in schema
@@ -105,7 +105,7 @@ def _leaves(kind: DataType) -> Iterator[DataType]:
 
 
 def _is_plain(kind: DataType) -> bool:
-    """Whether the JSON has the type as it is."""
+    """Whether Spark's JSON is exact for the type and all types inside it."""
     match kind:
         case StructType():
             return all(_is_plain(field.dataType) for field in kind)
@@ -118,7 +118,7 @@ def _is_plain(kind: DataType) -> bool:
 
 
 def _type_of(kind: DataType) -> DataType:
-    """The type of what stands in the JSON."""
+    """The type that a value has in the JSON."""
     match kind:
         case StructType():
             return _struct_of(kind)
@@ -159,7 +159,7 @@ def _read(value: Column, kind: DataType) -> Column:
 
 
 def _each(value: Column, kind: DataType, convert: _Convert) -> Column:
-    """The value with what is inside it converted."""
+    """The value with the values inside it converted."""
     if _is_plain(kind):
         return value
     match kind:
@@ -167,8 +167,8 @@ def _each(value: Column, kind: DataType, convert: _Convert) -> Column:
             fields = [convert(value.getField(f.name), f.dataType).alias(f.name) for f in kind]
             return F.when(value.isNotNull(), F.struct(*fields))
         case ArrayType():
-            return F.transform(value, lambda one: convert(one, kind.elementType))
+            return F.transform(value, lambda element: convert(element, kind.elementType))
         case MapType():
-            return F.transform_values(value, lambda _, one: convert(one, kind.valueType))
+            return F.transform_values(value, lambda _, entry: convert(entry, kind.valueType))
         case _:
             return value

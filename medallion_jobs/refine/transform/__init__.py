@@ -1,1 +1,1 @@
-"""From a source's row to a row of the table: select, cast, parse, compute."""
+"""Transforms rows of a source into rows of a table: select, parse, cast, compute."""

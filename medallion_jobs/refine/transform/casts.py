@@ -1,8 +1,8 @@
-"""One value read as a type, strictly; and what is kept of a value that cannot be.
+"""Strict casts of one value, and the rescue of values that cannot be cast.
 
-A cast here never changes a value: a number that would lose digits, a `NaN`, a year that no
-calendar has do not fit, and are null beside a mark. Texts are read as the autoloader reads
-them (autoloader/formats/values.py).
+A cast here never changes a value. A number that would lose digits, a `NaN` or a year outside the
+calendar does not fit: it becomes null, and a hidden column records it. Texts are read as the
+autoloader reads them (autoloader/formats/values.py).
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructField
 
-# Among the formats: as the autoloader reads a moment.
+# A name among `formats`: ISO 8601, as the autoloader reads timestamps.
 ISO = "iso"
 MOMENTS = (TimestampType, TimestampNTZType, DateType)
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 # Java also takes "1d" and "0x1p3" for doubles.
 _NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 _WHOLE_WITH_POINT = r"^\s*([+-]?[0-9]+)\.0*\s*$"
-# Outside of these, neither Python nor SQL has a date: mostly milliseconds taken for seconds.
+# Python and SQL have no dates outside these; most are milliseconds read as seconds.
 _FIRST, _LAST = "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"
 _IN_QUOTES = r"'[^']*'"
 
@@ -51,7 +51,7 @@ def named(rows: DataFrame, name: str) -> StructField:
     """The column of this name; as in SQL, letter case does not matter.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such column.
     """
     for field in rows.schema:
         if field.name.lower() == name.lower():
@@ -63,39 +63,39 @@ def named(rows: DataFrame, name: str) -> StructField:
 def replaced(
     rows: DataFrame, name: str, *instead: Column, beside: Sequence[Column] = ()
 ) -> DataFrame:
-    """The rows with other columns in the place of one, and more columns at the end."""
+    """The rows with the column `name` replaced by `instead`, and with `beside` at the end."""
     columns: list[Column] = []
     for column in rows.columns:
         columns += instead if column == name else [col(column)]
     return rows.select(*columns, *beside)
 
 
-def wrong(what: str) -> UsageError:
-    """A declared transform that cannot be applied to the rows that are there."""
+def wrong(problem: str) -> UsageError:
+    """The error for a declared transform that cannot be applied to the rows."""
     return UsageError(
-        what,
+        problem,
         untouched="nothing was written",
-        next_step="mend the table in the config, then: medallion validate",
+        next_step="fix the table in the config, then: medallion validate",
     )
 
 
 def value(column: Column, has: DataType, to: DataType, formats: Sequence[str]) -> Column:
-    """A column as another type; null where it is null, or where its value would change.
+    """A column cast to another type; null if it is null, or if the cast would change its value.
 
-    Moments are still to be held against the calendar, by `in_calendar`, once they are computed.
+    Dates and timestamps must still be checked by `in_calendar`, once they are computed.
 
     Args:
-        has, to: its type and the wanted one, of which none is nested and which are not equal.
-        formats: how moments are written in texts and numbers, as Spark's datetime patterns.
+        has, to: the column's type and the wanted one; they are different.
+        formats: Spark's datetime patterns of dates and timestamps in texts and numbers.
 
     Raises:
-        UsageError: a nested type.
+        UsageError: one of the types is nested.
     """
     for kind in (has, to):
         if strict.is_nested(kind):
             raise wrong(
-                f"a cast cannot go through {kind.simpleString()}: take `parse` for JSON text, "
-                "`flatten` or `explode` for what is in it, or `columns` for SQL"
+                f"`cast` does not support {kind.simpleString()}: use `parse` for JSON text, "
+                "`flatten` or `explode` for its parts, or `columns` for SQL"
             )
     if formats and isinstance(has, StringType | NumericType):
         return _by_formats(column.cast("string"), to, formats)
@@ -106,7 +106,7 @@ def value(column: Column, has: DataType, to: DataType, formats: Sequence[str]) -
 
 def _of_text(text: Column, to: DataType) -> Column:
     if isinstance(to, MOMENTS):
-        # Read as any other type of a moment, a text would lose its offset.
+        # Read as a date or a timestamp_ntz, a text would lose its offset.
         return strict.value(text, TimestampType()).cast(to)
     read = strict.value(text, to)
     if isinstance(to, IntegralType):
@@ -122,7 +122,7 @@ def _of_value(column: Column, has: DataType, to: DataType) -> Column:
     if isinstance(to, StringType):
         return changed
     if isinstance(to, MOMENTS):
-        # A date is the day of a moment: this much, a cast to it does take away.
+        # A cast to a date drops the time of day: that is allowed.
         return changed
     if isinstance(to, FloatType) and isinstance(has, DoubleType):
         return F.when(~changed.isin(*_NO_NUMBERS), changed)
@@ -130,27 +130,27 @@ def _of_value(column: Column, has: DataType, to: DataType) -> Column:
 
 
 def _by_formats(text: Column, to: DataType, formats: Sequence[str]) -> Column:
-    tried = [
+    readings = [
         strict.value(text, TimestampType())
         if pattern == ISO
         else F.try_to_timestamp(F.trim(text), F.lit(pattern))
         for pattern in formats
     ]
-    return F.coalesce(*tried).cast(to)
+    return F.coalesce(*readings).cast(to)
 
 
 def in_calendar(value: Column, kind: DataType) -> Column:
-    """A value; null where it is a moment before the year 1 or after the year 9999."""
+    """The value; null if it is a date or timestamp outside the years 1 to 9999."""
     if not isinstance(kind, MOMENTS):
         return value
     return F.when(value.between(F.lit(_FIRST).cast(kind), F.lit(_LAST).cast(kind)), value)
 
 
 def check_formats(spark: SparkSession, formats: Sequence[str], to: DataType) -> None:
-    """Holds formats against Spark, which would find a wrong one only at the first row.
+    """Checks formats up front: Spark would find a wrong one only at the first row.
 
     Raises:
-        UsageError: a pattern that Spark does not know, or that has no year; another type than a
+        UsageError: Spark does not know a pattern, a pattern has no year, or the type is not a
             date or a timestamp.
     """
     if formats and not isinstance(to, MOMENTS):
@@ -165,32 +165,32 @@ def check_formats(spark: SparkSession, formats: Sequence[str], to: DataType) -> 
             formatter.validatePatternString(True)
         except PySparkException as error:
             raise wrong(
-                f"{pattern!r} is not a datetime pattern of Spark's; these are: "
+                f"{pattern!r} is not a datetime pattern of Spark; see "
                 "https://spark.apache.org/docs/latest/sql-ref-datetime-pattern.html"
             ) from error
         if "y" not in re.sub(_IN_QUOTES, "", pattern):
-            raise wrong(f"the pattern {pattern!r} has no year (y): all would be of 1970")
+            raise wrong(f"the pattern {pattern!r} has no year (y): all values would be in 1970")
 
 
 def rescue(rows: DataFrame, texts: Mapping[str, Column], done: str) -> DataFrame:
-    """Keeps texts in `_rescued_data`, beside what is there; without such a column, adds it.
+    """Adds texts to `_rescued_data`, and the column itself if the rows lack it.
 
     Args:
-        texts: by column, the text of what could not be read; null where there is none.
-        done: the key that says what was done to them, such as `cast`; it tells a text apart from
-            one that is there under the same name.
+        texts: by column, the text that could not be read; null if there is none.
+        done: the step that failed, such as `cast`: the prefix of a key that `_rescued_data`
+            has already.
 
     Raises:
-        UsageError: `_rescued_data` is not a column of texts.
+        UsageError: `_rescued_data` is not a string column.
     """
     some = F.greatest(F.lit(False), *(text.isNotNull() for text in texts.values()))
     own = {name.lower(): name for name in rows.columns}
     if RESCUED not in own:
         return rows.withColumn(RESCUED, F.when(some, _object(texts)))
     if not isinstance(named(rows, RESCUED).dataType, StringType):
-        raise wrong(f"{RESCUED} is not a column of texts, so nothing can be rescued into it")
-    there = col(own[RESCUED])
-    keys = F.when(there.rlike(r"\}\s*$"), F.json_object_keys(there))
+        raise wrong(f"{RESCUED} is not a string column, so nothing can be rescued into it")
+    existing = col(own[RESCUED])
+    keys = F.when(existing.rlike(r"\}\s*$"), F.json_object_keys(existing))
     beside = {}
     for name, text in texts.items():
         taken = F.array_contains(keys, name)
@@ -198,17 +198,18 @@ def rescue(rows: DataFrame, texts: Mapping[str, Column], done: str) -> DataFrame
         beside[f"{done} {name}"] = F.when(taken, text)
     comma = F.when(F.size(keys) > 0, ",").otherwise("")
     joined = F.concat(
-        F.regexp_replace(there, r"\}\s*$", ""), comma, F.substr(_object(beside), F.lit(2))
+        F.regexp_replace(existing, r"\}\s*$", ""), comma, F.substr(_object(beside), F.lit(2))
     )
-    # What is there may be no JSON object: then it is a text like the others.
-    united = (
-        F.when(there.isNull(), _object(texts))
-        .when(keys.isNull(), _object({RESCUED: there, **texts}))
+    # The existing text may be no JSON object: then it becomes a value like the others.
+    merged = (
+        F.when(existing.isNull(), _object(texts))
+        .when(keys.isNull(), _object({RESCUED: existing, **texts}))
         .otherwise(joined)
     )
-    return replaced(rows, own[RESCUED], F.when(some, united).otherwise(there).alias(own[RESCUED]))
+    rescued = F.when(some, merged).otherwise(existing)
+    return replaced(rows, own[RESCUED], rescued.alias(own[RESCUED]))
 
 
 def _object(texts: Mapping[str, Column]) -> Column:
-    """A JSON object's text, without those that are null."""
+    """The texts as a JSON object, without those that are null."""
     return F.to_json(F.struct(*(text.alias(name) for name, text in texts.items())))

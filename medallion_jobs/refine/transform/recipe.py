@@ -1,4 +1,4 @@
-"""How rows of one silver table are made: its declared steps, in the order in which rows go."""
+"""The recipe of one silver table: its declared steps, in the order of their application."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LOOKUP_VERSIONS = "_lookup_versions"
 
 @dataclass(frozen=True)
 class Recipe:
-    """The way of a row from its source to the table's columns.
+    """All steps from a row of the source to the table's columns.
 
     Attributes:
-        packages: Python packages whose functions may be called.
+        packages: the Python packages whose functions may be called.
     """
 
     table: SilverTable
@@ -50,30 +50,30 @@ class Recipe:
         return compute.column_steps(self.table)
 
     def shaped(self, rows: DataFrame) -> DataFrame:
-        """Rows of the source, as many as there are to be, each keeping itself as it is now."""
+        """Rows of the source after the shape steps, with the hidden columns of `kept`."""
         return self.kept(applied(rows, self.shape_steps))
 
     def kept(self, rows: DataFrame) -> DataFrame:
-        """Shaped rows that keep themselves as they are, and were never parked."""
+        """Shaped rows with hidden columns: a copy of the row, and nulls for `since` and `id`."""
         own = [col(name) for name in rows.columns if not is_hidden(name)]
-        marks = {
+        hidden_columns = {
             ROW: F.struct(*own),
             SINCE: F.lit(None).cast("timestamp"),
             PARKED: F.lit(None).cast("string"),
         }
         if UNDECIDED not in rows.columns:
-            marks[UNDECIDED] = F.lit(False)
-        return rows.withColumns(marks)
+            hidden_columns[UNDECIDED] = F.lit(False)
+        return rows.withColumns(hidden_columns)
 
     def computed(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
-        """Shaped rows with all columns that the table, or a rule, may ask for."""
+        """Shaped rows with their casts, lookups and computed columns."""
         rows = rescued.with_misfits(applied(rows, self.cast_steps), self.table)
         rows = lookup.join_all(rows, dimensions)
         return self.finished(applied(rows, self.column_steps), dimensions)
 
     def finished(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
-        """Computed rows with what the engine itself tells of them."""
-        if self._tells_versions:
+        """Computed rows with the columns that the engine adds: lookup versions, the row key."""
+        if self._has_versions:
             rows = rows.withColumn(LOOKUP_VERSIONS, lookup.versions_column(dimensions))
         if self.table.dedupe and not self.table.dedupe.keys:
             kept = rows.schema[ROW].dataType
@@ -83,10 +83,10 @@ class Recipe:
         return rows
 
     def columns(self, rows: DataFrame) -> StructType:
-        """The table's own columns, in their order, with the types that computed rows have.
+        """The declared columns of the table, in order, with the types that computed rows have.
 
         Raises:
-            UsageError: the rows lack a column, or have one of another type than declared.
+            UsageError: the rows lack a column, or a column has another type than declared.
         """
         if self.table.schema_:
             declared = schemas.parse_ddl(self.table.schema_)
@@ -100,12 +100,12 @@ class Recipe:
             raise UsageError(
                 f"there is no column {', '.join(missing)} to select; there are {', '.join(has)}",
                 untouched="nothing was written",
-                next_step="mend `select` or `columns` of the table in the config",
+                next_step="fix `select` or `columns` of the table in the config",
             )
         return StructType([has[name] for name in selected if name in has])
 
     def written(self, rows: DataFrame) -> StructType:
-        """All columns of the table that computed rows make, those of its way of writing too."""
+        """The schema of the table, including the columns that its write mode adds."""
         own = self.columns(rows)
         for _, columns in self.columns_named():
             self.check_named(columns, own)
@@ -113,16 +113,16 @@ class Recipe:
         surrogate = self.table.surrogate_key
         if surrogate is None:
             return StructType([*own.fields, *extra])
-        if surrogate.lower() in (one.name.lower() for one in (*own, *extra)):
+        if surrogate.lower() in (field.name.lower() for field in (*own, *extra)):
             raise UsageError(
-                f"the table has a column {surrogate} already, which is to be its surrogate key",
+                f"the table already has a column {surrogate}, the name of its surrogate key",
                 untouched="nothing was written",
                 next_step="give `surrogate_key` of the table another name in the config",
             )
         return StructType([StructField(surrogate, LongType()), *own.fields, *extra])
 
     def columns_named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The keys of the config that name columns of the table itself, and these columns."""
+        """The config keys that name columns of the target table, each with these columns."""
         table = self.table
         if table.watermark:
             yield "watermark.column", (table.watermark.column,)
@@ -139,17 +139,16 @@ class Recipe:
                 yield f"expect.{name}.unique", rule.unique
 
     def check_named(self, columns: Sequence[str], own: StructType) -> None:
-        """Raises UsageError where the table has no such column to be compared with."""
+        """Raises UsageError if the table lacks one of these columns."""
         if missing := [name for name in columns if name not in own.names]:
             raise UsageError(
-                f"the table has no column {', '.join(missing)} to look at; it has "
-                f"{', '.join(own.names)}",
+                f"the table has no column {', '.join(missing)}; it has {', '.join(own.names)}",
                 untouched="nothing was written",
                 next_step="add it to `select` or `schema` of the table in the config",
             )
 
     @property
-    def _tells_versions(self) -> bool:
+    def _has_versions(self) -> bool:
         named = self.table.selected
         declared = schemas.parse_ddl(self.table.schema_).names if self.table.schema_ else ()
         return LOOKUP_VERSIONS in (*named, *declared)

@@ -1,8 +1,8 @@
-"""Values that did not fit their column: null in the row, yet there as text.
+"""Values that did not fit their column: null in the row, but kept as text.
 
-A value that did not fit is not a missing value. A row whose key, or whose column that a rule
-reads, holds one must not be taken for a row that has none: it would be dropped, be equal to
-other rows without a key, or find no match. Such a row goes to quarantine with the text.
+A value that did not fit is not a missing value. If it is in a key, or in a column that a rule
+reads, the row must not be treated like a row without a value: it would be dropped, be a duplicate
+of other rows without a key, or find no match. Such a row is quarantined with the text.
 
 The texts come from `_rescued_data` (what bronze could not read as the column's type, and JSON
 text that `parse` could not read in full) and from casts that could not read a value.
@@ -25,33 +25,33 @@ from medallion_jobs.lake.columns import RESCUED
 from medallion_jobs.lake.hidden_columns import MISFITS, ROW, hidden
 from medallion_jobs.lake.tables.sql import col, quoted, unquoted
 from medallion_jobs.lake.values import strict
-from medallion_jobs.refine.transform.compute import cast_mark
+from medallion_jobs.refine.transform.compute import cast_failed
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-_MOST_TEXT = 80
-# A text, or a name in backticks, in which a quote begins no text.
+_MAX_TEXT = 80
+# A string literal, or a name in backticks (in which a quote starts no literal).
 _TEXT = re.compile(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|`(?:[^`]|``)*`", re.DOTALL)
 _PART = r"(?:`(?:[^`]|``)+`|[A-Za-z_]\w*)"
-# A name, or names with dots between. A function's name has a parenthesis behind it.
+# A name, or names with dots between, but no function name (a parenthesis follows).
 _NAMES = re.compile(rf"(?<![\w.`])({_PART}(?:\.{_PART})*)(?!\w|\s*\()")
 
 
 @dataclass(frozen=True)
 class RowValue:
-    """A column of a shaped row, or a field inside of it, that something else is made from.
+    """A column of a shaped row, or a field inside it, that a part of the config reads.
 
     Attributes:
-        column: its name there.
-        path: of the fields inside of it.
+        column: the name of the column.
+        path: the names of the fields inside it, from the outside in.
     """
 
     column: str
     path: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        # As SQL has it: `c.d` alone is another value than d of c.
+        # Quoted as in SQL: the column `c.d` is not the field d of the column c.
         return ".".join(map(quoted, [self.column, *self.path]))
 
     @property
@@ -68,11 +68,15 @@ class RowValue:
         return kind
 
     def texts(self, table: SilverTable, rescued: Column) -> Iterator[Column]:
-        """What may be kept of it in rescued data, as a map of texts by the source's column."""
+        """The texts that rescued data may have of it.
+
+        Args:
+            rescued: rescued data as map<string,string>, by the source's column.
+        """
         for key, path in _sources(table, self.column, self.path):
             text = F.element_at(rescued, F.lit(key))
             for name in path:
-                # No path of `get_json_object`: that knows no name with a quote in it.
+                # Not `get_json_object`: its paths cannot have a quote in a name.
                 text = F.element_at(F.from_json(text, "map<string,string>"), F.lit(name))
             yield text
 
@@ -82,13 +86,13 @@ RowValues = frozenset[RowValue]
 
 @dataclass(frozen=True)
 class Readers:
-    """Which values of a shaped row the parts of a table's config are made from.
+    """Which values of a shaped row the parts of a table's config read.
 
     Attributes:
-        lookups: by place, those of the lookup's keys and moment.
-        rules: by name, those of the columns that the rule looks at.
-        where: those that `where` reads, where they are still columns of the row.
-        keys: those of the columns by which rows are told apart and ordered.
+        lookups: by index, those of the lookup's keys and moment.
+        rules: by name, those of the columns that the rule reads.
+        where: those that `where` reads, if they are still columns of the row.
+        keys: those of the columns that identify rows or order them.
     """
 
     lookups: tuple[RowValues, ...]
@@ -98,7 +102,7 @@ class Readers:
 
     @classmethod
     def of(cls, table: SilverTable, shaped: StructType) -> Readers:
-        """Follows the columns of a shaped row through the rest of a table's config."""
+        """Traces the columns of a shaped row through the rest of a table's config."""
         row = _Row.of(shaped)
         where = row.made_from(table.where or "")
         lookups = []
@@ -111,22 +115,22 @@ class Readers:
             lookups=tuple(lookups),
             where=where,
             rules={
-                name: row.made_from_all(_looked_at(rule)) | row.made_from(rule.check or "")
+                name: row.made_from_all(_columns_of(rule)) | row.made_from(rule.check or "")
                 for name, rule in table.expect.items()
             },
-            keys=row.made_from_all(_told_apart_by(table))
+            keys=row.made_from_all(_identifying(table))
             | row.made_from(table.deletes.when if table.deletes else ""),
         )
 
     @property
     def all(self) -> RowValues:
-        """Every value that something is made from."""
+        """Every value that a part of the config reads."""
         return frozenset().union(self.keys, self.where, *self.lookups, *self.rules.values())
 
 
 @dataclass(frozen=True)
 class _Row:
-    """What the columns of a row are made from, by their names in small letters."""
+    """The values that the columns of a row are computed from, by name in lower case."""
 
     shaped: StructType
     columns: Mapping[str, RowValues]
@@ -137,12 +141,12 @@ class _Row:
         return cls(shaped, own)
 
     def having(self, columns: Mapping[str, RowValues]) -> _Row:
-        """The row with further columns, or others of the same name."""
+        """The row with columns added or replaced."""
         more = {name.lower(): row_values for name, row_values in columns.items()}
         return _Row(self.shaped, {**self.columns, **more})
 
     def made_from_all(self, texts: Iterable[str]) -> RowValues:
-        """The values that columns, or SQL over the row, read; a column's name is that column."""
+        """The values that columns, or SQL expressions over the row, read."""
         found: RowValues = frozenset()
         for text in texts:
             own = self.columns.get(text.lower())
@@ -152,14 +156,14 @@ class _Row:
     def made_from(self, sql: str) -> RowValues:
         """The values that SQL over the row reads."""
         found: set[RowValue] = set()
-        for names in _NAMES.findall(_TEXT.sub(lambda one: "''" if one[1] else one[0], sql)):
+        for names in _NAMES.findall(_TEXT.sub(lambda match: "''" if match[1] else match[0], sql)):
             root, *path = (unquoted(part) for part in re.findall(_PART, names))
             row_values = self.columns.get(root.lower(), frozenset())
             found |= {self._inside(value, path) for value in row_values}
         return frozenset(found)
 
     def _inside(self, row_value: RowValue, names: Iterable[str]) -> RowValue:
-        """A reference to a field inside, as far as there are structs."""
+        """The field inside a value, as far as these names lead through structs."""
         kind: DataType = self.shaped[row_value.column].dataType
         path: list[str] = []
         for name in (*row_value.path, *names):
@@ -174,9 +178,9 @@ class _Row:
 
 
 def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
-    """Rows after their casts, with `MISFITS`: by name, why a value did not fit its type.
+    """Adds `MISFITS` to rows after their casts: by value, why it did not fit its type.
 
-    It is null in a row whose values fit, or are missing.
+    It is null in a row whose values fit or are missing.
     """
     shaped = rows.schema[ROW].dataType
     assert isinstance(shaped, StructType)  # a recipe made it
@@ -198,7 +202,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
 
 
 def misfit(row_values: RowValues) -> Column:
-    """Whether one of these values of a row with its misfits did not fit; never null."""
+    """Whether one of these values did not fit, by `MISFITS`; never null."""
     if not row_values:
         return F.lit(False)
     names = F.array(*(F.lit(str(value)) for value in sorted(row_values, key=str)))
@@ -206,22 +210,22 @@ def misfit(row_values: RowValues) -> Column:
 
 
 def reasons() -> Column:
-    """Why each value of a row with its misfits did not fit, as array<string>."""
+    """Why values of a row did not fit, by `MISFITS`, as array<string>."""
     entries = F.map_entries(hidden(MISFITS))
-    lines = F.transform(entries, lambda one: F.concat(one["key"], F.lit(": "), one["value"]))
+    lines = F.transform(entries, lambda item: F.concat(item["key"], F.lit(": "), item["value"]))
     return F.coalesce(lines, F.array().cast("array<string>"))
 
 
 def decides_where(table: SilverTable) -> bool:
-    """Whether a row is looked at when `where` cannot be decided.
+    """Whether rows for which `where` cannot be decided are kept and quarantined.
 
-    A Python transform may leave out the hidden column that says so, so there it is not.
+    Not with a Python transform, which may drop the hidden column that records it.
     """
     return table.where is not None and table.on_rescued != "null" and table.transform is None
 
 
 def undecided(rows: DataFrame, table: SilverTable) -> Column:
-    """Whether `where` is not true of a row because a value that it reads did not fit."""
+    """Whether `where` is not true because a value that it reads did not fit."""
     if table.where is None or not decides_where(table):
         return F.lit(False)
     if RESCUED not in rows.columns or rows.schema[RESCUED].dataType != StringType():
@@ -238,18 +242,18 @@ def undecided(rows: DataFrame, table: SilverTable) -> Column:
 
 
 def _misfit(row_value: RowValue, rows: DataFrame, table: SilverTable, texts: Column) -> Column:
-    """The entry of a value that did not fit; null of another."""
+    """The entry in `MISFITS` of a value that did not fit, else null."""
     kept = list(row_value.texts(table, texts))
     read = next((name for name in table.cast if name.lower() == row_value.column.lower()), None)
     if read is not None and not row_value.path:
-        kept.append(F.when(hidden(cast_mark(read)), hidden(ROW)[row_value.column].cast("string")))
+        kept.append(F.when(hidden(cast_failed(read)), hidden(ROW)[row_value.column].cast("string")))
     text, kind = F.coalesce(*kept), row_value.type_in(rows.schema)
     fault = F.lit(f'" does not fit {kind.simpleString()}')
-    why = F.concat(F.lit('"'), F.substring(text, 1, _MOST_TEXT), fault)
+    why = F.concat(F.lit('"'), F.substring(text, 1, _MAX_TEXT), fault)
     entry = F.struct(F.lit(str(row_value)).alias("key"), why.alias("value"))
-    # Of a struct, an array or a map, what fits inside is there all the same.
-    is_partly_there = strict.is_nested(kind) and not row_value.path
-    is_missing = F.lit(True) if is_partly_there else row_value.value.isNull()
+    # A struct, an array or a map keeps the parts that fit, so it need not be null.
+    is_partly_kept = strict.is_nested(kind) and not row_value.path
+    is_missing = F.lit(True) if is_partly_kept else row_value.value.isNull()
     return F.when(is_missing & text.isNotNull(), entry)
 
 
@@ -258,8 +262,8 @@ def _sources(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The columns of the source, with paths, that a column of a shaped row may come from.
 
-    The steps that shape a row are followed back. A column that a Python transform makes has
-    no name in the source, and is not found there.
+    It follows the shape steps backwards. A column that a Python transform makes cannot be
+    traced: it is looked for in the source under its own name.
     """
     for old, new in table.rename.items():
         if new.lower() == column.lower():
@@ -273,7 +277,7 @@ def _unflattened(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     for item, items in table.explode.items():
         if item.lower() == column.lower():
-            # Which element it is, is not known; what is kept is the whole array.
+            # The element is unknown: rescued data has the whole array.
             yield items, ()
             return
     yield column, path
@@ -290,8 +294,8 @@ def _new_columns(lookup: Lookup) -> list[str]:
     return [here for here, name in lookup.take.items() if lookup.on.get(name) != here]
 
 
-def _looked_at(rule: Expectation) -> Iterator[str]:
-    """Columns that a rule looks at, or SQL of what it does; all but its check."""
+def _columns_of(rule: Expectation) -> Iterator[str]:
+    """The columns, or SQL expressions, that a rule reads, without its `check`."""
     if rule.references is not None:
         yield from rule.references.on.values()
     columns = (rule.not_null, rule.not_rescued, rule.unique)
@@ -300,8 +304,8 @@ def _looked_at(rule: Expectation) -> Iterator[str]:
         yield from names or ()
 
 
-def _told_apart_by(table: SilverTable) -> Iterator[str]:
-    """Columns that tell a table's rows apart, and that order them."""
+def _identifying(table: SilverTable) -> Iterator[str]:
+    """The columns that identify a table's rows, and those that order them."""
     yield from table.keys or ()
     yield from (table.dedupe.keys if table.dedupe else None) or ()
     if table.sequence:

@@ -1,4 +1,4 @@
-"""The first part of a row's way: which rows there are, and which columns they have.
+"""The first stage of the transforms: which rows there are, and which columns they have.
 
 where -> parse -> explode -> flatten -> rename -> transform
 """
@@ -30,43 +30,43 @@ from medallion_jobs.refine.transform.step import Step
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Of each process its own: no text can hold it, and so none can end before it does.
+# Random for each process: no input text can contain it.
 _END = f"end {uuid4().hex}"
 _ALL = 2**31 - 1
 _STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 
 
 def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
-    """What gives a table's rows their shape, in the order in which it is applied.
+    """The steps that shape a table's rows, in the order of their application.
 
     Args:
         packages: the top-level Python packages whose functions may be called.
     """
-    made = []
+    found = []
     if table.where is not None:
-        made.append(Step("where", table.where, partial(_where, table=table)))
+        found.append(Step("where", table.where, partial(_where, table=table)))
     for name, parse in table.parse.items():
         step = partial(_parse, name=name, parse=parse)
-        made.append(Step(f"parse.{name}", parse.schema_, step))
+        found.append(Step(f"parse.{name}", parse.schema_, step))
     for item, items in table.explode.items():
-        made.append(Step(f"explode.{item}", items, partial(_explode, item=item, items=items)))
+        found.append(Step(f"explode.{item}", items, partial(_explode, item=item, items=items)))
     for place, name in enumerate(table.flatten or ()):
-        made.append(Step(f"flatten[{place}]", name, partial(_flatten, name=name)))
+        found.append(Step(f"flatten[{place}]", name, partial(_flatten, name=name)))
     for old, new in table.rename.items():
-        made.append(Step(f"rename.{old}", new, partial(_rename, old=old, new=new)))
+        found.append(Step(f"rename.{old}", new, partial(_rename, old=old, new=new)))
     if table.transform is not None:
         call = partial(_transform, name=table.transform, packages=packages)
-        made.append(Step("transform", table.transform, call))
-    return made
+        found.append(Step("transform", table.transform, call))
+    return found
 
 
-def parse_mark(name: str) -> str:
-    """The column that tells whether a text was there that `parse` could not read in full."""
+def parse_failed(name: str) -> str:
+    """The hidden column that is true if `parse` could not read all of the column's text."""
     return f"parse {name}"
 
 
 def taken(rows: DataFrame, table: SilverTable) -> Column:
-    """Whether a row of the source is one of the table's: by `where`, or where that is undecided."""
+    """Whether a row of the source passes `where`, or `where` cannot be decided."""
     if table.where is None:
         return F.lit(True)
     return F.coalesce(F.expr(table.where), F.lit(False)) | rescued.undecided(rows, table)
@@ -84,27 +84,27 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
         raise casts.wrong(f"{name} is {field.dataType.simpleString()}, not JSON text")
     if not strict.is_nested(kind):
         raise casts.wrong(
-            f"{parse.schema_} has no columns in it: give columns, or an array, map or struct; "
-            "for other types take `cast`"
+            f"{parse.schema_} has no columns: give columns, or an array, map or struct; for "
+            "other types use `cast`"
         )
     if parse.rest is not None:
         if not isinstance(kind, StructType):
-            raise casts.wrong(f"{name}: `rest` goes with columns, not with {parse.schema_}")
+            raise casts.wrong(f"{name}: `rest` needs a schema of columns, not {parse.schema_}")
         if parse.rest.lower() in map(str.lower, kind.names):
-            raise casts.wrong(f"{name}: `rest` is {parse.rest}, which is one of its columns")
-    text, read, mark = col(field.name), f"read {name}", parse_mark(name)
+            raise casts.wrong(f"{name}: `rest` is {parse.rest}, which is also one of its columns")
+    text, read, failed = col(field.name), f"read {name}", parse_failed(name)
     rows = rows.withColumn(read, _reading(text, kind, parse.rest))
     unread = ~col(read)["fits"]
     rows = casts.rescue(
-        rows.withColumn(mark, unread), {field.name: F.when(unread, text)}, done="parse"
+        rows.withColumn(failed, unread), {field.name: F.when(unread, text)}, done="parse"
     )
     return casts.replaced(rows, field.name, col(read)["value"].alias(field.name)).drop(col(read))
 
 
 def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
-    """A text's `value` and whether it `fits` with all that is inside, never null."""
+    """The `value` of a JSON text, and whether all parts of it `fits`; never null."""
     ended = F.from_json(F.concat(F.lit("["), text, F.lit(f',"{_END}"]')), "array<string>", _STRICT)
-    # Spark reads no further than the first whole value; what follows would be lost.
+    # Spark stops reading after the first whole value: the rest would be lost.
     is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(_END))
     marked = F.when(json_marks.are_needed(text, texts=True), json_marks.marked(text))
     json = F.coalesce(marked, text)
@@ -113,10 +113,10 @@ def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
         kind = StructType([*kind.fields, StructField(rest, MapType(StringType(), StringType()))])
     else:
         read = strict.reading(json, kind)
-    # JSON's own null stands for one.
+    # The JSON text `null` is a null.
     is_null = F.coalesce(F.trim(text) == "null", F.lit(True))
-    nothing = F.named_struct(F.lit("value"), F.lit(None).cast(kind), F.lit("fits"), is_null)
-    return F.when(F.coalesce(is_whole & ~is_null, F.lit(False)), read).otherwise(nothing)
+    empty = F.named_struct(F.lit("value"), F.lit(None).cast(kind), F.lit("fits"), is_null)
+    return F.when(F.coalesce(is_whole & ~is_null, F.lit(False)), read).otherwise(empty)
 
 
 def _explode(rows: DataFrame, item: str, items: str) -> DataFrame:
@@ -137,13 +137,13 @@ def _flatten(rows: DataFrame, name: str) -> DataFrame:
     others = rows.drop(col(field.name))
     columns, taken = [], dict[str, str]()
     for inner in field.dataType:
-        new, what = f"{field.name}_{inner.name}", f"{field.name}.{inner.name}"
+        new, old = f"{field.name}_{inner.name}", f"{field.name}.{inner.name}"
         if not namable(inner.name):
-            raise casts.wrong(f"no table can have a column {new!r}, which {what} would become")
+            raise casts.wrong(f"no table can have a column {new!r}, which {old} would become")
         if new.lower() in taken:
-            raise casts.wrong(f"{what} and {taken[new.lower()]} would both become {new}")
-        _check_free(others, new, what)
-        taken[new.lower()] = what
+            raise casts.wrong(f"{old} and {taken[new.lower()]} would both become {new}")
+        _check_free(others, new, old)
+        taken[new.lower()] = old
         columns.append(col(field.name).getField(inner.name).alias(new))
     return casts.replaced(rows, field.name, *columns)
 
@@ -159,8 +159,8 @@ def _transform(rows: DataFrame, name: str, packages: Sequence[str]) -> DataFrame
     return functions.called(name, functions.load(name, packages), rows)
 
 
-def _check_free(rows: DataFrame, new: str, what: str) -> None:
-    """Raises UsageError when a column has the name that `what` would get."""
+def _check_free(rows: DataFrame, new: str, old: str) -> None:
+    """Raises UsageError if a column already has the name `new` that `old` would get."""
     has = next((name for name in rows.columns if name.lower() == new.lower()), None)
     if has is not None:
-        raise casts.wrong(f"{what} cannot become {new}: there is a column {has} already")
+        raise casts.wrong(f"{old} cannot become {new}: there is a column {has} already")

@@ -1,4 +1,4 @@
-"""One declared step on a row's way to silver."""
+"""One declared step of the transforms."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """A transform, and the key of the config that declares it.
+    """A transform, and the config key that declares it.
 
     Attributes:
-        key: below the table, such as `columns.order_date`; mistakes are told at its line.
-        said: what stands there, as text.
-        apply: rows in, rows out; native expressions only, no action, no I/O.
+        key: the key below the table, such as `columns.order_date`; errors name its line.
+        text: the value of the key, as text.
+        apply: rows in, rows out; it starts no Spark job and does no I/O.
     """
 
     key: str
-    said: str
+    text: str
     apply: Callable[[DataFrame], DataFrame]
 
 

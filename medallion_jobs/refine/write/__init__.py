@@ -1,1 +1,1 @@
-"""How rows get into a silver table: append, upsert, SCD type 2, without duplicates."""
+"""How rows are written to a silver table: append, upsert or SCD type 2, and dedupe."""

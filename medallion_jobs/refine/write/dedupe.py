@@ -1,4 +1,4 @@
-"""Repeated rows, of which one is kept."""
+"""Dedupe: of duplicate rows, one is kept."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from medallion_jobs.refine.write.keyed_batch import (
     PLACE,
     Ranked,
     WriteResult,
+    existing,
     in_table,
     ranked,
     same_key,
     stable_order,
-    there,
 )
 from medallion_jobs.storage import Location
 
@@ -30,32 +30,32 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 ROW_KEY = "_row_key"
-# The key under which bronze's rescued data names the file.
+# The key of the file's name in bronze's rescued data.
 _FILE = "_file_path"
-# 32 hex digits are 128 bits: among 10^12 rows, two alike by chance are one in 10^15.
+# 32 hex digits are 128 bits: a collision among 10^12 rows has a chance of 1 in 10^15.
 _DIGITS = 32
 
 
 def row_key(row: Column, schema: StructType, *, technical: Collection[str]) -> Column:
-    """What tells a row apart by all that was read: 32 hex digits, null in no case.
+    """A hash of the whole row as it was read: 32 hex digits, never null.
 
-    The same for rows that differ only in what bronze says of them (file, load time, batch), in
+    It is the same for rows that differ only in technical columns (file, load time, batch), in
     the order of a map's keys, or in columns that one of them lacks and that are null in the
     other: a column that is added later does not change the keys of older rows.
 
     Args:
         row: a struct of the row as it was read.
-        schema: the fields of that struct.
-        technical: names of fields that do not tell rows apart. Of `_rescued_data`, should it be
-            among them, only the file's name is left out.
+        schema: the type of that struct.
+        technical: names of fields that are ignored. Of `_rescued_data`, if it is among them,
+            only the file's name is ignored.
     """
     fields = sorted(
         (f for f in schema if f.name not in technical or f.name == RESCUED), key=lambda f: f.name
     )
     values = [_value(row, field).alias(field.name) for field in fields]
-    # The empty column is left out, being null; a struct needs one at least.
-    nothing = F.lit(None).cast("string").alias("")
-    return F.substring(F.sha2(canonical.text([*values, nothing]), 256), 1, _DIGITS)
+    # A struct needs at least one field; as a null this one does not get into the text.
+    empty = F.lit(None).cast("string").alias("")
+    return F.substring(F.sha2(canonical.text([*values, empty]), 256), 1, _DIGITS)
 
 
 def _value(row: Column, field: StructField) -> Column:
@@ -66,7 +66,7 @@ def _value(row: Column, field: StructField) -> Column:
 
 
 def _without_file(rescued: Column) -> Column:
-    """Rescued data without the file's name; as it is where it is no JSON object."""
+    """Rescued data without the file's name; unchanged if it is no JSON object."""
     texts = F.from_json(rescued, "map<string,string>")
     rest = F.map_filter(texts, lambda key, _: key != _FILE)
     entries = F.to_json(F.array_sort(F.map_entries(rest)))
@@ -82,15 +82,15 @@ def write(
     *,
     since: Column | None,
 ) -> WriteResult:
-    """Writes those rows that are not there yet, or better than what is there.
+    """Writes the rows that the table lacks or, with `keep`, that are better than the table's.
 
     Args:
         columns: the columns to write.
-        since: repeats are looked for among the table's rows for which this is true.
+        since: a condition on the table's rows that are searched for duplicates; None: all.
     """
     keys = dedupe.keys or (ROW_KEY,)
     others = [c for c in columns if c not in keys]
-    # Where the keys are all there is, repeats are alike.
+    # If all columns are keys, duplicates are identical.
     order = stable_order(rows, others or keys)
     if dedupe.keep != "first":
         best = col(dedupe.order_by or "")
@@ -106,11 +106,11 @@ def write(
 def _first(
     batch: Ranked, path: Location, columns: Sequence[str], txn: tables.Txn, where: Column
 ) -> WriteResult:
-    """Adds the rows whose key is new; the table stays one that is only added to."""
-    fresh = batch.frame.where(col(PLACE) == 1)
+    """Appends the rows whose key is new; the table stays append-only."""
+    new = batch.frame.where(col(PLACE) == 1)
     found = in_table(batch, path, batch.keys, where)
-    fresh = fresh.join(found, same_key(batch), "left_anti")
-    written = tables.append(fresh.select(*(col(c) for c in columns)), path, txn)
+    new = new.join(found, same_key(batch), "left_anti")
+    written = tables.append(new.select(*(col(c) for c in columns)), path, txn)
     rows_out = tables.rows_written(path, txn)
     return WriteResult(written, rows_out, repeated=batch.count - rows_out)
 
@@ -124,17 +124,17 @@ def _best(
     *,
     dedupe: Dedupe,
 ) -> WriteResult:
-    """Adds the rows whose key is new, and replaces those that are strictly worse."""
+    """Inserts the rows whose key is new, and replaces rows that are strictly worse."""
     order_by = dedupe.order_by or ""
     best = batch.frame.where(col(PLACE) == 1)
-    new, old = col(order_by), col(there(order_by))
+    new, old = col(order_by), col(existing(order_by))
     better = (new > old) if dedupe.keep == "highest" else (new < old)
     better = F.coalesce(better, new.isNotNull() & old.isNull())
-    judged = merge_plan.beside_table(
+    planned = merge_plan.with_actions(
         best,
         in_table(batch, path, list(dict.fromkeys([*batch.keys, order_by])), where),
         batch,
-        lambda is_there: F.when(~is_there, merge_plan.INSERT).when(better, merge_plan.UPDATE),
+        lambda is_known: F.when(~is_known, merge_plan.INSERT).when(better, merge_plan.UPDATE),
     )
     plan = merge_plan.MergePlan(
         match=batch.keys,
@@ -142,6 +142,6 @@ def _best(
         columns=columns,
         update={c: merge_plan.source(c) for c in columns},
     )
-    done = merge_plan.carry_out(judged, path, txn, plan)
+    done = merge_plan.carry_out(planned, path, txn, plan)
     repeated = batch.count - done.rows_out - done.updated
     return WriteResult(done.written, done.rows_out, done.updated, repeated=repeated)

@@ -1,4 +1,4 @@
-"""What every keyed way of writing needs: the batch, computed once, and its rows in the table."""
+"""What every keyed write needs: the batch, computed once, and its rows in the table."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Hidden columns. Of the rows that share what the batch is ranked by, the first is 1; the same
-# key and order as the row before it.
+# Hidden columns: the rank of a row within its key, from 1; whether the row is a duplicate of
+# the row before it.
 PLACE, AGAIN = "place in batch", "same as before"
 _BOUNDED = (IntegralType, DecimalType, DateType, TimestampType, TimestampNTZType, StringType)
 
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What became of a batch's good rows.
+    """The result of writing a batch's good rows, in numbers of rows.
 
     Attributes:
-        written: whether this call wrote them; else an earlier run had.
-        rows_out: rows that were added to the table.
-        updated, deleted: rows of the table that were changed, and taken away.
-        repeated: rows dropped because the batch or the table has the same.
-        ignored: rows without effect because the batch or the table has newer ones.
+        written: whether this call wrote them; false if an earlier run did.
+        rows_out: inserted into the table.
+        updated, deleted: changed in, and deleted from, the table.
+        repeated: dropped because the batch or the table has the same row.
+        ignored: dropped because the batch or the table has a newer row.
     """
 
     written: bool
@@ -60,13 +60,13 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A batch, computed once and kept, with its rows ranked within their keys.
+    """A batch, computed once and cached, with its rows ranked within their keys.
 
     Attributes:
         frame: the rows, with `PLACE` and `AGAIN`.
-        count, again: how many there are, and how many of them are `AGAIN`.
-        has_null: of each key column, whether a row has none.
-        range: SQL of the rows of `target` that can have a key of the batch; "true" for all.
+        count, again: how many rows there are, and how many of them are `AGAIN`.
+        has_null: by key column, whether it is null in some row.
+        range: SQL condition on the rows of `target` that can have a key of the batch.
     """
 
     frame: DataFrame
@@ -77,21 +77,21 @@ class Ranked:
     range: str
 
 
-def there(column: str) -> str:
-    """What a column of the table is called beside the batch's own."""
-    return f"{column} there"
+def existing(column: str) -> str:
+    """The hidden name of a column of the table, joined beside the batch's columns."""
+    return f"existing {column}"
 
 
 def stable_order(rows: DataFrame, columns: Sequence[str]) -> list[Column]:
-    """An order that depends on nothing but the rows' values: by these columns, one by one."""
+    """An order by these columns that depends only on the rows' values."""
     return [canonical(col(c), rows.schema[c].dataType).asc_nulls_last() for c in columns]
 
 
 def by_file(rows: DataFrame) -> list[Column]:
-    """The order of changes that came at the same moment: that of the newest file first.
+    """The order of changes with the same sequence: the newest file first.
 
-    For a source without a time of its own, whose changes are ordered by when they were loaded:
-    those of one load have the same. It needs `_file_modified` among `add_columns` of bronze.
+    For a source without event times, whose changes are ordered by load time: all changes of
+    one load have the same. It needs `_file_modified` in `add_columns` of bronze.
     """
     return [col(FILE_MODIFIED).desc_nulls_last()] if FILE_MODIFIED in rows.columns else []
 
@@ -105,13 +105,13 @@ def ranked(
     by: Sequence[Column] = (),
     same: str | None = None,
 ) -> Iterator[Ranked]:
-    """The batch, computed here once and kept until the block ends.
+    """The batch, computed once and cached until the block ends.
 
     Args:
         keys: the columns of the key.
-        order: the order within what the batch is ranked by, the preferred row first.
-        by: what the batch is ranked by besides the keys.
-        same: the column by which two rows of a key are the same; None, all are.
+        order: the order within a key, the preferred row first.
+        by: more expressions by which the rows are partitioned, besides the keys.
+        same: rows of a key are duplicates if this column is equal; None: always.
     """
     window = Window.partitionBy(*(col(k) for k in keys), *by).orderBy(*order)
     again = F.row_number().over(window) > 1
@@ -119,30 +119,30 @@ def ranked(
         again = again & F.lag(col(same)).over(window).eqNullSafe(col(same))
     frame = rows.withColumns({PLACE: F.row_number().over(window), AGAIN: again})
     with observing(rows.sparkSession), kept(frame) as computed:
-        facts = computed.agg(
+        counts = computed.agg(
             F.count(F.lit(1)).alias("rows"),
             F.count_if(col(AGAIN)).alias("again"),
             *_bounds(rows, keys),
         ).first()
-        assert facts is not None  # an aggregate without groups has one row
+        assert counts is not None  # an aggregate without groups has one row
         ranges = (
-            _within(k, rows.schema[k].dataType, facts.asDict())
+            _within(k, rows.schema[k].dataType, counts.asDict())
             for k in keys
             if isinstance(rows.schema[k].dataType, _BOUNDED)
         )
         yield Ranked(
             frame=computed,
             keys=tuple(keys),
-            count=facts["rows"],
-            again=facts["again"],
-            has_null={k: bool(facts[f"nulls {k}"]) for k in keys},
+            count=counts["rows"],
+            again=counts["again"],
+            has_null={k: bool(counts[f"nulls {k}"]) for k in keys},
             range=" AND ".join(ranges) or "true",
         )
 
 
 @contextmanager
 def kept(frame: DataFrame) -> Iterator[DataFrame]:
-    """A frame that is computed at most once while the block runs."""
+    """The frame, cached until the block ends."""
     frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
     try:
         yield frame
@@ -151,35 +151,35 @@ def kept(frame: DataFrame) -> Iterator[DataFrame]:
 
 
 def in_table(batch: Ranked, path: Location, columns: Sequence[str], where: Column) -> DataFrame:
-    """These columns of the table's rows that have a key of the batch, renamed by `there`.
+    """The table's rows that have a key of the batch: these columns, renamed by `existing`.
 
-    Only the files that can have such a key are read, and only these columns.
+    Reads only these columns, and only files that can have such a key.
     """
     stored = batch.frame.sparkSession.read.format("delta").load(str(path))
     stored = stored.alias(tables.TARGET).where(batch.range).where(where)
     table = tables.snapshot(path)
     if table is None or table.files == 0:
-        # What Spark knows to be empty, it joins at no cost.
+        # Spark joins a frame that it knows to be empty at no cost.
         stored = stored.where(F.lit(False))
-    stored = stored.select(*(col(c).alias(there(c)) for c in columns))
+    stored = stored.select(*(col(c).alias(existing(c)) for c in columns))
     wanted = batch.frame.where(col(PLACE) == 1).select(*(col(k) for k in batch.keys))
     return stored.join(wanted, same_key(batch), "left_semi")
 
 
 def same_key(batch: Ranked) -> Column:
-    """The batch's key beside the table's, nulls equal."""
+    """The condition that a row of the batch and one of the table have the same key."""
     pairs = (
-        # Where the batch has no null the plain comparison says the same, and is faster.
-        col(k).eqNullSafe(col(there(k))) if batch.has_null[k] else col(k) == col(there(k))
+        # Nulls are equal. Without nulls in the batch the plain comparison is faster.
+        col(k).eqNullSafe(col(existing(k))) if batch.has_null[k] else col(k) == col(existing(k))
         for k in batch.keys
     )
-    return reduce(lambda a, b: a & b, pairs)
+    return reduce(lambda left, right: left & right, pairs)
 
 
 def refuse_null(batch: Ranked, sequence: str, path: Location) -> None:
-    """Raises DataError when a row has no sequence: nobody knows which change is the newer."""
-    wrong = batch.frame.where(col(sequence).isNull())
-    if found := wrong.select(*(col(k) for k in batch.keys)).limit(3).collect():
+    """Raises DataError if a change has no sequence, so that its order is unknown."""
+    without = batch.frame.where(col(sequence).isNull())
+    if found := without.select(*(col(k) for k in batch.keys)).limit(3).collect():
         samples = "; ".join(
             ", ".join(f"{k}={value}" for k, value in row.asDict().items()) for row in found
         )
@@ -198,12 +198,13 @@ def _bounds(rows: DataFrame, keys: Sequence[str]) -> Iterator[Column]:
             yield F.max(col(k)).cast("string").alias(f"highest {k}")
 
 
-def _within(key: str, kind: DataType, facts: dict[str, object]) -> str:
-    low, high = facts[f"lowest {key}"], facts[f"highest {key}"]
+def _within(key: str, kind: DataType, bounds: dict[str, object]) -> str:
+    """SQL condition on the table's rows whose key is between the batch's lowest and highest."""
+    low, high = bounds[f"lowest {key}"], bounds[f"highest {key}"]
     value = f"{tables.TARGET}.{column(key)}"
     null = f"{value} IS NULL"
     if low is None:
-        return null if facts[f"nulls {key}"] else "false"
+        return null if bounds[f"nulls {key}"] else "false"
     ends = (f"CAST({text(str(end))} AS {kind.simpleString()})" for end in (low, high))
     between = "{} BETWEEN {} AND {}".format(value, *ends)
-    return f"({between} OR {null})" if facts[f"nulls {key}"] else f"({between})"
+    return f"({between} OR {null})" if bounds[f"nulls {key}"] else f"({between})"

@@ -1,4 +1,4 @@
-"""What becomes of each row of a keyed batch, and the one commit that does it."""
+"""The action for each row of a keyed batch, and the commit that carries the actions out."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from delta.tables import DeltaMergeBuilder
     from pyspark.sql import Column, DataFrame
 
-# A hidden column: what becomes of the row; null, nothing.
-ACTION = "what becomes of it"
+# A hidden column: the action for the row; null: none.
+ACTION = "merge action"
 INSERT, UPDATE, REMOVE, REPEATED, IGNORED = "insert", "update", "remove", "repeated", "ignored"
-_IS_THERE = "is there"
+_IS_KNOWN = "is in the table"
 
 
 @dataclass(frozen=True)
 class MergePlan:
-    """How verdicts change the table.
+    """How actions change the table.
 
     Attributes:
-        match: columns by which a row of the table is found, nulls equal.
-        within: SQL of the rows among which it is looked for.
-        columns: the columns of a row that is inserted.
+        match: the columns by which a row of the table is matched; nulls are equal.
+        within: SQL condition on the table's rows that are searched for a match.
+        columns: the columns that an insert writes.
         update: the columns that an update sets, each with its SQL.
         surrogate: the column of the surrogate key, which no two rows may share.
     """
@@ -44,46 +44,49 @@ class MergePlan:
 
 
 def source(name: str) -> str:
-    """A column of the verdict, in the SQL of an update."""
+    """A column of the planned row, in the SQL of an update."""
     return f"{tables.SOURCE}.{column(name)}"
 
 
 def target(name: str) -> str:
-    """A column of the table as it was, in the SQL of an update."""
+    """A column of the table's row before the update, in the SQL of an update."""
     return f"{tables.TARGET}.{column(name)}"
 
 
-def beside_table(
+def with_actions(
     rows: DataFrame, found: DataFrame, batch: Ranked, action: Callable[[Column], Column]
 ) -> DataFrame:
-    """Judges rows, one a key, beside the table's row of the same key.
+    """Joins rows, one for each key, with the table's row of the same key, and adds `ACTION`.
 
     Args:
-        found: what `keyed.in_table` gave, at most one row a key.
-        action: from whether the table has the key, the verdict.
+        found: the result of `keyed_batch.in_table`, at most one row for each key.
+        action: gives the action from whether the table has the key.
     """
-    found = found.withColumn(_IS_THERE, F.lit(True))
+    found = found.withColumn(_IS_KNOWN, F.lit(True))
     rows = rows.join(found, same_key(batch), "left")
-    return rows.withColumn(ACTION, action(F.coalesce(col(_IS_THERE), F.lit(False))))
+    return rows.withColumn(ACTION, action(F.coalesce(col(_IS_KNOWN), F.lit(False))))
 
 
-def carry_out(judged: DataFrame, path: Location, txn: tables.Txn, plan: MergePlan) -> WriteResult:
-    """One commit with the transaction: a MERGE, or an append where nothing is to be changed.
+def carry_out(planned: DataFrame, path: Location, txn: tables.Txn, plan: MergePlan) -> WriteResult:
+    """Writes the actions in one commit: a MERGE, or an append if there are only inserts.
 
-    A MERGE writes a file again for any of its rows that match, changed or not: so it gets
-    only rows that do something.
+    A MERGE rewrites a file for any of its rows that match, changed or not: so it gets only
+    rows with an action that changes the table.
+
+    Args:
+        planned: rows with `ACTION`.
     """
-    with kept(judged) as verdicts:
-        counted = verdicts.groupBy(col(ACTION)).count().collect()
+    with kept(planned) as rows:
+        counted = rows.groupBy(col(ACTION)).count().collect()
         counts = {row[ACTION]: row["count"] for row in counted}
         if plan.surrogate and counts.get(INSERT):
-            new = verdicts.where(col(ACTION) == INSERT)
+            new = rows.where(col(ACTION) == INSERT)
             surrogate_key.refuse_shared(new, path, plan.surrogate, plan.match)
         if counts.get(UPDATE) or counts.get(REMOVE):
-            effective = verdicts.where(col(ACTION).isin(INSERT, UPDATE, REMOVE))
+            effective = rows.where(col(ACTION).isin(INSERT, UPDATE, REMOVE))
             changes = tables.merge(effective, path, txn, _on(plan), _clauses(plan))
         else:
-            new = verdicts.where(col(ACTION) == INSERT)
+            new = rows.where(col(ACTION) == INSERT)
             tables.append(new.select(*(col(c) for c in plan.columns)), path, txn)
             changes = tables.changes(path, txn)
         return WriteResult(
@@ -102,7 +105,7 @@ def _is(action: str) -> str:
 
 def _on(plan: MergePlan) -> str:
     same = " AND ".join(f"{target(c)} <=> {source(c)}" for c in plan.match)
-    # What is new to the searched part of the table is added, whatever the rest of it has.
+    # A key that is new to the searched part of the table is inserted, whatever the rest has.
     return f"NOT {_is(INSERT)} AND {same} AND {plan.within}"
 
 

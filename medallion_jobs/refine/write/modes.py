@@ -1,4 +1,4 @@
-"""How the good rows of a batch get into their silver table: one commit with its transaction."""
+"""Writes the good rows of a batch to their silver table, in one commit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["WriteResult", "extra_fields", "write"]
 
 
 def extra_fields(table: SilverTable, columns: StructType) -> list[StructField]:
-    """The columns that a table gets for its way of being written, beside the declared ones.
+    """The columns that the write mode adds to the declared ones.
 
     Args:
         columns: the declared columns.
@@ -57,29 +57,28 @@ def write(
     tombstones: Location,
     watermark: datetime | None = None,
 ) -> WriteResult:
-    """Writes a batch's good rows, in one commit with `txn`, also when nothing changes.
+    """Writes a batch's good rows in one commit with `txn`, even if nothing changes.
 
-    The rows are computed once. With any way but a plain append they are kept while this runs,
-    and no longer.
+    The rows are computed once. Except for a plain append they are cached while this runs.
 
     Args:
-        rows: the table's columns, those that `deletes.when` names, with a whole-row dedupe
-            `_row_key`, and whatever else, which is not written.
+        rows: the table's columns, those that `deletes.when` names, `_row_key` for a whole-row
+            dedupe; other columns are not written.
         columns: the declared columns, in order.
-        tombstones: where a table of hard deletes keeps its tombstones.
-        watermark: with `within: watermark` the table's rows before this moment are not
-            searched. None where there is none yet.
+        tombstones: the path of the tombstones, for `deletes: hard`.
+        watermark: with `within: watermark` the table's rows before this time are not searched
+            for duplicates. None: there is no watermark yet.
 
     Raises:
-        DataError: a change without a sequence; nothing was written.
+        DataError: a change has no sequence; nothing was written.
     """
     if table.surrogate_key:
         rows = surrogate_key.with_key(rows, table)
         columns = (table.surrogate_key, *columns)
     if table.write == "upsert":
-        return upsert.write(rows, table, path, columns, txn, graves=tombstones)
+        return upsert.write(rows, table, path, columns, txn, tombstones_path=tombstones)
     if table.write == "scd2":
-        return scd2.write(rows, table, path, columns, txn, graves=tombstones)
+        return scd2.write(rows, table, path, columns, txn, tombstones_path=tombstones)
     if table.dedupe:
         own = [] if table.dedupe.keys else [dedupe.ROW_KEY]
         written = [c for c in columns if c not in own] + own

@@ -1,4 +1,4 @@
-"""The unknown member of a dimension, kept in its table: there from the start, and once."""
+"""Writes the unknown member of a dimension to its table, once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 
 def ensure_member(refinery: Refinery, spark: SparkSession) -> bool:
-    """Adds the row where the table lacks it; whether it did.
+    """Inserts the row if the table lacks it.
 
-    No batch writes a row of this key, so one that is there is this one.
+    No batch writes a row with this key, so a row that has it is the unknown member.
+
+    Returns:
+        Whether the row was inserted.
     """
     if refinery.table.unknown_member is None:
         return False
     rows = spark.read.format("delta").load(str(refinery.path))
     if rows.where(lookup.is_member(rows, refinery.table)).limit(1).count():
         return False
-    made = lookup.member(refinery.table, rows.schema)
-    row = spark.range(1).select(*(value.alias(name) for name, value in made.items()))
+    constants = lookup.member(refinery.table, rows.schema)
+    row = spark.range(1).select(*(value.alias(name) for name, value in constants.items()))
     row.write.format("delta").mode("append").save(str(refinery.path))
     return True

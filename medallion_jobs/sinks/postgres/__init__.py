@@ -1,11 +1,11 @@
-"""Gold tables loaded into databases: PostgreSQL, standing for its kin.
+"""Loads gold tables into PostgreSQL.
 
-A load brings one version of a gold table over, in one transaction of the database:
+A load copies one version of a gold table, in one transaction of the database:
 
     gold at a version -> rows, or what changed -> staging table -> one transaction
 
-The database remembers which version it has (`medallion_loads`), so a load that is repeated
-changes nothing, and one that was cut off was never there.
+The database records which version it has (`medallion_loads`), so a load that runs again changes
+nothing, and an interrupted load leaves no rows.
 """
 
 from medallion_jobs.sinks.postgres.loader import Loader

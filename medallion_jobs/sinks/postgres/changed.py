@@ -1,4 +1,4 @@
-"""What changed between two versions of a gold table, a row a key."""
+"""The changes between two versions of a gold table, one row for each key."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def at_version(spark: SparkSession, path: Location, version: int) -> DataFrame:
 
 
 def old_version(spark: SparkSession, path: Location, version: int) -> DataFrame | None:
-    """The rows of an older version; None where its log or its files are cleaned away."""
-    there = snapshot(path)
-    if there is None or there.has_deletion_vectors:
-        return None  # a vector may be gone though the file whose rows it marks is there
+    """The rows of an older version; None if its log or its files have been deleted."""
+    newest = snapshot(path)
+    if newest is None or newest.has_deletion_vectors:
+        return None  # a deletion vector may be missing although its data file exists
     try:
         table = open_delta(path, version)
     except DeltaError:
@@ -45,41 +45,42 @@ def feed(spark: SparkSession, path: Location, since: int, to: int) -> DataFrame 
     """The table's change feed after `since` up to `to`.
 
     Returns:
-        None where it does not tell all: the feed was off, the schema or a property changed, an
-        older version was restored, or log entries or files are cleaned away.
+        None if the feed is incomplete: it was off, the schema or a property changed, an older
+        version was restored, or log entries or files have been deleted.
     """
-    there = snapshot(path)
-    if there is None or there.properties.get(_FEED) != "true":
+    newest = snapshot(path)
+    if newest is None or newest.properties.get(_FEED) != "true":
         return None
-    if not all(_tells(path, version) for version in range(since + 1, to + 1)):
+    if not all(_is_complete(path, version) for version in range(since + 1, to + 1)):
         return None
     reader = spark.read.format("delta").option("readChangeFeed", True)
     return reader.option("startingVersion", since + 1).option("endingVersion", to).load(str(path))
 
 
 def none_changed(path: Location, since: int, to: int) -> bool:
-    """Whether the log tells that no commit after `since` up to `to` changed a row or a column."""
+    """Whether, by the log, no commit after `since` up to `to` changed a row or a column."""
     for version in range(since + 1, to + 1):
         found = actions(path, version)
         if found is None or any("metaData" in action for action in found):
             return False
-        if any(_read_for(found)):
+        if any(_feed_files(found)):
             return False
     return True
 
 
-def _tells(path: Location, version: int) -> bool:
+def _is_complete(path: Location, version: int) -> bool:
+    """Whether the change feed has all changes of this version, and its files exist."""
     found = actions(path, version)
     if found is None or any("metaData" in action or _restores(action) for action in found):
         return False
-    return all((path / unquote(file["path"])).exists() for file in _read_for(found))
+    return all((path / unquote(file["path"])).exists() for file in _feed_files(found))
 
 
 def _restores(action: dict[str, Any]) -> bool:
     return bool(action.get("commitInfo", {}).get("operation") == "RESTORE")
 
 
-def _read_for(commit: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _feed_files(commit: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The files that the feed of a commit is read from (Delta protocol, "Change Data Files")."""
     fed = [action["cdc"] for action in commit if "cdc" in action]
     if fed:
@@ -87,27 +88,30 @@ def _read_for(commit: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         return
     for action in commit:
         file = action.get("add") or action.get("remove")
-        # A compaction moves rows, and changes none.
+        # OPTIMIZE moves rows without changing any.
         if file and file.get("dataChange", True):
             yield file
 
 
 def net(changes: DataFrame, columns: Sequence[Stored], keys: Sequence[str]) -> DataFrame:
-    """What a change feed comes to, as it crosses: a row a key, `gone` where the key has none."""
+    """The net effect of a change feed, as staged columns: one row for each key.
+
+    `gone` is true for keys that have no row any more.
+    """
     stays = F.col("_change_type").isin("insert", "update_postimage")
-    # In one commit a key may go and come back; then it is there.
+    # If one commit deletes and inserts a key, the insert wins.
     order = F.struct(F.col("_commit_version"), stays)
-    rows = changes.select(
+    staged = changes.select(
         *[column.crossing for column in columns], order.alias("order"), (~stays).alias(GONE)
     )
     kept = F.struct(*[column.staged_name for column in columns], GONE)
-    return _a_row_a_key(rows, columns, keys, F.max_by(kept, "order"))
+    return _one_row_for_each_key(staged, columns, keys, F.max_by(kept, "order"))
 
 
 def between(
     old: DataFrame, new: DataFrame, columns: Sequence[Stored], keys: Sequence[str]
 ) -> DataFrame:
-    """What differs between two versions' rows, as it crosses; otherwise as `net` gives it."""
+    """The keys whose rows differ between two versions, in the form that `net` gives."""
     crossing = [column.crossing for column in columns]
     both = old.select(*crossing, F.lit(True).alias(GONE)).union(
         new.select(*crossing, F.lit(False).alias(GONE))
@@ -115,10 +119,10 @@ def between(
     row = F.struct(*[column.staged_name for column in columns])
     last = F.max_by(F.struct(*[column.staged_name for column in columns], GONE), ~F.col(GONE))
     differs = (F.count("*") == 1) | (F.min(row) != F.max(row))
-    return _a_row_a_key(both, columns, keys, last, differs)
+    return _one_row_for_each_key(both, columns, keys, last, differs)
 
 
-def _a_row_a_key(
+def _one_row_for_each_key(
     rows: DataFrame,
     columns: Sequence[Stored],
     keys: Sequence[str],
@@ -126,8 +130,8 @@ def _a_row_a_key(
     differs: Column | None = None,
 ) -> DataFrame:
     of_keys = [column.staged_name for column in columns if column.name in keys]
-    told = [last.alias("last"), *([] if differs is None else [differs.alias("differs")])]
-    made = rows.groupBy(*of_keys).agg(*told)
+    values = [last.alias("last"), *([] if differs is None else [differs.alias("differs")])]
+    found = rows.groupBy(*of_keys).agg(*values)
     if differs is not None:
-        made = made.where("differs")
-    return made.select("last.*")
+        found = found.where("differs")
+    return found.select("last.*")

@@ -1,7 +1,7 @@
-"""How columns of a Delta table are kept in PostgreSQL.
+"""How columns of a Delta table are stored in PostgreSQL.
 
-Values cross as numbers and texts that no time zone of a JVM or a server can shift: a date
-as its days, a moment as its microseconds since 1970.
+Values are staged as numbers and texts, so that no time zone of a JVM or a server can shift them:
+a date as its days since 1970, a timestamp as its microseconds.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from pyspark.sql.types import DataType, StructType
 
 _DAY_MICROS = 86_400_000_000
-_MOMENT = (
+_TIMESTAMP = (
     "(timestamp '1970-01-01' + ({0} / " + str(_DAY_MICROS) + ")::int * interval '1 day'"
     " + ({0} % " + str(_DAY_MICROS) + ") * interval '1 microsecond')"
 )
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """How one type is kept.
+class _Storage:
+    """How one type is stored.
 
     Attributes:
-        kind: PostgreSQL's type, as `format_type` names it.
-        staged: the type that crosses; that of `kind` itself, unless told.
-        crossing: Spark's value as the staged one.
-        arrived: SQL of the staged value as the kept one.
+        kind: the type in PostgreSQL, as `format_type` names it.
+        staged: the type in the staging table; empty: the same as `kind`.
+        crossing: converts Spark's value to the staged one.
+        arrived: SQL that converts the staged value (`{0}`) to the stored one.
     """
 
     kind: str
@@ -53,42 +53,42 @@ def _as_json(value: Column) -> Column:
 
 
 def _micros(value: Column) -> Column:
-    # Of a timestamp without a zone, too: the session's zone is UTC, which skips no hour.
+    # Also for a timestamp without a zone: the session is in UTC, which skips no hour.
     return F.unix_micros(value.cast("timestamp"))
 
 
-_KEPT: dict[type[DataType], _Kept] = {
-    T.LongType: _Kept("bigint"),
-    T.IntegerType: _Kept("integer"),
-    T.ShortType: _Kept("smallint"),
-    T.ByteType: _Kept("smallint", crossing=lambda value: value.cast("smallint")),
-    T.DoubleType: _Kept("double precision"),
-    T.FloatType: _Kept("real"),
-    T.StringType: _Kept("text"),
-    T.CharType: _Kept("text"),
-    T.VarcharType: _Kept("text"),
-    T.BooleanType: _Kept("boolean"),
-    T.BinaryType: _Kept("bytea"),
-    T.DateType: _Kept("date", "integer", F.unix_date, "(date '1970-01-01' + {0})"),
-    T.TimestampType: _Kept(
-        "timestamp with time zone", "bigint", _micros, _MOMENT + " AT TIME ZONE 'UTC'"
+_STORAGE: dict[type[DataType], _Storage] = {
+    T.LongType: _Storage("bigint"),
+    T.IntegerType: _Storage("integer"),
+    T.ShortType: _Storage("smallint"),
+    T.ByteType: _Storage("smallint", crossing=lambda value: value.cast("smallint")),
+    T.DoubleType: _Storage("double precision"),
+    T.FloatType: _Storage("real"),
+    T.StringType: _Storage("text"),
+    T.CharType: _Storage("text"),
+    T.VarcharType: _Storage("text"),
+    T.BooleanType: _Storage("boolean"),
+    T.BinaryType: _Storage("bytea"),
+    T.DateType: _Storage("date", "integer", F.unix_date, "(date '1970-01-01' + {0})"),
+    T.TimestampType: _Storage(
+        "timestamp with time zone", "bigint", _micros, _TIMESTAMP + " AT TIME ZONE 'UTC'"
     ),
-    T.TimestampNTZType: _Kept("timestamp without time zone", "bigint", _micros, _MOMENT),
-    T.StructType: _Kept("jsonb", "text", _as_json, "{0}::jsonb"),
-    T.ArrayType: _Kept("jsonb", "text", _as_json, "{0}::jsonb"),
-    T.MapType: _Kept("jsonb", "text", _as_json, "{0}::jsonb"),
+    T.TimestampNTZType: _Storage("timestamp without time zone", "bigint", _micros, _TIMESTAMP),
+    T.StructType: _Storage("jsonb", "text", _as_json, "{0}::jsonb"),
+    T.ArrayType: _Storage("jsonb", "text", _as_json, "{0}::jsonb"),
+    T.MapType: _Storage("jsonb", "text", _as_json, "{0}::jsonb"),
 }
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A column, in Spark, on the way, and in the database.
+    """A column in Spark, in the staging table and in the database.
 
     Attributes:
-        name: its name, the same in both.
-        staged_name: its name in the staging table, which is never one of a user's.
-        kind: PostgreSQL's type.
-        has_text: whether it may hold characters that PostgreSQL does not store.
+        name: its name in Spark and in the database.
+        staged_name: its generated name in the staging table.
+        kind, staged_kind: its types in the database and in the staging table.
+        has_text: whether its text may have characters that PostgreSQL cannot store.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Stored:
     kind: str
     staged_kind: str
     has_text: bool
-    _kept: _Kept
+    _storage: _Storage
 
     @property
     def sql(self) -> str:
@@ -104,17 +104,17 @@ class Stored:
 
     @property
     def crossing(self) -> Column:
-        """Spark's value, as it crosses."""
-        value = self._kept.crossing(col(self.name))
+        """Spark's value as the staged column."""
+        value = self._storage.crossing(col(self.name))
         return value.alias(self.staged_name)
 
     def arrived(self, alias: str) -> str:
-        """SQL of the value, from its staged one in the table of that alias."""
-        return self._kept.arrived.format(f"{alias}.{self.staged_name}")
+        """SQL of the stored value, from the staging table with this alias."""
+        return self._storage.arrived.format(f"{alias}.{self.staged_name}")
 
     @property
     def with_nul(self) -> Column:
-        """Whether the value, as it crosses, has a character that PostgreSQL does not store."""
+        """Whether the staged value has a NUL character, which PostgreSQL cannot store."""
         value = col(self.staged_name)
         if self.kind == "jsonb":
             return value.rlike(r"(?<!\\)(\\\\)*\\u0000")
@@ -122,37 +122,38 @@ class Stored:
 
 
 def stored(schema: StructType, place: Place) -> list[Stored]:
-    """How each column is kept.
+    """The columns of a table with this schema.
 
     Raises:
-        UsageError: PostgreSQL has no like of a column's type, or no room for its name.
+        UsageError: PostgreSQL has no type for a column, or its name is too long.
     """
-    made, wrong = [], []
+    columns, wrong = [], []
     for number, field in enumerate(schema.fields):
-        kept = _kept(field.dataType)
-        if kept is None:
+        storage = _storage(field.dataType)
+        if storage is None:
             kind = field.dataType.simpleString()
-            wrong.append(f"{field.name}: {kind} has no like in PostgreSQL")
+            wrong.append(f"{field.name}: PostgreSQL has no type for {kind}")
         elif len(field.name.encode()) > LONGEST_NAME:
-            wrong.append(f"{field.name}: a name has {LONGEST_NAME} bytes at most there")
+            wrong.append(f"{field.name}: a name can have at most {LONGEST_NAME} bytes")
         else:
-            staged_kind = kept.staged or kept.kind
+            staged_kind = storage.staged or storage.kind
             has_text = staged_kind == "text"
-            made.append(Stored(field.name, f"c{number}", kept.kind, staged_kind, has_text, kept))
+            columns.append(
+                Stored(field.name, f"c{number}", storage.kind, staged_kind, has_text, storage)
+            )
     if wrong:
         raise UsageError(
             f"{place}: columns that cannot be loaded:\n  " + "\n  ".join(wrong),
             untouched="nothing was loaded",
-            next_step="cast them in the gold table's `columns`, name them otherwise, or leave "
-            "them out",
+            next_step="cast them in the gold table's `columns`, rename them, or leave them out",
         )
-    return made
+    return columns
 
 
-def _kept(kind: DataType) -> _Kept | None:
+def _storage(kind: DataType) -> _Storage | None:
     if isinstance(kind, T.DecimalType):
-        return _Kept(f"numeric({kind.precision},{kind.scale})")
-    return next((kept for known, kept in _KEPT.items() if isinstance(kind, known)), None)
+        return _Storage(f"numeric({kind.precision},{kind.scale})")
+    return next((found for known, found in _STORAGE.items() if isinstance(kind, known)), None)
 
 
 _WHOLE = {"smallint": 5, "integer": 10, "bigint": 19}  # digits
@@ -160,13 +161,13 @@ _NUMERIC = re.compile(r"numeric(?:\((\d+),(-?\d+)\))?")
 
 
 def widens(narrow: str, wide: str) -> bool:
-    """Whether each value of one type is, unchanged, one of the other."""
+    """Whether the wide type can hold each value of the narrow one without loss."""
     if narrow == wide:
         return True
     if narrow in _WHOLE and wide in _WHOLE:
         return _WHOLE[narrow] < _WHOLE[wide]
-    if room := _NUMERIC.fullmatch(wide):
-        return room[1] is None or _fits(narrow, int(room[1]), int(room[2]))
+    if numeric := _NUMERIC.fullmatch(wide):
+        return numeric[1] is None or _fits(narrow, int(numeric[1]), int(numeric[2]))
     if wide in ("text", "character varying"):
         return narrow == "text" or narrow.startswith("character varying")
     return (narrow, wide) == ("real", "double precision")

@@ -1,4 +1,4 @@
-"""One connection of the driver's own, through java.sql."""
+"""A connection of the Spark driver to the database, through java.sql."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from py4j.protocol import Py4JJavaError
 from medallion_jobs.config import Jdbc
 from medallion_jobs.errors import UsageError
 from medallion_jobs.sinks.postgres.driver import CLASS, driver
-from medallion_jobs.sinks.postgres.faults import told_by_java
+from medallion_jobs.sinks.postgres.faults import database_error
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _READ_COMMITTED = 2  # java.sql.Connection.TRANSACTION_READ_COMMITTED
 _DEFAULTS = {
     "ApplicationName": "medallion load",
-    # Seconds. Without them, a host that does not answer is waited for as long as TCP likes.
+    # Seconds. Without them, the wait for a host that does not answer can take minutes.
     "connectTimeout": "10",
     "loginTimeout": "30",
     "tcpKeepAlive": "true",
@@ -27,7 +27,7 @@ _DEFAULTS = {
 
 
 def properties(sink: Jdbc) -> Mapping[str, str]:
-    """The driver's properties: login included, so never to be shown."""
+    """The driver's properties, with the login: never log or show them."""
     login = {"user": sink.user, "password": sink.password}
     return {
         **_DEFAULTS,
@@ -43,15 +43,15 @@ def spark_options(sink: Jdbc) -> Mapping[str, str]:
         "url": sink.url,
         "driver": CLASS,
         "isolationLevel": "READ_COMMITTED",
-        "reWriteBatchedInserts": "true",  # many rows a statement: takes a third off
+        "reWriteBatchedInserts": "true",  # many rows in one statement: a third faster
     }
 
 
 class Connection:
-    """A connection and the transaction that it is in.
+    """A connection and its current transaction.
 
     Raises:
-        DatabaseError: any method, of whatever the driver or the server says.
+        DatabaseError: any method, for any error of the driver or the server.
     """
 
     def __init__(self, java: Any, secret: str | None) -> None:
@@ -59,7 +59,11 @@ class Connection:
         self._secret = secret
 
     def execute(self, sql: str, *values: object) -> int:
-        """Runs a statement; gives how many rows it wrote."""
+        """Runs a statement.
+
+        Returns:
+            How many rows it wrote.
+        """
         with self._translated():
             statement = self._prepared(sql, values)
             try:
@@ -68,7 +72,7 @@ class Connection:
                 statement.close()
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """The rows of a query of few rows: texts, whole numbers and booleans."""
+        """The rows of a query: few rows, of texts, integers and booleans."""
         with self._translated():
             statement = self._prepared(sql, values)
             try:
@@ -81,7 +85,7 @@ class Connection:
             self._java.commit()
 
     def close(self) -> None:
-        """Ends it; what was not committed never was."""
+        """Closes the connection and rolls back what was not committed."""
         with self._translated():
             self._java.close()
 
@@ -96,10 +100,10 @@ class Connection:
         try:
             yield
         except Py4JJavaError as error:
-            answer = told_by_java(error, self._secret)
-            if answer is None:
+            translated = database_error(error, self._secret)
+            if translated is None:
                 raise
-            raise answer from None
+            raise translated from None
 
 
 def _read(result: Any) -> Iterator[tuple[Any, ...]]:
@@ -110,40 +114,40 @@ def _read(result: Any) -> Iterator[tuple[Any, ...]]:
 
 @contextmanager
 def connected(spark: SparkSession, sink: Jdbc) -> Iterator[Connection]:
-    """A connection in a transaction, closed at the end; only what was committed stays.
+    """A connection in a transaction, closed at the end; only committed work stays.
 
     Raises:
-        DatabaseError: the database cannot be reached, or does not let the user in.
-        UsageError: the driver does not know what to do with the URL.
+        DatabaseError: the database cannot be reached, or refuses the login.
+        UsageError: the driver does not accept the URL.
     """
-    made = driver(spark)
-    wanted = _java_properties(spark, properties(sink))
+    jdbc_driver = driver(spark)
+    java_properties = _java_properties(spark, properties(sink))
     try:
-        java = made.connect(str(sink.url), wanted)
+        java = jdbc_driver.connect(str(sink.url), java_properties)
     except Py4JJavaError as error:
-        answer = told_by_java(error, sink.password)
-        if answer is None:
+        translated = database_error(error, sink.password)
+        if translated is None:
             raise
-        raise answer from None
+        raise translated from None
     if java is None:
         raise UsageError(
-            f"{sink.name}: its `url` is none that PostgreSQL's driver can read",
+            f"{sink.name}: PostgreSQL's driver cannot read its `url`",
             untouched="nothing was loaded",
             next_step="write it as jdbc:postgresql://HOST:PORT/DATABASE",
         )
     connection = Connection(java, sink.password)
     try:
         java.setAutoCommit(False)
-        # Whatever the role's default: rows that Spark's connections commit must be seen.
+        # Whatever the role's default: this must see rows that Spark's connections commit.
         java.setTransactionIsolation(_READ_COMMITTED)
         yield connection
     finally:
         connection.close()
 
 
-def _java_properties(spark: SparkSession, wanted: Mapping[str, str]) -> Any:
+def _java_properties(spark: SparkSession, values: Mapping[str, str]) -> Any:
     jvm: Any = spark._jvm
-    made = jvm.java.util.Properties()
-    for key, value in wanted.items():
-        made.setProperty(key, str(value))
-    return made
+    result = jvm.java.util.Properties()
+    for key, value in values.items():
+        result.setProperty(key, str(value))
+    return result

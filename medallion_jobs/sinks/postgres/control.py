@@ -1,4 +1,4 @@
-"""What the database remembers of each table's last load."""
+"""The control table in the database: the last load of each table."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _COLUMNS = """
 
 @dataclass(frozen=True)
 class LastLoad:
-    """What a table of the database holds.
+    """The last load of a table.
 
     Attributes:
-        delta_id, version: which version of which Delta table.
-        columns: the columns that it brought.
+        delta_id, version: the id and the version of the Delta table that was loaded.
+        columns: the columns that were loaded.
     """
 
     delta_id: str
@@ -33,10 +33,10 @@ class LastLoad:
 
 
 def make(connection: Connection, target: Target) -> None:
-    """Makes the table where there is none."""
-    if _is_there(connection, target):
+    """Creates the control table if it does not exist."""
+    if _exists(connection, target):
         return
-    # Two that make it at once, for two tables, would both fail on it.
+    # Two loads that create it at the same time would both fail.
     lock(connection, f"medallion {target.schema}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {target.control} ({_COLUMNS})")
     connection.execute(
@@ -49,7 +49,7 @@ def read(connection: Connection, target: Target, *, locked: bool = False) -> Las
     """The last load; None before the first.
 
     Args:
-        locked: nobody else may change it until the transaction ends.
+        locked: lock the row until the transaction ends.
     """
     sql = f"SELECT delta_id, version, columns::text FROM {target.control} WHERE table_name = ?"
     if locked:
@@ -60,7 +60,11 @@ def read(connection: Connection, target: Target, *, locked: bool = False) -> Las
 
 
 def write(connection: Connection, target: Target, load: LastLoad, run: str) -> None:
-    """Notes a load, and the run that wrote its version."""
+    """Records a load.
+
+    Args:
+        run: the run that wrote the loaded version.
+    """
     connection.execute(
         f"INSERT INTO {target.control} "
         "(table_name, delta_id, version, loaded_at, run, columns) "
@@ -75,11 +79,11 @@ def write(connection: Connection, target: Target, load: LastLoad, run: str) -> N
     )
 
 
-def lock(connection: Connection, what: str) -> None:
-    """Waits until nobody else has it, and keeps it until the transaction ends."""
-    connection.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))::text", what)
+def lock(connection: Connection, name: str) -> None:
+    """Takes an advisory lock until the transaction ends; waits while another has it."""
+    connection.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))::text", name)
 
 
-def _is_there(connection: Connection, target: Target) -> bool:
-    ((there,),) = connection.rows("SELECT to_regclass(?) IS NOT NULL", target.control)
-    return bool(there)
+def _exists(connection: Connection, target: Target) -> bool:
+    ((exists,),) = connection.rows("SELECT to_regclass(?) IS NOT NULL", target.control)
+    return bool(exists)

@@ -1,4 +1,4 @@
-"""PostgreSQL's JDBC driver, in the JVM that runs, whoever started it."""
+"""PostgreSQL's JDBC driver in the running JVM, whoever started it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _TAKES_JARS = "org.apache.spark.util.MutableURLClassLoader"
 
 
 def driver(spark: SparkSession) -> Any:
-    """The driver, as a `java.sql.Driver`; its jar is added to the session that lacks it.
+    """The driver, as a `java.sql.Driver`; its jar is added if the session lacks it.
 
     Raises:
-        UsageError: the jar cannot be added to this JVM, or is another one than it should be.
-        TransientError: the jar had to be fetched and could not be.
+        UsageError: the jar cannot be added to this JVM, or has the wrong checksum.
+        TransientError: the jar could not be downloaded.
     """
     jvm: Any = spark._jvm
     if not isinstance(jvm.org.postgresql.Driver, JavaClass):
@@ -40,10 +40,10 @@ def _add_jar(spark: SparkSession) -> None:
     if loader is None:
         name = f"{POSTGRESQL.group}:{POSTGRESQL.artifact}:{POSTGRESQL.version}"
         raise UsageError(
-            f"this JVM has no {CLASS} and takes no jar while it runs",
+            f"this JVM has no {CLASS}, and no jar can be added while it runs",
             untouched="nothing was loaded",
             next_step=f"start Spark with --jars {jar}, or with --packages {name}",
         )
     loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
-    # For executors in processes of their own.
+    # For executors in other processes.
     spark.sparkContext._jsc.sc().addJar(str(jar))

@@ -1,4 +1,4 @@
-"""What a database says no with: what is worth another try, and what a person has to mend."""
+"""Errors of a database: which are worth a retry, and what you have to fix for the others."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from medallion_jobs.errors import DataError, MedallionError, TransientError, UsageError
 
-# SQLSTATEs, or how they begin (PostgreSQL's manual, "Error Codes"). The first that fits
-# decides; what fits none is worth no other try.
+# SQLSTATEs or their prefixes (PostgreSQL's manual, "Error Codes"). The first match decides;
+# errors without a match are not retried.
 _LOGIN = ("08004", "28")
-_RIGHTS = ("42501", "25006")
+_PRIVILEGES = ("42501", "25006")
 _PASSING = (
     "08",  # the connection
     "40001",  # serialization
@@ -29,7 +29,7 @@ _NUL = ("22021", "22P05")
 
 @dataclass(frozen=True)
 class Place:
-    """What errors call the table and where it goes."""
+    """The gold table, the sink and the table in the database, as errors name them."""
 
     table: str
     sink: str
@@ -40,39 +40,44 @@ class Place:
 
 
 class DatabaseError(Exception):
-    """What the driver or the server answered.
+    """An error of the driver or the server.
 
     Attributes:
-        state: the SQLSTATE; empty where there is none.
-        said: its message, in one line, without a password.
+        state: the SQLSTATE; empty if there is none.
+        message: its message, in one line, without a password.
     """
 
-    def __init__(self, state: str, said: str) -> None:
-        super().__init__(f"{said} (SQLSTATE {state or 'unknown'})")
+    def __init__(self, state: str, message: str) -> None:
+        super().__init__(f"{message} (SQLSTATE {state or 'unknown'})")
         self.state = state
-        self.said = said
+        self.message = message
 
     @property
     def is_passing(self) -> bool:
-        """Whether the same may well work in a moment."""
+        """Whether a retry may succeed."""
         return self.state.startswith(_PASSING) and not self.state.startswith(_LOGIN)
 
     @property
     def is_about_nul(self) -> bool:
-        """Whether a text was refused for a character that PostgreSQL does not store."""
+        """Whether a text was refused because of a NUL character."""
         return self.state in _NUL
 
 
-def told_by_java(error: BaseException, secret: str | None) -> DatabaseError | None:
-    """The database's answer in an error of py4j or pyspark; None where there is none."""
+def database_error(error: BaseException, secret: str | None) -> DatabaseError | None:
+    """The database's error inside an error of py4j or pyspark; None if there is none.
+
+    Args:
+        secret: the password, which is masked in the message.
+    """
     java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     # The last of a chain is the cause; a batch says only "Call getNextException".
-    found = [one for one in _chain(java) if _is_sql(one)]
+    found = [exception for exception in _chain(java) if _is_sql(exception)]
     if not found:
         return None
-    state = next((one.getSQLState() for one in reversed(found) if one.getSQLState()), "")
-    said = " ".join(str(found[-1].getMessage()).split())
-    return DatabaseError(str(state), said.replace(secret, "***") if secret else said)
+    states = [exception.getSQLState() for exception in reversed(found)]
+    state = next((state for state in states if state), "")
+    message = " ".join(str(found[-1].getMessage()).split())
+    return DatabaseError(str(state), message.replace(secret, "***") if secret else message)
 
 
 def _chain(java: Any) -> Iterator[Any]:
@@ -92,43 +97,43 @@ def _is_sql(java: Any) -> bool:
 
 
 def explained(error: DatabaseError, place: Place, attempts: int) -> MedallionError:
-    """The error to show for what the database said no with."""
+    """The error to show for an error of the database."""
     untouched = "the gold table, and the database's, which is as the last load left it"
-    again = f"medallion load {place.table}"
+    retry = f"medallion load {place.table}"
     state = error.state
     if state.startswith(_LOGIN):
         return UsageError(
-            f"{place}: the login was refused: {error.said}",
+            f"{place}: the login was refused: {error.message}",
             untouched=untouched,
-            next_step=f"mend `user`, `password` or `options` of the sink; then {again}",
+            next_step=f"fix `user`, `password` or `options` of the sink; then {retry}",
         )
     if state in _NO_SUCH:
         return UsageError(
-            f"{place}: {error.said}",
+            f"{place}: {error.message}",
             untouched=untouched,
-            next_step=f"make it, or mend `url` or `schema` of the sink; then {again}",
+            next_step=f"create it, or fix `url` or `schema` of the sink; then {retry}",
         )
-    if state in _RIGHTS:
+    if state in _PRIVILEGES:
         return UsageError(
-            f"{place}: the sink's user may not do it: {error.said}",
+            f"{place}: the sink's user lacks privileges: {error.message}",
             untouched=untouched,
-            next_step=f"grant it what docs/warehouse.md lists; then {again}",
+            next_step=f"grant what docs/warehouse.md lists; then {retry}",
         )
     if error.is_passing:
         tries = f"{attempts} attempts" if attempts > 1 else "one attempt"
         return TransientError(
             f"{place}: not loaded after {tries}: {error}",
             untouched=untouched,
-            next_step=f"see to the database and the way to it; then {again}, or run again",
+            next_step=f"check the database and the network; then {retry}, or run again",
         )
     if state.startswith(("0A", "2B", "42")):
         return UsageError(
             f"{place}: {error}",
             untouched=untouched,
-            next_step=f"mend what it names in the database; then {again}",
+            next_step=f"fix what it names in the database; then {retry}",
         )
     return DataError(
         f"{place}: the rows were refused: {error}",
         untouched=untouched,
-        next_step=f"mend what it names; then {again}",
+        next_step=f"fix what it names; then {retry}",
     )

@@ -1,4 +1,4 @@
-"""What a run and `medallion load` use: a gold table brought to its databases."""
+"""Loads a gold table into its databases, for a run and for `medallion load`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from medallion_jobs.sinks.postgres.transfer import Loaded, Transfer
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_Given = TypeVar("_Given")
+_Result = TypeVar("_Result")
 _LONGEST_WAIT_SECONDS = 30.0
 
 
@@ -37,7 +37,7 @@ class Loader:
 
     def __init__(self, config: Pipeline, ref: TableRef) -> None:
         table = config.gold[ref.name]
-        # Of a session its start tells; its end is a value.
+        # Of a session, only the start is a key; the end is a value.
         period = table.period.columns[:1] if table.period else ()
         keys = (*(table.group_by or ()), *period)
         path = config.table_path(ref)
@@ -46,51 +46,53 @@ class Loader:
         for transfer in self._transfers:
             if len(transfer.target.table) > LONGEST_NAME:
                 raise UsageError(
-                    f"{transfer.place}: a table's name has {LONGEST_NAME} letters at most there",
+                    f"{transfer.place}: a table's name can have at most {LONGEST_NAME} letters",
                     untouched="nothing was started",
                     next_step="give the sink a `table`",
                 )
 
     def check(self, spark: SparkSession) -> None:
-        """Raises unless each database can be reached, and could take the table.
+        """Checks that each database can be reached and can take the table.
 
         Raises:
-            UsageError: a login, rights, a name, a column or a type has to be mended.
-            TransientError: a database cannot be reached; as often tried as a load.
+            UsageError: a login, privileges, a name, a column or a type is wrong.
+            TransientError: a database cannot be reached after all `attempts`.
         """
         for transfer in self._transfers:
-            self._tried(spark, transfer, partial(transfer.check, spark))
+            self._retried(spark, transfer, partial(transfer.check, spark))
 
     def catch_up(self, spark: SparkSession) -> str | None:
-        """Loads the table's newest version where it is not loaded yet.
+        """Loads the table's newest version into each database that does not have it.
 
         Returns:
-            What a person should know of it; None where all was loaded already.
+            A remark for the user; None if nothing had to be loaded.
 
         Raises:
             MedallionError: as `load`.
         """
-        done = [one for one in self.load(spark) if one.way != "none"]
+        done = [loaded for loaded in self.load(spark) if loaded.way != "none"]
         return "; ".join(map(str, done)) or None
 
     def load(self, spark: SparkSession, *, whole: bool = False) -> list[Loaded]:
         """Loads the table's newest version into each database.
 
         Args:
-            whole: all of it, also where the version is loaded already.
+            whole: load all rows, even if the version is loaded already.
 
         Raises:
             TransientError: a database failed at each attempt.
-            UsageError: something has to be mended in the config or the database.
-            DataError: the database refuses a row, or the lake was set back.
+            UsageError: something is wrong in the config or the database.
+            DataError: the database refuses a row, or has a newer version than the lake.
         """
         return [
-            self._tried(spark, transfer, partial(transfer.run, spark, whole=whole))
+            self._retried(spark, transfer, partial(transfer.run, spark, whole=whole))
             for transfer in self._transfers
         ]
 
-    def _tried(self, spark: SparkSession, transfer: Transfer, work: Callable[[], _Given]) -> _Given:
-        """What `work` gives, at the first attempt that the database does not fail."""
+    def _retried(
+        self, spark: SparkSession, transfer: Transfer, work: Callable[[], _Result]
+    ) -> _Result:
+        """The result of `work`, retried while the database fails with a passing error."""
         attempt = 1
         while True:
             try:
@@ -103,18 +105,18 @@ class Loader:
                 raise DataError(
                     f"{transfer.place}: its rows could not be read: {root_cause(error)}",
                     untouched="the gold table, and the database's",
-                    next_step=f"mend what it names; then medallion load {self._ref}",
+                    next_step=f"fix what it names; then medallion load {self._ref}",
                 ) from error
             time.sleep(min(2.0 ** (attempt - 1), _LONGEST_WAIT_SECONDS))
             attempt += 1
 
 
 def _refuse_nul(spark: SparkSession, transfer: Transfer, error: DatabaseError) -> None:
-    """Raises with the row's key where the database refused a text for its NUL."""
-    there = tables.snapshot(transfer.path)
-    if not error.is_about_nul or there is None:
+    """Raises DataError with the row's key if the error is about a NUL character."""
+    snapshot = tables.snapshot(transfer.path)
+    if not error.is_about_nul or snapshot is None:
         return
-    rows = changed.at_version(spark, transfer.path, there.version)
+    rows = changed.at_version(spark, transfer.path, snapshot.version)
     texts = [column for column in stored(rows.schema, transfer.place) if column.has_text]
     for column in texts:
         found = rows.select(*map(col, transfer.keys), column.crossing)
@@ -123,8 +125,8 @@ def _refuse_nul(spark: SparkSession, transfer: Transfer, error: DatabaseError) -
             key = ", ".join(f"{name}={value!r}" for name, value in row.asDict().items())
             raise DataError(
                 f"{transfer.place}: column {column.name} holds a NUL character, which PostgreSQL "
-                f"does not store, in the row of {key or 'no key'}",
+                f"cannot store, in the row of {key or 'no key'}",
                 untouched="the gold table, and the database's, which is as the last load left it",
-                next_step="take it out of silver's rows, such as by "
+                next_step="remove it in silver, for example by "
                 f"translate({column.name}, '\\0', ''); then medallion load {transfer.ref}",
             )

@@ -1,4 +1,4 @@
-"""Names as they stand in PostgreSQL's SQL, and the names of what a load makes."""
+"""Names in PostgreSQL's SQL, and the names of the tables that a load creates."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ CONTROL = "medallion_loads"
 
 
 def quoted(name: str) -> str:
-    """A name to the letter."""
+    """The name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True)
 class Target:
-    """A table of the database, and what a load has beside it."""
+    """A table of the database, and the tables and the index that a load needs for it."""
 
     schema: str
     table: str
@@ -27,22 +27,22 @@ class Target:
 
     @property
     def sql(self) -> str:
-        """The table."""
+        """The table, as a quoted SQL name; so are the others."""
         return self._of(self.table)
 
     @property
     def staging(self) -> str:
-        """Where rows wait for the transaction that takes them over."""
+        """The staging table, from which one transaction copies the rows."""
         return self._of(_joined(self.table, "staging"))
 
     @property
     def index(self) -> str:
-        """The index on the keys; it lies in the table's schema."""
+        """The index on the keys, without a schema: it is in the table's."""
         return quoted(_joined(self.table, "keys"))
 
     @property
     def control(self) -> str:
-        """The table of which version was loaded."""
+        """The control table, which records the loaded versions."""
         return self._of(CONTROL)
 
     def _of(self, name: str) -> str:
@@ -50,7 +50,7 @@ class Target:
 
 
 def _joined(name: str, end: str) -> str:
-    """`name__end`; of a name that is too long for it, the first letters and a digest."""
+    """`name__end`; a name that is too long is cut and gets a digest."""
     whole = f"{name}__{end}"
     if len(whole) <= LONGEST_NAME:
         return whole

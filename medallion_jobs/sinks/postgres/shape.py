@@ -1,4 +1,4 @@
-"""The table in the database: made where it is missing, brought up to the gold table's columns."""
+"""The table in the database: created, or altered to have the gold table's columns."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ _TABLES = ("r", "p")  # ordinary and partitioned
 
 @dataclass(frozen=True)
 class Change:
-    """What has to be done to the table before rows go in.
+    """The changes of the table before a load.
 
     Attributes:
-        statements: SQL, to be run in the load's transaction.
-        added: columns that the table did not have.
+        statements: SQL to run in the load's transaction.
+        added: the names of new columns.
     """
 
     statements: tuple[str, ...]
     added: tuple[str, ...] = ()
 
 
-def check_place(connection: Connection, target: Target, place: Place) -> None:
-    """Raises unless the schema is there and the user may make tables in it.
+def check_schema(connection: Connection, target: Target, place: Place) -> None:
+    """Checks that the schema exists and the user may create tables in it.
 
     Raises:
-        UsageError: it is not, or she may not.
+        UsageError: it does not exist, or the user may not.
     """
-    ((there, may),) = connection.rows(
+    ((exists, may_create),) = connection.rows(
         "SELECT n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oid, 'CREATE'), false) "
         "FROM (VALUES (1)) AS one LEFT JOIN pg_namespace AS n ON n.nspname = ?",
         target.schema,
     )
-    if not there or not may:
-        what = f"may make no table in schema {target.schema}" if there else "finds no such schema"
+    if not exists or not may_create:
+        problem = "the sink's user may not create tables in" if exists else "there is no"
         raise UsageError(
-            f"{place}: the sink's user {what}",
+            f"{place}: {problem} schema {target.schema}",
             untouched="nothing was loaded",
             next_step=f"in the database: CREATE SCHEMA {target.schema}; "
             f"GRANT USAGE, CREATE ON SCHEMA {target.schema} TO the user",
@@ -51,10 +51,10 @@ def check_place(connection: Connection, target: Target, place: Place) -> None:
 
 
 def has(connection: Connection, target: Target, place: Place) -> Mapping[str, str] | None:
-    """The table's columns and their types; None where there is no table.
+    """The table's columns and their types; None if there is no table.
 
     Raises:
-        UsageError: the name is that of a view or the like.
+        UsageError: the name is that of a view or another object.
     """
     found = connection.rows(
         "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(?)", target.sql
@@ -63,7 +63,7 @@ def has(connection: Connection, target: Target, place: Place) -> Mapping[str, st
         return None
     if found[0][0] not in _TABLES:
         raise UsageError(
-            f"{place}: what has this name in the database is no table",
+            f"{place}: the object with this name in the database is no table",
             untouched="nothing was loaded",
             next_step="give the sink another `table`",
         )
@@ -75,23 +75,23 @@ def has(connection: Connection, target: Target, place: Place) -> Mapping[str, st
     return {str(name): str(kind) for name, kind in columns}
 
 
-def check_rows_are_ours(connection: Connection, target: Target, place: Place) -> None:
-    """Raises when a table that no load has filled has rows: somebody else's.
+def check_no_foreign_rows(connection: Connection, target: Target, place: Place) -> None:
+    """Checks that a table without a recorded load is empty.
 
     Raises:
-        UsageError: it has.
+        UsageError: it has rows, which somebody else wrote.
     """
     ((any_row,),) = connection.rows(f"SELECT EXISTS (SELECT 1 FROM {target.sql})")
     if any_row:
         raise UsageError(
-            f"{place}: the table has rows that no load brought, and a load would replace them",
+            f"{place}: the table has rows that no load wrote, and a load would replace them",
             untouched="nothing was loaded; the rows are as they were",
             next_step=f"give the sink another `table`, or empty this one: DELETE FROM {target.sql}",
         )
 
 
 def creation(target: Target, columns: Sequence[Stored], keys: Sequence[str], server: int) -> Change:
-    """Makes the table, with an index by which its keys are found."""
+    """The statements that create the table, with an index on its keys."""
     kept = {column.name: column for column in columns}
     listed = ", ".join(f"{column.sql} {column.kind}" for column in columns)
     statements = [f"CREATE TABLE {target.sql} ({listed})"]
@@ -108,30 +108,34 @@ def creation(target: Target, columns: Sequence[Stored], keys: Sequence[str], ser
 def drift(
     target: Target,
     columns: Sequence[Stored],
-    there: Mapping[str, str],
+    existing: Mapping[str, str],
     place: Place,
     *,
     may_add: bool,
 ) -> Change:
-    """What the table lacks for the gold table's columns.
+    """The changes that the table needs for the gold table's columns.
+
+    Args:
+        existing: the table's columns and their types.
+        may_add: whether columns may be added.
 
     Raises:
-        UsageError: a column that may not be added, or whose type there cannot hold the values.
+        UsageError: a column may not be added, or its existing type cannot hold the values.
     """
-    new = [column for column in columns if column.name not in there]
+    new = [column for column in columns if column.name not in existing]
     if new and not may_add:
         raise UsageError(
-            f"{place}: the table there lacks columns: {_named(new)}",
+            f"{place}: the table in the database lacks columns: {_named(new)}",
             untouched="nothing was loaded",
-            next_step="add them there, or let loads do it: `new_columns: add`",
+            next_step="add them, or let loads do it: `new_columns: add`",
         )
-    known = [(column, there[column.name]) for column in columns if column.name in there]
+    known = [(column, existing[column.name]) for column in columns if column.name in existing]
     small = [(column, kind) for column, kind in known if not widens(column.kind, kind)]
     other = [(column, kind) for column, kind in small if not widens(kind, column.kind)]
     if other:
-        lines = [f"{c.name}: {kind} there, and {c.kind} in gold" for c, kind in other]
+        lines = [f"{c.name}: {kind} in the database, {c.kind} in gold" for c, kind in other]
         raise UsageError(
-            f"{place}: columns have types there that cannot hold gold's values:\n  "
+            f"{place}: columns have types in the database that cannot hold gold's values:\n  "
             + "\n  ".join(lines),
             untouched="nothing was loaded",
             next_step=f"in the database: ALTER TABLE {target.sql} ALTER COLUMN … TYPE …; or cast "

@@ -1,9 +1,9 @@
-"""Rows on their way: written by Spark beside the table, taken over by one transaction.
+"""The staging table: Spark writes rows to it, and one transaction copies them to the table.
 
-The staging table is not logged, so that it costs little; a server that crashes empties it, and
-ends the transaction that would have read it. Each row names the load that brought it, lest
-tasks of a load that was given up add theirs to another's; and its place in it is unique, so
-that a task that Spark runs a second time fails instead of doubling its rows.
+It is unlogged, which makes it cheap: a crash of the server empties it, and also ends the
+transaction that would have read it. Each row has the id of its load, so that tasks of an abandoned
+load cannot add rows to another load; and a unique number in it, so that a task that Spark runs
+twice fails instead of duplicating its rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from medallion_jobs.config import Jdbc
 from medallion_jobs.errors import UsageError
 from medallion_jobs.sinks.postgres.columns import Stored, listed
 from medallion_jobs.sinks.postgres.connection import Connection, spark_options
-from medallion_jobs.sinks.postgres.faults import DatabaseError, Place, told_by_java
+from medallion_jobs.sinks.postgres.faults import DatabaseError, Place, database_error
 from medallion_jobs.sinks.postgres.names import Target
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 GONE = "gone"
 _LOAD, _ROW = "load", "row"
 _REMARK = "medallion: rows on their way to another table"
-# Connections at once, each from a task.
+# Concurrent connections, one for each task.
 _MOST_WRITERS = "8"
 _ROWS_A_BATCH = "5000"
 _UNIQUE_VIOLATION = "23505"
 
 
 def make(connection: Connection, target: Target, columns: Sequence[Stored], place: Place) -> None:
-    """Makes the staging table anew, empty.
+    """Creates the empty staging table; an old one is dropped.
 
     Raises:
-        UsageError: a table of somebody else has its name.
+        UsageError: a table that no load created has its name.
     """
     found = connection.rows(
         "SELECT coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class "
@@ -48,9 +48,9 @@ def make(connection: Connection, target: Target, columns: Sequence[Stored], plac
     )
     if found and found[0][0] != _REMARK:
         raise UsageError(
-            f"{place}: {target.staging} is there and no load made it",
+            f"{place}: {target.staging} exists and no load created it",
             untouched="nothing was loaded",
-            next_step="name it otherwise, or give the sink another `table`",
+            next_step="rename it, or give the sink another `table`",
         )
     kinds = "".join(f", {column.staged_name} {column.staged_kind}" for column in columns)
     connection.execute(f"DROP TABLE IF EXISTS {target.staging}")
@@ -63,42 +63,49 @@ def make(connection: Connection, target: Target, columns: Sequence[Stored], plac
 
 
 def fill(rows: DataFrame, sink: Jdbc, target: Target, load: int) -> None:
-    """Writes rows, as they cross; `rows` has GONE where some are to be taken out.
+    """Writes staged rows; with the column `GONE`, some of them are keys to delete.
+
+    Args:
+        load: the id of the load.
 
     Raises:
-        DatabaseError: the database said no.
+        DatabaseError: the database refused the rows or cannot be reached.
     """
     gone = F.col(GONE) if GONE in rows.columns else F.lit(False)
     others = [column for column in rows.columns if column != GONE]
-    marks = [
+    added = [
         F.lit(load).cast("bigint").alias(_LOAD),
         F.monotonically_increasing_id().alias(_ROW),
         gone.alias(GONE),
     ]
-    writer = rows.select(*marks, *others).write.format("jdbc").mode("append")
+    writer = rows.select(*added, *others).write.format("jdbc").mode("append")
     writer = writer.options(**spark_options(sink), dbtable=target.staging)
     writer = writer.option("numPartitions", _MOST_WRITERS).option("batchsize", _ROWS_A_BATCH)
-    with answers_translated(sink):
+    with translated_errors(sink):
         writer.save()
 
 
 @contextmanager
-def answers_translated(sink: Jdbc) -> Iterator[None]:
-    """A database's answer in what Spark raises, as a DatabaseError."""
+def translated_errors(sink: Jdbc) -> Iterator[None]:
+    """Raises the database's error inside an error of Spark as a DatabaseError."""
     try:
         yield
     except (Py4JJavaError, PySparkException) as error:
-        answer = told_by_java(error, sink.password)
-        if answer is None:
+        translated = database_error(error, sink.password)
+        if translated is None:
             raise
-        if answer.state == _UNIQUE_VIOLATION:
-            # A task that wrote its rows and was lost before it could say so.
-            answer = DatabaseError("40001", f"a task was run twice: {answer.said}")
-        raise answer from None
+        if translated.state == _UNIQUE_VIOLATION:
+            # The task had written its rows, but Spark lost it and ran it again.
+            translated = DatabaseError("40001", f"a task was run twice: {translated.message}")
+        raise translated from None
 
 
 def swap(connection: Connection, target: Target, columns: Sequence[Stored], load: int) -> int:
-    """Replaces all rows of the table by those that are staged; gives how many these are."""
+    """Replaces all rows of the table by the staged ones.
+
+    Returns:
+        How many rows were inserted.
+    """
     connection.execute(f"DELETE FROM {target.sql}")
     return _insert(connection, target, columns, load)
 
@@ -110,10 +117,10 @@ def apply(
     keys: Sequence[str],
     load: int,
 ) -> tuple[int, int]:
-    """Takes out the rows that have a staged key, puts the staged rows in.
+    """Deletes the rows that have a staged key, then inserts the staged rows.
 
     Returns:
-        How many rows were taken out, and how many put in.
+        How many rows were deleted, and how many were inserted.
     """
     connection.execute(f"ANALYZE {target.staging}")
     by_name = {column.name: column for column in columns}
@@ -130,7 +137,7 @@ def apply(
 
 
 def drop(connection: Connection, target: Target) -> None:
-    """Removes the staging table."""
+    """Drops the staging table."""
     connection.execute(f"DROP TABLE {target.staging}")
 
 
@@ -146,9 +153,9 @@ def _insert(connection: Connection, target: Target, columns: Sequence[Stored], l
 def _combinations_of_nulls(
     connection: Connection, target: Target, keys: Sequence[Stored], load: int
 ) -> list[tuple[bool, ...]]:
-    """Which of the keys are null together, of the rows that are staged.
+    """The combinations of null keys in the staged rows; for each, one flag for each key.
 
-    `IS NOT DISTINCT FROM` finds nulls too, but by no index and by no hash: a row at a time.
+    `IS NOT DISTINCT FROM` finds nulls, too, but uses neither an index nor a hash join.
     """
     nulls = ", ".join(f"{key.staged_name} IS NULL" for key in keys)
     sql = f"SELECT DISTINCT {nulls} FROM {target.staging} WHERE {_LOAD} = ?"

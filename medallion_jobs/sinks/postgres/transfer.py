@@ -1,4 +1,4 @@
-"""One load of one gold table into one database, from the first look to the commit."""
+"""One load of one gold table into one database, from the checks to the commit."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from medallion_jobs.lake.tables import Snapshot
 
 Way = Literal["none", "whole", "changes"]
-# A changed row costs about three rows of a whole load, since it is searched for first, and most
-# stand in the feed twice: as they were and as they are.
-_FEW = 0.5
+# A changed row costs about as much as three rows of a whole load, because it is searched for
+# first. Most are in the feed twice: before and after the change.
+_MAX_SHARE = 0.5
 _LOCK_TIMEOUT = "60s"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load came to.
+    """The result of a load.
 
     Attributes:
-        way: none, since the database has the version already; whole; or only what changed.
-        inserted, removed: rows that were put in and, where only changes were, taken out.
-        remarks: what a person should know of it.
+        way: none: the database has the version already; whole: all rows; changes: only these.
+        inserted, removed: how many rows were inserted and, with changes, deleted.
+        remarks: further remarks for the user.
     """
 
     table: str
@@ -51,25 +51,25 @@ class Loaded:
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "; ".join((f"{self.sink}: {self._told()}", *self.remarks))
+        return "; ".join((f"{self.sink}: {self._summary()}", *self.remarks))
 
-    def _told(self) -> str:
+    def _summary(self) -> str:
         if self.way == "none":
             return f"has version {self.version} already"
         if self.way == "whole":
             return f"{self.inserted:,} rows of version {self.version} loaded"
         return (
-            f"version {self.version} loaded, {self.inserted:,} rows put in and "
-            f"{self.removed:,} taken out"
+            f"version {self.version} loaded, {self.inserted:,} rows inserted and "
+            f"{self.removed:,} deleted"
         )
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """A gold table and the database's table that it goes to.
+    """A gold table and the table in the database that it is loaded into.
 
     Attributes:
-        keys: the columns that tell two rows of it apart.
+        keys: the columns that identify a row.
     """
 
     ref: TableRef
@@ -83,23 +83,23 @@ class Transfer:
 
     @property
     def place(self) -> Place:
-        """What errors call it."""
+        """How errors name the tables."""
         return Place(str(self.ref), self.sink.name, str(self.target))
 
     def check(self, spark: SparkSession) -> None:
-        """Raises unless a load could begin: the database, rights, columns and types.
+        """Checks that a load can start: the database, privileges, columns and types.
 
         Raises:
-            DatabaseError: the database said no.
-            UsageError: something has to be mended first.
+            DatabaseError: the database refused something or cannot be reached.
+            UsageError: something has to be fixed first.
         """
-        there = tables.snapshot(self.path)
+        snapshot = tables.snapshot(self.path)
         columns = None
-        if there:
-            rows = changed.at_version(spark, self.path, there.version)
+        if snapshot:
+            rows = changed.at_version(spark, self.path, snapshot.version)
             columns = stored(rows.schema, self.place)
         with connected(spark, self.sink) as connection:
-            shape.check_place(connection, self.target, self.place)
+            shape.check_schema(connection, self.target, self.place)
             control.make(connection, self.target)
             last = control.read(connection, self.target)
             if columns:
@@ -109,99 +109,101 @@ class Transfer:
         """Loads the table's newest version, unless the database has it.
 
         Args:
-            whole: loads all of it, whatever the database has.
+            whole: load all rows, whatever the database has.
 
         Raises:
-            DatabaseError: the database said no; nothing of the load is there.
-            UsageError: something has to be mended first.
-            DataError: the database has a newer version than there is.
+            DatabaseError: the database refused something or cannot be reached; the load has
+                no effect.
+            UsageError: something has to be fixed first.
+            DataError: the database has a newer version than the gold table.
         """
         with connected(spark, self.sink) as connection:
-            shape.check_place(connection, self.target, self.place)
+            shape.check_schema(connection, self.target, self.place)
             control.make(connection, self.target)
             self._begin(connection)
             last = control.read(connection, self.target)
-            # Not before the lock: the version may have been loaded while this waited for it.
-            there = tables.snapshot(self.path)
-            if there is None or (not whole and self._has(last, there)):
-                version = there.version if there else -1
+            # Read after the lock: another load may have finished while this one waited for it.
+            snapshot = tables.snapshot(self.path)
+            if snapshot is None or (not whole and self._has(last, snapshot)):
+                version = snapshot.version if snapshot else -1
                 return Loaded(str(self.ref), self.sink.name, version, "none")
-            return _Load(self, spark, connection, there, last).run(whole=whole)
+            return _Load(self, spark, connection, snapshot, last).run(whole=whole)
 
     def _begin(self, connection: Connection) -> None:
         connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-        # Spark writes meanwhile, over connections of its own.
+        # This connection is idle while Spark writes over its own connections.
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         control.lock(connection, f"medallion {self.target}")
 
-    def _has(self, last: LastLoad | None, there: Snapshot) -> bool:
-        if last is None or last.delta_id != there.id:
+    def _has(self, last: LastLoad | None, snapshot: Snapshot) -> bool:
+        if last is None or last.delta_id != snapshot.id:
             return False
-        if last.version > there.version:
+        if last.version > snapshot.version:
             raise DataError(
                 f"{self.place}: version {last.version} is loaded, and {self.ref} has only "
-                f"{there.version}: the lake was set back",
+                f"{snapshot.version}: an older state of the lake was restored",
                 untouched="nothing was loaded",
                 next_step=f"medallion load {self.ref} --whole, to load it as it is",
             )
-        return last.version == there.version
+        return last.version == snapshot.version
 
     def change_needed(
         self, connection: Connection, columns: Sequence[Stored], last: LastLoad | None
     ) -> Change:
-        """What the database's table lacks for these columns.
+        """The changes that the database's table needs for these columns.
 
         Raises:
-            UsageError: something has to be mended first.
+            UsageError: something has to be fixed first.
         """
-        there = shape.has(connection, self.target, self.place)
-        if there is None:
+        existing = shape.has(connection, self.target, self.place)
+        if existing is None:
             server = shape.server_version(connection)
             return shape.creation(self.target, columns, self.keys, server)
         if last is None:
-            shape.check_rows_are_ours(connection, self.target, self.place)
+            shape.check_no_foreign_rows(connection, self.target, self.place)
         may_add = self.sink.new_columns == "add"
-        return shape.drift(self.target, columns, there, self.place, may_add=may_add)
+        return shape.drift(self.target, columns, existing, self.place, may_add=may_add)
 
 
 @dataclass(frozen=True)
 class _Load:
-    """A load that has begun: nobody else loads this table."""
+    """A load that has the lock: no other load of this table is running."""
 
-    of: Transfer
+    transfer: Transfer
     spark: SparkSession
     connection: Connection
-    there: Snapshot
+    snapshot: Snapshot
     last: LastLoad | None
 
     def run(self, *, whole: bool) -> Loaded:
-        of, target, load = self.of, self.of.target, secrets.randbits(62)
+        transfer, target, load = self.transfer, self.transfer.target, secrets.randbits(62)
         if not whole and self._is_as_loaded:
-            return self._noted_only()
-        columns = stored(self._newest.schema, of.place)
-        change = of.change_needed(self.connection, columns, self.last)
-        # By its own connection: Spark's have to see it.
-        with connected(self.spark, of.sink) as beside:
-            staging.make(beside, target, columns, of.place)
+            return self._record_only()
+        columns = stored(self._newest.schema, transfer.place)
+        change = transfer.change_needed(self.connection, columns, self.last)
+        # Committed by another connection: Spark's connections have to see the table.
+        with connected(self.spark, transfer.sink) as other:
+            staging.make(other, target, columns, transfer.place)
         changes = None if whole else self._changes(columns)
         rows = changes if changes is not None else self._newest.select(*_crossing(columns))
-        staging.fill(rows, of.sink, target, load)
+        staging.fill(rows, transfer.sink, target, load)
 
         if control.read(self.connection, target, locked=True) != self.last:
-            raise DatabaseError("40001", "another program changed medallion_loads meanwhile")
+            raise DatabaseError("40001", "another program changed medallion_loads during the load")
         for statement in change.statements:
             self.connection.execute(statement)
         if changes is None:
             removed, inserted = 0, staging.swap(self.connection, target, columns, load)
         else:
-            removed, inserted = staging.apply(self.connection, target, columns, of.keys, load)
+            keys = transfer.keys
+            removed, inserted = staging.apply(self.connection, target, columns, keys, load)
         staging.drop(self.connection, target)
         names = tuple(column.name for column in columns)
-        self._note(names)
+        self._record(names)
         return Loaded(
-            table=str(of.ref),
-            sink=of.sink.name,
-            version=self.there.version,
+            table=str(transfer.ref),
+            sink=transfer.sink.name,
+            version=self.snapshot.version,
             way="whole" if changes is None else "changes",
             inserted=inserted,
             removed=removed,
@@ -210,54 +212,56 @@ class _Load:
 
     @property
     def _is_as_loaded(self) -> bool:
-        """Whether no row changed since the last load; versions may have come by OPTIMIZE."""
+        """Whether no row changed since the last load, as after OPTIMIZE."""
         last = self.last
-        if last is None or last.delta_id != self.there.id:
+        if last is None or last.delta_id != self.snapshot.id:
             return False
-        return changed.none_changed(self.of.path, last.version, self.there.version)
+        return changed.none_changed(self.transfer.path, last.version, self.snapshot.version)
 
-    def _noted_only(self) -> Loaded:
-        assert self.last  # `_is_as_loaded` saw to it
-        self._note(self.last.columns)
-        return Loaded(str(self.of.ref), self.of.sink.name, self.there.version, "none")
+    def _record_only(self) -> Loaded:
+        assert self.last  # checked by `_is_as_loaded`
+        self._record(self.last.columns)
+        return Loaded(
+            str(self.transfer.ref), self.transfer.sink.name, self.snapshot.version, "none"
+        )
 
-    def _note(self, names: tuple[str, ...]) -> None:
-        done = LastLoad(self.there.id, self.there.version, names)
-        control.write(self.connection, self.of.target, done, self._run_id)
+    def _record(self, names: tuple[str, ...]) -> None:
+        done = LastLoad(self.snapshot.id, self.snapshot.version, names)
+        control.write(self.connection, self.transfer.target, done, self._run_id)
         self.connection.commit()
 
     @cached_property
     def _newest(self) -> DataFrame:
-        return changed.at_version(self.spark, self.of.path, self.there.version)
+        return changed.at_version(self.spark, self.transfer.path, self.snapshot.version)
 
     def _changes(self, columns: Sequence[Stored]) -> DataFrame | None:
-        """What changed since the last load; None where the whole table is loaded."""
-        of, last = self.of, self.last
-        if last is None or last.delta_id != self.there.id or not of.keys:
+        """The changes since the last load; None if the whole table has to be loaded."""
+        transfer, last = self.transfer, self.last
+        if last is None or last.delta_id != self.snapshot.id or not transfer.keys:
             return None
         if set(last.columns) != {column.name for column in columns}:
             return None
-        feed = changed.feed(self.spark, of.path, last.version, self.there.version)
+        feed = changed.feed(self.spark, transfer.path, last.version, self.snapshot.version)
         if feed is not None:
-            few = feed.count() <= self.there.rows * _FEW
-            return changed.net(feed, columns, of.keys) if few else None
-        old = changed.old_version(self.spark, of.path, last.version)
+            is_small = feed.count() <= self.snapshot.rows * _MAX_SHARE
+            return changed.net(feed, columns, transfer.keys) if is_small else None
+        old = changed.old_version(self.spark, transfer.path, last.version)
         if old is None or old.schema != self._newest.schema:
             return None
-        return changed.between(old, self._newest, columns, of.keys)
+        return changed.between(old, self._newest, columns, transfer.keys)
 
     @property
     def _run_id(self) -> str:
-        """The run that wrote the version, as its commit tells it."""
-        commit = next(tables.commits(self.of.path, self.there.version), None)
+        """The id of the run that wrote the version, from its commit; empty if unknown."""
+        commit = next(tables.commits(self.transfer.path, self.snapshot.version), None)
         return str(commit.said.get("run", "")) if commit else ""
 
     def _remarks(self, change: Change, names: Sequence[str]) -> tuple[str, ...]:
-        lost = [name for name in (self.last.columns if self.last else ()) if name not in names]
+        missing = [name for name in (self.last.columns if self.last else ()) if name not in names]
         new = change.added
         return (
-            *([f"new columns there: {', '.join(new)}"] if new else []),
-            *([f"no longer in gold, null in every row: {', '.join(lost)}"] if lost else []),
+            *([f"columns added: {', '.join(new)}"] if new else []),
+            *([f"no longer in gold, null in every row: {', '.join(missing)}"] if missing else []),
         )
 
 
