@@ -19,7 +19,7 @@ from medallion_jobs.engine.stream import Batch, Stream
 from medallion_jobs.errors import Refused
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
-from medallion_jobs.masking import tellable
+from medallion_jobs.masking import without_secrets
 from medallion_jobs.observe.batch_table import BatchTable
 from medallion_jobs.observe.events import Emit, Note
 from medallion_jobs.storage import Location
@@ -256,7 +256,7 @@ class Supervisor:
         except BaseException as failure:
             query.raised = failure
             # Spark writes its text, with those of its causes, to logs that outlive the run.
-            told = tellable(failure)
+            told = without_secrets(failure)
             if told is failure:
                 raise
             raise told from None
