@@ -149,7 +149,7 @@ def test_a_landing_folder_that_moved_is_not_read_again(finished: Lake) -> None:
 
 
 def test_another_pipeline_does_not_write_into_the_same_tables(small: Lake) -> None:
-    with pytest.raises(Refused, match="written by the pipeline sales, not by retail"):
+    with pytest.raises(Refused, match="the pipeline sales writes it, not retail"):
         small.having("pipeline=retail").run()
 
 
