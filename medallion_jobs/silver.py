@@ -83,7 +83,7 @@ class SilverStream:
     def prepare(self, spark: SparkSession, start: Start) -> None:
         for name in self.table.dimensions:
             tables.register(spark, name, self.config.table_path(name))
-        make(self._refinery, spark, is_anew=start.is_anew)
+        make(self._refinery, spark, is_anew=start.rebuilds_table)
         self._waiting.begin(spark, start.generation)
 
     def poll(self) -> Sequence[str]:

@@ -1,1 +1,1 @@
-"""What runs a job: the session, the stream protocol, the supervisor, failures."""
+"""Runs jobs: the Spark session, the stream protocol, the supervisor, failures."""

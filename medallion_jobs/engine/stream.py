@@ -1,6 +1,6 @@
-"""What a job hands over to be run: a `Stream`, whose batches it writes itself.
+"""The interface of a job: a `Stream`, which writes its own batches.
 
-Everything that is the same for all jobs is in `medallion_jobs.engine.supervisor`.
+What all jobs have in common is in `medallion_jobs.engine.supervisor`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch, as the job that writes it sees it.
+    """A micro-batch to write.
 
     Attributes:
         generation: the checkpoint generation; part of `txn`'s application id.
-        replayed: the table holds this batch already; the run before was cut off between
-            the table's commit and Spark's own note of it.
+        replayed: the table already has this batch: an earlier run was interrupted between
+            the table's commit and Spark's commit of the batch.
     """
 
     txn: Txn
@@ -39,23 +39,23 @@ class Batch:
 
 @dataclass(frozen=True)
 class Start:
-    """The start of a query, as the job that prepares it sees it.
+    """A start of a query.
 
     Attributes:
-        is_anew: the query was reset and this generation never ran: its table is to be made
-            again from the beginning of its source.
+        rebuilds_table: the query was reset and this generation never ran, so the table is
+            rebuilt from the start of its source.
     """
 
     generation: int
-    is_anew: bool
+    rebuilds_table: bool
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Files that were found and are not read yet.
+    """Files that were discovered and are not read yet.
 
     Attributes:
-        oldest: seconds since the last change of the oldest of them; None when there are none.
+        oldest: seconds since the last change of the oldest file; None if there are no files.
     """
 
     files: int
@@ -65,20 +65,21 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Written:
-    """What a micro-batch came to.
+    """The result of a micro-batch.
 
     Attributes:
-        rows_in: rows or records that were read; None where the source's own log tells.
-        files, bytes: landing files that were read, and their size.
-        rescued: rows that carry rescued data.
-        quarantined, held: rows that were put aside: for a person, or until a dimension has
-            their key.
-        filtered: rows that the table does not take.
-        dropped: rows that a rule, or a lookup that demands a match, left out.
-        repeated: rows that were there already, or are older than what is there.
-        listing_seconds: how long it took to look for files; None where none are looked for.
-        remarks: what a person should know of it, such as rows without a match.
-        set_aside: where most of its rows did not get into the table, which and why.
+        rows_in: rows or records that were read; None if they are counted from the source's log.
+        files, bytes: landing files that were read, and their size in bytes.
+        rescued: rows with rescued data.
+        quarantined: rows that were moved to quarantine.
+        held: rows that are held until a dimension has their key.
+        filtered: rows that do not match the table's `where`.
+        dropped: rows that a rule or an inner lookup dropped.
+        repeated: duplicate rows, and rows older than the one in the table.
+        listing_seconds: duration of the search for new files; None if there was none.
+        waiting: files that are not read yet; None for a query that reads a table.
+        remarks: notes for the user, such as rows without a match.
+        set_aside: which rows are missing and why, if most are not in the table; else None.
     """
 
     rows_out: int
@@ -97,13 +98,13 @@ class Written:
     set_aside: SetAside | None = None
 
     @classmethod
-    def before(cls, rows: int) -> Written:
-        """A batch that the run before wrote, and was then cut off."""
+    def by_earlier_run(cls, rows: int) -> Written:
+        """The result of a batch that an earlier run wrote before it was interrupted."""
         return cls(rows, remarks=("written by the run before, which was cut off",))
 
 
 class Stream(Protocol):
-    """A job's query: what `run` needs of it."""
+    """The query of a job, as `run` uses it."""
 
     @property
     def claim(self) -> Claim: ...
@@ -115,21 +116,21 @@ class Stream(Protocol):
         """Raises if something that the query needs is missing. Runs without a JVM.
 
         Args:
-            made: the tables that this run makes, so that they may be missing now.
+            made: the tables that this run creates, which may be missing now.
         """
 
     def prepare(self, spark: SparkSession, start: Start) -> None:
-        """Makes the tables that the query writes, or brings them up to what is declared."""
+        """Creates the tables that the query writes, or updates them to their declarations."""
 
     def poll(self) -> Sequence[str]:
         """Looks for new input; called before a run and at each interval of a continuous one.
 
         Returns:
-            What a person should know of it.
+            Notes for the user.
         """
 
     def read(self, spark: SparkSession) -> DataFrame:
-        """The streaming frame whose micro-batches `write` gets."""
+        """The streaming DataFrame whose micro-batches are passed to `write`."""
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
-        """Writes one micro-batch, in a commit that carries `batch.txn`."""
+        """Writes one micro-batch in a commit with the transaction `batch.txn`."""

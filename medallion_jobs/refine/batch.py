@@ -224,7 +224,7 @@ class Refinery:
         # They were judged by older versions than the other waiting rows were looked at with.
         (self.held.path / row_format.SEEN).unlink(missing_ok=True)
         done = tables.changes(self.path, batch.txn)
-        return Written.before(done.inserted + done.updated)
+        return Written.by_earlier_run(done.inserted + done.updated)
 
     def _version(self, name: TableRef) -> int:
         there = tables.snapshot(self.config.table_path(name))

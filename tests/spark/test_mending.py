@@ -132,7 +132,7 @@ def test_bronze_that_lost_the_end_of_its_log(small: Lake, spark: SparkSession) -
 
 def test_gold_waits_for_a_silver_that_was_reset(small: Lake) -> None:
     small.reset("silver.sales")
-    with pytest.raises(Refused, match=r"silver\.sales, which it reads, was reset"):
+    with pytest.raises(Refused, match=r"its source silver\.sales was reset"):
         small.run("gold")
     small.run("silver")
     small.run("gold")

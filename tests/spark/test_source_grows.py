@@ -140,7 +140,7 @@ def grown(events: list[Event], table: str) -> list[str]:
     return [
         e.facts["columns"]
         for e in events
-        if isinstance(e, Note) and e.table == table and e.what == "goes on with new columns"
+        if isinstance(e, Note) and e.table == table and e.what == "restarted with new columns"
     ]
 
 
@@ -270,8 +270,8 @@ Please try restarting the query.
 
 
 def test_what_delta_says_of_a_change() -> None:
-    assert SchemaChange.told_by("[DELTA_SOURCE_TABLE_IGNORE_CHANGES] in version 7") is None
-    assert SchemaChange.told_by(SAID) == SchemaChange(
+    assert SchemaChange.from_failure("[DELTA_SOURCE_TABLE_IGNORE_CHANGES] in version 7") is None
+    assert SchemaChange.from_failure(SAID) == SchemaChange(
         version=7,
         fields=(
             "id long",

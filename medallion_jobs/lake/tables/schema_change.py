@@ -32,7 +32,7 @@ class SchemaChange:
     fields: tuple[str, ...]
 
     @classmethod
-    def told_by(cls, failure: str) -> SchemaChange | None:
+    def from_failure(cls, failure: str) -> SchemaChange | None:
         """The change of which a query died; None when it died of something else."""
         if not _CHANGED.search(failure):
             return None

@@ -18,7 +18,7 @@ from medallion_jobs.report.verify.check import Check, Mismatch
 # Beside `rows_out`, where a row that was read can have gone.
 _OUTCOMES = ("filtered", "dropped", "quarantined", "held", "repeated")
 _COUNTS = ("batch", "rows_in", "rows_out", *_OUTCOMES)
-_CUT_OFF = Written.before(0).remarks
+_CUT_OFF = Written.by_earlier_run(0).remarks
 
 
 @dataclass(frozen=True)
