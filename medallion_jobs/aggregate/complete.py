@@ -107,7 +107,7 @@ def _noted(path: Location, app_id: str) -> str | None:
     ours = tables.commit_of(path, app_id, there.txn(app_id)) if there else None
     if ours is None:
         return None
-    noted = ours.said.get(ROWS)
+    noted = ours.user_metadata.get(ROWS)
     return str(noted) if noted and not has_changed(path, ours.version) else None
 
 

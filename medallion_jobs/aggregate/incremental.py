@@ -109,7 +109,7 @@ class Step:
             self._replace(changes.sparkSession, new_schema=False)
             return self._rebuilt
         # An old log is cleaned away; whatever comes of the source after that is new.
-        known = int(newest.said[SOURCE_VERSION]) if newest else -1
+        known = int(newest.user_metadata[SOURCE_VERSION]) if newest else -1
         with _Kept() as kept:
             placed = kept(self.aggregation.placed(changes.where(col(VERSION) > known)))
             touched = Touched.by(placed, self.aggregation.anchors, col(CHANGE) != "insert")

@@ -1,4 +1,4 @@
-"""What a run says while it works: one event for each thing that a person or a log may want."""
+"""The events of a run, and how they are formatted for users and logs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from medallion_jobs.masking import masked
 from medallion_jobs.observe.set_aside import SetAside
 
-# A line begins with the table's name, in as many characters.
+# A line starts with the table's name, padded to this many characters.
 NAME_WIDTH = 28
 SEPARATOR = " · "
-# Files a second from which on a decimal tells nothing more.
+# From this many files a second on, the rate is shown without decimals.
 _FAST = 10
-# What rounds to 1,000.0 is told as 1.0 of the next unit.
+# A size that would round to 1,000.0 is shown as 1.0 of the next unit.
 _NEXT_UNIT = 999.95
 
 
@@ -32,24 +32,24 @@ class BatchDone:
 
     Attributes:
         table: `layer.name` of the table that was written.
-        files: landing files that the batch read; 0 where it read a table.
-        seconds: from the batch's call to its last commit.
-        rows_in: rows or lines read; None where the source's log does not tell.
-        backlog: what is left in the source: files for bronze, rows for the others; None where
-            the source's log does not reach back far enough to tell.
-        remarks: what a person should know of it.
-        bytes: of the files that were read.
-        rescued: rows that carry rescued data.
-        filtered: rows that the table does not take.
-        dropped: rows that a rule, or a lookup that demands a match, left out.
-        held: rows that wait for a dimension.
-        repeated: rows that were there already, or are older than what is there.
-        files_left, bytes_left: files that are found and wait for a batch; None for a query
-            that reads a table.
-        oldest_waiting_seconds: since the last change of the oldest of these files; None when
-            nothing waits.
-        listing_seconds: what the last look for new files took.
-        set_aside: where most of its rows did not get into the table, which and why.
+        files: landing files that the batch read; 0 if it read a table.
+        seconds: from the start of the batch to its last commit.
+        rows_in: rows or lines read; None if the source's log no longer has the count.
+        backlog: what is left in the source: files for bronze, rows for the others; None if
+            the source's log does not reach back far enough.
+        remarks: notes for the user.
+        bytes: size of the files that were read.
+        rescued: rows with rescued data.
+        filtered: rows that do not match the table's `where`.
+        dropped: rows that a rule or an inner lookup dropped.
+        held: rows that are held until a dimension has their key.
+        repeated: duplicate rows, and rows older than the one in the table.
+        files_left, bytes_left: discovered files that wait for a batch, and their size; None for
+            a query that reads a table.
+        oldest_waiting_seconds: time since the last change of the oldest of these files; None
+            if there are none.
+        listing_seconds: duration of the last search for new files.
+        set_aside: which rows are missing and why, if most are not in the table; else None.
     """
 
     table: str
@@ -76,13 +76,13 @@ class BatchDone:
 
     @property
     def files_per_second(self) -> float:
-        """Files that were read in each second of the batch; 0 where it read none."""
+        """Files read per second of the batch."""
         return self.files / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Note:
-    """Anything else worth a line: a lock taken over, a layer done, a stop asked for."""
+    """Any other event: a lock was taken over, a layer is done, a stop was requested."""
 
     table: str
     what: str
@@ -92,12 +92,12 @@ class Note:
 
 @dataclass(frozen=True)
 class Warned:
-    """A run has ended, and most rows of a batch did not get into their table.
+    """A run has ended, and most rows of a batch are not in the table.
 
     Attributes:
         table: `layer.name`.
-        batch: the newest batch of which this is true.
-        batches: how many batches of the run it is true of.
+        batch: the newest such batch.
+        batches: the number of such batches in the run.
     """
 
     table: str
@@ -124,9 +124,9 @@ Emit = Callable[[Event], None]
 
 
 class Warnings:
-    """Hands events on, and says at the end which tables lack most rows of a batch.
+    """Passes events on, and warns at the end of tables that lack most rows of a batch.
 
-    What is said in the middle of a run, nobody reads; one line a table at its end is read.
+    Nobody reads a warning in the middle of a run; a line for each table at its end is read.
     """
 
     def __init__(self, emit: Emit) -> None:
@@ -135,7 +135,7 @@ class Warnings:
         self._batches: Counter[str] = Counter()
 
     def noting(self, event: Event) -> None:
-        """Hands an event on, and keeps it in mind if its batch is such a one."""
+        """Passes an event on, and remembers it if most rows of its batch are missing."""
         if isinstance(event, BatchDone) and event.set_aside:
             self._newest[event.table] = event
             self._batches[event.table] += 1
@@ -154,21 +154,21 @@ class Warnings:
 
 
 def as_json(event: Event) -> str:
-    """One line of JSON without a secret; `event` tells the kind."""
+    """One line of JSON, secrets masked; the key `event` is the kind of event."""
     if isinstance(event, Warned):
-        told = {"event": "warning", **asdict(event)}
-        told |= {**told.pop("set_aside"), "share": round(event.set_aside.share, 4)}
-        told |= {"text": event.text, "next_step": event.next_step}
+        fields = {"event": "warning", **asdict(event)}
+        fields |= {**fields.pop("set_aside"), "share": round(event.set_aside.share, 4)}
+        fields |= {"text": event.text, "next_step": event.next_step}
     elif isinstance(event, BatchDone):
-        told = {"event": "batch", **asdict(event)}
-        told["files_per_second"] = round(event.files_per_second, 3)
+        fields = {"event": "batch", **asdict(event)}
+        fields["files_per_second"] = round(event.files_per_second, 3)
     else:
-        told = {"event": "note", **asdict(event)}
-    return masked(json.dumps(told, default=str))
+        fields = {"event": "note", **asdict(event)}
+    return masked(json.dumps(fields, default=str))
 
 
 def as_line(event: Event) -> str:
-    """One line for a person, without a secret."""
+    """One line for a user, secrets masked."""
     return masked(_line(event))
 
 
@@ -176,11 +176,11 @@ def _line(event: Event) -> str:
     if isinstance(event, Warned):
         return f"{event.table:<{NAME_WIDTH}} warning: {event.text}"
     if isinstance(event, Note):
-        told = ", ".join(
+        details = ", ".join(
             f"{value:.1f} s" if key == "seconds" else str(value)
             for key, value in event.facts.items()
         )
-        return f"{event.table:<{NAME_WIDTH}} {event.what}" + (f" ({told})" if told else "")
+        return f"{event.table:<{NAME_WIDTH}} {event.what}" + (f" ({details})" if details else "")
     parts = [f"batch {event.batch}", f"{_count(event.rows_in)} in", f"{event.rows_out:,} out"]
     if event.files:
         parts.append(_counted(event.files, "file"))
@@ -200,21 +200,21 @@ def _line(event: Event) -> str:
 
 
 def waiting(event: BatchDone) -> str:
-    """What is left to read, in words; empty when a query of files has read them all."""
+    """What is left to read, for the user; empty if a query of files has read them all."""
     if event.files_left is None:
         return f"backlog {_count(event.backlog)}"
     if not event.files_left:
         return ""
-    told = [_counted(event.files_left, "file")]
+    parts = [_counted(event.files_left, "file")]
     if event.bytes_left is not None:
-        told.append(format_bytes(event.bytes_left))
+        parts.append(format_bytes(event.bytes_left))
     if event.oldest_waiting_seconds is not None:
-        told.append(f"oldest {format_age(event.oldest_waiting_seconds)}")
-    return f"waiting {', '.join(told)}"
+        parts.append(f"oldest {format_age(event.oldest_waiting_seconds)}")
+    return f"waiting {', '.join(parts)}"
 
 
 def format_bytes(count: int) -> str:
-    """A size for a person: `999 B`, `12.3 MB`; each unit is 1,000 of the one before."""
+    """A size for a user: `999 B`, `12.3 MB`; units are powers of 1,000."""
     size, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB", "PB"):
         if size < _NEXT_UNIT:
@@ -224,7 +224,7 @@ def format_bytes(count: int) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """A span for a person, in one unit: `4 s`, `12 min`, `3 h`, `8 d`."""
+    """A duration for a user, in one unit: `4 s`, `12 min`, `3 h`, `8 d`."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"

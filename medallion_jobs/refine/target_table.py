@@ -37,7 +37,7 @@ def make(refinery: Refinery, spark: SparkSession, *, is_anew: bool) -> None:
     if is_followed and refinery.table.changes_rows:
         tables.refuse_unmergeable(str(ref), schema.names)
     if is_anew and tables.snapshot(path):
-        tables.begin_anew(spark, path, schema, layout=layout)
+        tables.recreate(spark, path, schema, layout=layout)
     about = f"Clean and enriched rows of {refinery.table.from_}"
     # There before gold reads it: what was changed earlier, no feed tells.
     properties = _FOLLOWED if is_followed else {}

@@ -255,7 +255,7 @@ def test_another_spark_is_refused_with_the_one_of_this_environment(version: str)
 )
 def test_other_settings_are_refused(key: str, has: str) -> None:
     error = Job(conf={key: has}).refused()
-    assert f"{key} is {has}, and must be" in error.what
+    assert f"{key} is {has}, and has to be" in error.what
     assert f"spark.sql.catalog.spark_catalog={DELTA_CATALOG}" in error.next_step
     both = {"spark.sql.extensions": f"org.example.Other, {DELTA_EXTENSION}"}
     assert Job(given=[f"/my/{SPARK}", f"/my/{STORAGE}"], conf=both).prepare() == []

@@ -36,7 +36,7 @@ class ObjectActions:
         for number, name in enumerate(numbered(spot.name)):
             target = self._folder(spot) / name
             if not target.is_file():
-                _place(spot).copy_to(target, of=tag, noted={_MODIFIED: str(file.modified_us)})
+                _place(spot).copy_to(target, of=tag, metadata={_MODIFIED: str(file.modified_us)})
             if _is_copy(target, file):  # of now, or of a run before
                 _place(spot).unlink()
                 return number
@@ -74,4 +74,4 @@ def _place(spot: FileLocation) -> ObjectPath:
 
 def _is_copy(target: ObjectPath, file: FileEntry) -> bool:
     head = target.head()
-    return head.size == file.size and head.noted.get(_MODIFIED) == str(file.modified_us)
+    return head.size == file.size and head.metadata.get(_MODIFIED) == str(file.modified_us)

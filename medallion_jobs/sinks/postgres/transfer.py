@@ -250,7 +250,7 @@ class _Load:
     def _run_id(self) -> str:
         """The run that wrote the version, as its commit tells it."""
         commit = next(tables.commits(self.of.path, self.there.version), None)
-        return str(commit.said.get("run", "")) if commit else ""
+        return str(commit.user_metadata.get("run", "")) if commit else ""
 
     def _remarks(self, change: Change, names: Sequence[str]) -> tuple[str, ...]:
         lost = [name for name in (self.last.columns if self.last else ()) if name not in names]
