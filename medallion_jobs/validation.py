@@ -99,9 +99,9 @@ class _Checker:
         rows = self._after(recipe.cast_steps, recipe.kept(shaped), here)
         rows, dimensions = self._looked_up(table, rows, here)
         rows = self._after(recipe.column_steps, rows, here)
-        for rule, one in table.expect.items():
-            with self._reported_at(f"{here}.expect.{rule}", rules.said(one)):
-                self._check_expectation(rows, rule, one)
+        for rule, expectation in table.expect.items():
+            with self._reported_at(f"{here}.expect.{rule}", rules.said(expectation)):
+                self._check_expectation(rows, rule, expectation)
         if table.deletes:
             with self._reported_at(f"{here}.deletes.when", table.deletes.when):
                 rows.where(table.deletes.when)

@@ -58,7 +58,7 @@ class Lock:
         self._taken_by: bytes | None = None
         self._writes = threading.Lock()
         try:
-            self._hold = lock_backends.hold(path, self._now_beating(), self._wait_for_its_end)
+            self._hold = lock_backends.hold(path, self._encoded_text(), self._wait_for_its_end)
         except lock_backends.TakenError as error:
             raise _held(query, read(path) or _parse(error.text) or {}) from None
         except OSError as error:
@@ -125,13 +125,13 @@ class Lock:
         if self._taken_by is not None:
             raise _held(self._query, _parse(self._taken_by) or {})
 
-    def _now_beating(self) -> bytes:
+    def _encoded_text(self) -> bytes:
         return json.dumps({**self._text, "heartbeat": _now()}).encode()
 
     def _beat(self) -> None:
         with self._writes:
             try:
-                self._hold.write(self._now_beating())
+                self._hold.write(self._encoded_text())
             except lock_backends.TakenError as error:
                 self._taken_by = error.text
 

@@ -66,8 +66,8 @@ def read(at: Location) -> tuple[bytes, float] | None:
     """
     try:
         if isinstance(at, ObjectPath):
-            seen = at.look()
-            return seen.data, seen.age_seconds
+            found = at.read_with_tag()
+            return found.data, found.age_seconds
         return at.read_bytes(), 0.0
     except FileNotFoundError:
         return None
@@ -126,10 +126,10 @@ class _Lease:
             self.left = b""
             self._tag = at.put(text, new=True)
         except FileExistsError:
-            seen = at.look()
-            may_take(seen.data, seen.age_seconds)
-            self.left = seen.data
-            self._replace(seen.tag, text)
+            found = at.read_with_tag()
+            may_take(found.data, found.age_seconds)
+            self.left = found.data
+            self._replace(found.tag, text)
         self._held.add(at)
 
     def write(self, text: bytes) -> None:
@@ -148,4 +148,4 @@ class _Lease:
             if found is None or found[0] != text:
                 raise TakenError(found[0] if found else b"") from error
             # The first request succeeded and its response was lost: the retry met its own object.
-            self._tag = self._at.look().tag
+            self._tag = self._at.read_with_tag().tag

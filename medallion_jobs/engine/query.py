@@ -72,7 +72,7 @@ class Running:
     raised: BaseException | None = None
     interrupted: bool = False
     is_done: bool = False
-    _schema_change: SchemaChange | None = None
+    _last_change: SchemaChange | None = None
     _restarts: int = 0
 
     @property
@@ -94,16 +94,16 @@ class Running:
         return (
             self.interrupted
             or isinstance(self.raised, StoppedBetweenBatchesError)
-            or self.outgrown is not None
+            or self.schema_change is not None
         )
 
     @property
-    def outgrown(self) -> SchemaChange | None:
+    def schema_change(self) -> SchemaChange | None:
         """The schema change of its source that ended it, if a restart may pick it up."""
         if self.query is None or self.is_active or self.raised:
             return None
         change = SchemaChange.from_failure(str(self.query.exception() or ""))
-        gives_up = change == self._schema_change and self._restarts >= _MAX_RESTARTS
+        gives_up = change == self._last_change and self._restarts >= _MAX_RESTARTS
         return None if gives_up else change
 
     @property
@@ -113,10 +113,10 @@ class Running:
             return None
         return self.raised or (self.query.exception() if self.query else None)
 
-    def follow(self, change: SchemaChange) -> None:
+    def prepare_restart(self, change: SchemaChange) -> None:
         """Drops the Spark query that `change` ended, so that a new one can be started."""
-        self._restarts = self._restarts + 1 if change == self._schema_change else 1
-        self._schema_change = change
+        self._restarts = self._restarts + 1 if change == self._last_change else 1
+        self._last_change = change
         if self.query:
             # It is not active any more, but Spark may still hold its name for a moment. This
             # raises the exception that `change` was parsed from.
@@ -124,7 +124,7 @@ class Running:
                 self.query.awaitTermination()
             self.query = None
 
-    def let_go(self) -> None:
+    def release_query(self) -> None:
         """Drops the Spark query after its end, with all that Spark keeps for it.
 
         The query references the function that Spark calls for a batch, and that function
@@ -134,7 +134,7 @@ class Running:
 
     def has_written(self) -> None:
         """Records a finished batch: the restarts for a schema change count from 0 again."""
-        self._schema_change = None
+        self._last_change = None
 
     def batch_done(self, batch: Batch, written: Written, seconds: float) -> BatchDone:
         """The event for a finished batch, with what is left in its source.

@@ -49,7 +49,7 @@ def run(
     """
     stop = StopSwitch()
     warnings = Warnings(emit)
-    supervisor = Supervisor(config.state_path, warnings.noting, stop)
+    supervisor = Supervisor(config.state_path, warnings.emit, stop)
     with (
         warnings.at_the_end(),
         supervisor.admitted(streams) as running,

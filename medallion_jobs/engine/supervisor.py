@@ -69,7 +69,7 @@ class Supervisor:
                 yield running
             finally:
                 for query in running:
-                    query.let_go()
+                    query.release_query()
 
     def _refuse_unbuilt_source(self, claim: Claim, made: Collection[Location]) -> None:
         """Refuses to read a table that was reset and that no run has started to rebuild."""
@@ -105,7 +105,7 @@ class Supervisor:
         Raises:
             MedallionError: a query failed; the queries after it were not started.
         """
-        self._enter(running, spark)
+        self._note_jvm(running, spark)
         with self._stopping_at_the_end(running):
             for query in running:
                 if self._stop.is_flipped:
@@ -129,7 +129,7 @@ class Supervisor:
         Raises:
             MedallionError: a query failed; the others have finished their batch.
         """
-        self._enter(running, spark)
+        self._note_jvm(running, spark)
 
         def trigger(writer: DataStreamWriter) -> DataStreamWriter:
             return writer.trigger(processingTime=f"{interval} seconds")
@@ -165,7 +165,7 @@ class Supervisor:
                     self._stop.flip(f"{query.ref} failed")
             self._stop_all(running)
 
-    def _enter(self, running: Sequence[Running], spark: SparkSession) -> None:
+    def _note_jvm(self, running: Sequence[Running], spark: SparkSession) -> None:
         jvm = spark.sparkContext._jvm  # pyspark has no public way to the pid
         assert jvm is not None  # noqa: S101 (only Connect has none, and that is refused before)
         pid = int(jvm.java.lang.ProcessHandle.current().pid())
@@ -178,10 +178,10 @@ class Supervisor:
         Raises:
             MedallionError: it could not be restarted, or the start checks refuse it.
         """
-        change = None if query.is_active or self._stop.is_flipped else query.outgrown
+        change = None if query.is_active or self._stop.is_flipped else query.schema_change
         if change is None:
             return query.is_active
-        query.follow(change)
+        query.prepare_restart(change)
         # The result of the first check is outdated: the generation is bound now, and it has
         # written batches.
         query.start_point = checkpoint.check(query.home, query.stream.claim)
@@ -193,7 +193,7 @@ class Supervisor:
     def _start(self, query: Running, spark: SparkSession, trigger: Trigger) -> None:
         try:
             query.stream.prepare(spark, query.start)
-            self._look(query)
+            self._poll_stream(query)
             self._bind(query)
             query.query = trigger(self._writer(query, spark)).start()
         except Exception as failure:
@@ -212,11 +212,11 @@ class Supervisor:
 
     def _poll(self, query: Running) -> None:
         try:
-            self._look(query)
+            self._poll_stream(query)
         except Exception as failure:
             raise query.explain(failure) from failure
 
-    def _look(self, query: Running) -> None:
+    def _poll_stream(self, query: Running) -> None:
         for remark in query.stream.poll():
             self._note(query.ref, "note", remark)
 

@@ -134,7 +134,7 @@ class Warnings:
         self._newest: dict[str, BatchDone] = {}
         self._batches: Counter[str] = Counter()
 
-    def noting(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Passes an event on, and remembers it if most rows of its batch are missing."""
         if isinstance(event, BatchDone) and event.set_aside:
             self._newest[event.table] = event

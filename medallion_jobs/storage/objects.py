@@ -147,12 +147,12 @@ class ObjectPath:
                     yield found
 
     def read_bytes(self) -> bytes:
-        return self.look().data
+        return self.read_with_tag().data
 
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
 
-    def look(self) -> Sighting:
+    def read_with_tag(self) -> Sighting:
         """The object's content, with the ETag that a conditional write needs."""
         with as_file_errors(self, self.bucket):
             got = self._client.get_object(Bucket=self.bucket, Key=self.key)

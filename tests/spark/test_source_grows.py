@@ -310,11 +310,11 @@ def test_a_change_that_is_followed_in_vain_is_told_in_the_end(lake: Lake) -> Non
         """How often it is started again, when each start ends as the one before."""
         for count in range(at_most):
             one.query = cast("Any", Ended(said))
-            if (change := one.outgrown) is None:
+            if (change := one.schema_change) is None:
                 return count
             assert one.failure is None
             assert one.was_stopped
-            one.follow(change)
+            one.prepare_restart(change)
         return at_most
 
     assert starts(SAID, 9) == 3

@@ -96,8 +96,8 @@ def test_a_run_warns_at_its_end_of_each_table_once() -> None:
     warnings = Warnings(events.append)
     with pytest.raises(KeyError), warnings.at_the_end():
         for number, aside in enumerate((ASIDE, None, ASIDE)):
-            warnings.noting(batch("silver.sales_enriched", number, aside))
-        warnings.noting(batch("silver.other", 0, None))
+            warnings.emit(batch("silver.sales_enriched", number, aside))
+        warnings.emit(batch("silver.other", 0, None))
         raise KeyError
     assert len(events) == 5
     warned = events[-1]
