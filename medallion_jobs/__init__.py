@@ -1,3 +1,3 @@
-"""Auto Loader and the medallion pipeline for plain Apache Spark and Delta Lake."""
+"""Auto Loader and medallion pipelines for plain Apache Spark and Delta Lake."""
 
 __version__ = "0.1.0"

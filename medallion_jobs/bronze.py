@@ -1,9 +1,9 @@
-"""Bronze: files to an append-only table, every record accounted for.
+"""Bronze: loads files into an append-only table and accounts for every record.
 
     files -> ledger -> records -> rows, rescued values, quarantined records
 
-Run by spark-submit (`spark-submit … medallion_jobs/bronze.py --config conf/sales.yaml`) or by
-`medallion run bronze`: one way through the code.
+Run it with spark-submit (`spark-submit … medallion_jobs/bronze.py --config conf/sales.yaml`) or
+`medallion run bronze`; both run the same code.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Every error a user can meet, and the exit code it ends with.
+"""Every error a user can see, and its exit code.
 
     MedallionError
-    ├── DataError        1   the data or the pipeline says no
+    ├── DataError        1   the data or the pipeline is wrong
     │   └── Refused      1   starting would write wrong tables
-    ├── UsageError       2   wrong command, flag or place
+    ├── UsageError       2   wrong command, flag or path
     │   └── ConfigError  2   (medallion_jobs.config) every mistake of a config at once
-    └── TransientError  75   worth a retry, as it is
-        └── LockHeld    75   the query runs already
+    └── TransientError  75   a retry may succeed
+        └── LockHeld    75   the query is already running
 
-Whatever else reaches the top is a bug and ends with 3.
+Any other exception is a bug and exits with 3.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from medallion_jobs.masking import masked
 
 
 class MedallionError(Exception):
-    """Says what happened, what was left untouched and what to type next; never a secret.
+    """An error that a user can act on. Its text never holds a secret.
 
     Args:
         what: what happened, to which file, row, key or table.
-        untouched: what did not change, as a sentence; empty when nothing could have.
-        next_step: the command to type next, or the thing to mend.
+        untouched: what did not change, as a sentence; empty when nothing could have changed.
+        next_step: the command to type next, or the thing to fix.
     """
 
     exit_code = 3
@@ -43,7 +43,7 @@ class MedallionError(Exception):
 
 
 class DataError(MedallionError):
-    """The data or the pipeline says no."""
+    """The data or the pipeline is wrong; a retry without a fix fails again."""
 
     exit_code = 1
 
@@ -53,22 +53,22 @@ class Refused(DataError):
 
 
 class UsageError(MedallionError):
-    """A wrong command, flag or place."""
+    """A wrong command, flag or path."""
 
     exit_code = 2
 
 
 class TransientError(MedallionError):
-    """Something that may well work the next time: a lock, a full disk, a network."""
+    """A retry may succeed: a lock is held, a disk is full, a network is down."""
 
     exit_code = 75
 
 
 class LockHeld(TransientError):
-    """The query is running already.
+    """The query is already running.
 
     Attributes:
-        holder: what the lock file says of who holds it (pid, host, user, started …).
+        holder: the process that holds the lock, from the lock file (pid, host, user, since …).
     """
 
     def __init__(self, what: str, *, holder: dict[str, object], next_step: str = "") -> None:

@@ -1,11 +1,11 @@
-"""Gold: silver rows aggregated into tables for people.
+"""Gold: aggregates silver rows into tables for reports.
 
     silver -> where, period -> group by -> measures -> columns -> complete or incremental write
 
-Complete mode keeps a running value of every group and writes the table anew; incremental mode
-follows the changes of its source and writes the groups that they touch. Run by spark-submit
-(`spark-submit … medallion_jobs/gold.py --config conf/sales.yaml`) or by `medallion run gold`:
-one way through the code.
+Complete mode keeps a running value of every group and rewrites the whole table in each batch.
+Incremental mode follows the changes of its source and rewrites only the groups that they touch.
+Run it with spark-submit (`spark-submit … medallion_jobs/gold.py --config conf/sales.yaml`) or
+`medallion run gold`; both run the same code.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 _CHANGE_FEED = "delta.enableChangeDataFeed"
 _ANY_NUMBER = 2**31 - 1
-# Few rows of a large table change at a time: they are marked, their files are not rewritten.
+# A batch changes few rows of a large table: deletion vectors mark them, files are not rewritten.
 _FOR_MERGES = {"delta.enableDeletionVectors": "true"}
 
 
 @dataclass(frozen=True)
 class GoldStream:
-    """The query that keeps one gold table."""
+    """The query that maintains one gold table."""
 
     config: Pipeline
     name: str
-    _told: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    _notes: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def output_mode(self) -> str:
@@ -64,8 +64,8 @@ class GoldStream:
 
     @property
     def claim(self) -> Claim:
-        # The state, and the rows that are there, hold one value a group and measure: other
-        # groups or other measures cannot go on from them.
+        # The state and the table hold one value for each group and measure, so a query with
+        # other groups or measures cannot continue from them.
         derived = {f"columns.{name}": sql for name, sql in self.table.columns.items()}
         return Claim(
             pipeline=self.config.pipeline,
@@ -80,13 +80,13 @@ class GoldStream:
     def preflight(self, made: Collection[Location]) -> None:
         claim = self.claim
         tables.require(claim.source, claim.source_path, made)
-        there = None if claim.source_path in made else tables.snapshot(claim.source_path)
-        if self.is_incremental and there and there.properties.get(_CHANGE_FEED) != "true":
+        source = None if claim.source_path in made else tables.snapshot(claim.source_path)
+        if self.is_incremental and source and source.properties.get(_CHANGE_FEED) != "true":
             raise UsageError(
-                f"{self.ref} follows the changes of {claim.source}, which does not record them",
+                f"{self.ref} reads the change data feed of {claim.source}, which has none",
                 untouched="nothing was started",
-                next_step="run that layer once with this config, and it will: `medallion run "
-                f"{self.table.from_.layer}`",
+                next_step="run that layer once with this config, which turns the feed on: "
+                f"`medallion run {self.table.from_.layer}`",
             )
 
     def prepare(self, spark: SparkSession, start: Start) -> None:
@@ -102,27 +102,33 @@ class GoldStream:
             layout=layout,
         )
         tables.set_properties(spark, path, self._properties)
-        if self._has_begun(start):
+        if self._has_written(start):
             tables.ensure_layout(spark, self.ref, path, layout)
         tables.register(spark, self.ref, path)
         loaded = self._load(spark, check=True)
-        self._told.extend([loaded] if loaded else ())
+        self._notes.extend([loaded] if loaded else ())
 
-    def _has_begun(self, start: Start) -> bool:
-        """Whether the table is this generation's; else its first batch makes all of it anew."""
+    def _has_written(self, start: Start) -> bool:
+        """Whether this generation wrote the table; if not, its first batch rebuilds the table."""
         app_id = self._home.checkpoint(start.generation).app_id
-        there = tables.snapshot(self.claim.target_path)
-        return start.generation == 1 or bool(there and there.txn(app_id) >= 0)
+        target = tables.snapshot(self.claim.target_path)
+        return start.generation == 1 or bool(target and target.txn(app_id) >= 0)
 
     def _load(self, spark: SparkSession, *, check: bool = False) -> str | None:
-        """Brings the databases on; one that is away stops no table, and catches up later."""
+        """Loads new versions of the table into its databases.
+
+        A database that is down does not stop the table; it catches up later.
+
+        Returns:
+            A note for the user, or None.
+        """
         loader = warehouse.Loader(self.config, self.ref)
         try:
             if check:
                 loader.check(spark)
             return loader.catch_up(spark)
         except TransientError as error:
-            return f"{error.what}; it is tried again after the next batch and at the next start"
+            return f"{error.what}; the load is retried after the next batch and at the next start"
 
     @property
     def _home(self) -> QueryFolder:
@@ -135,31 +141,32 @@ class GoldStream:
         return {**_FOR_MERGES, **({_CHANGE_FEED: "true"} if self.table.sinks else {})}
 
     def poll(self) -> Sequence[str]:
-        """What there is to tell; Spark's Delta source finds new versions itself."""
-        told = tuple(self._told)
-        self._told.clear()
-        return told
+        """Notes for the user; Spark's Delta source finds new versions itself."""
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return notes
 
     def read(self, spark: SparkSession) -> DataFrame:
         rows = spark.readStream.format("delta")
         source = str(self.claim.source_path)
         if self.is_incremental:
-            # A commit in two batches would be counted in part: a batch ends with a version.
-            whole = rows.option("readChangeFeed", True).option("maxFilesPerTrigger", _ANY_NUMBER)
-            return whole.load(source)
+            # A batch takes whole commits: one split over two batches would be counted in part.
+            changes = rows.option("readChangeFeed", True).option("maxFilesPerTrigger", _ANY_NUMBER)
+            return changes.load(source)
         return self.aggregation.of(rows.load(source), streaming=True)
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
         spark, path, layout = df.sparkSession, self.claim.target_path, self.table.layout
-        written = self._follow(df, batch) if self.is_incremental else self._replace(df, batch)
+        write = self._write_incremental if self.is_incremental else self._write_complete
+        written = write(df, batch)
         if batch.number == 0:
-            # Its rows brought the table's columns, and with new columns Delta forgets the rest.
+            # The first batch sets the table's columns, and Delta then drops the rest of the layout.
             tables.ensure_layout(spark, self.ref, path, layout)
         optimized = tables.optimize_if_due(spark, path, layout)
-        done = [one for one in (optimized, self._load(spark)) if one]
-        return replace(written, remarks=(*written.remarks, *done))
+        remarks = [remark for remark in (optimized, self._load(spark)) if remark]
+        return replace(written, remarks=(*written.remarks, *remarks))
 
-    def _replace(self, df: DataFrame, batch: Batch) -> Written:
+    def _write_complete(self, df: DataFrame, batch: Batch) -> Written:
         # The first batch of a generation may have other measures than the table has columns.
         done = complete.write(
             df,
@@ -169,15 +176,15 @@ class GoldStream:
             layout=self.table.layout,
         )
         if done.how == "before":
-            return Written.before(done.groups)
+            return Written.by_earlier_run(done.groups)
         if done.how == "same":
             return Written(rows_out=0, remarks=("no group changed",))
         return Written(rows_out=done.groups)
 
-    def _follow(self, df: DataFrame, batch: Batch) -> Written:
+    def _write_incremental(self, df: DataFrame, batch: Batch) -> Written:
         claim, path = self.claim, self.claim.target_path
         if batch.replayed:
-            return Written.before(tables.rows_written(path, batch.txn))
+            return Written.by_earlier_run(tables.rows_written(path, batch.txn))
         version = self._source_version(batch)
         step = incremental.Step(
             aggregation=self.aggregation,
@@ -197,9 +204,9 @@ class GoldStream:
         assert reached is not None  # Spark notes it before the batch begins
         if reached.whole is not None:
             return reached.whole
-        # Some commits end with their last file, not with the version after them; none is cut
-        # (`read`). The snapshot that a query begins with may take several batches: the first
-        # of them takes it as a whole.
+        # An offset may point at a commit's last file instead of the next version; `read` never
+        # splits a commit. The snapshot that a query starts with may take several batches: the
+        # first one takes all of it.
         return reached.version
 
 

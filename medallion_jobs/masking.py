@@ -1,4 +1,4 @@
-"""The secrets that this process was given, kept out of whatever it says."""
+"""Keeps the secrets that this process was given out of its messages and logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import traceback
 from urllib.parse import quote
 
 MASK = "***"
-# A shorter one is a part of many words, and they would be masked in its place.
+# A shorter secret is part of many words, which would be masked too.
 SHORTEST = 6
 
 _LOGIN_IN_URL = re.compile(r"(//[^/\s@]*:)[^/\s@]+(?=@)|(\bpassw(?:or)?d=)[^&\s]+", re.IGNORECASE)
@@ -17,26 +17,26 @@ _known: set[str] = set()
 
 
 def remember(secret: str) -> None:
-    """From here on, `masked` takes it out of every text, as it is and as URLs and JSON have it."""
+    """Makes `masked` replace this secret from now on, also in its URL and JSON encodings."""
     if len(secret) >= SHORTEST:
         _known.update((secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]))
 
 
 def masked(text: str) -> str:
-    """The text, with `***` where it holds a secret, or a URL in it a password."""
-    # The longest first: one may be the beginning of another.
+    """The text with every secret, and every password in a URL, replaced by `***`."""
+    # The longest first: a secret may be the beginning of another.
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return without_login(text)
 
 
-def tellable(failure: BaseException) -> BaseException:
-    """The failure; one of its text alone where that, or a cause's, holds a secret."""
+def without_secrets(failure: BaseException) -> BaseException:
+    """The failure itself, or, if its traceback holds a secret, a new one with the masked text."""
     text = "".join(traceback.format_exception(failure))
-    without = masked(text)
-    return failure if without == text else RuntimeError(without)
+    masked_text = masked(text)
+    return failure if masked_text == text else RuntimeError(masked_text)
 
 
 def without_login(text: str) -> str:
-    """The text, with `***` for passwords where a URL may hold one."""
+    """The text with every password in a URL replaced by `***`."""
     return _LOGIN_IN_URL.sub(rf"\1\2{MASK}", text)

@@ -1,10 +1,10 @@
-"""Silver: rows shaped, looked up, judged, and written once.
+"""Silver: shapes rows, joins dimensions, checks rules, and writes each row once.
 
     source -> shape -> cast -> lookups -> columns -> rules -> append, upsert or history
 
-What does not go on is put aside: into quarantine, or where it waits for a dimension. Run by
-spark-submit (`spark-submit … medallion_jobs/silver.py --config conf/sales.yaml`) or by
-`medallion run silver`: one way through the code.
+A row that cannot be written is quarantined, or held until a dimension has its key. Run it with
+spark-submit (`spark-submit … medallion_jobs/silver.py --config conf/sales.yaml`) or
+`medallion run silver`; both run the same code.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# What says how the rows that are there were written.
-_KEPT_AS = ("write", "keys", "sequence", "surrogate_key", "unknown_member")
+# The keys that decide how existing rows were written, and so cannot change without a reset.
+_STATE_KEYS = ("write", "keys", "sequence", "surrogate_key", "unknown_member")
 
 
 @dataclass(frozen=True)
 class SilverStream:
-    """The query that fills one silver table."""
+    """The query that writes one silver table."""
 
     config: Pipeline
     name: str
@@ -57,7 +57,7 @@ class SilverStream:
     @property
     def claim(self) -> Claim:
         table = self.table
-        said = table.model_dump(
+        settings = table.model_dump(
             mode="json", by_alias=True, exclude={"from_", "layout"}, exclude_defaults=True
         )
         return Claim(
@@ -67,11 +67,11 @@ class SilverStream:
             target_path=self.config.table_path(self.ref),
             source=str(table.from_),
             source_path=self.config.table_path(table.from_),
-            # What the rows that are there were written by: a table of one row a key cannot
-            # go on as a table of changes. All else is computed from each batch's own rows.
+            # A table with one row for each key cannot continue as one with a row for each
+            # change. All other settings only affect the rows of each batch.
             logic=Logic(
-                state={key: _as_text(said.pop(key)) for key in _KEPT_AS if key in said},
-                free={key: str(value) for key, value in said.items()},
+                state={key: _as_text(settings.pop(key)) for key in _STATE_KEYS if key in settings},
+                free={key: str(value) for key, value in settings.items()},
             ),
         )
 
@@ -83,7 +83,7 @@ class SilverStream:
     def prepare(self, spark: SparkSession, start: Start) -> None:
         for name in self.table.dimensions:
             tables.register(spark, name, self.config.table_path(name))
-        make(self._refinery, spark, is_rebuild=start.is_anew)
+        make(self._refinery, spark, is_rebuild=start.rebuilds_table)
         self._waiting.begin(spark, start.generation)
 
     def poll(self) -> Sequence[str]:
@@ -91,8 +91,8 @@ class SilverStream:
         return self._waiting.poll()
 
     def read(self, spark: SparkSession) -> DataFrame:
-        # Not in `prepare`: for a table with rows and no manifest the fence takes the checkpoint
-        # for lost, and the manifest is not written before the table is made.
+        # Not in `prepare`: the manifest is written after it, and for a table with rows and no
+        # manifest the start checks would say that the checkpoint is lost.
         ensure_member(self._refinery, spark)
         return spark.readStream.format("delta").load(str(self.claim.source_path))
 
@@ -108,12 +108,12 @@ class SilverStream:
 
 
 def _as_text(value: object) -> str:
-    """The value in words, in whatever order a mapping was written."""
+    """The value as text, independent of the order of a mapping's keys."""
     return str(dict(sorted(value.items())) if isinstance(value, dict) else value)
 
 
 def streams(config: Pipeline) -> list[SilverStream]:
-    """The layer's queries, each after those whose tables it reads or looks into."""
+    """The layer's queries, each after those whose tables it reads or looks up."""
     return [SilverStream(config, name) for name in config.silver_in_order()]
 
 

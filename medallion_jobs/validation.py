@@ -1,8 +1,8 @@
-"""A config held against Spark itself: SQL parsed, columns known, types as declared.
+"""Checks a config with Spark itself: SQL parses, columns exist, types are as declared.
 
-Every table is built from empty frames, in the order in which they read one another. Nothing
-is started or written; a dimension that does not exist yet is taken for one that has the
-columns that the lookup names.
+Builds every table from empty DataFrames, in the order in which they read each other. Starts
+and writes nothing. A dimension that does not exist yet is assumed to have the columns that the
+lookup names.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
 def check(spark: SparkSession, loaded: Loaded) -> dict[TableRef, StructType]:
     """The schema that each table of the pipeline will have.
 
-    Tables below a bronze table whose columns are yet to be inferred are left out.
+    Leaves out tables that read a bronze table whose columns are not inferred yet.
 
     Raises:
-        ConfigError: every mistake that Spark finds, with the line that made it.
+        ConfigError: every mistake that Spark finds, with its file and line.
     """
     checker = _Checker(spark, loaded)
     checker.check_all()
     if checker.problems:
-        raise ConfigError(checker.problems, next_step="mend them, then: medallion validate")
+        raise ConfigError(checker.problems, next_step="fix them, then: medallion validate")
     return {ref: frame.schema for ref, frame in checker.frames.items()}
 
 
@@ -70,7 +70,7 @@ class _Checker:
         for name in self._config.bronze:
             self._bronze(name)
         for name in self._config.silver_in_order():
-            # A table whose source could not be built is not judged: one mistake, one problem.
+            # A table whose source could not be built is not checked: one mistake, one problem.
             if self._config.silver[name].from_ in self.frames:
                 self._silver(name)
         for name, table in self._config.gold.items():
@@ -81,9 +81,9 @@ class _Checker:
         source, here = self._config.bronze[name].source, f"bronze.{name}.source"
         registry = Registry(paths.schemas(self._config, name))
         columns = BronzeColumns(self._spark, source, registry, has_versions=source.keeps_versions)
-        with self._blamed_on(f"{here}.schema_hints", source.schema_hints or ""):
+        with self._reported_at(f"{here}.schema_hints", source.schema_hints or ""):
             columns.hinted(StructType())
-        with self._blamed_on(f"{here}.schema", source.schema_ or ""):
+        with self._reported_at(f"{here}.schema", source.schema_ or ""):
             told = columns.declared_or_recorded()
             if told is not None:
                 layouts.refuse_names(f"bronze.{name}", told)
@@ -99,16 +99,16 @@ class _Checker:
         rows = self._after(recipe.cast_steps, recipe.kept(shaped), here)
         rows, dimensions = self._looked_up(table, rows, here)
         rows = self._after(recipe.column_steps, rows, here)
-        for rule, one in table.expect.items():
-            with self._blamed_on(f"{here}.expect.{rule}", rules.described(one)):
-                self._judged(rows, rule, one)
+        for rule, expectation in table.expect.items():
+            with self._reported_at(f"{here}.expect.{rule}", rules.described(expectation)):
+                self._check_expectation(rows, rule, expectation)
         if table.deletes:
-            with self._blamed_on(f"{here}.deletes.when", table.deletes.when):
+            with self._reported_at(f"{here}.deletes.when", table.deletes.when):
                 rows.where(table.deletes.when)
         if len(self.problems) > known:
             return
-        key, said = ("schema", table.schema_) if table.schema_ else ("select", table.select or ())
-        with self._blamed_on(f"{here}.{key}", said if isinstance(said, str) else ", ".join(said)):
+        key = "schema" if table.schema_ else "select"
+        with self._reported_at(f"{here}.{key}", table.schema_ or ", ".join(table.select or ())):
             finished = recipe.finished(rows, dimensions)
             own = recipe.columns(finished)
             layouts.refuse_names(here, own)
@@ -117,19 +117,19 @@ class _Checker:
         if len(self.problems) > known:
             return
         for path, columns in recipe.columns_named():
-            with self._blamed_on(f"{here}.{path}", ", ".join(columns)):
+            with self._reported_at(f"{here}.{path}", ", ".join(columns)):
                 recipe.check_named(columns, own)
         if len(self.problems) == known:
             written = recipe.written(finished)
             if table.unknown_member:
-                with self._blamed_on(f"{here}.unknown_member", ", ".join(table.unknown_member)):
+                with self._reported_at(f"{here}.unknown_member", ", ".join(table.unknown_member)):
                     member(table, written)
             self._build(TableRef("silver", name), written)
 
     def _after(self, steps: Sequence[Step], rows: DataFrame, here: str) -> DataFrame:
-        """The rows after those steps that can be taken; each other one is a problem."""
+        """The rows after every step that works; each one that fails becomes a problem."""
         for step in steps:
-            with self._blamed_on(f"{here}.{step.key}", step.text):
+            with self._reported_at(f"{here}.{step.key}", step.text):
                 rows = step.apply(rows)
         return rows
 
@@ -138,11 +138,11 @@ class _Checker:
     ) -> tuple[DataFrame, list[Dimension]]:
         types = {}
         if table.schema_:
-            with self._blamed_on(f"{here}.schema", table.schema_):
+            with self._reported_at(f"{here}.schema", table.schema_):
                 types = {f.name: f.dataType for f in schemas.parse_ddl(table.schema_)}
         joined, dimensions = rows, list[Dimension]()
         for place, lookup in enumerate(table.lookups):
-            with self._blamed_on(f"{here}.lookups[{place}]", str(lookup.table)):
+            with self._reported_at(f"{here}.lookups[{place}]", str(lookup.table)):
                 frame = self._table(lookup.table)
                 found = (
                     Dimension.placeholder(self._spark, lookup, joined, types)
@@ -153,7 +153,7 @@ class _Checker:
                 dimensions.append(found)
         return joined, dimensions
 
-    def _judged(self, rows: DataFrame, name: str, rule: Expectation) -> None:
+    def _check_expectation(self, rows: DataFrame, name: str, rule: Expectation) -> None:
         references = {}
         if rule.references:
             keys = self._table(rule.references.table)
@@ -164,7 +164,7 @@ class _Checker:
         broken_rules.judged(rows, {name: rule}, moment=now, references=references, existing=None)
 
     def _table(self, ref: TableRef) -> DataFrame | None:
-        """A table of the pipeline as it will be, or one that is there; None where there is none."""
+        """A table as this pipeline would build it, else an existing one, else None."""
         if ref in self.frames:
             return self.frames[ref]
         path = self._config.table_path(ref)
@@ -180,34 +180,34 @@ class _Checker:
             return
         aggregation = Aggregation(table)
         placed = aggregation.placed(rows)
-        for measure, one in table.measures.items():
-            with self._blamed_on(f"{here}.measures.{measure}", one.of):
-                alone = Aggregation(table.model_copy(update={"measures": {measure: one}}))
-                alone.aggregated(placed, streaming=table.mode == "complete")
+        for name_of_measure, measure in table.measures.items():
+            with self._reported_at(f"{here}.measures.{name_of_measure}", measure.of):
+                single = table.model_copy(update={"measures": {name_of_measure: measure}})
+                Aggregation(single).aggregated(placed, streaming=table.mode == "complete")
         if len(self.problems) > known:
             return
         groups = aggregation.aggregated(placed)
         for column, sql in table.columns.items():
-            with self._blamed_on(f"{here}.columns.{column}", sql):
+            with self._reported_at(f"{here}.columns.{column}", sql):
                 groups = aggregation.computed(groups, column)
         if len(self.problems) == known:
             schema = aggregation.finished(groups).schema
-            with self._blamed_on(f"{here}.measures", ", ".join(table.measures)):
+            with self._reported_at(f"{here}.measures", ", ".join(table.measures)):
                 layouts.refuse_names(here, schema)
             self._build(TableRef("gold", name), schema)
 
     def _check_groups(self, table: GoldTable, rows: DataFrame, here: str) -> None:
         if table.where:
-            with self._blamed_on(f"{here}.where", table.where):
+            with self._reported_at(f"{here}.where", table.where):
                 Aggregation(table.model_copy(update={"period": None})).placed(rows)
         if table.group_by:
-            with self._blamed_on(f"{here}.group_by", ", ".join(table.group_by)):
+            with self._reported_at(f"{here}.group_by", ", ".join(table.group_by)):
                 rows.groupBy(*map(col, table.group_by)).count()
         if table.period:
-            with self._blamed_on(f"{here}.period.of", table.period.of):
+            with self._reported_at(f"{here}.period.of", table.period.of):
                 Aggregation(table.model_copy(update={"where": None})).placed(rows)
-            with self._blamed_on(f"{here}.time_zone", table.time_zone):
-                # Java has fewer zones than Python, which the config was checked with.
+            with self._reported_at(f"{here}.time_zone", table.time_zone):
+                # Java knows fewer time zones than Python, which checked the config.
                 now = F.from_utc_timestamp(F.current_timestamp(), table.time_zone)
                 self._spark.sql("SELECT 1").select(now).collect()
 
@@ -217,27 +217,27 @@ class _Checker:
         for key, why in layouts.problems(schema, layout):
             self._add(f"{here}.{key}", ", ".join(getattr(layout, key) or ()), why)
         for name, sql in layout.checks.items():
-            with self._blamed_on(f"{here}.checks.{name}", sql):
+            with self._reported_at(f"{here}.checks.{name}", sql):
                 self.frames[ref].where(sql)
 
     @contextmanager
-    def _blamed_on(self, path: str, value: str) -> Iterator[None]:
-        """Turns what Spark says into a problem of the key at `path`."""
+    def _reported_at(self, path: str, value: str) -> Iterator[None]:
+        """Turns an error inside the block into a problem of the key at `path`."""
         try:
             yield
         except PySparkException as error:
-            said = error.getMessage() or str(error)
-            self._add(path, value, said)
+            self._add(path, value, error.getMessage() or str(error))
         except UsageError as error:
             self._add(path, value, error.what)
 
-    def _add(self, path: str, value: str, said: str) -> None:
+    def _add(self, path: str, value: str, message: str) -> None:
         origin = self._origins.get(path) or self._nearest_origin(path)
-        first = " ".join(line.strip() for line in said.strip().splitlines()[:6] if line.strip())
+        first = " ".join(line.strip() for line in message.strip().splitlines()[:6] if line.strip())
         self.problems.append(Problem(origin, path, first, value))
 
     def _nearest_origin(self, path: str) -> Origin:
-        """Of a mapping, or of a list's item: the line of what is first written in it."""
+        """For a mapping or a list item: the file and line of its first value."""
         inside = path.replace("[", ".").replace("]", "") + "."
         found = [origin for key, origin in self._origins.items() if key.startswith(inside)]
-        return next((one for one in found if one.line), found[0] if found else Origin("config"))
+        with_line = (origin for origin in found if origin.line)
+        return next(with_line, found[0] if found else Origin("config"))

@@ -108,7 +108,7 @@ def _recorded(path: Location, app_id: str) -> str | None:
     commit = tables.commit_of(path, app_id, snapshot.txn(app_id)) if snapshot else None
     if commit is None:
         return None
-    recorded = commit.said.get(ROWS)
+    recorded = commit.user_metadata.get(ROWS)
     return str(recorded) if recorded and not has_changed(path, commit.version) else None
 
 

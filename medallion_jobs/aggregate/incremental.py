@@ -111,7 +111,7 @@ class Step:
             self._replace(changes.sparkSession, new_schema=False)
             return self._rebuilt
         # Without a commit of the query in the log, all changes are new.
-        known = int(newest.said[SOURCE_VERSION]) if newest else -1
+        known = int(newest.user_metadata[SOURCE_VERSION]) if newest else -1
         with _Cache() as cached:
             placed = cached(self.aggregation.placed(changes.where(col(VERSION) > known)))
             touched = Touched.by(placed, self.aggregation.anchors, col(CHANGE) != "insert")

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from medallion_jobs.autoloader.loader import AutoLoader
-from medallion_jobs.config import made_of
+from medallion_jobs.config import pipeline_from_values
 from medallion_jobs.config.units import parse_time
 from medallion_jobs.engine import session
 from medallion_jobs.engine.query import StopSwitch
@@ -123,7 +123,7 @@ def autoload(
     """
     folders = [path] if isinstance(path, str | PathLike) else path
     options: Mapping[str, object] = {**source, "path": [fspath(folder) for folder in folders]}
-    config = made_of(
+    config = pipeline_from_values(
         {
             "pipeline": "autoload",
             "storage": {"root": fspath(lake)},

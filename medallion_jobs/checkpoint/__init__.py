@@ -1,4 +1,4 @@
-"""Generations, locks and the start fence: what keeps a query and its table together."""
+"""Generations, locks and start checks: they keep a query and its table consistent."""
 
 from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
 from medallion_jobs.checkpoint.lock import Lock

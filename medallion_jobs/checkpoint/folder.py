@@ -1,10 +1,10 @@
-"""Where a query's state lies.
+"""The folder of a query's state.
 
 <storage.root>/_medallion/checkpoints/<layer>/<table>/
-    manifest.json   every generation that was opened, and why
-    lock            who runs the query now
-    stop            somebody asks the query to end after its batch
-    v1/ v2/ …       one Structured Streaming checkpoint a generation
+    manifest.json   every generation, and why it was opened
+    lock            the process that runs the query now
+    stop            exists if the query is asked to end after its batch
+    v1/ v2/ …       a Structured Streaming checkpoint for each generation
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _BATCH = re.compile(r"[0-9]+")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One generation's Structured Streaming checkpoint folder.
+    """The Structured Streaming checkpoint folder of one generation.
 
     Attributes:
-        app_id: the transaction id under which this generation writes to its table. The
-            generation is part of it, because batch numbers start again at 0 with each.
+        app_id: the application id of this generation's Delta transactions. It includes the
+            generation, because batch numbers restart at 0 with each.
     """
 
     path: Location
@@ -41,21 +41,23 @@ class Checkpoint:
 
     @property
     def latest_commits(self) -> int:
-        """The newest batch that Spark noted as done, or -1."""
+        """The newest batch that Spark committed, or -1."""
         return _latest(self.path / "commits")
 
     def offset(self, batch: int) -> str:
-        """The source's position that `batch` was planned to reach, as Spark wrote it."""
+        """The source's end offset of `batch`, as the JSON that Spark wrote."""
         text = (self.path / "offsets" / str(batch)).read_text(encoding="utf-8")
         return text.rstrip("\n").split("\n")[-1]
 
     def remove_leftovers(self) -> list[Location]:
-        """Deletes temporary files of a first batch that was cut off.
+        """Deletes temporary files of a first batch that was interrupted.
 
-        Spark refuses for ever to start over a checkpoint without batches that is not empty
-        (STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY), and a kill between writing
-        `offsets/.0.<uuid>.tmp` and its rename leaves just that. Nothing is removed once
-        a batch was planned.
+        Spark never starts on a checkpoint that has files but no batches
+        (STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY), which is what a kill between writing
+        `offsets/.0.<uuid>.tmp` and its rename leaves. Removes nothing once a batch is planned.
+
+        Returns:
+            The deleted files.
         """
         if self.latest_offsets >= 0 or self.latest_commits >= 0:
             return []
@@ -67,14 +69,14 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class QueryFolder:
-    """The folder that holds all state of the query which writes `ref`."""
+    """The folder with all state of the query that writes `ref`."""
 
     ref: TableRef
     path: Location
 
     @classmethod
     def of(cls, state: Location, ref: TableRef) -> QueryFolder:
-        """The home of `ref` under the engine's state folder."""
+        """The folder of `ref` under the engine's state folder."""
         return cls(ref, state / "checkpoints" / ref.layer / ref.name)
 
     @property
@@ -91,7 +93,7 @@ class QueryFolder:
 
     @property
     def generations(self) -> list[int]:
-        """The generations whose checkpoint lies there, whatever the manifest says."""
+        """The generations that have a checkpoint folder, whatever the manifest says."""
         names = (folder.name.removeprefix("v") for folder in self.path.glob("v*"))
         return sorted(int(name) for name in names if name.isdecimal())
 
@@ -105,6 +107,6 @@ def _latest(folder: Location) -> int:
 
 def _batches(folder: Location) -> Iterator[int]:
     if folder.is_dir():
-        for one in folder.iterdir():
-            if _BATCH.fullmatch(one.name):
-                yield int(one.name)
+        for file in folder.iterdir():
+            if _BATCH.fullmatch(file.name):
+                yield int(file.name)

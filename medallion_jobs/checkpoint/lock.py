@@ -1,10 +1,10 @@
-"""One run of a query at a time.
+"""The lock that allows one run of a query at a time.
 
-On a disk the lock is the kernel's, so a killed holder frees it at once; in a store it is a lease
-(`holds`). Its text says who holds it; a heartbeat keeps that fresh for people, for leases,
-and for holders on another machine, whose kernel lock a shared file system may not show us.
-A holder's JVM may outlive its driver by some seconds and still be committing: whoever takes
-over waits for its end.
+On a disk it is a kernel lock, so a killed holder frees it at once; in an object store it is a
+lease (`lock_backends`). Its text describes the holder. A heartbeat keeps the text up to date for
+users, for leases, and for holders on another machine, whose kernel lock a shared file system may
+not show. A holder's JVM may outlive its driver by some seconds and still commit, so a new holder
+waits for its end.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ from medallion_jobs.errors import LockHeld, MedallionError, TransientError
 from medallion_jobs.storage import Location, ObjectPath
 
 HEARTBEAT_SECONDS = 5.0
-# A holder on another machine counts as dead after this long without a heartbeat: long
-# enough for a stop-the-world pause or a network hiccup, short enough for a night shift.
+# A holder on another machine counts as dead after this long without a heartbeat: long enough
+# for a garbage collection pause or a network problem, short enough for an unattended restart.
 DEAD_AFTER_SECONDS = 60.0
 _JVM_PATIENCE_SECONDS = 60.0
-# Cut so that the text fits `holds.TEXT_SIZE`, although JSON may take twelve bytes for one
-# character.
+# Short enough for `lock_backends.TEXT_SIZE`, although JSON may need twelve bytes for a character.
 _COMMAND_LENGTH = 250
 
 
@@ -39,9 +38,9 @@ class Lock:
     """Held from construction to `release`; a context manager.
 
     Raises:
-        LockHeld: the query runs already; says where, by whom and since when.
-        TransientError: a full or read-only disk, a store that does not answer, or a dead
-            holder's JVM that does not end.
+        LockHeld: the query is already running; the message describes the holder.
+        TransientError: the disk is full or read-only, the store does not answer, or the JVM of
+            a dead holder does not end.
     """
 
     def __init__(self, path: Location, query: str) -> None:
@@ -59,7 +58,7 @@ class Lock:
         self._taken_by: bytes | None = None
         self._writes = threading.Lock()
         try:
-            self._hold = lock_backends.hold(path, self._now_beating(), self._wait_for_its_end)
+            self._hold = lock_backends.hold(path, self._encoded_text(), self._wait_for_its_end)
         except lock_backends.TakenError as error:
             raise _held(query, read(path) or _parse(error.text) or {}) from None
         except OSError as error:
@@ -70,7 +69,15 @@ class Lock:
         self._heart.start()
 
     def _wait_for_its_end(self, text: bytes, age_seconds: float) -> None:
-        """Refuses while whoever wrote this lives; waits for a dead one's JVM."""
+        """Waits for the JVM of a dead holder.
+
+        Args:
+            text: the lock's text, as its last holder wrote it.
+            age_seconds: time since then, by the store's clock.
+
+        Raises:
+            LockHeld: the holder is alive.
+        """
         left = _parse(text)
         if left is None or left["pid"] == os.getpid():
             return
@@ -79,7 +86,7 @@ class Lock:
             if not is_silent:
                 raise _held(self._query, left)
             return
-        # A lease is free only when its holder is dead; of a file the kernel has told already.
+        # A lease is free only if its holder is dead; for a file, the kernel has already checked.
         is_lease = isinstance(self._path, ObjectPath)
         if is_lease and not is_silent and processes.is_alive(left["pid"], left["born"]):
             raise _held(self._query, left)
@@ -90,7 +97,7 @@ class Lock:
         return TransientError(
             f"{self._query}: its lock cannot be written: {error.strerror}: {self._path}",
             untouched="nothing was started",
-            next_step="free some room, or make the place writable, then run again",
+            next_step="free some disk space, or make the folder writable, then run again",
         )
 
     def _await_end_of(self, jvm: dict[str, Any]) -> None:
@@ -99,32 +106,32 @@ class Lock:
             if time.monotonic() > deadline:
                 raise TransientError(
                     f"{self._query}: its last driver is dead, but the driver's JVM "
-                    f"(pid {jvm['pid']}) still runs and may still write",
+                    f"(pid {jvm['pid']}) is still running and may still write",
                     untouched="nothing was started",
                     next_step=f"end it with `kill {jvm['pid']}`, then run again",
                 )
             time.sleep(0.1)
 
     def note_jvm(self, pid: int) -> None:
-        """Adds the JVM to what the lock says of its holder."""
+        """Adds the JVM to the holder in the lock's text."""
         self._text["jvm"] = {"pid": pid, "born": processes.birth(pid) or ""}
         self._beat()
 
     def confirm(self) -> None:
-        """Raises LockHeld when somebody else has taken the lock over from this run.
+        """Raises LockHeld if another run has taken the lock over.
 
-        That one took it for dead: it had been silent for a minute, say since its machine slept.
+        That happens if this run sent no heartbeat for a minute, say because its machine slept.
         """
         if self._taken_by is not None:
             raise _held(self._query, _parse(self._taken_by) or {})
 
-    def _now_beating(self) -> bytes:
+    def _encoded_text(self) -> bytes:
         return json.dumps({**self._text, "heartbeat": _now()}).encode()
 
     def _beat(self) -> None:
         with self._writes:
             try:
-                self._hold.write(self._now_beating())
+                self._hold.write(self._encoded_text())
             except lock_backends.TakenError as error:
                 self._taken_by = error.text
 
@@ -133,19 +140,19 @@ class Lock:
             try:
                 self._beat()
             except OSError:
-                # A full or absent disk for a moment; another holder would need a minute of it.
+                # The disk is full or away for a moment; a takeover needs a minute of silence.
                 continue
 
     def release(self, *, in_good_order: bool = True) -> None:
         """Frees the lock.
 
         Args:
-            in_good_order: nothing of this run writes any more, and the file is emptied.
-                Otherwise the next holder finds what it says, and waits for the JVM's end.
+            in_good_order: nothing of this run writes any more, so the file is emptied.
+                Otherwise the next holder reads the text and waits for the JVM's end.
         """
         self._released.set()
         self._heart.join()
-        with suppress(lock_backends.TakenError):  # then it is another one's to free
+        with suppress(lock_backends.TakenError):  # then its new holder frees it
             self._hold.free(emptied=in_good_order)
 
     def __enter__(self) -> Lock:
@@ -162,24 +169,24 @@ class Lock:
 
 
 def read(path: Location) -> dict[str, Any] | None:
-    """What the lock's file says of its holder, or None when nobody holds it.
+    """The holder from the lock's text, or None if nobody holds it.
 
-    `alive` tells whether that holder still runs: by its process on this machine, by its
-    heartbeat on another one.
+    Its key `alive` is True if the holder still runs: on this machine by its process, on
+    another one by its heartbeat.
     """
-    there = lock_backends.read(path)
-    holder = _parse(there[0]) if there else None
-    if there is None or holder is None:
+    found = lock_backends.read(path)
+    holder = _parse(found[0]) if found else None
+    if found is None or holder is None:
         return None
     if holder["host"] == socket.gethostname():
         alive = processes.is_alive(holder["pid"], holder["born"])
     else:
-        alive = _silence(path, holder, there[1]) < DEAD_AFTER_SECONDS
+        alive = _silence(path, holder, found[1]) < DEAD_AFTER_SECONDS
     return {**holder, "alive": alive}
 
 
 def describe(holder: dict[str, Any]) -> str:
-    """A holder in words."""
+    """A description of a holder for messages."""
     return (
         f"pid {holder.get('pid', '?')} on {holder.get('host', '?')} "
         f"(user {holder.get('user', '?')}), since {holder.get('since', '?')}, "
@@ -189,9 +196,9 @@ def describe(holder: dict[str, Any]) -> str:
 
 def _held(query: str, holder: dict[str, Any]) -> LockHeld:
     return LockHeld(
-        f"{query} is running already, by {describe(holder)}",
+        f"{query} is already running: {describe(holder)}",
         holder=holder,
-        next_step="wait for it, or ask it to end with `medallion stop`",
+        next_step="wait until it ends, or stop it with `medallion stop`",
     )
 
 
@@ -211,7 +218,7 @@ def _now() -> str:
 
 
 def _silence(path: Location, holder: dict[str, Any], age_seconds: float) -> float:
-    """Seconds since a holder's last heartbeat: by its own clock, or better, by a store's."""
+    """Seconds since a holder's last heartbeat: by the store's clock, or by the holder's own."""
     if isinstance(path, ObjectPath):
         return age_seconds
     beat = datetime.fromisoformat(holder["heartbeat"])
@@ -219,6 +226,6 @@ def _silence(path: Location, holder: dict[str, Any], age_seconds: float) -> floa
 
 
 def is_running(path: Location) -> bool:
-    """Whether a living run holds the lock at `path`."""
+    """Whether a run that is alive holds the lock at `path`."""
     holder = read(path)
     return holder is not None and bool(holder["alive"])

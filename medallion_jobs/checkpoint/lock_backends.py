@@ -1,7 +1,7 @@
-"""What makes a lock exclusive: the kernel for a file, the store's conditional writes for an object.
+"""Exclusive locks: by the kernel for a file, by conditional writes for an object in a store.
 
-A killed process loses its file at once. An object stays, so it counts for as long as its
-holder beats: a lease.
+A killed process loses its file lock at once. An object stays, so it counts only as long as its
+holder sends heartbeats: it is a lease.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import ClassVar, Protocol
 
 from medallion_jobs.storage import Location, ObjectPath
 
-# The text is padded to one size, so that a write of it is never seen half done and leaves
-# nothing of an older one behind.
+# The text is padded to this size, so that a reader never sees half a write, and nothing of an
+# older text remains.
 TEXT_SIZE = 4096
 
-# Told what the last holder left and how many seconds ago it was written; raises where that
-# holder may not be taken over from.
+# Gets the text of the last holder and its age in seconds; raises if the lock must not be taken
+# over from that holder.
 MayTake = Callable[[bytes, float], None]
 
 
 class TakenError(Exception):
-    """Somebody has it. Carries what that one wrote."""
+    """Another process holds the lock. Carries the text that it wrote."""
 
     def __init__(self, text: bytes) -> None:
         super().__init__(text)
@@ -37,22 +37,22 @@ class LockBackend(Protocol):
     left: bytes
 
     def write(self, text: bytes) -> None:
-        """Says who holds it.
+        """Writes the text that describes the holder.
 
         Raises:
-            TakenError: another one has taken it over meanwhile.
-            OSError: it could not be written; it is held all the same.
+            TakenError: another process has taken the lock over.
+            OSError: the text could not be written; the lock is still held.
         """
 
     def free(self, *, emptied: bool) -> None:
-        """Lets others have it; `emptied`, with nothing left to read."""
+        """Frees the lock; with `emptied`, removes its text first."""
 
 
 def hold(at: Location, text: bytes, may_take: MayTake) -> LockBackend:
-    """Takes what lies at a location.
+    """Takes the lock at a location.
 
     Raises:
-        TakenError: a living process has it.
+        TakenError: another process that is alive holds it.
     """
     if isinstance(at, ObjectPath):
         return _Lease(at, text, may_take)
@@ -60,11 +60,14 @@ def hold(at: Location, text: bytes, may_take: MayTake) -> LockBackend:
 
 
 def read(at: Location) -> tuple[bytes, float] | None:
-    """What a holder wrote and how many seconds ago by the place's clock; None where nobody did."""
+    """The text of a holder and its age in seconds by the store's clock; None if there is none.
+
+    The age is 0.0 for a file.
+    """
     try:
         if isinstance(at, ObjectPath):
-            seen = at.look()
-            return seen.data, seen.age_seconds
+            found = at.read_with_tag()
+            return found.data, found.age_seconds
         return at.read_bytes(), 0.0
     except FileNotFoundError:
         return None
@@ -80,8 +83,8 @@ class _KernelLock:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever removed the file in the meantime left us a lock on nothing.
-                if self._is_there():
+                # If another process has removed the file, this locks a file without a name.
+                if self._still_exists():
                     self.left = os.pread(self._fd, TEXT_SIZE, 0)
                     may_take(self.left, 0.0)
                     self.write(text)
@@ -94,7 +97,7 @@ class _KernelLock:
                 raise
             os.close(self._fd)
 
-    def _is_there(self) -> bool:
+    def _still_exists(self) -> bool:
         try:
             return self._path.stat().st_ino == os.fstat(self._fd).st_ino
         except FileNotFoundError:
@@ -110,9 +113,9 @@ class _KernelLock:
 
 
 class _Lease:
-    """An object that only replaces the one that it knows (`If-None-Match`, `If-Match`)."""
+    """An object that is replaced only if nobody has changed it (`If-None-Match`, `If-Match`)."""
 
-    # Of this process, which its text cannot tell from those that it held before.
+    # The leases of this process: by its text alone, a lease looks like an earlier one.
     _held: ClassVar[set[ObjectPath]] = set()
 
     def __init__(self, at: ObjectPath, text: bytes, may_take: MayTake) -> None:
@@ -123,10 +126,10 @@ class _Lease:
             self.left = b""
             self._tag = at.put(text, new=True)
         except FileExistsError:
-            seen = at.look()
-            may_take(seen.data, seen.age_seconds)
-            self.left = seen.data
-            self._replace(seen.tag, text)
+            found = at.read_with_tag()
+            may_take(found.data, found.age_seconds)
+            self.left = found.data
+            self._replace(found.tag, text)
         self._held.add(at)
 
     def write(self, text: bytes) -> None:
@@ -141,8 +144,8 @@ class _Lease:
         try:
             self._tag = self._at.put(text, in_place_of=tag)
         except (FileExistsError, FileNotFoundError) as error:
-            there = read(self._at)
-            if there is None or there[0] != text:
-                raise TakenError(there[0] if there else b"") from error
-            # A request whose answer was lost was sent again, and met its own object.
-            self._tag = self._at.look().tag
+            found = read(self._at)
+            if found is None or found[0] != text:
+                raise TakenError(found[0] if found else b"") from error
+            # The first request succeeded and its response was lost: the retry met its own object.
+            self._tag = self._at.read_with_tag().tag

@@ -1,4 +1,4 @@
-"""The manifest: every generation of a query, what it read and wrote, when and why it opened."""
+"""The manifest: every generation of a query, what it reads and writes, when and why it opened."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from medallion_jobs.storage import put
 
 
 class Logic(BaseModel):
-    """What a query computes, as named parts of text.
+    """What a query computes, as text by name.
 
     Attributes:
-        state: parts that the checkpoint's state is made of. Spark itself compares only
-            their types, so another grouping column or `sum` become `max` would go on and
-            write wrong tables; the fence refuses.
-        free: parts that may change from one batch to the next.
+        state: the parts that the checkpoint's state depends on. Spark compares only types, so
+            with another grouping column, or `max` instead of `sum`, it would continue and write
+            wrong tables; the start checks refuse.
+        free: the parts that may change from one batch to the next.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,12 +33,12 @@ class Logic(BaseModel):
 
 
 class Binding(BaseModel):
-    """What a generation was bound to at its first start.
+    """The source, target and logic of a generation.
 
     Attributes:
-        source: what it reads, by name.
-        source_id: the Delta id of the table it reads.
-        target_id: the Delta id of the table it writes.
+        source: the name of its source.
+        source_id: the Delta table id of its source.
+        target_id: the Delta table id of its target.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,7 +50,7 @@ class Binding(BaseModel):
 
 
 class Generation(BaseModel):
-    """One checkpoint folder's life."""
+    """One checkpoint folder: when, by whom and why it was opened, and its binding."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,11 +76,11 @@ class Manifest(BaseModel):
         return self.generations[-1]
 
     def opening(self, number: int, reason: str) -> Manifest:
-        """This manifest with one more generation."""
+        """A copy of this manifest with one more generation."""
         return self.model_copy(update={"generations": (*self.generations, _new(number, reason))})
 
     def binding(self, binding: Binding) -> Manifest:
-        """This manifest with the current generation bound to what it now reads and writes."""
+        """A copy of this manifest with a new binding of the current generation."""
         bound = self.current.model_copy(update={"binding": binding, "versions": _versions()})
         return self.model_copy(update={"generations": (*self.generations[:-1], bound)})
 
@@ -91,7 +91,7 @@ def first(home: QueryFolder, pipeline: str = "") -> Manifest:
 
 
 def lost(home: QueryFolder, newest: int, pipeline: str = "") -> Manifest:
-    """A manifest in place of one that is gone, up to the newest generation that there was."""
+    """A replacement for a lost manifest, with `newest` as its current generation."""
     reason = "its manifest is gone" if newest else "it had no checkpoint"
     return Manifest(
         query=str(home.ref), pipeline=pipeline, generations=(_new(max(newest, 1), reason),)
@@ -102,7 +102,7 @@ def read(home: QueryFolder) -> Manifest | None:
     """The manifest of a query, or None when it never ran.
 
     Raises:
-        Refused: the file is there but cannot be read.
+        Refused: the file exists but cannot be read.
     """
     if not home.manifest.exists():
         return None
@@ -112,7 +112,7 @@ def read(home: QueryFolder) -> Manifest | None:
         raise Refused(
             f"the manifest of {home.ref} cannot be read: {home.manifest}\n{broken}",
             untouched="nothing was started",
-            next_step=f"put {home.manifest} back from a copy, or move it away and run "
+            next_step=f"restore {home.manifest} from a copy, or move it away and run "
             f'`medallion checkpoint reset {home.ref} --reason "manifest lost"`',
         ) from broken
 

@@ -1,4 +1,4 @@
-"""How far a query has read its source, from its checkpoint and the source's log alone."""
+"""How far a query has read its source, from its checkpoint and the source's Delta log."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Offset:
     """An offset of Spark's Delta source.
 
     Attributes:
-        version: the source's version that is read, or to be read next.
-        index: the last data file of that version that is read; -1 when none is.
-        in_snapshot: whether the query still reads the snapshot that it began with, which
-            is then `version` as a whole and not its commit.
+        version: the version of the source that the query reads now or next.
+        index: the last data file of that version that was read; -1 if none was.
+        in_snapshot: whether the query still reads its initial snapshot; `version` then means
+            the whole table at that version, not that commit.
     """
 
     version: int
@@ -28,12 +28,12 @@ class Offset:
 
     @property
     def whole(self) -> int | None:
-        """The last version of which all is read; None in the midst of one."""
+        """The last version that was read completely; None in the middle of one."""
         return None if self.in_snapshot or self.index >= 0 else self.version - 1
 
     @classmethod
     def after(cls, checkpoint: Checkpoint, batch: int) -> Offset | None:
-        """The position that `batch` was planned to reach; None before the first one."""
+        """The end offset of `batch`; None before the first batch."""
         if batch < 0:
             return None
         offset = json.loads(checkpoint.offset(batch))
@@ -42,7 +42,7 @@ class Offset:
 
 @dataclass(frozen=True)
 class Amount:
-    """Data files of a source, and their rows as far as the log's statistics tell."""
+    """A number of data files, and of their rows as far as the log has statistics."""
 
     files: int
     rows: int
@@ -59,36 +59,36 @@ def backlog(checkpoint: Checkpoint, source: Location) -> Amount | None:
 def progress(
     checkpoint: Checkpoint, source: Location, batch: int
 ) -> tuple[Amount | None, Amount | None]:
-    """What `batch` has read of `source`, and what was left after it.
+    """What `batch` read of `source`, and what was left after it.
 
-    None and None where the source's log no longer reaches back to the batch's beginning.
+    Both are None if the source's log no longer reaches back to the start of the batch.
     """
     before, after = Offset.after(checkpoint, batch - 1), Offset.after(checkpoint, batch)
     oldest = before or after
     if oldest and not has_log_since(source, oldest.version):
         return None, None
-    news = list(commits(source, oldest.version)) if oldest else []
-    left_before, left = (_left(source, offset, news) for offset in (before, after))
+    newer = list(commits(source, oldest.version)) if oldest else []
+    left_before, left = (_left(source, offset, newer) for offset in (before, after))
     return left_before - left, left
 
 
-def _left(source: Location, offset: Offset | None, news: Iterable[Commit]) -> Amount:
+def _left(source: Location, offset: Offset | None, newer: Iterable[Commit]) -> Amount:
     if offset is None or offset.in_snapshot:
-        there = snapshot(source, offset.version if offset else None)
-        whole = Amount(there.files, there.rows) if there else Amount(0, 0)
+        table = snapshot(source, offset.version if offset else None)
+        whole = Amount(table.files, table.rows) if table else Amount(0, 0)
         if offset is None:
             return whole
-        first = [rows or 0 for rows in (there.file_rows if there else [])][: offset.index + 1]
+        first = [rows or 0 for rows in (table.file_rows if table else [])][: offset.index + 1]
         rest = whole - Amount(len(first), sum(first))
-        later = _behind(Offset(offset.version + 1, -1, False), news)
+        later = _unread(Offset(offset.version + 1, -1, False), newer)
         return Amount(rest.files + later.files, rest.rows + later.rows)
-    return _behind(offset, news)
+    return _unread(offset, newer)
 
 
-def _behind(offset: Offset, news: Iterable[Commit]) -> Amount:
+def _unread(offset: Offset, newer: Iterable[Commit]) -> Amount:
     unread = [
         added
-        for commit in news
+        for commit in newer
         if commit.version >= offset.version
         for added in (
             commit.added[offset.index + 1 :] if commit.version == offset.version else commit.added

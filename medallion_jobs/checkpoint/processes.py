@@ -1,4 +1,4 @@
-"""Is a process of this machine still the one that we knew?"""
+"""Whether a process of this machine still runs, safe against reused process ids."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 
 
 def birth(pid: int) -> str | None:
-    """When the process was started, as the system tells it, or None when there is none.
+    """The start time of a process, in the system's own format; None if it does not run.
 
-    A process id is used again after a while; the pair of id and birth is not.
+    The system reuses process ids after a while, but not with the same start time.
     """
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
-            # Field 22, counted after the command's name, which may hold spaces and brackets.
+            # Field 22; counted after the command's name, which may contain spaces and brackets.
             fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
         return None if fields[0] == "Z" else fields[19]
-    told = subprocess.run(
+    result = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return told.stdout.strip() or None
+    return result.stdout.strip() or None
 
 
 def is_alive(pid: int, born: str) -> bool:
@@ -32,5 +32,5 @@ def is_alive(pid: int, born: str) -> bool:
 
 
 def own_birth() -> str:
-    """When this process was started."""
+    """The start time of this process."""
     return birth(os.getpid()) or ""

@@ -1,8 +1,8 @@
-"""Reset: a new generation of a query's state. Nothing is deleted.
+"""Reset: opens a new generation of a query's state. Deletes nothing.
 
-What a new generation means differs by layer. Bronze takes up the ledger again and loads
-only what the table does not hold. Silver and gold read their source from its beginning and
-replace the table's rows in their first batch, so whatever reads them has to begin anew too.
+The effect depends on the layer. Bronze reads the ledger again and loads only files that the
+table lacks. Silver and gold read their source from the start and replace all rows of the table,
+so the queries that read them must be reset too.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from medallion_jobs.storage import Location
 
 @dataclass(frozen=True)
 class Reset:
-    """One query's reset: what it would do, and how to do it.
+    """A planned reset of one query.
 
     Attributes:
-        before: the current generation; 0 where there is none.
-        after: the generation that is to be opened.
+        before: the current generation; 0 if there is none.
+        after: the generation to open.
     """
 
     home: QueryFolder
@@ -34,24 +34,24 @@ class Reset:
 
     @property
     def effect(self) -> str:
-        """What the next start will do, in words."""
+        """What the next start does, for the user."""
         if self.home.ref.layer == "bronze":
-            return "goes through the ledger again and loads only files that the table lacks"
-        return "makes the table anew from the beginning of its source"
+            return "reads the ledger again and loads only files that the table lacks"
+        return "rebuilds the table from the start of its source"
 
     def carry_out(self, reason: str) -> None:
-        """Opens the generation. The caller holds the query's lock."""
+        """Opens the new generation. The caller holds the query's lock."""
         kept = self._kept or manifests.lost(self.home, self.before, self.pipeline)
         manifests.write(self.home, kept.opening(self.after, reason))
 
 
 def plan(home: QueryFolder, table: Location, pipeline: str = "") -> Reset:
-    """What resetting the query that writes `table` would do; reads only."""
+    """Plans a reset of the query that writes `table`; changes nothing."""
     kept = _manifest_if_readable(home)
     before = max([kept.current.number if kept else 0, *home.generations])
     after = max(before, 1) + 1
-    # Where manifest and checkpoints are gone, the table still tells which numbers were used:
-    # with one of those, Delta would drop the first batches as written before.
+    # If manifest and checkpoints are gone, the table's log still has the used numbers. With one
+    # of those, Delta would skip the first batches as already written.
     target = snapshot(table)
     while target and target.txn(home.checkpoint(after).app_id) >= 0:
         after += 1
@@ -59,7 +59,7 @@ def plan(home: QueryFolder, table: Location, pipeline: str = "") -> Reset:
 
 
 def _manifest_if_readable(home: QueryFolder) -> Manifest | None:
-    """A manifest that cannot be read is what a reset may be there to mend."""
+    """The manifest; None if it is missing or unreadable, which a reset can repair."""
     try:
         return manifests.read(home)
     except Refused:

@@ -1,13 +1,13 @@
-"""The start fence: checkpoint, table and source must still belong together.
+"""Start checks: a query's checkpoint, table and source must still belong together.
 
-Spark does not compare its checkpoint with the table it writes. With q the transaction id
-of the query's current generation, a healthy pair always satisfies
+Spark does not compare its checkpoint with the table it writes. If q is the application id of
+the query's current generation, a consistent pair always satisfies
 
     latest(commits) <= table.txn[q] <= latest(offsets)
 
-because a batch is planned (`offsets/N`), then written to the table (`txn` N), then noted
-as done (`commits/N`). An older checkpoint put back, a table dropped or restored, or a
-checkpoint that is gone each break it; so does a table log that lost its last entry.
+because a batch is planned (`offsets/N`), then written to the table (`txn` N), then committed
+(`commits/N`). This does not hold if an older checkpoint was restored, the table was dropped or
+restored, the checkpoint is gone, or the table's log lost its last entry.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StartPoint:
-    """A query that may start.
+    """The result of the checks for a query that may start.
 
     Attributes:
-        last_written: the newest batch that the table holds from this generation, or -1.
-        repaired: temporary files of a cut-off first batch that were deleted.
-        changed: the free parts of the logic that are not what they were: name to (old, new).
+        last_written: the newest batch of this generation in the table, or -1.
+        repaired: deleted temporary files of an interrupted first batch.
+        changed: parts of the logic that may change and did: name to (old, new).
     """
 
     manifest: Manifest
@@ -51,13 +51,13 @@ class StartPoint:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a query is about to do, to be held against what is there.
+    """What a query will read, write and compute; the checks compare it with what exists.
 
     Attributes:
-        source: the name of what it reads, as the manifest records it.
+        source: the name of its source, as the manifest records it.
         source_path: the Delta table that it streams from.
-        reads: the table that it reads, if another query writes that one.
-        pipeline: whose query it is.
+        reads: the table that it reads, if another query writes that table.
+        pipeline: the pipeline of the query.
     """
 
     ref: TableRef
@@ -70,10 +70,10 @@ class Claim:
 
 
 def check(home: QueryFolder, claim: Claim) -> StartPoint:
-    """Lets a query pass, or says why not.
+    """Checks whether a query may start.
 
     Raises:
-        Refused: starting would lose rows, double them or compute wrong ones.
+        Refused: a start would lose rows, duplicate them or compute wrong values.
     """
     target = snapshot(claim.target_path)
     manifest = manifests.read(home)
@@ -96,12 +96,12 @@ def check(home: QueryFolder, claim: Claim) -> StartPoint:
         checkpoint=checkpoint,
         last_written=written,
         repaired=tuple(checkpoint.remove_leftovers()) if written < 0 else (),
-        changed=_changed_freely(claim, current),
+        changed=_free_changes(claim, current),
     )
 
 
 def _check_untouched(home: QueryFolder, claim: Claim, target: Snapshot | None) -> None:
-    """No manifest: then there must be no checkpoint and no row either."""
+    """Without a manifest there must be no checkpoint and no rows either."""
     if home.generations:
         remain = ", ".join(f"v{number}" for number in home.generations)
         raise _refusal(
@@ -111,15 +111,15 @@ def _check_untouched(home: QueryFolder, claim: Claim, target: Snapshot | None) -
         raise _refusal(
             claim,
             f"its table has {target.rows:,} rows, but its checkpoint is gone "
-            f"(no {home.manifest}): the query would read everything again and double them",
+            f"(no {home.manifest}): the query would read everything again and duplicate them",
         )
 
 
 def _check_owner(claim: Claim, manifest: Manifest) -> None:
     if manifest.pipeline != claim.pipeline:
         raise Refused(
-            f"{claim.ref} was not started: under this storage.root it is written by the pipeline "
-            f"{manifest.pipeline}, not by {claim.pipeline}",
+            f"{claim.ref} was not started: under this storage.root, the pipeline "
+            f"{manifest.pipeline} writes it, not {claim.pipeline}",
             untouched="no table, no checkpoint",
             next_step="give the table another name, or the pipeline another storage.root",
         )
@@ -128,7 +128,7 @@ def _check_owner(claim: Claim, manifest: Manifest) -> None:
 def _check_newest(
     home: QueryFolder, claim: Claim, manifest: Manifest, target: Snapshot | None
 ) -> None:
-    """No generation may have run that the manifest does not know of."""
+    """The manifest must know every generation that has run."""
     known = max(generation.number for generation in manifest.generations)
     ran = max([0, *home.generations])
     if target and target.txn(home.checkpoint(known + 1).app_id) >= 0:
@@ -136,8 +136,8 @@ def _check_newest(
     if ran > known:
         raise _refusal(
             claim,
-            f"its manifest knows of no generation after v{known}, but v{ran} has run: "
-            f"an older manifest was put back",
+            f"its manifest ends with generation v{known}, but v{ran} has run: "
+            f"an older manifest was restored",
         )
 
 
@@ -148,16 +148,16 @@ def _check_unstarted(
     target: Snapshot | None,
     written: int,
 ) -> None:
-    """A generation that never ran: nothing may bear its mark."""
+    """A generation that never ran must have no checkpoint and no batch in the table."""
     if checkpoint.latest_offsets >= 0 or written >= 0:
         raise _refusal(
             claim,
             f"its manifest says that generation v{current.number} never ran, but "
-            f"{'the table holds batches of it' if written >= 0 else 'it has a checkpoint'}: "
-            f"an older manifest was put back",
+            f"{'the table has batches of it' if written >= 0 else 'it has a checkpoint'}: "
+            f"an older manifest was restored",
         )
     if current.number == 1 and target and target.rows:
-        raise _refusal(claim, f"its table has {target.rows:,} rows that no checkpoint accounts for")
+        raise _refusal(claim, f"its table has {target.rows:,} rows, but it has no checkpoint")
 
 
 def _check_target(
@@ -171,20 +171,20 @@ def _check_target(
     if target is None:
         raise _refusal(
             claim,
-            f"its table was removed ({claim.target_path}), but its checkpoint remains at "
-            f"batch {offsets}: rows that were read before would be missing for ever",
+            f"its table was removed ({claim.target_path}), but its checkpoint is at batch "
+            f"{offsets}: rows that were already read would be missing for good",
         )
-    assert current.binding is not None  # the caller has looked
+    assert current.binding is not None  # the caller has checked
     if target.id != current.binding.target_id:
         raise _refusal(
             claim,
-            f"its table is another one than recorded: id {target.id} at {claim.target_path}, "
+            f"its table is not the recorded one: id {target.id} at {claim.target_path}, "
             f"id {current.binding.target_id} in the manifest",
         )
     if written < commits:
         raise _refusal(
             claim,
-            f"its table holds batches up to {written} of {checkpoint.app_id}, but the "
+            f"its table has batches up to {written} of {checkpoint.app_id}, but the "
             f"checkpoint has finished batch {commits}: the table was restored to an older "
             f"version or lost the end of its log",
         )
@@ -197,56 +197,58 @@ def _check_target(
     if written > offsets:
         raise _refusal(
             claim,
-            f"an older checkpoint was put back: the table holds batch {written} of "
-            f"{checkpoint.app_id}, but the checkpoint knows only of batch {offsets}; "
-            f"batches up to {written} would be planned anew and then dropped",
+            f"an older checkpoint was restored: the table has batch {written} of "
+            f"{checkpoint.app_id}, but the checkpoint ends with batch {offsets}; "
+            f"batches up to {written} would be planned again and then skipped",
         )
 
 
 def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> None:
     source = snapshot(claim.source_path)
-    assert current.binding is not None  # the caller has looked
+    assert current.binding is not None  # the caller has checked
     if claim.source != current.binding.source:
         raise _refusal(
             claim, f"it reads {claim.source} now, and read {current.binding.source} before"
         )
     if source is None:
-        raise _refusal(claim, f"what it reads is gone: {claim.source} at {claim.source_path}")
+        raise _refusal(claim, f"its source is gone: {claim.source} at {claim.source_path}")
     if lost := ahead_of(checkpoint, source):
         raise _refusal(
             claim,
             f"it has read {lost} of {claim.source}, whose newest is version {source.version}: "
-            f"that table lost the end of its log or was restored, and what is written to it "
-            f"from now on would be read in part, or twice",
+            f"that table lost the end of its log or was restored, so new rows in it would be "
+            f"read in part, or twice",
         )
     if source.id != current.binding.source_id:
         raise _refusal(
             claim,
-            f"{claim.source} is another table than recorded: id {source.id} at "
+            f"{claim.source} is not the recorded table: id {source.id} at "
             f"{claim.source_path}, id {current.binding.source_id} in the manifest",
         )
 
 
 def ahead_of(checkpoint: Checkpoint, source: Snapshot) -> str | None:
-    """The version of `source` that a query has read, if the table does not have it (any more)."""
+    """The version that a query has read, if `source` does not have it any more; else None."""
     reached = Offset.after(checkpoint, checkpoint.latest_offsets)
     read = reached.version - (reached.index < 0) if reached else 0
     return f"version {read}" if read > source.version else None
 
 
 def _check_logic(claim: Claim, current: Generation) -> None:
-    assert current.binding is not None  # the caller has looked
+    assert current.binding is not None  # the caller has checked
     changes = _differences(current.binding.logic.state, claim.logic.state)
     if changes:
-        told = "; ".join(f"{part}: {old!r} became {new!r}" for part, (old, new) in changes.items())
+        listed = "; ".join(
+            f"{part}: {old!r} became {new!r}" for part, (old, new) in changes.items()
+        )
         raise _refusal(
             claim,
-            f"its logic changed in a way that its state cannot bear: {told}. Spark would go "
-            f"on from the old state and write wrong values",
+            f"its logic changed, and its state does not fit the new logic: {listed}. "
+            f"Spark would continue from the old state and write wrong values",
         )
 
 
-def _changed_freely(claim: Claim, current: Generation) -> Mapping[str, tuple[str, str]]:
+def _free_changes(claim: Claim, current: Generation) -> Mapping[str, tuple[str, str]]:
     if current.binding is None:
         return {}
     return _differences(current.binding.logic.free, claim.logic.free)
@@ -260,12 +262,12 @@ def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tu
     }
 
 
-def _refusal(claim: Claim, why: str) -> Refused:
-    """A refusal with the way out: to put back what is gone, or a new generation."""
+def _refusal(claim: Claim, reason: str) -> Refused:
+    """The error for a failed check, with what to do: restore what is missing, or reset."""
     return Refused(
-        f"{claim.ref} was not started: {why}",
+        f"{claim.ref} was not started: {reason}",
         untouched="no table, no checkpoint",
-        next_step="put back what was taken away, or begin a new generation: "
+        next_step="restore what is missing, or open a new generation: "
         f'`medallion checkpoint reset {claim.ref} --reason "…"` (shows what it would do; '
-        "nothing is deleted)",
+        "deletes nothing)",
     )

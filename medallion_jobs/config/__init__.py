@@ -1,13 +1,13 @@
-"""The config: a typed model, read from layers, that knows who set each value.
+"""The config: a typed model, merged from layers, that records where each value was set.
 
-No module here imports pyspark, so the commands that need no JVM start at once.
+No module here imports pyspark, so commands that need no JVM start fast.
 """
 
 from medallion_jobs.config.effective import Setting
 from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.gold import GoldTable, Measure, Period
 from medallion_jobs.config.layout import Layout
-from medallion_jobs.config.loader import Loaded, load, made_of
+from medallion_jobs.config.loader import Loaded, load, pipeline_from_values
 from medallion_jobs.config.lookups import Lookup, Reference
 from medallion_jobs.config.model import (
     BronzeTable,
@@ -63,5 +63,5 @@ __all__ = [
     "Watermark",
     "json_schema",
     "load",
-    "made_of",
+    "pipeline_from_values",
 ]

@@ -1,4 +1,4 @@
-"""Mistakes that concern several keys at once, found in data of any shape."""
+"""Finds mistakes that concern several keys at once, in data of any shape."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _READS_FROM = {"silver": ("bronze", "silver"), "gold": ("silver",)}
 
 
 def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Every mistake between keys; whatever a single key's own check refuses is passed over."""
+    """Every mistake between keys; skips values that the check of a single key refuses."""
     yield from _unknown_tables(data)
-    yield from _circles(data)
+    yield from _cycles(data)
     yield from _changing_sources(data)
     yield from _without_unknown_member(data)
     yield from _named_surrogates(data)
     yield from _names_alike(data)
     yield from _folders_inside_others(data)
     yield from _unknown_reader_options(data)
-    yield from _packages_of_others(data)
+    yield from _foreign_packages(data)
     conf = _mapping(_mapping(data, "spark"), "conf")
     for key, value in conf.items():
         reason = spark_conf.refusal(key, value)
@@ -64,56 +64,56 @@ def _unknown_tables(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
                 yield _error(missing, layer, name, "from")
 
 
-def _circles(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Tables of silver that read or look into each other in a circle."""
+def _cycles(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Silver tables that read or look up each other in a cycle."""
     reads = {f"silver.{name}": set(_used(table)) for name, table in _tables(data, "silver")}
     try:
         tuple(TopologicalSorter(reads).static_order())
     except CycleError as error:
-        # From the table that comes first by name, each with what it reads.
-        way = error.args[1][:0:-1]
-        start = way.index(min(way))
-        circle = [*way[start:], *way[: start + 1]]
-        reason = f"the tables read each other in a circle: {' <- '.join(circle)}"
-        yield _error(refused(reason), *circle[0].split("."), "from")
+        # Starts at the first table by name; each table is followed by one that reads it.
+        path = error.args[1][:0:-1]
+        start = path.index(min(path))
+        cycle = [*path[start:], *path[: start + 1]]
+        reason = f"the tables read each other in a cycle: {' <- '.join(cycle)}"
+        yield _error(refused(reason), *cycle[0].split("."), "from")
 
 
 def _used(table: Mapping[str, Any]) -> Iterator[str]:
     rules = _mapping(table, "expect").values()
     lookups = table.get("lookups")
-    into = [
+    dimensions = [
         *(lookups if isinstance(lookups, list | tuple) else ()),
         *(_mapping(rule, "references") for rule in rules if isinstance(rule, Mapping)),
     ]
     for used in (
         table.get("from"),
-        *(one.get("table") for one in into if isinstance(one, Mapping)),
+        *(lookup.get("table") for lookup in dimensions if isinstance(lookup, Mapping)),
     ):
         if isinstance(used, str):
             yield used
 
 
 def _changing_sources(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Tables whose rows change cannot be read as a stream of rows."""
+    """Tables whose rows change, and that another table reads as a stream of new rows."""
     changing = {f"silver.{n}": why for n, t in _tables(data, "silver") if (why := _changes(t))}
     for layer in _READS_FROM:
         incremental = [n for n, t in _tables(data, layer) if t.get("mode") == "incremental"]
         for name, source in _inputs(data, layer):
             if source in changing and name not in incremental:
                 instead = (
-                    "take `mode: incremental`, which follows changes"
+                    "use `mode: incremental`, which follows changes"
                     if layer == "gold"
-                    else "look it up, or read the table that it is made from"
+                    else "use it in a lookup, or read the table that it is built from"
                 )
                 reason = (
-                    f"rows of {source} change ({changing[source]}), and a stream reads only rows "
-                    f"that are added; {instead}"
+                    f"rows of {source} change ({changing[source]}), and a stream reads only new "
+                    f"rows; {instead}"
                 )
                 yield _error(refused(reason), layer, name, "from")
 
 
 def _without_unknown_member(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Lookups that take what their dimension does not have."""
+    """Lookups that use the unknown member of a dimension that has none."""
     having = {f"silver.{name}" for name, t in _tables(data, "silver") if t.get("unknown_member")}
     for name, table in _tables(data, "silver"):
         lookups = table.get("lookups")
@@ -124,20 +124,20 @@ def _without_unknown_member(data: Mapping[str, Any]) -> Iterator[InitErrorDetail
                 if lookup.get(key) == "unknown":
                     reason = (
                         f"{lookup.get('table')} has no `unknown_member` in this pipeline; give it "
-                        "one, or let the lookup do something else"
+                        f"one, or use another value for `{key}`"
                     )
                     yield _error(refused(reason), "silver", name, "lookups", place, key)
 
 
 def _named_surrogates(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Surrogate keys that are also said to come from the rows."""
+    """Surrogate keys that the config also declares as a column of the rows."""
     for name, table in _tables(data, "silver"):
         surrogate = table.get("surrogate_key")
         for key in ("select", "columns", "keys"):
-            said = table.get(key)
-            names = [said] if isinstance(said, str) else said
+            declared = table.get(key)
+            names = [declared] if isinstance(declared, str) else declared
             if isinstance(names, list | tuple | Mapping) and surrogate and surrogate in names:
-                reason = f"{surrogate} is the surrogate key, first in the table by itself"
+                reason = f"{surrogate} is the surrogate key, which the table has by itself"
                 yield _error(refused(reason), "silver", name, key)
 
 
@@ -161,12 +161,12 @@ def _names_alike(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
         for name in _mapping(data, layer):
             twin = seen.setdefault(name.lower(), name)
             if twin != name:
-                reason = f"Spark takes {layer}.{twin} and {layer}.{name} for one table"
+                reason = f"for Spark, {layer}.{twin} and {layer}.{name} are the same table"
                 yield _error(refused(reason), layer, name)
 
 
 def _folders_inside_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Landing folders in storage, or the other way: a job would read what it writes."""
+    """Landing folders inside storage.root, or the reverse: a job would read its own output."""
     storage = _folder(_mapping(data, "storage").get("root", "./lake"))
     if storage is None:
         return
@@ -181,7 +181,7 @@ def _folders_inside_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails
     for text, loc in read:
         read_from = _folder(text)
         if read_from and (is_below(read_from, storage) or is_below(storage, read_from)):
-            reason = "storage.root and this folder contain one another; a job would read its tables"
+            reason = "storage.root and this folder overlap; a job would read its own tables"
             yield _error(refused(reason), *loc)
 
 
@@ -193,13 +193,13 @@ def _unknown_reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetail
             yield _error(refused(reason), "bronze", name, "source", "options", option)
 
 
-def _packages_of_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Packages that hold no transform, and with which a config could run what it likes."""
+def _foreign_packages(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Packages without transforms, through which a config could run any code."""
     packages = data.get("python_packages")
     for place, name in enumerate(packages if isinstance(packages, list | tuple) else ()):
         if name in sys.stdlib_module_names or name in ("__main__", "medallion_jobs", "pyspark"):
             yield _error(
-                refused("no package of yours: name the one that holds your transforms"),
+                refused("not your package: name the one that holds your transforms"),
                 "python_packages",
                 place,
             )
@@ -209,4 +209,4 @@ def _folder(text: object) -> Location | None:
     try:
         return folder(text, S3()) if isinstance(text, str) else None
     except ValueError:
-        return None  # the key's own check tells
+        return None  # the check of the key itself reports it

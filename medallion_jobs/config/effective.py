@@ -1,4 +1,4 @@
-"""Every value that is in force, and who set it."""
+"""Every effective value, and which layer set it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Setting:
 
 def settings(pipeline: Pipeline, tree: Node) -> tuple[Setting, ...]:
     """All values, in the model's order: those written in `tree`, and the defaults."""
-    # The dump has placeholders resolved; only what the tree does not hold is taken from it.
+    # Placeholders are resolved in the dump, so only values missing from the tree come from it.
     return tuple(_visit(pipeline.model_dump(mode="json", by_alias=True), tree, ()))
 
 
 def _visit(effective: Any, written: Node | None, path: Path) -> Iterator[Setting]:
     if isinstance(effective, dict) and written and isinstance(written.value, str):
-        # Written in short, such as a measure as a text of SQL.
+        # Written in short form, such as a measure as SQL text.
         yield Setting(dotted(path), displayed(written, path), written.origin)
     elif isinstance(effective, dict) and effective:
         children = written.value if written and isinstance(written.value, dict) else {}

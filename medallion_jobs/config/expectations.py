@@ -1,4 +1,4 @@
-"""What an expectation holds: one check of rows, and what becomes of a row that breaks it."""
+"""The keys of an expectation: one check of rows, and what happens to a row that breaks it."""
 
 from __future__ import annotations
 
@@ -33,47 +33,47 @@ CHECKS = (
 
 
 class Expectation(Frozen):
-    """A rule that rows keep; each has one kind of check."""
+    """A rule for rows; each has exactly one kind of check."""
 
     check: RowSql | None = Field(
-        default=None, description="SQL that is true of a good row; null is not true."
+        default=None, description="SQL that is true for a good row; null counts as false."
     )
     not_null: OneOrMoreNames | None = Field(default=None, description="Columns that are not null.")
     not_rescued: OneOrMoreNames | None = Field(
         default=None,
-        description="Columns whose value fit its type, or is missing: nothing of it was rescued.",
+        description="Columns with no rescued value: each value fits its type or is missing.",
     )
     unique: OneOrMoreNames | None = Field(
         default=None,
-        description="Columns whose values no other row has, of the batch or of the table.",
+        description="Columns whose values are unique in the batch and in the table.",
     )
     in_set: dict[Identifier, tuple[Scalar, ...]] | None = Field(
-        default=None, description="By column, the values it may have.", title="a mapping of lists"
+        default=None, description="By column, the allowed values.", title="a mapping of lists"
     )
     references: Reference | None = Field(
         default=None, description="A key that must be in a dimension."
     )
     matches: dict[Identifier, str] | None = Field(
         default=None,
-        description="By column, a Java pattern that all of its text fits.",
+        description="By column, a Java regular expression that the whole text matches.",
         title="a mapping of patterns",
     )
     between: dict[Identifier, tuple[Scalar, Scalar]] | None = Field(
         default=None,
-        description="By column, its smallest and its largest value.",
+        description="By column, the smallest and the largest allowed value.",
         title="a mapping of pairs",
     )
     recent: dict[Identifier, Time] | None = Field(
         default=None,
-        description="By column, how long before its batch a moment may lie, and never after it.",
-        title="a mapping of times",
+        description="By column, how old a timestamp may be when its batch runs; never later.",
+        title="a mapping of durations",
     )
     otherwise: Literal["warn", "drop", "quarantine", "fail"] = Field(
-        default="warn", description="What becomes of a row that breaks it."
+        default="warn", description="What happens to a row that breaks the rule."
     )
     at_most: Share | None = Field(
         default=None,
-        description="The share of a batch that may break it; beyond, the batch fails.",
+        description="The share of a batch that may break the rule; above it, the batch fails.",
     )
 
     @property
@@ -87,6 +87,6 @@ class Expectation(Frozen):
         if isinstance(data, Mapping):
             given = [kind for kind in CHECKS if data.get(kind) is not None]
             if len(given) != 1:
-                told = " and ".join(given) or "none"
-                raise refused(f"a rule has one check of {', '.join(CHECKS)}; here: {told}")
+                found = " and ".join(given) or "none"
+                raise refused(f"a rule has exactly one of {', '.join(CHECKS)}; here: {found}")
         return data

@@ -1,4 +1,4 @@
-"""The validator's findings as problems: in our words, at the line that wrote the value."""
+"""Turns pydantic's errors into problems with our own text and the line of the value."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ _KEY_ITSELF = "[key]"
 def explain(error: ValidationError, tree: Node) -> Iterator[Problem]:
     """One problem for each finding.
 
-    The value and the words shown come from `tree`, never from the validator, which saw
-    placeholders resolved.
+    The value shown comes from `tree`, never from pydantic, which saw placeholders resolved.
     """
     for found in error.errors(include_url=False, include_input=False):
         yield _problem(found["type"], found["loc"], found["msg"], found.get("ctx", {}), tree)
@@ -47,14 +46,12 @@ def _problem(
         return Problem(node.origin, dotted(path), "unknown key", value, known, meant)
     if kind == NOT_FOUND:
         known_tables: list[str] = context["known"]
-        said = str(node.value)
-        listed = ", ".join(known_tables) or "no table is there to read from"
-        return Problem(
-            node.origin, dotted(path), message, value, listed, nearest(said, known_tables)
-        )
+        meant = nearest(str(node.value), known_tables)
+        listed = ", ".join(known_tables) or "the pipeline has no table to read"
+        return Problem(node.origin, dotted(path), message, value, listed, meant)
     if kind == REFUSED:
         return Problem(node.origin, dotted(path), message, value)
-    # Every other kind is a value of the wrong type or form, and what is allowed says it all.
+    # Every other kind is a value of the wrong type or form: showing what is allowed is enough.
     meant = nearest(str(node.value), choices(schema_at(path) or {}))
     return Problem(node.origin, dotted(path), "not allowed here", value, _at(path), meant)
 
@@ -62,8 +59,8 @@ def _problem(
 def _at(path: Path) -> str:
     schema = schema_at(path)
     if schema is None and path and isinstance(path[-1], int):
-        schema = schema_at(path[:-1])  # of a list that may also be one value alone
+        schema = schema_at(path[:-1])  # of a list that may also be written as a single value
     if schema is None:
         return ""
-    inner = (allowed(one.get("items", one)) for one in schema.get("anyOf", ()))
+    inner = (allowed(choice.get("items", choice)) for choice in schema.get("anyOf", ()))
     return allowed(schema) or " or ".join(dict.fromkeys(filter(None, inner)))

@@ -1,7 +1,7 @@
-"""The kinds of value that a config holds.
+"""The types of values in a config.
 
-The `title` of each says what is allowed; the JSON Schema, the errors and docs/config.md
-all take it from here. Validators never put the value into their message: it may be secret.
+The `title` of each type describes what is allowed; the JSON Schema, the errors and
+docs/config.md use it. Validators never put the value into their message: it may be a secret.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ IDENTIFIER_ALLOWED = "letters, digits and _, no digit first, 64 at most"
 
 
 def refused(reason: str) -> PydanticCustomError:
-    """An error whose `reason` is shown to the user as it is; it must not hold the value."""
+    """An error whose `reason` the user sees unchanged; it must not contain the value."""
     return PydanticCustomError(REFUSED, "{reason}", {"reason": reason})
 
 
 def _kept_hidden(value: Any, validate: Callable[[Any], str]) -> str:
-    # Validation makes plain text of every kind of text, and its repr would tell.
+    # Validation returns a plain str, whose repr would show a secret.
     text = validate(value)
     return value if isinstance(value, Hidden) else text
 
@@ -63,14 +63,14 @@ def _folder(text: str) -> str:
     return text
 
 
-def _of_the_row_alone(sql: str) -> str:
-    """Refuses what gives another value when a batch is computed a second time."""
+def _deterministic(sql: str) -> str:
+    """Refuses functions that give another value when a batch is computed a second time."""
     found = _CHANGING.search(re.sub(_QUOTED, "''", sql))
     if found:
         raise refused(
-            f"{found[0].rstrip('( ')} gives another value each time that a row is computed, and "
-            "a row might then be in two places or in none; take a column such as _load_time, or "
-            "a rule with `recent`"
+            f"{found[0].rstrip('( ')} gives a different value each time a row is computed, so a "
+            "row could be written twice or not at all; use a column such as _load_time, or a "
+            "rule with `recent`"
         )
     return sql
 
@@ -87,9 +87,9 @@ def _moment(value: object) -> object:
         try:
             value = datetime.fromisoformat(value.replace("Z", "+00:00"))
         except ValueError:
-            raise ValueError("not a moment") from None
+            raise ValueError("not a timestamp") from None
     if not isinstance(value, datetime):
-        raise TypeError("not a moment")
+        raise TypeError("not a timestamp")
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
 
 
@@ -132,7 +132,7 @@ SelectNames = Annotated[
             str,
             Field(
                 pattern=IDENTIFIER_PATTERN.removesuffix("$") + r"\??$",
-                title=f"{IDENTIFIER_ALLOWED}; with a ? behind it, a column that may be missing",
+                title=f"{IDENTIFIER_ALLOWED}; with a ? after it, a column that may be missing",
             ),
             HIDES,
         ],
@@ -150,13 +150,13 @@ SavedSql = Annotated[str, Field(pattern=r"\S", title="an SQL query, as text"), H
 RowSql = Annotated[
     str,
     Field(pattern=r"\S", title="a Spark SQL expression over the row, as text"),
-    AfterValidator(_of_the_row_alone),
+    AfterValidator(_deterministic),
     HIDES,
 ]
 GroupSql = Annotated[
     str,
     Field(pattern=r"\S", title="a Spark SQL aggregate, as text"),
-    AfterValidator(_of_the_row_alone),
+    AfterValidator(_deterministic),
     HIDES,
 ]
 Ddl = Annotated[
@@ -182,7 +182,7 @@ Function = Annotated[
 ]
 Folder = Annotated[
     str,
-    Field(title="a local folder, as a path or a file:// URI"),
+    Field(title="a folder, as a path or a file:// or s3a:// URI"),
     AfterValidator(_folder),
     HIDES,
 ]
@@ -200,7 +200,7 @@ Folders = Annotated[
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment, json_schema_input_type=str),
-    Field(title="a moment such as `2026-01-31` or `2026-01-31T12:00Z`, UTC unless it says"),
+    Field(title="a date or time such as `2026-01-31` or `2026-01-31T12:00Z`, UTC by default"),
 ]
 Master = Annotated[
     str,
@@ -254,7 +254,7 @@ Time = Annotated[
         {
             "type": "string",
             "pattern": units.TIME_PATTERN,
-            "title": "a time such as `500ms`, `10s`, `5m` or `1h`",
+            "title": "a duration such as `500ms`, `10s`, `5m` or `1h`",
         }
     ),
 ]

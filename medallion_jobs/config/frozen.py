@@ -1,4 +1,4 @@
-"""What every part of the config model has in common."""
+"""The base class of every part of the config model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Not to be changed, no key that it does not know, and no value shown in an error."""
+    """Immutable; refuses unknown keys; its errors never show a value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

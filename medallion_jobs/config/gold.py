@@ -1,4 +1,4 @@
-"""What a gold table holds: groups, measures, periods, and how the table follows its source."""
+"""The keys of a gold table: groups, measures, periods, and how it follows its source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-# HyperLogLog++ knows no larger one; for a much smaller one, a sketch is megabytes a group.
+# HyperLogLog++ allows no larger error; with a much smaller one, each sketch takes megabytes.
 _USUAL_ERROR, _LEAST_ERROR, _MOST_ERROR = 0.05, 0.001, 0.39
 
 
@@ -41,35 +41,39 @@ def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, OSError, ValueError):
-        raise refused("no time zone of that name; such as `Europe/Madrid` or `UTC`") from None
+        raise refused("unknown time zone; use a name such as `Europe/Madrid` or `UTC`") from None
     return name
 
 
 class Measure(Frozen):
-    """One aggregate: a text of SQL, or the column and what is made of it."""
+    """One aggregate: SQL text, or a function of a column."""
 
     sql: GroupSql | None = Field(default=None, description="Any aggregate, as Spark SQL.")
-    sum: RowSql | None = Field(default=None, description="The sum of this; nulls left out.")
+    sum: RowSql | None = Field(default=None, description="The sum; nulls are ignored.")
     count: RowSql | None = Field(
-        default=None, description="How many rows have this, not null; `*` counts all."
+        default=None, description="The number of rows where this is not null; `*` counts all."
     )
     count_distinct: RowSql | None = Field(
-        default=None, description="How many different values, exactly; nulls left out."
+        default=None, description="The exact number of distinct values; nulls are ignored."
     )
     approx_count_distinct: RowSql | None = Field(
-        default=None, description="About how many different values (HyperLogLog++)."
+        default=None, description="The approximate number of distinct values (HyperLogLog++)."
     )
-    min: RowSql | None = Field(default=None, description="The smallest.")
-    max: RowSql | None = Field(default=None, description="The largest.")
-    avg: RowSql | None = Field(default=None, description="The mean; nulls left out.")
-    first: RowSql | None = Field(default=None, description="Of the row that is first by `by`.")
-    last: RowSql | None = Field(default=None, description="Of the row that is last by `by`.")
+    min: RowSql | None = Field(default=None, description="The smallest value.")
+    max: RowSql | None = Field(default=None, description="The largest value.")
+    avg: RowSql | None = Field(default=None, description="The mean; nulls are ignored.")
+    first: RowSql | None = Field(
+        default=None, description="The value in the first row, ordered by `by`."
+    )
+    last: RowSql | None = Field(
+        default=None, description="The value in the last row, ordered by `by`."
+    )
     by: OneOrMoreNames | None = Field(
         default=None,
-        description="With first and last: columns that order the rows; rows with a null in one "
-        "are left out.",
+        description="With first and last: columns that order the rows; rows with a null in any "
+        "of them are ignored.",
     )
-    where: RowSql | None = Field(default=None, description="Rows that count for it.")
+    where: RowSql | None = Field(default=None, description="Rows to aggregate in this measure.")
     error: Share = Field(
         default=_USUAL_ERROR,
         description="With approx_count_distinct: the relative standard deviation allowed.",
@@ -77,21 +81,21 @@ class Measure(Frozen):
 
     @property
     def kind(self) -> Kind | None:
-        """Which of the declared kinds it is; None where it is a text of SQL."""
+        """The function, one of `KINDS`; None for SQL text."""
         return next((kind for kind in KINDS if getattr(self, kind) is not None), None)
 
     @property
     def of(self) -> str:
-        """The expression that it is made of."""
+        """The SQL expression that it aggregates, or the whole aggregate of SQL text."""
         text = self.sql if self.kind is None else getattr(self, self.kind)
-        assert isinstance(text, str)  # `_one_kind` saw to it
+        assert isinstance(text, str)  # `_one_kind` has checked
         return text
 
     @model_validator(mode="after")
     def _one_kind(self) -> Measure:
-        for wrong, why in self._contradictions():
+        for wrong, reason in self._contradictions():
             if wrong:
-                raise refused(why)
+                raise refused(reason)
         return self
 
     def _contradictions(self) -> list[tuple[bool, str]]:
@@ -99,87 +103,91 @@ class Measure(Frozen):
         ordered = self.kind in ("first", "last")
         approximate = self.kind == "approx_count_distinct"
         return [
-            (len(given) != 1, f"give one of sql, {', '.join(KINDS)}"),
+            (len(given) != 1, f"give exactly one of sql, {', '.join(KINDS)}"),
             (ordered and self.by is None, "first and last need `by`"),
-            (not ordered and self.by is not None, "`by` belongs to first and last"),
+            (not ordered and self.by is not None, "`by` is only for first and last"),
             (
                 self.sql is not None and self.where is not None,
-                "say `FILTER (WHERE …)` in the SQL itself",
+                "use `FILTER (WHERE …)` in the SQL itself",
             ),
             (
                 self.kind not in (None, "count") and self.of.strip() == "*",
-                "`*` belongs to count",
+                "`*` is only for count",
             ),
             (
                 not approximate and self.error != _USUAL_ERROR,
-                "`error` belongs to approx_count_distinct",
+                "`error` is only for approx_count_distinct",
             ),
             (
                 approximate and not _LEAST_ERROR <= self.error <= _MOST_ERROR,
-                f"`error` is from {_LEAST_ERROR:.1%} to {_MOST_ERROR:.0%}; for none, take "
-                "count_distinct",
+                f"`error` must be from {_LEAST_ERROR:.1%} to {_MOST_ERROR:.0%}; for an exact "
+                "number, use count_distinct",
             ),
         ]
 
 
 class Period(Frozen):
-    """Rows grouped by when they happened, by the clock of the business."""
+    """Groups rows by event time, in the time zone of the business."""
 
-    of: RowSql = Field(description="The row's moment: a timestamp.")
+    of: RowSql = Field(description="The row's event time: a timestamp.")
     by: Literal["hour", "day", "week", "month", "session"] = Field(
-        description="hour: its first moment; day, week (from Monday), month: its first date; "
-        "session: rows with no gap between them, from session_start to session_end."
+        description="The period; hour: its start as a timestamp; day, week (from Monday), month: "
+        "its first date; session: rows less than `gap` apart, from session_start to session_end."
     )
     name: Identifier | None = Field(
-        default=None, description="The period's column; unset, the word in `by`."
+        default=None, description="Name of the period's column; unset, the value of `by`."
     )
-    gap: Time | None = Field(default=None, description="With session: a silence that ends one.")
+    gap: Time | None = Field(
+        default=None, description="With session: time without rows that ends a session."
+    )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the table that tell its periods apart."""
+        """The columns of the table that identify a period."""
         name = self.name or self.by
         return (f"{name}_start", f"{name}_end") if self.by == "session" else (name,)
 
     @model_validator(mode="after")
     def _gap_of_session(self) -> Period:
         if (self.by == "session") != (self.gap is not None):
-            raise refused("session needs a `gap`, and the other periods have none")
+            raise refused("session needs a `gap`; the other periods take none")
         return self
 
 
 class GoldTable(Frozen):
-    """Rows aggregated."""
+    """A table of aggregated rows."""
 
     from_: GoldInput = Field(alias="from", description="Table to read, as a stream.")
     where: RowSql | None = Field(default=None, description="Rows to aggregate.")
     group_by: Names | None = Field(default=None, description="Columns to group by.")
     period: Period | None = Field(
-        default=None, description="Group by a time, too; rows without one are the group of null."
+        default=None, description="Also group by time; rows without a time form the null group."
     )
     time_zone: Annotated[
         str, Field(title="a time zone such as `Europe/Madrid`"), AfterValidator(_known_zone)
-    ] = Field(default="UTC", description="With period: whose days and hours they are.")
+    ] = Field(default="UTC", description="With period: the time zone of its days and hours.")
     measures: dict[
         Identifier,
         Annotated[Measure, BeforeValidator(_sql_alone, json_schema_input_type=str | Measure)],
     ] = Field(
         min_length=1,
-        description="Aggregates, by the name of their column.",
+        description="Aggregates, by column name.",
         title="a mapping of names to SQL or to measures, one or more",
     )
     columns: dict[Identifier, RowSql] = Field(
         default={},
-        description="Columns to compute from the group's columns and measures, each also from "
+        description="Columns to compute from the group's columns and measures; each can use "
         "those before it.",
         title="a mapping of names to SQL",
     )
     mode: Literal["complete", "incremental"] = Field(
         default="complete",
-        description="complete: each batch writes the table anew; incremental: only the groups "
-        "that its rows touch, and rows may change or go.",
+        description="complete: each batch rewrites the whole table; incremental: only the groups "
+        "that its rows touch, and source rows may change or be deleted.",
     )
-    layout: Layout = Field(default_factory=Layout, description="How the table lies on disk.")
+    layout: Layout = Field(
+        default_factory=Layout, description="Partitions, clustering and properties of the table."
+    )
     sinks: tuple[Sink, ...] = Field(
         default=(), description="Databases to load the table into.", title="a list of sinks"
     )
@@ -197,11 +205,11 @@ class GoldTable(Frozen):
         if self.group_by is None and self.period is None:
             raise refused("give `group_by`, `period` or both")
         if by_session and self.group_by is None:
-            raise refused("sessions need `group_by`: whose they are")
+            raise refused("sessions need `group_by`, such as a user or a device")
         if self.period is None and self.time_zone != "UTC":
-            raise refused("`time_zone` belongs to `period`")
+            raise refused("`time_zone` needs a `period`")
         if self.mode == "incremental" and _VECTORS in map(str.casefold, self.layout.properties):
-            raise refused("incremental mode writes deletion vectors; leave them as they are")
+            raise refused("incremental mode needs deletion vectors; do not set this property")
         if twice:
             raise refused(f"two columns of the table would be named {twice}")
         return self

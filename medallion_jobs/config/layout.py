@@ -1,4 +1,4 @@
-"""How a table lies on disk, and what Delta is told of it."""
+"""The layout of a table on disk: partitions, clustering, comments, properties and checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from medallion_jobs.config.fields import Count, Identifier, Names, RowSql, Size, SparkValue, refused
 from medallion_jobs.config.frozen import Frozen
 
-# The package's own, or such as would break what it relies on.
+# Set by the package, or would break what it relies on.
 _OURS = (
     "delta.appendOnly",
     "delta.enableChangeDataFeed",
@@ -23,33 +23,33 @@ _OURS = (
 
 
 class Layout(Frozen):
-    """How a table lies on disk."""
+    """Partitions, clustering, comments, properties and checks of a Delta table."""
 
     partition_by: Names | None = Field(
         default=None,
-        description="Columns of which each value has a folder of its own; fixed when the table "
-        "is made.",
+        description="Partition columns: each value has its own folder; fixed when the table is "
+        "created.",
     )
     cluster_by: Names | None = Field(
         default=None,
         max_length=4,
-        description="Columns by which OPTIMIZE puts rows together (liquid clustering).",
+        description="Columns by which OPTIMIZE clusters rows (liquid clustering).",
     )
     target_file_size: Size | None = Field(
-        default=None, description="Size of data files that OPTIMIZE aims at."
+        default=None, description="Target size of the data files that OPTIMIZE writes."
     )
     optimize_after: Count | None = Field(
         default=None,
         description="Optimize when the table has this many more data files than after the last "
-        "time; unset, by `medallion maintain` alone.",
+        "OPTIMIZE; unset, only `medallion maintain` optimizes.",
     )
-    comment: str | None = Field(default=None, description="What the table is, for its readers.")
+    comment: str | None = Field(default=None, description="Description of the table.")
     comments: dict[Identifier, str] = Field(
-        default={}, description="What its columns are.", title="a mapping of names to text"
+        default={}, description="Descriptions of columns.", title="a mapping of names to text"
     )
     properties: dict[str, SparkValue] = Field(
         default={},
-        description="Further table properties; not those on which the package relies.",
+        description="More table properties, except those that the package sets.",
         title="a mapping of names to values",
     )
     checks: dict[Identifier, RowSql] = Field(
@@ -62,7 +62,7 @@ class Layout(Frozen):
     @classmethod
     def _one_order(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and data.get("partition_by") and data.get("cluster_by"):
-            raise refused("a table is partitioned or clustered: give one")
+            raise refused("a table is either partitioned or clustered: give only one")
         return data
 
     @model_validator(mode="after")
@@ -70,5 +70,5 @@ class Layout(Frozen):
         ours = {key.casefold(): key for key in _OURS}
         for key in self.properties:
             if key.casefold() in ours or key.casefold().startswith("delta.constraints."):
-                raise refused(f"{key} is set by the package itself, by what the config says")
+                raise refused(f"the package sets {key} itself, from other keys of the config")
         return self

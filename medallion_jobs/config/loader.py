@@ -1,4 +1,4 @@
-"""A pipeline's config, from its layers."""
+"""Loads a pipeline's config from its layers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASE = "base.yaml"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A config that holds no mistake.
+    """A config without mistakes.
 
     Attributes:
         pipeline: the typed config, placeholders resolved.
@@ -37,7 +37,7 @@ class Loaded:
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
-        """Who set each value, by its dotted path."""
+        """The layer that set each value, by its dotted path."""
         return {setting.path: setting.origin for setting in self.settings}
 
 
@@ -60,7 +60,7 @@ def load(
         environ: the environment; the process's own when None.
 
     Raises:
-        ConfigError: with every mistake. Nothing but the files named was touched.
+        ConfigError: with every mistake.
     """
     environ = os.environ if environ is None else environ
     tree, problems = _files_merged(path, env)
@@ -76,7 +76,7 @@ def load(
     try:
         pipeline = Pipeline.model_validate(data)
     except ValidationError as error:
-        # A placeholder with no value is told already; its text is no value to judge.
+        # A placeholder without a value is already reported; its text is not a value to check.
         problems += [found for found in explain(error, tree) if found.path not in without_value]
         raise _config_error(problems, path, env) from None
     if problems:
@@ -84,11 +84,11 @@ def load(
     return Loaded(pipeline, settings(pipeline, tree))
 
 
-def made_of(values: Mapping[str, object], source: str) -> Pipeline:
-    """A pipeline from values that a program has, checked as a file's values are.
+def pipeline_from_values(values: Mapping[str, object], source: str) -> Pipeline:
+    """A pipeline from a program's values, checked like the values of a file.
 
     Args:
-        source: who gives them, for the errors.
+        source: where the values come from, for error messages.
 
     Raises:
         ConfigError: with every mistake.
@@ -97,14 +97,14 @@ def made_of(values: Mapping[str, object], source: str) -> Pipeline:
     try:
         return Pipeline.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(list(explain(error, tree)), next_step="mend the call") from None
+        raise ConfigError(list(explain(error, tree)), next_step="fix the call") from None
 
 
 def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:
     """base.yaml, the pipeline's file and the overlay as one tree.
 
     Raises:
-        ConfigError: one of them is missing or is not YAML, so that the rest cannot be judged.
+        ConfigError: a file is missing or is not YAML, so the rest cannot be checked.
     """
     problems: list[Problem] = []
     files = [path]
@@ -137,13 +137,13 @@ def _read(file: Path) -> tuple[Node | None, list[Problem]]:
             content = stream.read(yaml_text.MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        there = sorted(
+        existing = sorted(
             other.name
             for other in file.parent.glob("*.yaml")
             if other.name != BASE and other.is_file()
         )
-        listed = f"in {file.parent}: {', '.join(there) or 'no YAML file is there'}"
-        meant = nearest(file.name, there)
+        listed = f"in {file.parent}: {', '.join(existing) or 'no YAML files'}"
+        meant = nearest(file.name, existing)
         return None, [Problem(origin, "", "there is no such file", None, listed, meant)]
     except OSError as error:
         return None, [Problem(origin, "", f"cannot be read: {error.strerror}")]
@@ -156,7 +156,7 @@ def _read(file: Path) -> tuple[Node | None, list[Problem]]:
 
 
 def _config_error(problems: list[Problem], path: Path, env: str | None) -> ConfigError:
-    # By layer, then by line: as one reads the files.
+    # By layer, then by line: the order in which a user reads the files.
     def rank(problem: Problem) -> tuple[int, int]:
         source = problem.origin.source
         layer = {str(path.parent / BASE): 0, str(path): 1, "--env": 2, "--set": 4}.get(source)
@@ -165,5 +165,5 @@ def _config_error(problems: list[Problem], path: Path, env: str | None) -> Confi
         return layer, problem.origin.line or 0
 
     overlay = f" --env {env}" if env else ""
-    again = f"mend them, then: medallion config show --config {path}{overlay}"
-    return ConfigError(sorted(problems, key=rank), next_step=again)
+    next_step = f"fix them, then: medallion config show --config {path}{overlay}"
+    return ConfigError(sorted(problems, key=rank), next_step=next_step)

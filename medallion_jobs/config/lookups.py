@@ -1,4 +1,4 @@
-"""What a lookup holds: a dimension, the keys, the columns to take, and what a miss does."""
+"""The keys of a lookup: a dimension, join keys, columns to take, and what a miss does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medallion_jobs.config.units import parse_time
 
 
 def null_as_word(value: object) -> object:
-    # `on_miss: null` is YAML's own null, and means what it says.
+    # YAML reads `on_miss: null` as None; here it is the word.
     return "null" if value is None else value
 
 
@@ -32,63 +32,70 @@ NameMapping = Annotated[
 
 
 class Lookup(Frozen):
-    """Columns fetched from a dimension."""
+    """A join with a dimension."""
 
     table: AnyTable = Field(description="The dimension; it may belong to another pipeline.")
     on: NameMapping = Field(
-        description="Key columns, equal in both; or the dimension's column to SQL over the row."
+        description="Join keys: columns of both tables, or a mapping of the dimension's column "
+        "to SQL over the row."
     )
     take: NameMapping = Field(
-        description="Columns to fetch; or the column's name here to its name in the dimension."
+        description="Columns to take, or a mapping of the new name to the dimension's column."
     )
     how: Literal["left", "inner"] = Field(
-        default="left", description="inner leaves out a row with no match; left keeps it."
+        default="left", description="inner drops a row without a match; left keeps it."
     )
     as_of: RowSql | None = Field(
         default=None,
-        description="The row's moment: the dimension's row that was valid then is taken.",
+        description="The row's event time: takes the dimension's row that was valid at that time.",
     )
     valid_from: Identifier = Field(
-        default="valid_from", description="With as_of: the dimension's first moment of validity."
+        default="valid_from",
+        description="With as_of: the dimension's column for the start of validity.",
     )
     valid_to: Identifier = Field(
         default="valid_to",
-        description="With as_of: the moment from which it is not valid; null, still valid.",
+        description="With as_of: the dimension's column for the end of validity, exclusive; "
+        "null means still valid.",
     )
     before_first: Literal["miss", "first"] = Field(
         default="miss",
-        description="With as_of: what a moment before a key's first row finds; first: that row.",
+        description="With as_of: what happens to a time before the key's first row: a miss, or "
+        "first takes that first row.",
     )
     one_by: Sql | None = Field(
         default=None,
-        description="Of several rows with a key, take the first by this order; unset, refuse them.",
+        description="If several rows have a key, takes the first by this order; unset, refuses "
+        "them.",
         title="a Spark SQL order, such as `updated_at desc`",
     )
     on_miss: Annotated[
         Literal["null", "unknown", "hold", "quarantine", "fail"], BeforeValidator(null_as_word)
     ] = Field(
         default="null",
-        description="What becomes of a row whose key is not there; unknown: it takes the "
+        description="What happens to a row whose key is not in the dimension; unknown takes the "
         "dimension's `unknown_member`.",
     )
     hold_for: Time = Field(
         default=parse_time("7d"),
         json_schema_extra={"default": "7d"},
-        description="With hold: how long a row waits for its key.",
+        description="With hold: how long a row is held until the dimension has its key.",
     )
     after_hold: Annotated[
         Literal["null", "unknown", "quarantine"], BeforeValidator(null_as_word)
-    ] = Field(default="null", description="With hold: what becomes of a row that waited in vain.")
+    ] = Field(
+        default="null", description="With hold: what happens to a row when `hold_for` is over."
+    )
     max_age: Time | None = Field(
-        default=None, description="How long ago the dimension may have been written last."
+        default=None, description="Maximum time since the last write of the dimension."
     )
     when_stale: Literal["warn", "fail"] = Field(
-        default="warn", description="What a dimension older than max_age does."
+        default="warn", description="What happens if the dimension is older than max_age."
     )
 
 
 class Reference(Frozen):
-    """A key that must be in a dimension."""
+    """A key that must exist in a dimension."""
 
     table: AnyTable = Field(description="The dimension.")
     on: NameMapping = Field(description="Its key columns, as in a lookup.")

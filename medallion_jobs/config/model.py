@@ -1,6 +1,6 @@
-"""What a pipeline's config holds: the typed, frozen model.
+"""The typed, frozen model of a pipeline's config.
 
-A key that Python or pydantic keeps for itself bears a trailing underscore here
+A key that is a reserved name in Python or pydantic has a trailing underscore here
 (`from_`, `schema_`); in YAML it has none.
 """
 
@@ -37,11 +37,11 @@ from medallion_jobs.storage import S3, Location
 
 
 class Storage(Frozen):
-    """Where the tables and the engine's state are."""
+    """Where the tables and the engine's state are stored."""
 
     root: Folder = Field(
         default="./lake",
-        description="Folder of all tables, at ROOT/LAYER/TABLE, and of the engine's state.",
+        description="Folder of all tables (ROOT/LAYER/TABLE) and of the engine's state.",
     )
 
 
@@ -49,7 +49,7 @@ class Landing(Frozen):
     """Where files arrive."""
 
     root: Folder = Field(
-        default="./landing", description="Folder under which each bronze table has its own."
+        default="./landing", description="Folder with a subfolder for each bronze table."
     )
 
 
@@ -57,18 +57,18 @@ class SparkSettings(Frozen):
     """How the Spark session is started."""
 
     master: Master | None = Field(
-        default=None, description="Spark master; unset, spark-submit's own or this machine."
+        default=None, description="Spark master; unset, the one of spark-submit or this machine."
     )
     shuffle_partitions: Count = Field(
         default=2,
-        description="Partitions of joins and aggregations; frozen by a table's first batch.",
+        description="Partitions of joins and aggregations; a table's first batch fixes it.",
     )
     driver_memory: Memory | None = Field(
-        default=None, description="Heap of the driver; unset, chosen when the session starts."
+        default=None, description="Heap size of the driver; unset, chosen at session start."
     )
     conf: dict[str, SparkValue] = Field(
         default={},
-        description="Further Spark settings, of those that can do no harm.",
+        description="More Spark settings, from the list of safe ones.",
         title=f"a mapping of {spark_conf.ALLOWED}",
     )
 
@@ -79,25 +79,27 @@ class Trigger(Frozen):
     interval: Time = Field(
         default=parse_time("10s"),
         json_schema_extra={"default": "10s"},
-        description="With --continuous, the time from one batch's start to the next.",
+        description="With --continuous: time from the start of one batch to the next.",
     )
 
 
 class BronzeTable(Frozen):
-    """Files as they came, appended to a table."""
+    """A table of the files' rows as they arrived, append-only."""
 
     source: Source = Field(description="The files to read.")
     on_all_aside: AllAside | None = Field(
-        default=None, description="In place of the pipeline's on_all_aside."
+        default=None, description="Overrides the pipeline's on_all_aside."
     )
-    layout: Layout = Field(default_factory=Layout, description="How the table lies on disk.")
+    layout: Layout = Field(
+        default_factory=Layout, description="Partitions, clustering and properties of the table."
+    )
 
 
 class SavedQuery(Frozen):
-    """A query that has a name."""
+    """A query with a name."""
 
-    sql: SavedSql = Field(description="DuckDB's SQL over the lake's tables.")
-    description: str | None = Field(default=None, description="What it tells.")
+    sql: SavedSql = Field(description="DuckDB SQL over the tables of the lake.")
+    description: str | None = Field(default=None, description="What the query answers.")
 
 
 def _query_alone(value: object) -> object:
@@ -105,34 +107,37 @@ def _query_alone(value: object) -> object:
 
 
 class Pipeline(Frozen):
-    """A pipeline: everything that its jobs need to know.
+    """A pipeline: all settings of its jobs.
 
     Raises:
-        pydantic.ValidationError: with every mistake; `load` tells them as a `ConfigError`.
+        pydantic.ValidationError: with every mistake; `load` raises them as a `ConfigError`.
     """
 
     pipeline: Identifier = Field(description="The pipeline's name.")
-    storage: Storage = Field(default_factory=Storage, description="Where tables are.")
+    storage: Storage = Field(default_factory=Storage, description="Where tables are stored.")
     landing: Landing = Field(
         default_factory=Landing, description="Where files arrive, a folder for each bronze table."
     )
-    spark: SparkSettings = Field(default_factory=SparkSettings, description="How Spark is started.")
+    spark: SparkSettings = Field(
+        default_factory=SparkSettings, description="Settings of the Spark session."
+    )
     trigger: Trigger = Field(default_factory=Trigger, description="When batches start.")
     on_all_aside: AllAside = Field(
         default="warn",
-        description="What a batch does whose rows are all put aside, dropped or filtered, or of "
-        "a table's first batch more than half: the run warns at its end, or the batch fails.",
+        description="What happens if all rows of a batch (of a table's first batch: more than "
+        "half) are quarantined, held, dropped or filtered: warn at the end of the run, or fail "
+        "the batch.",
     )
     python_packages: tuple[Identifier, ...] = Field(
         default=(),
-        description="Packages whose functions a `transform` may name; of no other, code is run.",
-        title="a list of names of packages",
+        description="Packages whose functions a `transform` may name; no other code is run.",
+        title="a list of package names",
     )
     bronze: dict[Identifier, BronzeTable] = Field(
-        default={}, description="Tables of files as they came, by name."
+        default={}, description="Tables of the files' rows as they arrived, by name."
     )
     silver: dict[Identifier, SilverTable] = Field(
-        default={}, description="Tables of clean and enriched rows, by name."
+        default={}, description="Tables of cleaned and enriched rows, by name."
     )
     gold: dict[Identifier, GoldTable] = Field(
         default={}, description="Tables of aggregates, by name."
@@ -149,7 +154,7 @@ class Pipeline(Frozen):
     )
 
     def layout_of(self, table: TableRef) -> Layout:
-        """How a table of this pipeline lies on disk.
+        """The layout of a table.
 
         Raises:
             KeyError: the pipeline has no such table.
@@ -158,7 +163,7 @@ class Pipeline(Frozen):
         return tables[table.name].layout
 
     def on_all_aside_of(self, table: TableRef) -> str:
-        """What a batch of a table does, most of whose rows are put aside: `warn` or `fail`.
+        """What happens if most rows of a batch are not in the table: `warn` or `fail`.
 
         Raises:
             KeyError: the pipeline has no such table.
@@ -172,7 +177,7 @@ class Pipeline(Frozen):
         return frozenset(t.from_.name for t in self.gold.values() if t.mode == "incremental")
 
     def silver_in_order(self) -> tuple[str, ...]:
-        """The silver tables, each after those of them that it reads or looks into."""
+        """The silver tables, each after the silver tables that it reads or looks up."""
         reads = {
             name: [
                 used.name
@@ -199,7 +204,7 @@ class Pipeline(Frozen):
         return own or (str(self.landing_root / bronze_table),)
 
     def landing_path(self, bronze_table: str) -> Location:
-        """The folder that a generator fills for `bronze_table`: the first one it reads.
+        """The first folder that `bronze_table` reads; the generator writes its files there.
 
         Raises:
             KeyError: the pipeline has no such bronze table.
@@ -213,14 +218,14 @@ class Pipeline(Frozen):
 
     @property
     def has_objects(self) -> bool:
-        """Whether tables or files lie in a store of objects."""
+        """Whether tables or files are in an object store."""
         sources = (path for table in self.bronze.values() for path in table.source.path or ())
-        places = (self.storage.root, self.landing.root, *sources)
-        return any(place.startswith("s3a://") for place in places)
+        folders = (self.storage.root, self.landing.root, *sources)
+        return any(path.startswith("s3a://") for path in folders)
 
     @property
     def store(self) -> S3:
-        """The store of `s3a://` folders."""
+        """The object store of `s3a://` folders."""
         return S3.of(self.spark.conf)
 
     @property
@@ -235,11 +240,11 @@ class Pipeline(Frozen):
     @model_validator(mode="wrap")
     @classmethod
     def _with_findings(cls, data: Any, validate: ModelWrapValidatorHandler[Pipeline]) -> Pipeline:
-        # What concerns several keys is looked for even when single keys are wrong,
-        # so that one run tells every mistake.
+        # Checks between keys run even when single keys are wrong, so that one run reports
+        # every mistake.
         errors = list(findings(data)) if isinstance(data, Mapping) else []
         try:
-            made = validate(data)
+            pipeline = validate(data)
         except ValidationError as error:
             errors += [
                 InitErrorDetails(
@@ -251,4 +256,4 @@ class Pipeline(Frozen):
             ]
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
-        return made
+        return pipeline

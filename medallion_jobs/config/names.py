@@ -1,4 +1,4 @@
-"""Names of tables, and where local folders are."""
+"""Table names and folder paths in a config."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class TableRef:
 
     @classmethod
     def parse(cls, text: str) -> TableRef:
-        """Read `layer.name`.
+        """Parses `layer.name`.
 
         Raises:
-            ValueError: another layer, or no name of a table.
+            ValueError: unknown layer, or not a table name.
         """
         layer_text, _, name = text.partition(".")
         for layer in LAYERS:
@@ -44,7 +44,7 @@ class TableRef:
 
 @dataclass(frozen=True)
 class In:
-    """Annotates a `TableRef` that is written as text and lies in one of `layers`."""
+    """Annotates a `TableRef` that is written as text and belongs to one of `layers`."""
 
     layers: tuple[Layer, ...]
 
@@ -78,8 +78,8 @@ def local_folder(text: str) -> Path:
     A path that is not absolute is relative to the working directory.
 
     Raises:
-        ValueError: another scheme or host, or no usable path; the message says which, and
-            never holds the text.
+        ValueError: another scheme or host, or not a usable path; the message gives the reason,
+            never the text.
     """
     if not text.strip() or not text.isprintable():
         raise ValueError("empty, or holds control characters")
@@ -87,7 +87,7 @@ def local_folder(text: str) -> Path:
     if not scheme:
         return Path(text).resolve()
     if scheme[1].lower() != "file":
-        raise ValueError("another place than this machine or S3 (s3a://BUCKET/FOLDER)")
+        raise ValueError("neither a local path nor an S3 URI (s3a://BUCKET/FOLDER)")
     uri = urlsplit(text)
     if uri.netloc not in ("", "localhost") or uri.query or uri.fragment:
         raise ValueError("a file: URI with a host, a query or a fragment")
@@ -98,29 +98,29 @@ def local_folder(text: str) -> Path:
 
 
 def folder(text: str, store: S3) -> Location:
-    """A folder of this machine, or of objects in S3 (`s3a://BUCKET/FOLDER`).
+    """A local folder, or a folder in S3 (`s3a://BUCKET/FOLDER`).
 
     Raises:
-        ValueError: as `local_folder`; a URI without a bucket; a name that Delta cannot take.
+        ValueError: as `local_folder`; a URI without a bucket; a name that Delta does not allow.
     """
     if not text.isprintable():
         raise ValueError("empty, or holds control characters")
     if text.startswith("s3://"):
-        raise ValueError("Spark's name for objects in S3 is s3a://BUCKET/FOLDER")
+        raise ValueError("write S3 folders as s3a://BUCKET/FOLDER, as Spark does")
     found = location(text, store) or local_folder(text)
     if "`" in str(found):
-        raise ValueError("a folder with a ` in its name, which Delta cannot name in its statements")
+        raise ValueError("a folder with a ` in its name, which Delta's SQL cannot quote")
     return found
 
 
 def landing_folder(text: str) -> str:
-    """A folder of files, or a pattern of folders, in a form that does not depend on where we are.
+    """A folder of files, or a pattern of folders, independent of the working directory.
 
-    Local ones become absolute paths; symbolic links stay, for a pattern may name them. The
-    URI of another file system (`s3a://`, `hdfs://`) stays as it is.
+    Local paths become absolute. The URI of another file system (`s3a://`, `hdfs://`) stays as
+    it is.
 
     Raises:
-        ValueError: no usable path; the message says why, and never holds the text.
+        ValueError: not a usable path; the message gives the reason, never the text.
     """
     if not text.strip() or not text.isprintable():
         raise ValueError("empty, or holds control characters")
@@ -128,5 +128,5 @@ def landing_folder(text: str) -> str:
     if not scheme or scheme[1].lower() == "file":
         return str(local_folder(text))
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]", text):
-        raise ValueError("a URI without a host or bucket, such as s3a://BUCKET/FOLDER has")
+        raise ValueError("a URI without a host or bucket; write it as s3a://BUCKET/FOLDER")
     return text.rstrip("/")

@@ -1,4 +1,4 @@
-"""The layers that are no files: environment variables and `--set`."""
+"""The layers that are not files: environment variables and `--set`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _SPARK_CONF = ("spark", "conf")
 
 @dataclass(frozen=True)
 class Overridden:
-    """The tree with the overrides laid on, and the overrides that could not be read."""
+    """The tree with the overrides applied, and a problem for each one that cannot be read."""
 
     tree: Node
     problems: list[Problem]
 
 
 def set_on(tree: Node, overrides: Iterable[str]) -> Overridden:
-    """Lay each `dotted.path=value` on the tree, in the order given."""
+    """Applies each `dotted.path=value` to the tree, in the given order."""
     origin = Origin("--set")
     problems: list[Problem] = []
     for text in overrides:
         name, equals, value = text.partition("=")
         parts = tuple(name.strip().split("."))
         if not equals or not all(parts):
-            # The path alone: what follows it may be a secret.
-            said = re.match(r"[\w.]*", text)
+            # Only the path is shown: the rest may be a secret.
+            shown = re.match(r"[\w.]*", text)
             problems.append(
                 Problem(
                     origin,
-                    said[0] if said else "",
+                    shown[0] if shown else "",
                     "not a path and a value",
                     allowed="DOTTED.PATH=VALUE, such as storage.root=/data/lake",
                 )
@@ -50,7 +50,7 @@ def set_on(tree: Node, overrides: Iterable[str]) -> Overridden:
 
 
 def environment_on(tree: Node, environ: Mapping[str, str]) -> Overridden:
-    """Lay each `MEDALLION__KEY__KEY` variable on the tree, in the order of their names."""
+    """Applies each `MEDALLION__KEY__KEY` variable to the tree, in the order of their names."""
     problems: list[Problem] = []
     for variable in sorted(name for name in environ if name.upper().startswith(PREFIX)):
         origin = Origin(f"environment {variable}")
@@ -71,7 +71,7 @@ def environment_on(tree: Node, environ: Mapping[str, str]) -> Overridden:
                 Problem(
                     origin,
                     dotted(path),
-                    "no file sets this key, and a variable's name has lost its case",
+                    "no file sets this key, and a variable's name does not keep its letter case",
                     allowed="a key that a file sets; or use --set",
                 )
             )
@@ -91,7 +91,7 @@ def _spark_key_joined(parts: tuple[str, ...]) -> Path:
 
 
 def _with_the_case_of(tree: Node, parts: tuple[str, ...]) -> Path:
-    """The path with each key as the tree spells it; lower case where the tree has none."""
+    """The path with each key in the tree's letter case; lower case for keys not in the tree."""
     lowered = _spark_key_joined(tuple(part.lower() for part in parts))
     path: Path = ()
     for part in lowered:

@@ -1,4 +1,4 @@
-"""`${env:NAME}` and `${file:PATH}`: the only way a secret comes into a config."""
+"""`${env:NAME}` and `${file:PATH}`: the only way to put a secret into a config."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _ALLOWED = "${env:NAME} or ${file:PATH}"
 
 
 class _MissingError(Exception):
-    """A placeholder that cannot be resolved; the text never holds what it stands for."""
+    """A placeholder that cannot be resolved; the text never holds its value."""
 
 
 def resolve(tree: Node, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]:
     """The tree as plain data with every placeholder replaced.
 
     Returns:
-        The data, and a problem for each placeholder that has no value; there the data keeps
-        the placeholder's text. Replaced text is `Hidden`, and secrets are masked from here on.
+        The data, and a problem for each placeholder without a value, whose text stays in the
+        data. Replaced text is `Hidden`, and secrets are masked from now on.
     """
     problems: list[Problem] = []
 
@@ -57,7 +57,7 @@ def resolve(tree: Node, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]
 
 
 def literal_secrets(tree: Node) -> Iterator[Problem]:
-    """A problem for each secret that is written out instead of being a placeholder."""
+    """A problem for each secret that is written in plain text instead of a placeholder."""
 
     def visit(node: Node, path: Path) -> Iterator[Problem]:
         if isinstance(node.value, dict):
@@ -70,18 +70,18 @@ def literal_secrets(tree: Node) -> Iterator[Problem]:
             yield Problem(
                 node.origin,
                 dotted(path),
-                "a secret may not be written out",
+                "a secret must not be written in plain text",
                 MASK,
-                f"{_ALLOWED}, and nothing beside it",
+                f"{_ALLOWED}, and nothing else",
             )
 
     yield from visit(tree, ())
 
 
 def _replaced(text: str, environ: Mapping[str, str]) -> Hidden:
-    # Whatever is left of `${` is a misspelt placeholder, not text that was meant.
+    # Any other `${` is a misspelt placeholder, not text that the user meant.
     if "${" in PLACEHOLDER.sub("", text):
-        raise _MissingError("not a placeholder that is known")
+        raise _MissingError("unknown placeholder")
 
     def value_of(match: re.Match[str]) -> str:
         kind, name = match.groups()
@@ -109,5 +109,5 @@ def _from_file(name: str) -> str:
         raise _MissingError(f"the file {name} cannot be read: {error.strerror}") from None
     except ValueError:
         raise _MissingError(f"the file {name} does not hold UTF-8 text") from None
-    # Editors and `echo` end a file with one line break that is no part of the secret.
+    # Editors and `echo` end a file with a line break that is not part of the secret.
     return text.removesuffix("\n").removesuffix("\r")

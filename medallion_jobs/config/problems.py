@@ -1,4 +1,4 @@
-"""A config's mistakes, told all at once."""
+"""The mistakes of a config, reported all at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Problem:
 
     Attributes:
         origin: file and line, `--set` or the environment variable.
-        path: dotted path of the key; empty when the mistake is not at a key.
+        path: dotted path of the key; empty when the mistake does not belong to a key.
         what: what is wrong, without the value.
         value: the value as written (placeholders unresolved, secrets masked), if there is one.
         allowed: what would be right.
@@ -61,7 +61,7 @@ class ConfigError(UsageError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word`, whatever its case; None when none is like it."""
+    """The known word most similar to `word`, ignoring case; None if none is similar."""
     by_folded = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(word.lower(), by_folded, n=1)
     return by_folded[found[0]] if found else None

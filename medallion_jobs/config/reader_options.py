@@ -1,4 +1,4 @@
-"""The options that the reader of each format knows, under `bronze.NAME.source.options`."""
+"""The reader options of each format, under `bronze.NAME.source.options`."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Iterator, Mapping
 from medallion_jobs.config.problems import nearest
 
 _ENCODING = "encoding of the files; UTF-8 by default"
-_MOMENTS = {
-    "timestampFormat": "how timestamps are written, as Spark's datetime pattern",
-    "dateFormat": "how dates are written, as Spark's datetime pattern",
+_TIME_FORMATS = {
+    "timestampFormat": "format of timestamps, as a Spark datetime pattern",
+    "dateFormat": "format of dates, as a Spark datetime pattern",
 }
 BY_FORMAT: Mapping[str, Mapping[str, str]] = {
     "json": {
         "multiLine": "true: each file is one object, or one array of objects",
         "encoding": _ENCODING,
-        **_MOMENTS,
+        **_TIME_FORMATS,
     },
     "csv": {
-        "header": "whether each file begins with the names of its columns; true",
-        "sep": "the text between two fields; a comma",
-        "delimiter": "another name of `sep`",
-        "quote": "the character around fields that hold separators or line ends; empty for none",
-        "escape": 'before a quote within quotes; another `"`, as RFC 4180 has it',
-        "comment": "lines that begin with this character are left out",
-        "multiLine": "whether a quoted field may go over several lines; true. With false, large "
-        "files are read in parts",
-        "nullValue": "besides nothing at all, the text that stands for null",
-        "emptyValue": "what two quotes with nothing between them stand for",
-        "ignoreLeadingWhiteSpace": "whether white space before a field is left out; false",
-        "ignoreTrailingWhiteSpace": "whether white space after a field is left out; false",
+        "header": "whether each file starts with a line of column names; default true",
+        "sep": "the field separator; default a comma",
+        "delimiter": "another name for `sep`",
+        "quote": "the character around fields that contain separators or line ends; empty for none",
+        "escape": 'the character before a quote inside quotes; default `"`, as in RFC 4180',
+        "comment": "skip lines that start with this character",
+        "multiLine": "whether a quoted field may span several lines; default true. With false, "
+        "large files are read in parts",
+        "nullValue": "text that means null, besides an empty field",
+        "emptyValue": "the value of an empty quoted field",
+        "ignoreLeadingWhiteSpace": "whether to strip white space before a field; default false",
+        "ignoreTrailingWhiteSpace": "whether to strip white space after a field; default false",
         "encoding": _ENCODING,
-        **_MOMENTS,
+        **_TIME_FORMATS,
     },
     "text": {
         "wholetext": "true: each file is one row",
@@ -44,18 +44,18 @@ BY_FORMAT: Mapping[str, Mapping[str, str]] = {
 
 
 def unknown(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Options that a format's reader does not know, each with what is wrong, in words."""
+    """Options that a format's reader does not know, each with an error message."""
     known = BY_FORMAT.get(form)
     for option in options if known is not None else ():
         if known is not None and option not in known:
             meant = nearest(option, known)
             suggested = f"did you mean `{meant}`? " if meant else ""
-            listed = f"it knows {', '.join(known)}" if known else "it has none"
-            yield option, f"no option of the {form} reader; {suggested}{listed}"
+            listed = f"it has {', '.join(known)}" if known else "it has none"
+            yield option, f"not an option of the {form} reader; {suggested}{listed}"
 
 
 def markdown_table() -> str:
-    """Format, option and meaning: docs/autoloader.md holds it."""
+    """A Markdown table of format, option and meaning, for docs/autoloader.md."""
     rows = ["| format | option | |", "|---|---|---|"]
     rows += [
         f"| {form} | `{option}` | {meaning} |"

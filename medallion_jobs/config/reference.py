@@ -1,4 +1,4 @@
-"""All keys as one Markdown table: docs/config.md holds it."""
+"""All config keys as a Markdown table, for docs/config.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from medallion_jobs.config.schema import (
 
 
 def markdown_table() -> str:
-    """Key, meaning, default and what is allowed, one row a key that holds a value."""
+    """A Markdown table of key, meaning, default and allowed values; one row for each key."""
     rows = ["| key | meaning | default | allowed |", "|---|---|---|---|"]
     schema = json_schema()
     for key, child in properties(schema):

@@ -1,4 +1,4 @@
-"""The config's JSON Schema, and what it says about one key."""
+"""The JSON Schema of a config, and lookups of single keys in it."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ JsonSchema = dict[str, Any]
 
 
 class _Generator(GenerateJsonSchema):
-    """Keeps only the titles that we wrote: they say what is allowed."""
+    """Keeps only the titles that we wrote: they describe what is allowed."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        made = super().dict_schema(schema)
+        mapping = super().dict_schema(schema)
         values = self.generate_inner(schema["values_schema"])
-        if "patternProperties" in made:
-            made["patternProperties"] = dict.fromkeys(made["patternProperties"], values)
-            made["additionalProperties"] = False
+        if "patternProperties" in mapping:
+            mapping["patternProperties"] = dict.fromkeys(mapping["patternProperties"], values)
+            mapping["additionalProperties"] = False
         else:
-            made["additionalProperties"] = values
-        return made
+            mapping["additionalProperties"] = values
+        return mapping
 
 
 def json_schema() -> JsonSchema:
     """The JSON Schema (draft 2020-12) of a pipeline's file, for editors."""
-    made = Pipeline.model_json_schema(schema_generator=_Generator)
-    for definition in made["$defs"].values():
+    generated = Pipeline.model_json_schema(schema_generator=_Generator)
+    for definition in generated["$defs"].values():
         definition.pop("title", None)
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
-        **made,
+        **generated,
         "title": "A medallion pipeline",
         "description": "A pipeline's config, or what base.yaml or an overlay adds to it.",
     }
@@ -51,7 +51,7 @@ def _schema() -> JsonSchema:
 
 
 def _resolved(schema: JsonSchema) -> JsonSchema:
-    """Without a reference or a `null` around it; the outer description and default stay."""
+    """The schema without an outer `$ref` or `null`; the outer description and default stay."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
         return {**_schema()["$defs"][name], **schema}
@@ -70,7 +70,7 @@ def _child(schema: JsonSchema, part: str | int) -> JsonSchema | None:
 
 
 def named_child(schema: JsonSchema) -> JsonSchema | None:
-    """The schema of each value of a mapping whose keys the user names; else None."""
+    """The schema of the values of a mapping whose keys the user chooses; else None."""
     for child in schema.get("patternProperties", {}).values():
         return _resolved(child)
     child = schema.get("additionalProperties")
@@ -78,7 +78,7 @@ def named_child(schema: JsonSchema) -> JsonSchema | None:
 
 
 def schema_at(path: Path) -> JsonSchema | None:
-    """What the schema says of the key at `path`; None where it knows no such key."""
+    """The schema of the key at `path`; None if there is no such key."""
     found: JsonSchema | None = _schema()
     for part in path:
         found = _child(found, part) if found else None
@@ -86,18 +86,18 @@ def schema_at(path: Path) -> JsonSchema | None:
 
 
 def properties(schema: JsonSchema) -> Iterator[tuple[str, JsonSchema]]:
-    """The keys that a mapping knows, in their order."""
+    """The keys of a mapping with their schemas, in order."""
     for key, child in schema.get("properties", {}).items():
         yield key, _resolved(child)
 
 
 def choices(schema: JsonSchema) -> list[str]:
-    """The words a value is one of; empty when it is no such value."""
+    """The allowed words of an enumerated value; empty for any other value."""
     return [schema["const"]] if "const" in schema else list(schema.get("enum", []))
 
 
 def allowed(schema: JsonSchema) -> str:
-    """What is allowed, in words."""
+    """A description of the allowed values."""
     words = choices(schema)
     if words:
         return " or ".join(words)

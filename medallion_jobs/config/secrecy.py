@@ -1,4 +1,4 @@
-"""What may be shown, and what must not."""
+"""Which values of a config are secrets and must not be shown."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _SECRET_KEY = re.compile(
     r"|(^|[._-])sas([._-]|$)|connection[._-]?string|webhook",
     re.IGNORECASE,
 )
-# These name where a secret is kept, or who hands it out, and hold none themselves.
-_PLACE_OF_A_SECRET = re.compile(
+# These keys name where a secret is stored or who issues it; their values are not secret.
+_SECRET_LOCATION = re.compile(
     r"(provider|file|path)$|^spark\.kubernetes\.(driver|executor)\.secret(s|KeyRef)\.",
     re.IGNORECASE,
 )
-# Their keys are names of the user's own tables and columns, which hold no secret.
+# The keys of these mappings are names of the user's tables and columns, not secrets.
 _MAPS_OF_NAMES = ("bronze", "silver", "gold", "columns", "measures", "queries")
 _SHOWN_AT_MOST = 160
 
 
 class Hidden(str):
-    """Text that came through a placeholder: usable as any text, but its repr is `***`."""
+    """Text from a placeholder: a normal str, but its repr is `***`."""
 
     __slots__ = ()
 
@@ -36,24 +36,25 @@ class Hidden(str):
 
 
 def is_secret_key(path: Path) -> bool:
-    """Whether the value at `path` is a secret, judged by the names of the keys above it."""
+    """Whether the value at `path` is a secret, according to the names of its keys."""
     return any(
         isinstance(part, str)
         and above not in _MAPS_OF_NAMES
         and _SECRET_KEY.search(part)
-        and not _PLACE_OF_A_SECRET.search(part)
+        and not _SECRET_LOCATION.search(part)
         for above, part in zip((None, *path), path, strict=False)
     )
 
 
 def is_secret(key: str, value: str) -> bool:
-    """Whether a setting of Spark must not be seen: by its name, or since it was a placeholder."""
-    wanted_at_start = key == "spark.driver.memory"
-    return is_secret_key((key,)) or (isinstance(value, Hidden) and not wanted_at_start)
+    """Whether a Spark setting must not be shown: its name is secret, or it was a placeholder."""
+    # The JVM's command line needs it.
+    is_exempt = key == "spark.driver.memory"
+    return is_secret_key((key,)) or (isinstance(value, Hidden) and not is_exempt)
 
 
 def is_placeholder(value: object) -> bool:
-    """Whether `value` is one placeholder and nothing else."""
+    """Whether `value` is a single placeholder and nothing else."""
     return isinstance(value, str) and PLACEHOLDER.fullmatch(value) is not None
 
 
@@ -66,13 +67,13 @@ def displayed(node: Node, path: Path) -> Any:
     if is_secret_key(path) and node.value is not None and not is_placeholder(node.value):
         return MASK
     if isinstance(node.value, str):
-        # The config refuses a URL with a login, and tells what was written.
+        # The config refuses a URL with a login, and the error shows the value.
         return without_login(node.value)
     return node.value
 
 
 def on_one_line(value: Any, *, at_most: int | None = _SHOWN_AT_MOST) -> str:
-    """Displayed data as one printable line, cut to `at_most` characters."""
+    """The result of `displayed` as one printable line, cut to `at_most` characters."""
     if isinstance(value, str) and value.isprintable() and value.strip():
         text = value
     elif isinstance(value, list) and all(isinstance(item, str) for item in value):

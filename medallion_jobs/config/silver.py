@@ -1,4 +1,4 @@
-"""What a silver table holds: how rows are shaped, looked up, judged and written."""
+"""The keys of a silver table: how rows are shaped, looked up, checked and written."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def _type_alone(value: object) -> object:
 
 
 class Cast(Frozen):
-    """A column made another type, without one unreadable value stopping the table."""
+    """A cast of a column; an unreadable value becomes null instead of failing the batch."""
 
-    to: DdlType = Field(description="The type.")
+    to: DdlType = Field(description="The new type.")
     formats: tuple[str, ...] = Field(
         default=(),
         description="For dates and timestamps: Spark patterns, tried in this order; `iso` is ISO "
@@ -49,7 +49,7 @@ class Cast(Frozen):
         title="a list of patterns such as `yyyy-MM-dd HH:mm:ss`, or `iso`",
     )
     default: Scalar | None = Field(
-        default=None, description="In place of a missing or unreadable value.", title="a value"
+        default=None, description="Replaces a missing or unreadable value.", title="a value"
     )
     rescue: bool = Field(
         default=False, description="Keep the text of an unreadable value in _rescued_data."
@@ -57,51 +57,52 @@ class Cast(Frozen):
 
 
 class Parse(Frozen):
-    """JSON text made a struct, an array or a map."""
+    """Parses JSON text into a struct, an array or a map."""
 
-    schema_: DdlText = Field(alias="schema", description="The columns in it, or its type, as DDL.")
+    schema_: DdlText = Field(alias="schema", description="The fields in it, or its type, as DDL.")
     rest: Identifier | None = Field(
         default=None,
-        description="With columns: one more of them, a map of texts, for the keys that they do "
-        "not name; unset, such a text is kept in _rescued_data.",
+        description="With fields: an extra field, map<string,string>, for keys that are not "
+        "declared; unset, a text with such keys is kept in _rescued_data.",
     )
 
 
 class Watermark(Frozen):
     """How late a row may be."""
 
-    column: Identifier = Field(description="The column of the row's moment.")
-    delay: Time = Field(description="How far behind the newest moment seen a row may be.")
+    column: Identifier = Field(description="The column of the row's event time.")
+    delay: Time = Field(description="How far behind the newest event time a row may be.")
     late: Literal["drop", "quarantine"] = Field(
-        default="quarantine", description="What becomes of a row that is later; it is counted."
+        default="quarantine", description="What happens to a later row; it is counted either way."
     )
 
 
 class Dedupe(Frozen):
-    """Repeated rows, of which one is kept."""
+    """Removes duplicate rows."""
 
     keys: OneOrMoreNames | None = Field(
         default=None,
-        description="Columns that tell a row apart, nulls equal; unset, all that was read.",
+        description="Columns that identify a row, nulls equal; unset, all columns of the source.",
     )
     keep: Literal["first", "lowest", "highest"] = Field(
         default="first",
-        description="first: what came first; lowest, highest: by order_by, replacing what was.",
+        description="first: the row that came first; lowest, highest: by order_by, and a better "
+        "row replaces one in the table.",
     )
     order_by: Identifier | None = Field(
         default=None, description="With lowest and highest: the column that decides."
     )
     within: Literal["table", "watermark"] = Field(
         default="table",
-        description="Where repeats are looked for: the whole table, or rows not older than the "
-        "watermark.",
+        description="Where to look for duplicates: in the whole table, or in rows not older than "
+        "the watermark.",
     )
 
 
 class Deletes(Frozen):
-    """Rows that say that their key is gone."""
+    """Rows that delete their key."""
 
-    when: RowSql = Field(description="SQL that is true of such a row.")
+    when: RowSql = Field(description="SQL that is true for such a row.")
     how: Literal["soft", "hard"] = Field(
         default="soft",
         description="soft: the row stays, marked _deleted; hard: it is removed.",
@@ -109,24 +110,24 @@ class Deletes(Frozen):
 
 
 class SilverTable(Frozen):
-    """Rows cleaned and enriched."""
+    """A table of cleaned and enriched rows."""
 
     from_: SilverInput = Field(alias="from", description="Table to read, as a stream.")
     where: RowSql | None = Field(
-        default=None, description="Rows to take; the others are counted and left out."
+        default=None, description="Rows to keep; the others are filtered out and counted."
     )
     parse: dict[
         Identifier,
         Annotated[Parse, BeforeValidator(_schema_alone, json_schema_input_type=str | Parse)],
     ] = Field(
         default={},
-        description="Columns of JSON text, and the columns in it.",
+        description="Columns of JSON text, and the schema of that JSON.",
         title="a mapping of names to DDL",
     )
     explode: dict[Identifier, Identifier] = Field(
         default={},
         max_length=1,
-        description="New column to the array column of which each element becomes a row.",
+        description="New column to array column: each element of the array becomes a row.",
         title="one new name: the array column",
     )
     flatten: OneOrMoreNames | None = Field(
@@ -144,7 +145,7 @@ class SilverTable(Frozen):
         Annotated[Cast, BeforeValidator(_type_alone, json_schema_input_type=str | Cast)],
     ] = Field(
         default={},
-        description="Columns to make another type, by name.",
+        description="Columns to cast, by name.",
         title="a mapping of names to types",
     )
     lookups: tuple[Lookup, ...] = Field(
@@ -152,75 +153,78 @@ class SilverTable(Frozen):
     )
     columns: dict[Identifier, RowSql] = Field(
         default={},
-        description="Columns to compute, by name, each from those before it; lookups come first.",
+        description="Columns to compute, by name, after the lookups; each can use those before it.",
         title="a mapping of names to SQL",
     )
     expect: dict[Identifier, Expectation] = Field(
-        default={}, description="Rules that rows keep, by name.", title="a mapping of rules"
+        default={}, description="Rules for rows, by name.", title="a mapping of rules"
     )
     watermark: Watermark | None = Field(default=None, description="How late a row may be.")
-    dedupe: Dedupe | None = Field(default=None, description="Repeated rows, of which one is kept.")
+    dedupe: Dedupe | None = Field(default=None, description="Removes duplicate rows.")
     write: Literal["append", "upsert", "scd2"] = Field(
         default="append",
-        description="append: add rows; upsert: one row a key; scd2: a row for each change of it.",
+        description="append: add rows; upsert: one row for each key; scd2: one row for each "
+        "change of a key.",
     )
     keys: OneOrMoreNames | None = Field(
-        default=None, description="With upsert and scd2: the columns that tell a row apart."
+        default=None, description="With upsert and scd2: the columns that identify a row."
     )
     sequence: Identifier | None = Field(
         default=None,
         description="With upsert and scd2: the column that grows with each change of a key.",
     )
     deletes: Deletes | None = Field(
-        default=None, description="With upsert and scd2: rows that say that their key is gone."
+        default=None, description="With upsert and scd2: rows that delete their key."
     )
     select: SelectNames | None = Field(
         default=None,
-        description="The table's columns, in their order, with the types they have; one with a "
-        "`?` behind it is there once the source has it.",
+        description="The table's columns, in this order, with their current types; a column "
+        "with a `?` after it is added once the source has it.",
     )
     schema_: DdlText | None = Field(
         default=None,
         alias="schema",
-        description="In place of select: the table's columns, with their types.",
+        description="Instead of select: the table's columns, with their types.",
     )
 
     surrogate_key: Identifier | None = Field(
         default=None,
-        description="With upsert and scd2: a bigint column, first in the table, that tells each "
-        "row apart; the same for the same key (and validity) however often the table is made.",
+        description="With upsert and scd2: a unique bigint column, first in the table; a key (and "
+        "validity) keeps its value when the table is rebuilt.",
     )
     unknown_member: dict[Identifier, Scalar] | None = Field(
         default=None,
         min_length=1,
-        description="With upsert and scd2: a row that stands for what is not known, with these "
-        "values; `on_miss: unknown` takes it.",
+        description="With upsert and scd2: the values of a row for unknown keys; "
+        "`on_miss: unknown` uses it.",
         title="a mapping of names to values",
     )
     on_rescued: Annotated[Literal["quarantine", "null"], BeforeValidator(null_as_word)] = Field(
         default="quarantine",
-        description="What becomes of a row whose key, or whose column that a lookup or a rule "
-        "reads, has a value that did not fit; null: it is taken for a missing value.",
+        description="What happens to a row whose key, or whose column that a lookup or a rule "
+        "reads, has a rescued value; null treats the value as missing.",
     )
     on_all_aside: AllAside | None = Field(
-        default=None, description="In place of the pipeline's on_all_aside."
+        default=None, description="Overrides the pipeline's on_all_aside."
     )
-    layout: Layout = Field(default_factory=Layout, description="How the table lies on disk.")
+    layout: Layout = Field(
+        default_factory=Layout, description="Partitions, clustering and properties of the table."
+    )
 
     @property
     def selected(self) -> dict[str, bool]:
-        """The names of `select`, in order, and whether the row has to have the column."""
+        """The names of `select`, in order; True for columns that the rows must have."""
         return {name.removesuffix("?"): not name.endswith("?") for name in self.select or ()}
 
     @property
     def dimensions(self) -> tuple[TableRef, ...]:
-        """Tables that it looks into, each once."""
+        """Tables that its lookups and rules read, each once."""
         referred = [rule.references.table for rule in self.expect.values() if rule.references]
         return tuple(dict.fromkeys([*(lookup.table for lookup in self.lookups), *referred]))
 
     @property
     def changes_rows(self) -> bool:
-        """Whether a batch may change rows that are there."""
+        """Whether a batch may change existing rows."""
         by_order = self.dedupe is not None and self.dedupe.keep != "first"
         return by_order or self.write != "append"
 
@@ -228,9 +232,9 @@ class SilverTable(Frozen):
     @classmethod
     def _go_together(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
-            for wrong, why in _contradictions(data):
+            for wrong, reason in _contradictions(data):
                 if wrong:
-                    raise refused(why)
+                    raise refused(reason)
         return data
 
 
@@ -241,14 +245,13 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
     assert isinstance(dedupe, Mapping)
     by_order = dedupe.get("keep", "first") in ("lowest", "highest")
     return [
-        ({"select", "schema"} <= has, "`select` and `schema` both say the columns: give one"),
+        ({"select", "schema"} <= has, "`select` and `schema` both name the columns: give only one"),
         (keyed and not {"keys", "sequence"} <= has, "upsert and scd2 need `keys` and `sequence`"),
         (
             not keyed and bool(_OF_KEYED & has),
-            f"{', '.join(f'`{key}`' for key in sorted(_OF_KEYED))} belong to `write: upsert` or "
-            "`scd2`",
+            f"{', '.join(f'`{key}`' for key in sorted(_OF_KEYED))} need `write: upsert` or `scd2`",
         ),
-        (keyed and "dedupe" in has, "upsert and scd2 keep one row a key; leave `dedupe` out"),
+        (keyed and "dedupe" in has, "upsert and scd2 remove duplicates by key; remove `dedupe`"),
         (by_order and "order_by" not in dedupe, "dedupe: lowest and highest need `order_by`"),
         (by_order and "keys" not in dedupe, "dedupe: lowest and highest need `keys`"),
         (

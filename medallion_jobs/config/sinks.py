@@ -1,4 +1,4 @@
-"""Databases that a gold table is loaded into."""
+"""The keys of a sink: a database that a gold table is loaded into."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from medallion_jobs.config.fields import (
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
 
-# PostgreSQL cuts off longer names without a word.
+# PostgreSQL truncates longer names silently.
 LONGEST_NAME = 63
-# A config decides what is loaded, never which code runs: the driver's properties that name
-# classes are not among them, nor those that a load sets itself.
+# A config decides what is loaded, never which code runs: properties that name Java classes are
+# not allowed, nor those that a load sets itself.
 _OPTIONS = (
     "ApplicationName",
     "applicationNameCheck",
@@ -46,16 +46,16 @@ _OPTIONS = (
 
 def _without_login(url: str) -> str:
     if "@" in url:
-        raise refused("a URL holds no login: give `user` and `password`")
+        raise refused("a URL must not hold a login: use `user` and `password`")
     if "?" in url:
-        raise refused("give what stands after `?` as `user`, `password` and `options`")
+        raise refused("move what follows `?` to `user`, `password` and `options`")
     return url
 
 
 def _known(options: dict[str, str]) -> dict[str, str]:
     for name in options:
         if name not in _OPTIONS:
-            raise refused(f"{name} is no property that may be set; there are {', '.join(_OPTIONS)}")
+            raise refused(f"{name} is not an allowed property; allowed are {', '.join(_OPTIONS)}")
     return options
 
 
@@ -71,39 +71,41 @@ DatabaseName = Annotated[
 
 
 class Jdbc(Frozen):
-    """A table of a database, reached by JDBC."""
+    """A table in a database, loaded by JDBC."""
 
-    name: Identifier = Field(default="warehouse", description="What status and errors call it.")
+    name: Identifier = Field(default="warehouse", description="Its name in status and errors.")
     url: Annotated[
         str,
         Field(pattern=r"^jdbc:postgresql:\S+$", title="a URL such as `jdbc:postgresql://HOST/DB`"),
         AfterValidator(_without_login),
         HIDES,
     ] = Field(description="The database, without a login.")
-    user: Annotated[str, HIDES] | None = Field(default=None, description="Who logs in.")
+    user: Annotated[str, HIDES] | None = Field(default=None, description="The user who logs in.")
     password: Annotated[str, HIDES] | None = Field(
-        default=None, description="Her password, as `${env:NAME}` or `${file:PATH}`."
+        default=None, description="The password, as `${env:NAME}` or `${file:PATH}`."
     )
     schema_: DatabaseName = Field(
-        default="public", alias="schema", description="The database's schema; it has to be there."
+        default="public", alias="schema", description="The database schema; it must exist."
     )
     table: DatabaseName | None = Field(
-        default=None, description="The table there; unset, the gold table's name."
+        default=None, description="Name of the database table; unset, the gold table's name."
     )
     new_columns: Literal["add", "fail"] = Field(
-        default="add", description="What a column does that the table there lacks."
+        default="add",
+        description="What happens to a column that the database table lacks: it is added, or the "
+        "load fails.",
     )
     attempts: Count = Field(
-        default=5, description="How often a load is tried when the network or the server fails."
+        default=5, description="Attempts of a load when the network or the server fails."
     )
     options: Annotated[dict[str, SparkValue], AfterValidator(_known)] = Field(
         default={},
-        description="Further properties of the connection, such as sslmode or socketTimeout.",
+        description="More connection properties, such as sslmode or socketTimeout.",
         title="a mapping of names to values",
     )
 
 
 class Sink(Frozen):
-    """Where a table is loaded into."""
+    """A target that a table is loaded into."""
 
     jdbc: Jdbc = Field(description="A database, by JDBC.")

@@ -1,6 +1,6 @@
-"""What a bronze table's `source` holds: which files, how they are read, and by what policies.
+"""The keys of a bronze table's `source`: which files to read, how, and with which policies.
 
-Names and meanings follow Auto Loader's options, so that what a user knows carries over.
+Names and meanings follow the options of Auto Loader.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ FileColumn = Literal["_file_size", "_file_modified", "_batch_id"]
 
 
 class CleanSource(Frozen):
-    """What becomes of files whose rows are in bronze."""
+    """What happens to files whose rows are in bronze."""
 
     mode: Literal["off", "move", "delete"] = Field(
-        default="off", description="What becomes of a file once its rows are in bronze."
+        default="off", description="What happens to a file once its rows are in bronze."
     )
     retention: Time = Field(
         default=parse_time("30d"),
         json_schema_extra={"default": "30d"},
-        description="How long after its batch a file stays where it is.",
+        description="How long a file stays in place after its batch.",
     )
     move_to: Folders | None = Field(
         default=None,
         max_length=1,
-        description="With move: the folder that files go to, under the path that they had.",
+        description="With move: the archive folder; files keep their path below it.",
     )
     force: bool = Field(
         default=False, description="Allow `delete` with a retention of less than 7 days."
@@ -52,7 +52,7 @@ class Source(Frozen):
     format: Format = Field(description="Format of the files.")
     path: Folders | None = Field(
         default=None,
-        description="Folders the files land in, or patterns of them; unset, LANDING_ROOT/TABLE.",
+        description="Folders of the files, or patterns of folders; unset, LANDING_ROOT/TABLE.",
     )
     schema_: Ddl | None = Field(
         default=None,
@@ -68,36 +68,36 @@ class Source(Frozen):
     schema_evolution: Evolution | None = Field(
         default=None,
         description=(
-            "What a new column in the files does; unset, add_new_columns without a `schema` "
-            "and none with one."
+            "What happens to a new column in the files; unset, add_new_columns without a "
+            "`schema` and none with one."
         ),
     )
     infer_column_types: bool = Field(
-        default=False, description="Infer types in json and csv too; otherwise text."
+        default=False, description="Also infer types in json and csv; otherwise all text."
     )
     inference_files: Count = Field(
-        default=1000, description="Most files that the schema is inferred from."
+        default=1000, description="Maximum number of files to infer the schema from."
     )
     inference_bytes: Size = Field(
         default=parse_size("1g"),
         json_schema_extra={"default": "1g"},
-        description="Most bytes that the schema is inferred from.",
+        description="Maximum number of bytes to infer the schema from.",
     )
     options: dict[str, SparkValue] = Field(
         default={},
-        description="Options of the format's reader: see docs/autoloader.md.",
+        description="Options of the format's reader; see docs/autoloader.md.",
         title="a mapping of the format's own options",
     )
     partition_columns: Names | None = Field(
-        default=None, description="Columns taken from folders named `column=value`."
+        default=None, description="Columns to read from folders named `column=value`."
     )
     add_columns: tuple[FileColumn, ...] = Field(
         default=(),
-        description="Further columns about the file: _file_size, _file_modified, _batch_id.",
+        description="More columns about the file: _file_size, _file_modified, _batch_id.",
         title="a list of _file_size, _file_modified, _batch_id",
     )
     load_time_column: Literal["_load_time", "_ingestion_time"] = Field(
-        default="_load_time", description="Name of the column that tells when a row was loaded."
+        default="_load_time", description="Name of the column with the time a row was loaded."
     )
     discovery: Literal["listing", "manifest"] = Field(
         default="listing",
@@ -106,73 +106,73 @@ class Source(Frozen):
     manifest: Folders | None = Field(
         default=None,
         max_length=1,
-        description="With manifest: the folder of JSON-lines files that name what has arrived.",
+        description="With manifest: the folder of JSON Lines files that list the arrived files.",
     )
-    recursive: bool = Field(default=True, description="Look into folders below, too.")
+    recursive: bool = Field(default=True, description="Also look into subfolders.")
     path_glob_filter: str | None = Field(
         default=None,
-        description="Only files whose name fits this pattern.",
+        description="Only files whose name matches this pattern.",
         title="a pattern of file names, such as `*.json`",
     )
     modified_after: Moment | None = Field(
-        default=None, description="Only files changed after this moment."
+        default=None, description="Only files modified after this time."
     )
     modified_before: Moment | None = Field(
-        default=None, description="Only files changed before this moment."
+        default=None, description="Only files modified before this time."
     )
     include_existing_files: bool = Field(
-        default=True, description="Read files that were there before the first run, too."
+        default=True, description="Also read files that existed before the first run."
     )
     backfill_interval: Time = Field(
         default=parse_time("1d"),
         json_schema_extra={"default": "1d"},
-        description="How often every folder is listed anew, changed or not.",
+        description="How often to list every folder again, changed or not.",
     )
     min_age: Time = Field(
         default=parse_time("1s"),
         json_schema_extra={"default": "1s"},
-        description="A file changed less than this ago is looked at again before it is read.",
+        description="A file modified less than this ago is checked again before it is read.",
     )
     on_changed_file: Literal["ignore", "reprocess", "version", "fail"] = Field(
-        default="ignore", description="What a file does that was read and has changed since."
+        default="ignore", description="What happens to a file that changes after it was read."
     )
     on_missing_file: Literal["mark", "fail"] = Field(
-        default="mark", description="What a file does that is gone when its turn comes."
+        default="mark", description="What happens if a file no longer exists when it is read."
     )
     clean_source: CleanSource = Field(
-        default_factory=CleanSource, description="What becomes of files that are in bronze."
+        default_factory=CleanSource, description="What happens to files that are in bronze."
     )
     max_files_per_trigger: Count = Field(
-        default=10_000, description="Most files that one batch takes."
+        default=10_000, description="Maximum number of files in one batch."
     )
     max_bytes_per_trigger: Size = Field(
         default=parse_size("1g"),
         json_schema_extra={"default": "1g"},
-        description="Most bytes that one batch takes; a batch takes one file at least.",
+        description="Maximum number of bytes in one batch, which has at least one file.",
     )
 
     @property
     def evolution(self) -> Evolution:
-        """The evolution mode: by default new columns are added where none were declared."""
+        """The evolution mode; by default, new columns are added if no `schema` is declared."""
         return self.schema_evolution or ("none" if self.schema_ else "add_new_columns")
 
     @property
     def grows(self) -> bool:
-        """Whether new columns become columns of the table."""
+        """Whether new columns are added to the table."""
         return self.evolution.startswith("add_new_columns")
 
     @property
     def widens(self) -> bool:
-        """Whether a column's type may become a wider one."""
+        """Whether the type of a column may be widened."""
         return self.evolution == "add_new_columns_with_type_widening"
 
     @property
     def keeps_versions(self) -> bool:
-        """Whether bronze tells by `_file_version` which content of a file a row is from."""
+        """Whether bronze has `_file_version`: which version of a file a row comes from."""
         return self.on_changed_file in ("reprocess", "version")
 
     def is_wanted_at(self, modified: datetime) -> bool:
-        """Whether `modified_after` and `modified_before` let a file pass."""
+        """Whether a file passes `modified_after` and `modified_before`."""
         return not (
             (self.modified_after and modified <= self.modified_after)
             or (self.modified_before and modified >= self.modified_before)

@@ -1,4 +1,4 @@
-"""Values as they were written, each with the place that wrote it."""
+"""Config values as written, each with its origin."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Origin:
-    """Who set a value.
+    """Where a value was set.
 
     Attributes:
         source: a file's name, `--set`, `environment MEDALLION__…` or `default`.
-        line: 1-based line in the file; None for everything that is no file.
+        line: 1-based line in the file; None if the source is not a file.
     """
 
     source: str
@@ -27,31 +27,31 @@ class Origin:
 
 @dataclass(frozen=True)
 class Node:
-    """A mapping, list or scalar, placeholders not resolved, and its origin."""
+    """A mapping, list or scalar with placeholders unresolved, and its origin."""
 
     value: dict[str, Node] | list[Node] | Scalar
     origin: Origin
 
 
 def node_of(value: object, origin: Origin) -> Node:
-    """Values of a program as nodes."""
+    """A program's values as nodes."""
     if isinstance(value, Mapping):
-        return Node({str(key): node_of(one, origin) for key, one in value.items()}, origin)
+        return Node({str(key): node_of(item, origin) for key, item in value.items()}, origin)
     if isinstance(value, list | tuple):
-        return Node([node_of(one, origin) for one in value], origin)
+        return Node([node_of(item, origin) for item in value], origin)
     is_scalar = value is None or isinstance(value, str | int | float | bool)
     return Node(value if is_scalar else str(value), origin)  # type: ignore[arg-type]
 
 
 def dotted(path: Path) -> str:
-    """The path as users write it after `--set`: `silver.sales.lookups.0.how`."""
+    """The path in the form of `--set`: `silver.sales.lookups.0.how`."""
     return ".".join(str(part) for part in path)
 
 
 def merge(base: Node | None, over: Node) -> Node:
-    """`over` laid on `base`: mappings key by key, whatever else replaced whole.
+    """`base` overridden by `over`: mappings key by key, all else as a whole.
 
-    A mapping in both keeps the place of `base`, where its missing keys are looked for.
+    A mapping in both keeps the origin of `base`, where missing keys are reported.
     """
     if base is None or not isinstance(base.value, dict) or not isinstance(over.value, dict):
         return over
@@ -62,9 +62,9 @@ def merge(base: Node | None, over: Node) -> Node:
 
 
 def place(base: Node | None, path: Path, node: Node) -> Node:
-    """`base` with `node` laid at `path`; a number there picks an element of a list.
+    """`base` with `node` merged in at `path`; a number in the path picks a list element.
 
-    Mappings that are missing on the way are made, with the origin of `node`.
+    Mappings missing on the path are created, with the origin of `node`.
     """
     if not path:
         return merge(base, node)
@@ -83,7 +83,7 @@ def place(base: Node | None, path: Path, node: Node) -> Node:
 
 
 def deepest(tree: Node, path: Path) -> tuple[Path, Node]:
-    """The longest beginning of `path` that exists, and the node there."""
+    """The longest existing prefix of `path`, and the node at it."""
     node = tree
     for depth, part in enumerate(path):
         if isinstance(node.value, dict) and str(part) in node.value:

@@ -1,4 +1,4 @@
-"""Sizes and times as people write them: `10m`, `2g`, `10s`."""
+"""Parses and formats sizes, durations and shares: `10m`, `2g`, `10s`, `1%`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMES = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
-# Spark keeps sizes in a signed 64-bit number and times in milliseconds, equally wide.
+# Spark stores sizes as signed 64-bit integers, and durations as milliseconds in such integers.
 _LARGEST = (1 << 63) - 1
 _LONGEST = timedelta(days=3650)
 
@@ -26,7 +26,7 @@ def parse_size(size: object) -> int:
     """Bytes from `1024`, `10m` or `2G`; k, m, g and t count by 1024.
 
     Raises:
-        ValueError: it is no size, or zero, or more than Spark can count.
+        ValueError: not a size, zero, or more than 64 bits hold.
     """
     text = str(size) if isinstance(size, int) and not isinstance(size, bool) else size
     if not isinstance(text, str) or not re.fullmatch(SIZE_PATTERN, text):
@@ -47,20 +47,20 @@ def format_size(count: int) -> str:
 
 
 def parse_time(time: object) -> timedelta:
-    """A span of time from `500ms`, `10s`, `5m`, `2h` or `1d`.
+    """A duration from `500ms`, `10s`, `5m`, `2h` or `1d`.
 
     Raises:
-        ValueError: it is no such text, or zero, or more than ten years.
+        ValueError: not a duration, zero, or more than ten years.
     """
     if isinstance(time, timedelta):
         time = format_time(time)
     match = re.fullmatch(TIME_PATTERN, time) if isinstance(time, str) else None
     if not match or not isinstance(time, str):
-        raise ValueError("not a time")
+        raise ValueError("not a duration")
     unit = match[1]
     count = int(time.removesuffix(unit))
     if count > _LONGEST // _TIMES[unit]:
-        raise ValueError("too long a time")
+        raise ValueError("too long a duration")
     return count * _TIMES[unit]
 
 
@@ -73,10 +73,10 @@ def format_time(time: timedelta) -> str:
 
 
 def parse_share(share: object) -> float:
-    """A share of a whole, 0 to 1, from `1%`, `0.5 %` or `0.01`.
+    """A share from 0 to 1, from `1%`, `0.5 %` or `0.01`.
 
     Raises:
-        ValueError: it is no share, or not between nothing and all.
+        ValueError: not a share, or not between 0 and 1.
     """
     if isinstance(share, str):
         text = share.strip()

@@ -1,4 +1,4 @@
-"""YAML text to nodes with their lines; anything but plain data is refused."""
+"""Parses YAML text into nodes with line numbers; refuses everything but plain data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from medallion_jobs.config.problems import Problem
 from medallion_jobs.config.tree import Node, Origin, Path, dotted
 
 MAX_BYTES = 1 << 20
-# Aliases are followed, so a few lines can stand for billions of values.
+# Aliases are resolved, so a few lines can expand to billions of values.
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 40
-# The parser quotes single marks of YAML, which help, and names from the text, such as an
-# alias, which may be a secret that begins with `*`.
+# The parser's messages quote YAML punctuation, which helps, and names from the text, such as an
+# alias, which may be a secret that starts with `*`.
 _QUOTED = re.compile(r"'[^'<][^']+'")
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = {_TAG + "str", _TAG + "timestamp", _TAG + "merge"}
@@ -26,22 +26,22 @@ _OTHER_SCALARS = {_TAG + "int", _TAG + "float", _TAG + "bool", _TAG + "null"}
 
 
 class _TooMuchError(Exception):
-    """The text stands for more values, or deeper ones, than a config has use for."""
+    """The text expands to more values, or more levels, than a config needs."""
 
 
 def parse(
     text: str, source: str, *, numbered: bool = True, path: Path = ()
 ) -> tuple[Node | None, list[Problem]]:
-    """Read one YAML 1.2 document, or one value of `--set` and its like.
+    """Parses one YAML 1.2 document, or one value of `--set` or of an environment variable.
 
     Args:
         text: the document.
         source: where it comes from, for the origin of each node.
-        numbered: give each node its line; without, origins have no line.
-        path: where in the config the document's root belongs.
+        numbered: whether origins have a line number.
+        path: the path in the config of the document's root.
 
     Returns:
-        The root and the mistakes found. The root is None when the text cannot be read at all.
+        The root and the mistakes found. The root is None if the text cannot be parsed.
     """
     reader = _Reader(source, numbered)
 
@@ -57,14 +57,14 @@ def parse(
         return reader.convert(root, path, root.start_mark.line), reader.problems
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = " ".join(part for part in (error.context, error.problem) if part)
-        return unreadable(f"not YAML: {_QUOTED.sub('…', said)}", mark.line if mark else 0)
+        message = " ".join(part for part in (error.context, error.problem) if part)
+        return unreadable(f"not YAML: {_QUOTED.sub('…', message)}", mark.line if mark else 0)
     except YAMLError:
-        return unreadable("not YAML: it holds characters that YAML does not allow")
+        return unreadable("not YAML: it contains characters that YAML does not allow")
     except (_TooMuchError, RecursionError):
         return unreadable(
             f"nested deeper than {_MAX_DEPTH} levels, or more than {_MAX_VALUES:,} values "
-            "once its aliases are followed"
+            "once its aliases are resolved"
         )
 
 
@@ -85,7 +85,7 @@ class _Reader:
         self.problems.append(Problem(self.at_line(line), dotted(path), what, allowed=allowed))
 
     def convert(self, node: Any, path: Path, line: int, depth: int = 0) -> Node:
-        """`line` is that of the node's key, which is where a reader looks for it."""
+        """Converts a parser node; `line` is the line of its key, where a user looks for it."""
         self.values += 1
         if self.values > _MAX_VALUES or depth > _MAX_DEPTH:
             raise _TooMuchError
@@ -106,7 +106,7 @@ class _Reader:
             except (ValueError, KeyError, IndexError):
                 self.refuse(line, path, f"not a !!{tag.removeprefix(_TAG)} as its tag says")
                 return Node(None, self.at_line(line))
-        # Not named: under a secret's key, what looks like a tag may be the secret itself.
+        # The tag is not shown: under a secret's key it may be the secret itself.
         self.refuse(line, path, "a tag (!…) is not allowed", "plain YAML values, no tags")
         return Node(None, self.at_line(line))
 
@@ -121,6 +121,6 @@ class _Reader:
             if key.value in children:
                 first = children[key.value].origin
                 where = f", first at {first}" if self.numbered else ""
-                self.refuse(line, child, f"the key is there twice{where}", "each key once")
+                self.refuse(line, child, f"the key occurs twice{where}", "each key once")
             children[str(key.value)] = self.convert(value, child, line, depth + 1)
         return children

@@ -1,4 +1,4 @@
-"""What runs a job: the session, the stream protocol, the supervisor, failures."""
+"""Runs jobs: the Spark session, the stream protocol, the supervisor, failures."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

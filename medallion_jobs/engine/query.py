@@ -1,4 +1,4 @@
-"""A query under way, and the switch that asks it to end."""
+"""A running query, and the switch that asks queries to stop."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from medallion_jobs.config import TableRef
 
-_GLANCE_SECONDS = 0.1
-# Starts over one and the same schema change, with no batch done between them.
-_MOST_STARTS_IN_VAIN = 3
-# Spark holds the types of the state against those of the query before it computes a batch.
+_POLL_SECONDS = 0.1
+# Restarts for the same schema change without a finished batch between them.
+_MAX_RESTARTS = 3
+# Before a batch, Spark compares the types of the state with those of the query.
 _OTHER_STATE = ("STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE", "STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE")
 
 
 class StopSwitch:
-    """Asks running queries to end after their batch; safe to flip from a signal handler."""
+    """Asks running queries to stop after their batch; safe to flip from a signal handler."""
 
     def __init__(self) -> None:
         self._flipped = threading.Event()
@@ -50,16 +50,17 @@ class StopSwitch:
 
 
 class StoppedBetweenBatchesError(Exception):
-    """Ends a query where it is safe: its last batch is noted, its next one has not begun."""
+    """Stops a query at a safe point: its last batch is committed, its next has not started."""
 
 
 @dataclass
 class Running:
-    """A query that may start, runs, or has run.
+    """A query that is ready to start, runs, or has ended.
 
     Attributes:
-        raised: what its batch function raised; Spark itself hands back only a text.
-        interrupted: it was stopped in the midst of a batch, which is then redone.
+        raised: the exception of its batch function; Spark itself returns only its text.
+        interrupted: whether it was stopped in the middle of a batch, which the next start
+            runs again.
     """
 
     stream: Stream
@@ -71,8 +72,8 @@ class Running:
     raised: BaseException | None = None
     interrupted: bool = False
     is_done: bool = False
-    _followed: SchemaChange | None = None
-    _in_vain: int = 0
+    _last_change: SchemaChange | None = None
+    _restarts: int = 0
 
     @property
     def start(self) -> Start:
@@ -89,54 +90,58 @@ class Running:
 
     @property
     def was_stopped(self) -> bool:
-        """Whether it was asked to end, and did before all was read."""
+        """Whether it ended on request, or for a restart, before it read everything."""
         return (
             self.interrupted
             or isinstance(self.raised, StoppedBetweenBatchesError)
-            or self.outgrown is not None
+            or self.schema_change is not None
         )
 
     @property
-    def outgrown(self) -> SchemaChange | None:
-        """The change of its source's schema that ended it, if another start can follow it."""
+    def schema_change(self) -> SchemaChange | None:
+        """The schema change of its source that ended it, if a restart may pick it up."""
         if self.query is None or self.is_active or self.raised:
             return None
-        change = SchemaChange.told_by(str(self.query.exception() or ""))
-        in_vain = change == self._followed and self._in_vain >= _MOST_STARTS_IN_VAIN
-        return None if in_vain else change
+        change = SchemaChange.from_failure(str(self.query.exception() or ""))
+        gives_up = change == self._last_change and self._restarts >= _MAX_RESTARTS
+        return None if gives_up else change
 
     @property
     def failure(self) -> BaseException | None:
-        """What it died of, if it did; being stopped is no failure."""
+        """The exception that ended it; None if it still runs, succeeded, or was stopped."""
         if self.is_active or self.was_stopped:
             return None
         return self.raised or (self.query.exception() if self.query else None)
 
-    def follow(self, change: SchemaChange) -> None:
-        """Lets go of the query that `change` ended, so that another one can be started."""
-        self._in_vain = self._in_vain + 1 if change == self._followed else 1
-        self._followed = change
+    def prepare_restart(self, change: SchemaChange) -> None:
+        """Drops the Spark query that `change` ended, so that a new one can be started."""
+        self._restarts = self._restarts + 1 if change == self._last_change else 1
+        self._last_change = change
         if self.query:
-            # It is not active any more, yet Spark may still hold its name for a moment. What
-            # this raises is what `change` was read from.
+            # It is not active any more, but Spark may still hold its name for a moment. This
+            # raises the exception that `change` was parsed from.
             with suppress(StreamingQueryException):
                 self.query.awaitTermination()
             self.query = None
 
-    def let_go(self) -> None:
-        """Lets go of a query that has ended, with all that Spark keeps for it.
+    def release_query(self) -> None:
+        """Drops the Spark query after its end, with all that Spark keeps for it.
 
-        The query holds the function that Spark calls for a batch, and that function holds this:
-        a circle through both worlds, which neither's collector can see.
+        The query references the function that Spark calls for a batch, and that function
+        references this object: a cycle through Python and Java that no garbage collector sees.
         """
         self.query = None
 
     def has_written(self) -> None:
-        """Notes that a batch was done: whatever was followed was not followed in vain."""
-        self._followed = None
+        """Records a finished batch: the restarts for a schema change count from 0 again."""
+        self._last_change = None
 
-    def told(self, batch: Batch, written: Written, seconds: float) -> BatchDone:
-        """What a batch came to, with what is left in its source."""
+    def batch_done(self, batch: Batch, written: Written, seconds: float) -> BatchDone:
+        """The event for a finished batch, with what is left in its source.
+
+        Args:
+            seconds: the duration of the batch.
+        """
         source = self.stream.claim.source_path
         taken, left = offsets.progress(self.start_point.checkpoint, source, batch.number)
         rows_in = _rows(taken) if written.rows_in is None else written.rows_in
@@ -150,32 +155,36 @@ class Running:
         )
 
     def end(self, deadline: float) -> None:
-        """Stops it between two batches, or in the midst of one that lasts beyond `deadline`."""
+        """Stops it between two batches, or in the middle of one after `deadline`.
+
+        Args:
+            deadline: by the monotonic clock.
+        """
         while self.is_active and self.query is not None:
             idle = not self.query.status["isTriggerActive"]
             if idle or time.monotonic() > deadline:
                 self.interrupted = not idle
                 self.query.stop()
             else:
-                time.sleep(_GLANCE_SECONDS)
+                time.sleep(_POLL_SECONDS)
 
     def explain(self, failure: BaseException) -> MedallionError:
-        """The error to show for what it died of."""
+        """The error to show for its failure."""
         claim = self.stream.claim
-        anew = f'make it anew: `medallion checkpoint reset {self.ref} --reason "…" --yes`'
-        if change := SchemaChange.told_by(str(failure)):
+        rebuild = f'rebuild it: `medallion checkpoint reset {self.ref} --reason "…" --yes`'
+        if change := SchemaChange.from_failure(str(failure)):
             return DataError(
                 f"{self.ref}: {claim.source} changed its schema ({', '.join(change.fields)}), and "
-                f"{_MOST_STARTS_IN_VAIN} starts did not get beyond it",
+                f"the query still fails after {_MAX_RESTARTS} restarts",
                 untouched="its table is as the last batch left it",
-                next_step=anew,
+                next_step=rebuild,
             )
-        if any(sign in str(failure) for sign in _OTHER_STATE):
+        if any(code in str(failure) for code in _OTHER_STATE):
             return Refused(
-                f"{self.ref} cannot go on: a column of {claim.source} that it computes from has "
-                "another type now than its state has",
-                untouched="its table, which is as the last batch left it, and its checkpoint",
-                next_step=anew,
+                f"{self.ref} cannot continue: a column of {claim.source} that it uses now has a "
+                "different type than in its state",
+                untouched="its table is as the last batch left it, and so is its checkpoint",
+                next_step=rebuild,
             )
         return explain(str(self.ref), failure, claim.target_path)
 

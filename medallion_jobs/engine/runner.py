@@ -1,6 +1,6 @@
-"""Running queries: which ones, once or for ever, on one session, to a clean end.
+"""Runs queries on one Spark session, once or continuously, to a clean end.
 
-The command line, the job files under spark-submit and the tests all come through `run`.
+The command line, the job files under spark-submit and the tests all call `run`.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ def run(
     """Runs the queries to their end.
 
     Args:
-        streams: in the order in which they are to run.
-        emit: is given every event, also from Spark's threads.
-        continuous: seconds between batches; None reads what is there and ends.
-        log_level: what the JVM logs, where this process starts it.
+        streams: in the order in which they run.
+        emit: called with every event, also from Spark's threads.
+        continuous: seconds between batches; None reads all available data and ends.
+        log_level: the JVM's log level, if this process starts the JVM.
         spark: a session to run on, such as a notebook's; its own settings stay as they are, and
             signals are left to whoever made it. Without one, a session is made, and SIGTERM and
             Ctrl-C end the run after the batch.
         stop: ends the run after the batch, once another thread flips it.
 
     Raises:
-        MedallionError: a query was refused, or failed; its exit code tells which.
+        MedallionError: a query was refused or failed; the exit code differs.
     """
     stop = stop or StopSwitch()
     warnings = Warnings(emit)
-    supervisor = Supervisor(config.state_path, warnings.noting, stop)
+    supervisor = Supervisor(config.state_path, warnings.emit, stop)
     with (
         warnings.at_the_end(),
         supervisor.admitted(streams) as running,
@@ -82,17 +82,17 @@ def run(
         if continuous is None and not all(query.is_done for query in running):
             raise TransientError(
                 f"stopped before everything was read: {stop.why}",
-                untouched="every batch that was begun is either done or not visible",
-                next_step="run again to go on",
+                untouched="every batch is either complete or not visible",
+                next_step="run again to continue",
             )
 
 
 @contextmanager
 def _signals_flip(stop: StopSwitch) -> Iterator[Callable[[], None]]:
-    """SIGTERM and Ctrl-C ask for an end after the batch; a second Ctrl-C does not wait.
+    """SIGTERM and Ctrl-C stop the run after the current batch; a second Ctrl-C stops at once.
 
-    Yields a function that takes the signals once more: pyspark sets a handler of its own
-    when it makes a context, and that one would cancel the batch.
+    Yields a function that installs the handlers again: pyspark installs its own when it creates
+    a context, and that one would cancel the batch.
     """
 
     def ask(number: int, _: FrameType | None) -> None:
@@ -119,13 +119,13 @@ def submitted(streams: Streams) -> None:
     parser.add_argument("--config", "-c", type=Path, default=Path("conf/sales.yaml"))
     parser.add_argument("--env", "-e", default=os.environ.get("MEDALLION_ENV"))
     parser.add_argument("--set", action="append", default=[], metavar="DOTTED.PATH=VALUE")
-    parser.add_argument("--once", action="store_true", help="read what is there, then end")
+    parser.add_argument("--once", action="store_true", help="read all available data, then end")
     parser.add_argument(
         "--continuous",
         nargs="?",
         const=True,
         metavar="INTERVAL",
-        help="go on until stopped, a batch each 10s or so (trigger.interval)",
+        help="run until stopped, with a batch each INTERVAL, such as 10s (trigger.interval)",
     )
     chosen = parser.parse_args()
     try:
@@ -136,7 +136,7 @@ def submitted(streams: Streams) -> None:
         interval = config.trigger.interval.total_seconds() if chosen.continuous else None
         run(config, streams(config), _print, continuous=interval)
     except MedallionError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (a job's own voice)
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (a job reports on stderr)
         sys.exit(error.exit_code)
     except Exception:
         print(masked(traceback.format_exc()), file=sys.stderr)  # noqa: T201

@@ -1,6 +1,6 @@
-"""How a Spark session is guarded: logins between its processes, secrets kept out of sight.
+"""Security of a Spark session: authentication between its processes, redaction of secrets.
 
-Whoever reaches a cluster that asks for no secret can run any program on it.
+On a cluster without authentication, anybody who can reach it can run any program.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 AUTHENTICATE = "spark.authenticate"
 SECRET = "spark.authenticate.secret"  # noqa: S105 (the name of a key)
-# Spark's own daemons take their secret from it, too, so that it stands on no command line.
+# Spark's own daemons also read their secret from it, so that it is on no command line.
 SECRET_VARIABLE = "_SPARK_AUTH_SECRET"  # noqa: S105
 
-# Spark's own pattern knows the first line only. It is held against the names and the values of
+# Spark's own pattern is only the first line. Spark matches it with the names and values of
 # settings, options and properties, in logs, the UI, the event log and plans.
 REDACTED = (
     "(?i)secret|password|token|access[.]?key"
     r"|passwd|credential(?!s[.]provider)|(account|api|private|encryption)[._-]?key|keystore"
     r"|(^|[._-])sas([._-]|$)|connection[._-]?string|webhook|//[^/\s@]*:[^/\s@]+@"
 )
-# In texts, such as plans: passwords where a URL or a connection string has them. Spark holds it
-# against the plan of each query, whether or not anybody looks, at every character: so it looks
-# for one character first, and only then at what stands before it.
+# In texts such as plans: passwords in URLs and connection strings. Spark matches it at every
+# character of every query's plan, so for speed it looks for one character first, and only then
+# at the text before it.
 IN_TEXTS = (
     r"(?i):(?<=://[^/\s@:]{0,99}:)[^/\s@]+(?=@)"
     r"|=(?<=\b(?:passwd|password|accountkey|sharedaccesskey|signature|sig|token)=)[^&;,\s\]\)]+"
@@ -38,7 +38,7 @@ IN_TEXTS = (
 _FOR_ALL = {
     "spark.redaction.regex": REDACTED,
     "spark.redaction.string.regex": IN_TEXTS,
-    # The UI asks for no login. It may be looked at; nothing may be done by it.
+    # The UI has no login: users may read it, but must not be able to do anything with it.
     "spark.ui.killEnabled": "false",
     "spark.ui.threadDumpsEnabled": "false",
     "spark.ui.heapHistogramEnabled": "false",
@@ -48,24 +48,24 @@ _BETWEEN_MACHINES = {
     "spark.network.crypto.enabled": "true",
     "spark.network.crypto.saslFallback": "false",
 }
-# What Spark says when it has given up to ask for a cluster, after a minute.
+# Parts of Spark's messages after it has waited a minute for a cluster and given up.
 _UNANSWERED = ("masters are unresponsive", "stopped SparkContext", "stopped while waiting")
-# They call a static method of any class of the JVM by its name.
+# These functions call static methods of any Java class by name.
 _CALL_ANY_CODE = ("java_method", "reflect", "try_reflect")
 
 
 def defaults(master: str) -> Mapping[str, str]:
-    """What a session has unless its user says otherwise."""
+    """Default settings of a session, which the user may override."""
     return {**_FOR_ALL, **({} if master.startswith("local") else _BETWEEN_MACHINES)}
 
 
 def secret(conf: Mapping[str, str], master: str) -> Mapping[str, str]:
-    """The cluster's secret as a setting, where only the environment has it.
+    """The cluster's secret as a setting, if only the environment has it; else empty.
 
-    YARN and Kubernetes make one for each application; a standalone cluster has one of its own.
+    YARN and Kubernetes create a secret for each application; a standalone cluster has its own.
 
     Raises:
-        UsageError: a standalone cluster wants one, and there is none.
+        UsageError: a standalone cluster needs a secret, and there is none.
     """
     wanted = conf.get(AUTHENTICATE, "false").lower() == "true"
     if not master.startswith("spark://") or not wanted or conf.get(SECRET):
@@ -73,20 +73,20 @@ def secret(conf: Mapping[str, str], master: str) -> Mapping[str, str]:
     if found := os.environ.get(SECRET_VARIABLE):
         return {SECRET: found}
     raise UsageError(
-        f"{master} is a cluster of other machines, and there is no secret to log in to it",
+        f"{master} is a remote cluster, and there is no secret to log in to it",
         untouched="nothing was started",
         next_step=f"set {SECRET_VARIABLE} in the environment, or {SECRET} in the config as "
-        "${env:NAME} or ${file:PATH}, to the secret that its master and workers were started "
-        f"with; if they ask for none and nobody else reaches them, set {AUTHENTICATE}=false",
+        "${env:NAME} or ${file:PATH}, to the secret of its master and workers; if they have "
+        f"none and nobody else can reach them, set {AUTHENTICATE}=false",
     )
 
 
 @contextmanager
 def answered(master: str) -> Iterator[None]:
-    """Around the start of a session: says what it means when a standalone cluster lets it wait.
+    """Wraps the start of a session, to explain why a standalone cluster does not answer.
 
     Raises:
-        TransientError: the cluster did not answer; one that finds a wrong secret does not either.
+        TransientError: the cluster did not answer; it does not answer a wrong secret either.
     """
     try:
         yield
@@ -94,17 +94,17 @@ def answered(master: str) -> Iterator[None]:
         if not master.startswith("spark://") or not any(x in str(error) for x in _UNANSWERED):
             raise
         raise TransientError(
-            f"{master} did not take this job in: it does not run, or other settings of "
-            f"{AUTHENTICATE} and spark.network.crypto, or another secret, were given to it",
+            f"{master} did not accept this job: it is not running, or it has other settings of "
+            f"{AUTHENTICATE} and spark.network.crypto, or another secret",
             untouched="nothing was started",
-            next_step="see whether it runs and what its log says of this try, then run again",
+            next_step="check that it runs and what its log says, then run again",
         ) from error
 
 
 def without_foreign_code(spark: SparkSession) -> None:
-    """Takes the functions from a session by which an expression runs any code of the JVM.
+    """Removes the SQL functions of a session that can run any Java code.
 
-    By their names alone they could not be refused: SQL can put a name together.
+    Refusing them by name in SQL text is not enough: SQL can compose a name.
     """
     jvm: Any = spark._jvm
     registry: Any = spark._jsparkSession.sessionState().functionRegistry()
@@ -115,5 +115,5 @@ def without_foreign_code(spark: SparkSession) -> None:
 
 
 def quiet_bridge() -> None:
-    """Keeps py4j from logging what it hands over, settings and secrets among it."""
+    """Stops py4j from logging the values it transfers, which include settings and secrets."""
     logging.getLogger("py4j").setLevel(logging.INFO)

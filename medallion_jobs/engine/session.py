@@ -1,8 +1,8 @@
-"""The one place where a Spark session is made: for a laptop, for Docker and for a cluster.
+"""Builds the Spark session: on a laptop, in Docker and on a cluster.
 
-What the user passes to spark-submit wins over the configuration, which wins over the
-defaults here. A few settings are not open, since tables must not depend on the machine that
-made them: a session that has them otherwise is refused.
+Settings of spark-submit override the config, which overrides the defaults here. A few settings
+are fixed, because tables must not depend on the machine that writes them: a session with other
+values is refused.
 """
 
 from __future__ import annotations
@@ -35,40 +35,40 @@ _COMMON = {
     "spark.sql.catalog.spark_catalog": DELTA_CATALOG,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
-    # `${env:SECRET}` in an SQL text must stay a text.
+    # `${env:SECRET}` in SQL text must not be replaced.
     "spark.sql.variable.substitute": "false",
-    # INT96 timestamps, Spark's default, are read differently by other engines.
+    # Other engines read INT96 timestamps, Spark's default, differently.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # A second start of a query must fail, not silently stop the first.
     "spark.sql.streaming.stopActiveRunOnRestart": "false",
     "spark.sql.streaming.stopTimeout": "60s",
-    # One pool a query, so that a large batch of one does not hold up the others.
+    # One pool for each query, so that a large batch of one does not delay the others.
     "spark.scheduler.mode": "FAIR",
-    # The state of gold's complete mode lies on disk, not on the heap, and each batch writes what
-    # it changed, not all of it. A checkpoint goes on with the store that it began with.
+    # The state of gold's complete mode is on disk, not on the heap, and each batch writes only
+    # its changes. A checkpoint keeps the state store that it started with.
     "spark.sql.streaming.stateStore.providerClass": ROCKSDB,
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
-    # Paths come from the ledger: a Spark job that only lists them again costs more than it
-    # saves (12 to 30 s for 1,000 local files).
+    # Paths come from the ledger: a Spark job that lists them again costs more than it saves
+    # (12 to 30 s for 1,000 local files).
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
     # Small files share a task: by default each counts as 4 MB, so that 1,000 of them become
     # 31 tasks and 31 output files.
     "spark.sql.files.openCostInBytes": "131072",
-    # A version of a table can be read for as long as its files are there, however old it is: a
-    # run may go on after a long stop with the versions that it began with.
+    # Any version of a table can be read as long as its files exist: after a long stop, a run may
+    # continue with the versions that it started with.
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
-    # Spark asks the JVM several times more for each expression that Python builds, to tell where a
-    # wrong one was written: here that is a line of this package. It is two fifths of what Python
-    # does for a small batch; spark-submit can turn it on again.
+    # For each expression that Python builds, Spark makes more calls to the JVM to record the line
+    # that wrote it, which is always a line of this package. That is two fifths of Python's work
+    # for a small batch; spark-submit can turn it on again.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
-    # Three queries have more generated classes than the 100 that Spark keeps: each round of their
-    # batches would compile some 75 of them again.
+    # Three queries have more generated classes than the 100 that Spark caches: each round of
+    # batches would compile about 75 of them again.
     "spark.sql.codegen.cache.maxEntries": "500",
-    # Nothing reads more than the newest few; the default keeps 100 a query on the heap.
+    # Only the newest few are read; by default, 100 for each query stay on the heap.
     "spark.sql.streaming.numRecentProgressUpdates": "20",
     "spark.ui.showConsoleProgress": "false",
 }
-# Under any other value, rows would be lost, moved to another day, or turned into nulls.
+# With any other value, rows would be lost, moved to another day, or turned into nulls.
 _REQUIRED = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
@@ -76,23 +76,23 @@ _REQUIRED = {
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.streaming.stopActiveRunOnRestart": "false",
 }
-# The same, of settings that Spark itself knows no default of.
+# The same for settings without a default in Spark.
 _REQUIRED_OR_UNSET = {
     "spark.sql.extensions": (DELTA_EXTENSION, "not set"),
     "spark.sql.catalog.spark_catalog": (DELTA_CATALOG, "not set"),
     "spark.sql.streaming.checkpointLocation": ("", ""),
     "spark.databricks.delta.schema.autoMerge.enabled": ("false", "false"),
 }
-# For checkpoints on a disk, where a rename replaces a file in one step. Spark's own choice deletes
-# the old file first, and starts a process to ask of each name whether it is a link.
+# For checkpoints on a disk, where a rename replaces a file atomically. Spark's default deletes the
+# old file first, and starts a process for each name to check whether it is a link.
 _ON_DISK = {
     "spark.sql.streaming.checkpointFileManagerClass": "org.apache.spark.sql.execution.streaming."
     "checkpointing.FileSystemBasedCheckpointFileManager",
 }
-# For a master in this process: small tables, few cores, nobody watching a UI.
+# For a master in this process: small tables, few cores, no use for the UI.
 _LOCAL = {
     "spark.ui.enabled": "false",
-    # Each query's plan is written out for it all the same, anew as its stages are done.
+    # Even without the UI, Spark formats each query's plan again whenever a stage ends.
     "spark.sql.ui.explainMode": "simple",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -106,17 +106,16 @@ _LOGGING = Path(__file__).with_name("log4j2.properties")
 
 
 def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") -> SparkSession:
-    """The session for a pipeline's jobs; an existing one is taken as it is.
+    """The Spark session for a pipeline's jobs; an existing session is reused as it is.
 
     Args:
-        short: the run will end soon; the JVM is tuned to start quickly.
-        log_level: what the JVM logs to stderr, where this process starts it.
+        short: whether the run will end soon; the JVM is then tuned to start fast.
+        log_level: the JVM's log level on stderr, if this process starts the JVM.
 
     Raises:
-        UsageError: no Java, no secret for a cluster that asks for one, or a session under which
-            tables would come out wrong.
-        TransientError: the Delta jars had to be fetched and could not be; or a cluster did not
-            answer.
+        UsageError: no Java, no secret for a cluster that needs one, or a session that would
+            write wrong tables.
+        TransientError: the Delta jars could not be downloaded, or a cluster did not answer.
     """
     submitted = _is_submitted()
     if not submitted:
@@ -126,7 +125,7 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     if submitted:
-        # Without a way to the JVM a SparkConf is empty, and what was submitted would not count.
+        # Without a connection to the JVM, a SparkConf lacks the submitted settings.
         SparkContext._ensure_initialized()
     conf = SparkConf()
     defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
@@ -142,14 +141,14 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     shown = SparkConf(loadDefaults=False)
     shown.setAll([(key, value) for key, value in settings.items() if not is_secret(key, value)])
     if not submitted:
-        # pyspark puts all that it starts a JVM with on a command line, for anybody to see.
+        # pyspark starts the JVM with these settings on a command line, which anybody can see.
         SparkContext._ensure_initialized(conf=shown)
         conf = SparkConf()
     for key, value in settings.items():
         conf.setIfMissing(key, value)
     with security.answered(master):
         SparkContext.getOrCreate(conf)
-        # A session logs the options that it is made with; secrets it has from its context.
+        # A session logs its options, so it gets the secrets from its context.
         spark = SparkSession.builder.config(conf=shown).getOrCreate()
     security.without_foreign_code(spark)
     _refuse_unsafe(spark)
@@ -157,11 +156,11 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
 
 
 def check_submitted(config: Pipeline) -> None:
-    """Sees that a job under spark-submit has what it needs, before anything is made.
+    """Checks that a job under spark-submit has what it needs, before anything is written.
 
     Raises:
-        UsageError: it has not, and this cannot be helped from here; the next step is the whole
-            line to type.
+        UsageError: something is missing and cannot be added; the next step is the whole
+            command line to type.
     """
     if not _is_submitted():
         return
@@ -174,21 +173,25 @@ def check_submitted(config: Pipeline) -> None:
 
 
 def _is_submitted() -> bool:
-    """Whether spark-submit has started the JVM, and this process from it."""
+    """Whether spark-submit started the JVM and this process."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def _added_jars(settings: Mapping[str, str], wanted: tuple[Jar, ...]) -> list[str]:
-    """Adds the jars that spark-submit was not given; the paths of those that executors lack."""
+    """Adds missing jars to spark-submit's JVM.
+
+    Returns:
+        The paths of the jars that executors lack.
+    """
     from pyspark import SparkContext  # noqa: PLC0415 (as in `build`)
 
     if SparkContext._active_spark_context is not None:
-        return []  # its jars and settings are what they are
+        return []  # the jars and settings of a running context cannot change
     return Submitted(SparkContext._jvm, settings, sys.argv).prepare(wanted)
 
 
 def beside(spark: SparkSession) -> SparkSession:
-    """A session of our own beside a user's, on the same context; hers stays as it is.
+    """A new session on the context of the user's session, which stays unchanged.
 
     Raises:
         UsageError: the context was started without Delta's extension or catalog.
@@ -203,35 +206,35 @@ def beside(spark: SparkSession) -> SparkSession:
 
 
 def _refuse_unsafe(spark: SparkSession) -> None:
-    """Refuses a session under which tables would come out wrong without a word."""
-    # Asked without a default of ours, so that Spark's own default answers where nothing is set.
+    """Refuses a session that would silently write wrong tables."""
+    # No default is passed, so for unset keys this is Spark's own default.
     has = {key: str(spark.conf.get(key)) for key in _REQUIRED}
     wanted = dict(_REQUIRED)
     for key, (value, unset) in _REQUIRED_OR_UNSET.items():
         has[key], wanted[key] = str(spark.conf.get(key, unset)), value
     wrong = [
-        f"{key} is {has[key]}, and has to be {value or 'unset'}"
+        f"{key} is {has[key]}, and must be {value or 'unset'}"
         for key, value in wanted.items()
         if value not in has[key].split(",")
     ]
     if wrong:
         raise UsageError(
-            "this Spark session would make wrong tables:\n  " + "\n  ".join(wrong),
+            "this Spark session would write wrong tables:\n  " + "\n  ".join(wrong),
             untouched="nothing was started",
-            next_step="leave these settings out where the session is made, or set them so",
+            next_step="remove these settings where the session is created, or correct them",
         )
 
 
 def _prepare_own_jvm() -> None:
-    """The environment in which pyspark starts its JVM."""
+    """Sets the environment in which pyspark starts its JVM."""
     java = find_java()
     os.environ["JAVA_HOME"] = str(java.home)
-    # Workers otherwise take the first `python3` on PATH, which may lack what the job has.
+    # Otherwise workers use the first `python3` on PATH, which may lack the job's packages.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 
 
 def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
-    """What we want of the session where the user has not said otherwise."""
+    """The settings of the session that the user has not set."""
     master = submitted_master or config.spark.master or "local[*]"
     if master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -241,7 +244,7 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
         **security.defaults(master),
         "spark.app.name": f"medallion {config.pipeline}",
         "spark.master": master,
-        # Spark makes this folder whether it needs one or not; not in the user's own.
+        # Spark always creates this folder; not in the user's working directory.
         "spark.sql.warehouse.dir": str(paths.warehouse(config)),
         "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
         **(_LOCAL if master.startswith("local") else {}),
@@ -255,7 +258,7 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
 def _own_jvm(
     master: str, wanted: tuple[Jar, ...], short: bool, log_level: str
 ) -> Mapping[str, str]:
-    """What only whoever starts the JVM can set: class path and JVM options."""
+    """Settings that must be set before the JVM starts: class path and JVM options."""
     jars = [str(jar) for jar in delta_jars(wanted)]
     options = [
         f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
@@ -263,8 +266,8 @@ def _own_jvm(
         *(_SHORT_RUN if short else []),
     ]
     return {
-        # Not as `spark.jars`: that loader starts slower, and executors in this process
-        # share the driver's class path.
+        # Not as `spark.jars`: that starts slower, and executors in this process use the driver's
+        # class path.
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.extraJavaOptions": " ".join(options),
         **({} if master.startswith("local") else {"spark.jars": ",".join(jars)}),

@@ -1,6 +1,6 @@
-"""What a job hands over to be run: a `Stream`, whose batches it writes itself.
+"""The interface of a job: a `Stream`, which writes its own batches.
 
-Everything that is the same for all jobs is in `medallion_jobs.engine.supervisor`.
+What all jobs have in common is in `medallion_jobs.engine.supervisor`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch, as the job that writes it sees it.
+    """A micro-batch to write.
 
     Attributes:
         generation: the checkpoint generation; part of `txn`'s application id.
-        replayed: the table holds this batch already; the run before was cut off between
-            the table's commit and Spark's own note of it.
+        replayed: the table already has this batch: an earlier run was interrupted between
+            the table's commit and Spark's commit of the batch.
     """
 
     txn: Txn
@@ -41,19 +41,19 @@ class Batch:
 
 @dataclass(frozen=True)
 class Start:
-    """The start of a query, as the job that prepares it sees it.
+    """A start of a query.
 
     Attributes:
-        is_anew: the query was reset and this generation never ran: its table is to be made
-            again from the beginning of its source.
+        rebuilds_table: the query was reset and this generation never ran, so the table is
+            rebuilt from the start of its source.
     """
 
     generation: int
-    is_anew: bool
+    rebuilds_table: bool
 
 
 class Stream(Protocol):
-    """A job's query: what `run` needs of it."""
+    """The query of a job, as `run` uses it."""
 
     @property
     def claim(self) -> Claim: ...
@@ -65,21 +65,21 @@ class Stream(Protocol):
         """Raises if something that the query needs is missing. Runs without a JVM.
 
         Args:
-            made: the tables that this run makes, so that they may be missing now.
+            made: the tables that this run creates, which may be missing now.
         """
 
     def prepare(self, spark: SparkSession, start: Start) -> None:
-        """Makes the tables that the query writes, or brings them up to what is declared."""
+        """Creates the tables that the query writes, or updates them to their declarations."""
 
     def poll(self) -> Sequence[str]:
         """Looks for new input; called before a run and at each interval of a continuous one.
 
         Returns:
-            What a person should know of it.
+            Notes for the user.
         """
 
     def read(self, spark: SparkSession) -> DataFrame:
-        """The streaming frame whose micro-batches `write` gets."""
+        """The streaming DataFrame whose micro-batches are passed to `write`."""
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
-        """Writes one micro-batch, in a commit that carries `batch.txn`."""
+        """Writes one micro-batch in a commit with the transaction `batch.txn`."""

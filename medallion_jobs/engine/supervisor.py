@@ -1,7 +1,7 @@
-"""Starts queries behind the fence, runs their batches, waits, and stops them.
+"""Starts queries after their start checks, runs their batches, and stops them.
 
-What is the same for all jobs: the lock, the fence, the manifest, exactly-once numbering, the
-stop after a batch, and the failure that is told by the table's name and its cause.
+This is what all jobs have in common: the lock, the start checks, the manifest, batch numbers for
+exactly-once writes, the stop after a batch, and failures with the table's name and the cause.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from medallion_jobs.engine.stream import Batch, Stream
 from medallion_jobs.errors import Refused
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
-from medallion_jobs.masking import tellable
+from medallion_jobs.masking import without_secrets
 from medallion_jobs.observe.batch_table import BatchTable
 from medallion_jobs.observe.events import Emit, Note
 from medallion_jobs.storage import Location
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 Trigger = Callable[["DataStreamWriter"], "DataStreamWriter"]
 
-# How long a stop waits for the batch under way before it interrupts it. An interrupted
-# batch is only redone; a container's grace period is 30 s unless told otherwise.
+# How long a stop waits for the current batch before it interrupts it. An interrupted batch is
+# run again; the default grace period of a container is 30 s.
 STOP_PATIENCE_SECONDS = 25.0
-_GLANCE_SECONDS = 0.1
-# Between two looks whether somebody asks for a stop: so many times as long as one takes.
-_SHARE_FOR_ASKING = 50
+_POLL_SECONDS = 0.1
+# The pause between two checks for a stop request, as a multiple of the duration of a check.
+_PAUSE_PER_CHECK = 50
 
 
 class Supervisor:
@@ -48,38 +48,38 @@ class Supervisor:
         self._emit = emit
         self._stop = stop
         self._run_id = uuid.uuid4().hex[:12]
-        self._asks_at = 0.0  # by the monotonic clock
+        self._next_check = 0.0  # by the monotonic clock
 
     @contextmanager
     def admitted(self, streams: Sequence[Stream]) -> Iterator[list[Running]]:
-        """Takes every lock and passes every fence, before a JVM is started.
+        """Takes every lock and runs all start checks, before a JVM is started.
 
         Raises:
             MedallionError: something that a query needs is missing.
-            LockHeld: one of the queries runs already.
+            LockHeld: one of the queries is already running.
             Refused: starting one of them would write wrong tables.
         """
         made = {stream.claim.target_path for stream in streams}
         for stream in streams:
             stream.preflight(made)
-            self._await_reset_of_source(stream.claim, made)
+            self._refuse_unbuilt_source(stream.claim, made)
         with ExitStack() as held:
             running = [self._admit(stream, held) for stream in streams]
             try:
                 yield running
             finally:
                 for query in running:
-                    query.let_go()
+                    query.release_query()
 
-    def _await_reset_of_source(self, claim: Claim, made: Collection[Location]) -> None:
-        """A table that is to be made anew must be begun before anybody reads it again."""
+    def _refuse_unbuilt_source(self, claim: Claim, made: Collection[Location]) -> None:
+        """Refuses to read a table that was reset and that no run has started to rebuild."""
         if claim.reads is None or claim.source_path in made:
             return
         upstream = manifest.read(QueryFolder.of(self._state, claim.reads))
         if upstream and upstream.current.number > 1 and upstream.current.binding is None:
             raise Refused(
-                f"{claim.ref} was not started: {claim.reads}, which it reads, was reset and has "
-                "not run since",
+                f"{claim.ref} was not started: its source {claim.reads} was reset and has not "
+                "run since",
                 untouched="no table, no checkpoint",
                 next_step=f"run {claim.reads} first, or all layers: `medallion run`",
             )
@@ -93,26 +93,26 @@ class Supervisor:
             self._note(claim.ref, "took over from a run that died", lock.took_over["since"])
         start_point = checkpoint.check(home, claim)
         for leftover in start_point.repaired:
-            self._note(claim.ref, "removed what a cut-off first batch left", leftover)
+            self._note(claim.ref, "removed leftovers of an interrupted first batch", leftover)
         if start_point.changed:
             self._note(claim.ref, "new logic from this run on", ", ".join(start_point.changed))
         log = BatchTable(paths.metrics(self._state, claim.ref))
         return Running(stream, home, start_point, lock, log)
 
     def run_once(self, running: Sequence[Running], spark: SparkSession) -> None:
-        """Everything that is there, one query after the other.
+        """Runs all available data through the queries, one after the other.
 
         Raises:
-            MedallionError: a query failed; those after it were not started.
+            MedallionError: a query failed; the queries after it were not started.
         """
-        self._enter(running, spark)
+        self._note_jvm(running, spark)
         with self._stopping_at_the_end(running):
             for query in running:
                 if self._stop.is_flipped:
                     break
                 started = time.monotonic()
-                self._start(query, spark, _all_there_is)
-                while self._goes_on(query, spark, _all_there_is):
+                self._start(query, spark, _available_now)
+                while self._keeps_running(query, spark, _available_now):
                     self._watch(running)
                 self._finish(query)
                 if not query.was_stopped:
@@ -124,34 +124,34 @@ class Supervisor:
     def run_continuously(
         self, running: Sequence[Running], spark: SparkSession, interval: float
     ) -> None:
-        """All queries side by side until a stop, or until one fails.
+        """Runs all queries in parallel until a stop, or until one fails.
 
         Raises:
             MedallionError: a query failed; the others have finished their batch.
         """
-        self._enter(running, spark)
+        self._note_jvm(running, spark)
 
         def trigger(writer: DataStreamWriter) -> DataStreamWriter:
             return writer.trigger(processingTime=f"{interval} seconds")
 
         with self._stopping_at_the_end(running):
-            for one in running:
-                self._start(one, spark, trigger)
+            for query in running:
+                self._start(query, spark, trigger)
             due = time.monotonic() + interval
             while not self._stop.is_flipped and all(
-                self._goes_on(one, spark, trigger) for one in running
+                self._keeps_running(query, spark, trigger) for query in running
             ):
                 self._watch(running)
                 if time.monotonic() >= due and not self._stop.is_flipped:
                     due = time.monotonic() + interval
-                    for one in running:
-                        self._poll(one)
+                    for query in running:
+                        self._poll(query)
         for query in running:
             self._finish(query)
 
     @contextmanager
     def _stopping_at_the_end(self, running: Sequence[Running]) -> Iterator[None]:
-        """No query outlives its lock: whatever happens, all have ended when this ends."""
+        """Stops all queries when the block ends, however it ends: none outlives its lock."""
         try:
             yield
         except BaseException:
@@ -163,43 +163,44 @@ class Supervisor:
                     cause = query.explain(query.failure).what
                     self._emit(Note(str(query.ref), "failed", {"cause": cause}))
                     self._stop.flip(f"{query.ref} failed")
-            self._wind_down(running)
+            self._stop_all(running)
 
-    def _enter(self, running: Sequence[Running], spark: SparkSession) -> None:
+    def _note_jvm(self, running: Sequence[Running], spark: SparkSession) -> None:
         jvm = spark.sparkContext._jvm  # pyspark has no public way to the pid
         assert jvm is not None  # only Connect has none, and that is refused before
         pid = int(jvm.java.lang.ProcessHandle.current().pid())
         for query in running:
             query.lock.note_jvm(pid)
 
-    def _goes_on(self, query: Running, spark: SparkSession, trigger: Trigger) -> bool:
-        """Whether the query runs; one whose source has other columns now is started again.
+    def _keeps_running(self, query: Running, spark: SparkSession, trigger: Trigger) -> bool:
+        """Whether the query runs; restarts it if the columns of its source have changed.
 
         Raises:
-            MedallionError: it could not be started, or the fence does not let it pass again.
+            MedallionError: it could not be restarted, or the start checks refuse it.
         """
-        change = None if query.is_active or self._stop.is_flipped else query.outgrown
+        change = None if query.is_active or self._stop.is_flipped else query.schema_change
         if change is None:
             return query.is_active
-        query.follow(change)
-        # Anew, not as at the first start: the generation is bound, and batches were written.
+        query.prepare_restart(change)
+        # The result of the first check is outdated: the generation is bound now, and it has
+        # written batches.
         query.start_point = checkpoint.check(query.home, query.stream.claim)
         self._start(query, spark, trigger)
         facts = {"source": query.stream.claim.source, "columns": ", ".join(change.fields)}
-        self._emit(Note(str(query.ref), "goes on with new columns", facts))
+        self._emit(Note(str(query.ref), "restarted with new columns", facts))
         return True
 
     def _start(self, query: Running, spark: SparkSession, trigger: Trigger) -> None:
         try:
             query.stream.prepare(spark, query.start)
-            self._look(query)
+            self._poll_stream(query)
             self._bind(query)
             query.query = trigger(self._writer(query, spark)).start()
         except Exception as failure:
             raise query.explain(failure) from failure
 
     def _writer(self, query: Running, spark: SparkSession) -> DataStreamWriter:
-        # The thread that starts a query hands its scheduler pool down to it.
+        # A query inherits the scheduler pool of the thread that starts it.
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", str(query.ref))
         return (
             query.stream.read(spark)
@@ -211,11 +212,11 @@ class Supervisor:
 
     def _poll(self, query: Running) -> None:
         try:
-            self._look(query)
+            self._poll_stream(query)
         except Exception as failure:
             raise query.explain(failure) from failure
 
-    def _look(self, query: Running) -> None:
+    def _poll_stream(self, query: Running) -> None:
         for remark in query.stream.poll():
             self._note(query.ref, "note", remark)
 
@@ -250,41 +251,41 @@ class Supervisor:
             written = query.stream.write(df, batch)
             if not batch.replayed:
                 query.has_written()
-            done = query.told(batch, written, time.monotonic() - started)
-            # Before Spark notes the batch: its row is then written, once, however it ends.
+            done = query.batch_done(batch, written, time.monotonic() - started)
+            # Before Spark commits the batch, so that its row is written exactly once.
             query.log.append(done, batch.generation, self._run_id)
         except BaseException as failure:
             query.raised = failure
-            # Spark writes its text, with those of its causes, to logs that outlive the run.
-            told = tellable(failure)
-            if told is failure:
+            # Spark writes the text of the exception and of its causes to logs that are kept.
+            shown = without_secrets(failure)
+            if shown is failure:
                 raise
-            raise told from None
+            raise shown from None
         self._emit(done)
 
     def _watch(self, running: Sequence[Running]) -> None:
-        """One glance: has somebody asked for a stop, and is its time over?"""
-        if time.monotonic() >= self._asks_at and not self._stop.is_flipped:
+        """Checks for a stop request, stops the queries if there is one, and waits a moment."""
+        if time.monotonic() >= self._next_check and not self._stop.is_flipped:
             started = time.monotonic()
             asked = next((query for query in running if query.home.stop.is_file()), None)
             if asked:
                 self._stop.flip(asked.home.stop.read_text(encoding="utf-8").strip())
-            # A disk answers at once, a store of objects does not.
-            self._asks_at = time.monotonic() + _SHARE_FOR_ASKING * (time.monotonic() - started)
+            # A disk answers at once, an object store does not.
+            self._next_check = time.monotonic() + _PAUSE_PER_CHECK * (time.monotonic() - started)
         if self._stop.is_flipped:
-            self._wind_down(running)
-        self._stop.wait(_GLANCE_SECONDS)
+            self._stop_all(running)
+        self._stop.wait(_POLL_SECONDS)
 
-    def _wind_down(self, running: Sequence[Running]) -> None:
-        """Lets each query finish its batch; one that takes too long is interrupted."""
+    def _stop_all(self, running: Sequence[Running]) -> None:
+        """Lets each query finish its batch; interrupts a batch that takes too long."""
         deadline = time.monotonic() + STOP_PATIENCE_SECONDS
-        with ExitStack() as all_of_them:
+        with ExitStack() as stops:
             for query in reversed(running):
-                # One that cannot be stopped must not keep the others from it.
-                all_of_them.callback(query.end, deadline)
+                # If one query cannot be stopped, the others still are.
+                stops.callback(query.end, deadline)
 
     def _finish(self, query: Running) -> None:
-        """Raises what a query failed of, if it did."""
+        """Raises the failure of a query, if it failed."""
         if query.failure:
             raise query.explain(query.failure) from query.failure
 
@@ -292,5 +293,5 @@ class Supervisor:
         self._emit(Note(str(ref), what, {"about": str(about)}))
 
 
-def _all_there_is(writer: DataStreamWriter) -> DataStreamWriter:
+def _available_now(writer: DataStreamWriter) -> DataStreamWriter:
     return writer.trigger(availableNow=True)

@@ -1,1 +1,1 @@
-"""What a lake is made of: where its tables lie, how they are written, and the values in them."""
+"""The parts of a lake: paths of its tables, how they are written, and the values in them."""

@@ -1,4 +1,4 @@
-"""Which names the columns of a bronze table can have."""
+"""The names of a bronze table's technical columns, which columns of files cannot have."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from medallion_jobs.lake.tables.sql import namable
 
 RESCUED = "_rescued_data"
 INPUT_FILE, FILE_SIZE, FILE_MODIFIED = "_input_file", "_file_size", "_file_modified"
-# What bronze tells besides: which content of the file a row is from, when it was loaded (by one
-# of two names), and its batch.
+# Optional: the version of the file that a row comes from, its load time (under one of two
+# names), and its batch.
 FILE_VERSION, BATCH_ID = "_file_version", "_batch_id"
 LOAD_TIMES = ("_load_time", "_ingestion_time")
 # No key of a file becomes a column by one of these names.
@@ -15,5 +15,5 @@ RESERVED = (RESCUED, INPUT_FILE, FILE_SIZE, FILE_MODIFIED, FILE_VERSION, *LOAD_T
 
 
 def is_free(name: str) -> bool:
-    """Whether a column of a file can have this name: none that the loader adds bears it."""
+    """Whether a column of a file can have this name, which no technical column has."""
     return namable(name) and name.lower() not in RESERVED

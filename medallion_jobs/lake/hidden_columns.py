@@ -1,4 +1,7 @@
-"""Columns that a row bears on its way and that no table has: a space in each name sees to that."""
+"""Columns that rows have during a batch and that are never written to a table.
+
+Each name contains a space, so no column of a table can have the same name.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +12,32 @@ from medallion_jobs.lake.tables.sql import col
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# The row as it was when it had been shaped: what a parked row keeps.
+# The shaped row, as it is stored if the row is parked.
 ROW = "the row"
-# When a row was parked first, and its id there; null for a row that comes from the source.
+# When the row was first parked, and its id among the parked rows; null for a row of the source.
 SINCE, PARKED = "held since", "parked id"
-# By name, why a value that something of the table reads did not fit; see `rescued`.
+# By column, the reason why a value that the table reads did not fit; see `rescued`.
 MISFITS = "values that do not fit"
-# `where` is not true of the row because a value that it reads did not fit.
+# `where` is not true for the row because a value that it reads did not fit.
 UNDECIDED = "where is undecided"
 # A key, or a column that a rule reads, has a value that did not fit.
 RESCUED_VALUE = "has a rescued value"
 LATE = "is late"
 # The row has the key of the table's unknown member.
 UNKNOWN = "is the unknown member"
-OUTCOME = "fate of the row"
+OUTCOME = "outcome of the row"
 
 
 def hidden(name: str) -> Column:
-    """The mark of this name."""
+    """The hidden column of this name."""
     return col(name)
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a column is a mark."""
+    """Whether a column is a hidden one."""
     return " " in name
 
 
 def without_hidden(rows: DataFrame) -> DataFrame:
-    """The rows' own columns."""
+    """The rows without their hidden columns."""
     return rows.select(*[col(name) for name in rows.columns if not is_hidden(name)])

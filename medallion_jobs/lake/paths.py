@@ -1,15 +1,15 @@
-"""Where things lie under `storage.root`, and what reads what.
+"""The paths under `storage.root`, and which table reads which.
 
 <layer>/<table>                            the tables
 _medallion/checkpoints/<layer>/<table>     a query's state (medallion_jobs.checkpoint)
 _medallion/ledger/<bronze table>           the files of a bronze table
-_medallion/schemas/<bronze table>          the schemas that it has had
-_medallion/quarantine/<layer>/<table>      what could not go on to a table
-_medallion/held/silver/<table>             rows that wait for a dimension's key
+_medallion/schemas/<bronze table>          the versions of its schema
+_medallion/quarantine/<layer>/<table>      rows and records that could not be written to a table
+_medallion/held/silver/<table>             rows that are held until a dimension has their key
 _medallion/metrics/<layer>/<table>         a row for each batch of a query
 _medallion/metrics/quality/<layer>/<table> a row for each batch and rule of a table
 _medallion/tombstones/silver/<table>       keys that were deleted from a table
-_medallion/warehouse                       Spark's own, empty: every table has its place
+_medallion/warehouse                       Spark's warehouse folder; it stays empty
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def quarantine(config: Pipeline, table: TableRef) -> Location:
 
 
 def held(config: Pipeline, table: TableRef) -> Location:
-    """The rows of a silver table that wait for a dimension's key."""
+    """The rows of a silver table that are held until a dimension has their key."""
     return config.state_path / "held" / table.layer / table.name
 
 
 def tombstones(config: Pipeline, table: TableRef) -> Location:
-    """Keys that were deleted from a silver table, lest an older change bring them back."""
+    """Keys that were deleted from a silver table, so that no older change brings them back."""
     return config.state_path / "tombstones" / table.layer / table.name
 
 
 def claims(parked_rows: Location) -> Location:
-    """Which rows of a quarantine, or of held ones, have left it.
+    """The releases: which rows of a quarantine, or of the held rows, have left it.
 
-    Delta takes a name with a `_` for no data of the table around it.
+    Delta ignores folders whose name starts with `_` in the table around them.
     """
     return parked_rows / "_claims"
 
@@ -67,17 +67,17 @@ def metrics(state: Location, table: TableRef) -> Location:
 
 
 def quality_metrics(state: Location, table: TableRef) -> Location:
-    """What the rules of a table said of each batch, in the engine's state folder."""
+    """The results of a table's rules for each batch, in the engine's state folder."""
     return state / "metrics" / "quality" / table.layer / table.name
 
 
 def warehouse(config: Pipeline) -> Location:
-    """Where Spark would put a table that had no place of its own."""
+    """The folder where Spark would create a table without a location."""
     return config.state_path / "warehouse"
 
 
 def sources(config: Pipeline) -> dict[TableRef, Location]:
-    """By the table that a query writes, the Delta table that it streams; layer by layer."""
+    """For each table, the Delta table that its query reads as a stream; layer by layer."""
     return {
         **{TableRef("bronze", name): discovered(config, name) for name in config.bronze},
         **{TableRef("silver", n): config.table_path(t.from_) for n, t in config.silver.items()},
@@ -86,6 +86,6 @@ def sources(config: Pipeline) -> dict[TableRef, Location]:
 
 
 def readers(config: Pipeline, table: TableRef) -> list[TableRef]:
-    """The tables whose queries read `table`, and those that read them, and so on."""
+    """The tables whose queries read `table`, directly or through other tables."""
     direct = [ref for ref, source in sources(config).items() if source == config.table_path(table)]
-    return [*direct, *(far for near in direct for far in readers(config, near))]
+    return [*direct, *(indirect for reader in direct for indirect in readers(config, reader))]

@@ -71,7 +71,7 @@ def _unfinished(
     commit = commit_of(path, checkpoint.app_id, checkpoint.latest_offsets)
     if commit is None:
         return
-    looked_into = commit.said.get("lookups", {})
+    looked_into = commit.user_metadata.get("lookups", {})
     if str(ref) in looked_into:
         yield reader, int(looked_into[str(ref)])
     if reader == ref:

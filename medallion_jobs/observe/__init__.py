@@ -1,4 +1,4 @@
-"""What jobs emit while they run: events for whoever watches, and a row a batch to keep."""
+"""Events that jobs emit while they run, and metrics tables with a row for each batch."""
 
 from medallion_jobs.observe.batch_table import BatchTable
 

@@ -1,4 +1,4 @@
-"""What a micro-batch came to: the one record from which all that is reported of it is made.
+"""The result of a micro-batch: one record, and all reports of a batch are made from it.
 
 The console line, the JSON event, the batch table and `medallion verify` take their fields from
 `Written`. A new count is a field here, and its name in `NOT_WRITTEN` if it counts rows that
@@ -21,22 +21,22 @@ class Written:
 
     Attributes:
         rows_out: rows that the batch wrote.
-        rows_in: rows or records that were read; None where the source's own log tells.
-        files: landing files that were read; 0 where it read a table.
-        bytes: the size of these files.
+        rows_in: rows or records that were read; None if they are counted from the source's log.
+        files: landing files that were read; 0 if the batch read a table.
+        bytes: size of these files.
         rescued: rows with rescued data.
-        quarantined: rows that were put aside for somebody to look at.
-        held: rows that wait until a dimension has their key.
-        filtered: rows that the table does not take.
-        dropped: rows that a rule, or a lookup that demands a match, left out.
-        repeated: duplicates of existing rows, or rows older than the existing ones.
-        files_left, bytes_left: files that were found and wait for a batch, and their size; None
-            for a query that reads a table.
-        oldest_waiting_seconds: since the last change of the oldest of these files; None when
-            no file waits.
-        listing_seconds: how long the last look for new files took; None where there are none.
-        remarks: what somebody should know of it, such as rows without a match.
-        set_aside: where most of its rows did not get into the table, which and why.
+        quarantined: rows that were moved to quarantine.
+        filtered: rows that do not match the table's `where`.
+        dropped: rows that a rule or an inner lookup dropped.
+        held: rows that are held until a dimension has their key.
+        repeated: duplicate rows, and rows older than the one in the table.
+        files_left, bytes_left: discovered files that wait for a batch, and their size; None for
+            a query that reads a table.
+        oldest_waiting_seconds: time since the last change of the oldest of these files; None
+            if there are none.
+        listing_seconds: duration of the last search for new files; None if there was none.
+        remarks: notes for the user, such as rows without a match.
+        set_aside: which rows are missing and why, if most are not in the table; else None.
     """
 
     rows_out: int
@@ -57,10 +57,10 @@ class Written:
     set_aside: SetAside | None = None
 
     @classmethod
-    def before(cls, rows: int) -> Written:
-        """A batch that the run before wrote, and was then cut off.
+    def by_earlier_run(cls, rows: int) -> Written:
+        """The result of a batch that an earlier run wrote before it was interrupted.
 
-        `medallion verify` knows such a batch by this remark, also in the tables of earlier
-        versions: its text stays.
+        `medallion verify` finds such batches by this remark, also in tables of earlier versions,
+        so its text stays.
         """
         return cls(rows_out=rows, remarks=("written by the run before, which was cut off",))

@@ -1,9 +1,8 @@
-"""The metrics of a query: one row for each batch, in a Delta table of its own.
+"""The metrics of a query: one row for each batch, in its own Delta table.
 
-The row is written after the batch is in its table and before Spark notes the batch as done.
-A crash in between loses nothing that cannot be told again: the batch is run once more, and
-its row is then written, with the counts of the second run. A caller that appends after
-Spark's note loses at most that one row.
+The row is written after the batch is in its table and before Spark commits the batch. After a
+crash in between, the batch runs again and its row is then written, with the counts of the second
+run. A caller that appends after Spark's commit loses at most that row.
 """
 
 from __future__ import annotations
@@ -41,15 +40,15 @@ COLUMNS = pa.schema(
         pa.field("remarks", pa.list_(pa.string()), nullable=False),
     ]
 )
-# The key in a commit's information under which a batch's seconds are found without opening
-# a data file: `medallion status` tells them.
+# The key of a batch's duration in its commit's metadata, where `medallion status` reads it
+# without opening a data file.
 SECONDS = "batchSeconds"
-# And the warning of a batch of which most rows are not in the table.
+# The key of the warning that most rows of the batch are not in the table.
 WARNING = "batchWarning"
 
 
 def app_id(table: str, generation: int) -> str:
-    """The transaction id under which a generation of a query writes its metrics."""
+    """The application id of the transactions by which a query's generation writes metrics."""
     return f"{table}/v{generation}/metrics"
 
 
@@ -60,22 +59,22 @@ class BatchTable:
         self._log = Log(folder, COLUMNS)
 
     def append(self, event: BatchDone, generation: int, run_id: str) -> bool:
-        """Writes a batch's row, once however often the batch is run.
+        """Writes a batch's row, once even if the batch is run several times.
 
         Returns:
-            Whether there was a row to write.
+            Whether the row was written now.
         """
         row = _row(event, generation, run_id)
-        told = {SECONDS: f"{event.seconds:.3f}"}
+        metadata = {SECONDS: f"{event.seconds:.3f}"}
         if event.set_aside:
-            told[WARNING] = masked(event.set_aside.text)
-        return self._log.append([row], app_id(event.table, generation), event.batch, told)
+            metadata[WARNING] = masked(event.set_aside.text)
+        return self._log.append([row], app_id(event.table, generation), event.batch, metadata)
 
 
 def _row(event: BatchDone, generation: int, run_id: str) -> dict[str, object]:
-    told = {name: getattr(event, name) for name in COLUMNS.names if hasattr(event, name)}
+    values = {name: getattr(event, name) for name in COLUMNS.names if hasattr(event, name)}
     return {
-        **told,
+        **values,
         "table_name": event.table,
         "generation": generation,
         "run_id": run_id,

@@ -1,4 +1,4 @@
-"""How a run is shown: live in a terminal, as lines, or as JSON."""
+"""Shows a run: live in a terminal, as lines, or as JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def shown(how: str) -> Iterator[Emit]:
 
 
 class _LiveView:
-    """One line a batch as they come, and under them a table of how each layer stands."""
+    """A line for each batch, and below them a table with the progress of each query."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -59,7 +59,7 @@ class _LiveView:
         self._live.__exit__(None, None, None)
 
     def emit(self, event: Event) -> None:
-        """Called from Spark's threads too."""
+        """Prints an event; also called from Spark's threads."""
         with self._guard:
             if isinstance(event, BatchDone):
                 self._newest[event.table] = event
@@ -90,10 +90,10 @@ class _LiveView:
 
 
 def folded(line: str, width: int) -> str:
-    """A line in as many as a terminal of this width needs, broken between its parts.
+    """Wraps a line for a terminal of this width, between its parts.
 
-    Those after the first are indented to where the parts begin. A part that is too wide is
-    broken between its words; a word that is too wide, such as a path, is left to the terminal.
+    Continuation lines are indented to the start of the parts. A part that is too wide is wrapped
+    between words; a word that is too wide, such as a path, is left to the terminal.
     """
     first, *parts = line.split(SEPARATOR)
     indent = " " * (NAME_WIDTH + 1)

@@ -1,4 +1,4 @@
-"""What a run says while it works: one event for each thing that a person or a log may want."""
+"""The events of a run, and how they are formatted for users and logs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from medallion_jobs.masking import masked
 from medallion_jobs.observe.batch import NOT_WRITTEN, Written
 from medallion_jobs.observe.set_aside import SetAside
 
-# A line begins with the table's name, in as many characters.
+# A line starts with the table's name, padded to this many characters.
 NAME_WIDTH = 28
 SEPARATOR = " · "
-# Files a second from which on a decimal tells nothing more.
+# From this many files a second on, the rate is shown without decimals.
 _FAST = 10
-# What rounds to 1,000.0 is told as 1.0 of the next unit.
+# A size that would round to 1,000.0 is shown as 1.0 of the next unit.
 _NEXT_UNIT = 999.95
 
 
@@ -33,9 +33,9 @@ class BatchDone(Written):
 
     Attributes:
         table: `layer.name` of the table that was written.
-        seconds: from the batch's call to its last commit.
-        backlog: what is left in the source: files for bronze, rows for the others; None where
-            the source's log does not reach back far enough to tell.
+        seconds: from the start of the batch to its last commit.
+        backlog: what is left in the source: files for bronze, rows for the others; None if
+            the source's log does not reach back far enough.
     """
 
     table: str
@@ -46,13 +46,13 @@ class BatchDone(Written):
 
     @property
     def files_per_second(self) -> float:
-        """Files that were read in each second of the batch; 0 where it read none."""
+        """Files read per second of the batch."""
         return self.files / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Note:
-    """Anything else worth a line: a lock taken over, a layer done, a stop asked for."""
+    """Any other event: a lock was taken over, a layer is done, a stop was requested."""
 
     table: str
     what: str
@@ -62,12 +62,12 @@ class Note:
 
 @dataclass(frozen=True)
 class Warned:
-    """A run has ended, and most rows of a batch did not get into their table.
+    """A run has ended, and most rows of a batch are not in the table.
 
     Attributes:
         table: `layer.name`.
-        batch: the newest batch of which this is true.
-        batches: how many batches of the run it is true of.
+        batch: the newest such batch.
+        batches: the number of such batches in the run.
     """
 
     table: str
@@ -94,9 +94,9 @@ Emit = Callable[[Event], None]
 
 
 class Warnings:
-    """Hands events on, and says at the end which tables lack most rows of a batch.
+    """Passes events on, and warns at the end of tables that lack most rows of a batch.
 
-    What is said in the middle of a run, nobody reads; one line a table at its end is read.
+    Nobody reads a warning in the middle of a run; a line for each table at its end is read.
     """
 
     def __init__(self, emit: Emit) -> None:
@@ -104,8 +104,8 @@ class Warnings:
         self._newest: dict[str, BatchDone] = {}
         self._batches: Counter[str] = Counter()
 
-    def noting(self, event: Event) -> None:
-        """Hands an event on, and keeps it in mind if its batch is such a one."""
+    def emit(self, event: Event) -> None:
+        """Passes an event on, and remembers it if most rows of its batch are missing."""
         if isinstance(event, BatchDone) and event.set_aside:
             self._newest[event.table] = event
             self._batches[event.table] += 1
@@ -124,21 +124,21 @@ class Warnings:
 
 
 def as_json(event: Event) -> str:
-    """One line of JSON without a secret; `event` tells the kind."""
+    """One line of JSON, secrets masked; the key `event` is the kind of event."""
     if isinstance(event, Warned):
-        told = {"event": "warning", **asdict(event)}
-        told |= {**told.pop("set_aside"), "share": round(event.set_aside.share, 4)}
-        told |= {"text": event.text, "next_step": event.next_step}
+        fields = {"event": "warning", **asdict(event)}
+        fields |= {**fields.pop("set_aside"), "share": round(event.set_aside.share, 4)}
+        fields |= {"text": event.text, "next_step": event.next_step}
     elif isinstance(event, BatchDone):
-        told = {"event": "batch", **asdict(event)}
-        told["files_per_second"] = round(event.files_per_second, 3)
+        fields = {"event": "batch", **asdict(event)}
+        fields["files_per_second"] = round(event.files_per_second, 3)
     else:
-        told = {"event": "note", **asdict(event)}
-    return masked(json.dumps(told, default=str))
+        fields = {"event": "note", **asdict(event)}
+    return masked(json.dumps(fields, default=str))
 
 
 def as_line(event: Event) -> str:
-    """One line for a person, without a secret."""
+    """One line for a user, secrets masked."""
     return masked(_line(event))
 
 
@@ -146,11 +146,11 @@ def _line(event: Event) -> str:
     if isinstance(event, Warned):
         return f"{event.table:<{NAME_WIDTH}} warning: {event.text}"
     if isinstance(event, Note):
-        told = ", ".join(
+        details = ", ".join(
             f"{value:.1f} s" if key == "seconds" else str(value)
             for key, value in event.facts.items()
         )
-        return f"{event.table:<{NAME_WIDTH}} {event.what}" + (f" ({told})" if told else "")
+        return f"{event.table:<{NAME_WIDTH}} {event.what}" + (f" ({details})" if details else "")
     parts = [f"batch {event.batch}", f"{_count(event.rows_in)} in", f"{event.rows_out:,} out"]
     if event.files:
         parts.append(_counted(event.files, "file"))
@@ -170,21 +170,21 @@ def _line(event: Event) -> str:
 
 
 def waiting(event: BatchDone) -> str:
-    """What is left to read, in words; empty when a query of files has read them all."""
+    """What is left to read, for the user; empty if a query of files has read them all."""
     if event.files_left is None:
         return f"backlog {_count(event.backlog)}"
     if not event.files_left:
         return ""
-    told = [_counted(event.files_left, "file")]
+    parts = [_counted(event.files_left, "file")]
     if event.bytes_left is not None:
-        told.append(format_bytes(event.bytes_left))
+        parts.append(format_bytes(event.bytes_left))
     if event.oldest_waiting_seconds is not None:
-        told.append(f"oldest {format_age(event.oldest_waiting_seconds)}")
-    return f"waiting {', '.join(told)}"
+        parts.append(f"oldest {format_age(event.oldest_waiting_seconds)}")
+    return f"waiting {', '.join(parts)}"
 
 
 def format_bytes(count: int) -> str:
-    """A size for a person: `999 B`, `12.3 MB`; each unit is 1,000 of the one before."""
+    """A size for a user: `999 B`, `12.3 MB`; units are powers of 1,000."""
     size, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB", "PB"):
         if size < _NEXT_UNIT:
@@ -194,7 +194,7 @@ def format_bytes(count: int) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """A span for a person, in one unit: `4 s`, `12 min`, `3 h`, `8 d`."""
+    """A duration for a user, in one unit: `4 s`, `12 min`, `3 h`, `8 d`."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"

@@ -1,7 +1,7 @@
-"""What became of each rule in each batch: a row a batch and rule, in a Delta table by table.
+"""The results of a table's rules: one row for each batch and rule, in its own Delta table.
 
-Written after the batch is in its table, like the row of `metrics.table`: a crash in between
-has the batch run again, and its rows are then written, once.
+The rows are written after the batch is in its table, like those of `batch_table`. After a crash
+in between, the batch runs again and its rows are then written, once.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ COLUMNS = pa.schema(
         pa.field("run_id", pa.string(), nullable=False),
         pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("rule", pa.string(), nullable=False),
-        # Not `check`: SQL keeps that word for itself.
+        # Not `check`: that is a reserved word in SQL.
         pa.field("predicate", pa.string(), nullable=False),
         pa.field("action", pa.string(), nullable=False),
         pa.field("rows", pa.int64(), nullable=False),
         pa.field("broken", pa.int64(), nullable=False),
     ]
 )
-# The key in a commit's information under which the batch's rows that break a rule, each
-# counted once, are found without opening a data file: `medallion status` tells them.
+# The key in a commit's metadata of the number of rows that break a rule, each counted once.
+# `medallion status` reads it there without opening a data file.
 BROKEN_ROWS = "brokenRows"
 
 
@@ -40,10 +40,10 @@ class RuleCount:
     """One rule in one batch.
 
     Attributes:
-        predicate: what the rule checks, in words.
-        action: what the config says of a row that breaks it.
-        rows: rows of the batch that were judged.
-        broken: those that break it.
+        predicate: a description of the check.
+        action: what happens to a row that breaks the rule (`otherwise` in the config).
+        rows: rows of the batch that were checked.
+        broken: rows that break the rule.
     """
 
     rule: str
@@ -55,11 +55,11 @@ class RuleCount:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the rules of a table said of one batch.
+    """The results of a table's rules for one batch.
 
     Attributes:
         table: `layer.name`.
-        broken_rows: rows that break one rule or more.
+        broken_rows: rows that break one or more rules.
         at: when the batch was written, with a time zone.
     """
 
@@ -73,34 +73,35 @@ class Judged:
 
 
 def app_id(table: str, generation: int) -> str:
-    """The transaction id under which a generation of a query writes what its rules said."""
+    """The application id of the transactions by which a generation writes rule results."""
     return f"{table}/v{generation}/quality"
 
 
 class RuleTable:
-    """The table of one query's rules. Its caller holds the query's lock."""
+    """The table of rule results of one query. Its caller holds the query's lock."""
 
     def __init__(self, folder: Location) -> None:
         self._log = Log(folder, COLUMNS)
 
-    def append(self, said: Judged) -> bool:
-        """Writes a batch's rows, once however often the batch is run.
+    def append(self, result: Judged) -> bool:
+        """Writes a batch's rows, once even if the batch is run several times.
 
         Returns:
-            Whether there was something to write.
+            Whether rows were written now.
         """
-        if not said.rules:
+        if not result.rules:
             return False
-        owner, told = app_id(said.table, said.generation), {BROKEN_ROWS: str(said.broken_rows)}
-        return self._log.append(_rows(said), owner, said.batch, told)
+        owner = app_id(result.table, result.generation)
+        metadata = {BROKEN_ROWS: str(result.broken_rows)}
+        return self._log.append(_rows(result), owner, result.batch, metadata)
 
 
-def _rows(said: Judged) -> list[dict[str, object]]:
+def _rows(result: Judged) -> list[dict[str, object]]:
     batch = {
-        "table_name": said.table,
-        "generation": said.generation,
-        "batch": said.batch,
-        "run_id": said.run_id,
-        "at": said.at,
+        "table_name": result.table,
+        "generation": result.generation,
+        "batch": result.batch,
+        "run_id": result.run_id,
+        "at": result.at,
     }
-    return [{**batch, **asdict(rule)} for rule in said.rules]
+    return [{**batch, **asdict(rule)} for rule in result.rules]

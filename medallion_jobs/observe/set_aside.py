@@ -1,7 +1,7 @@
-"""A batch of which most rows did not get into their table: what is said of it, and why.
+"""The warning that most rows of a batch are not in the table, with the likely cause.
 
-A run that ends well over an empty table is the worst kind of failure: nobody looks. So it says
-which rule did it, with an example and the likely cause.
+A run that succeeds with an empty table is the worst kind of failure, because nobody looks. So
+the warning names the rule, an example and the likely cause.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 
 How = Literal["quarantined", "dropped", "filtered", "held", "put aside", "rescued"]
 
-# What a rescued value is called among the reasons of a quarantined row.
+# A rescued value among the reasons of a quarantined row.
 _MISFIT = re.compile(r'^(?:.*; )?([^:;"]+): "(.*?)" does not fit ([^;]+?)(?:;.*)?$', re.DOTALL)
 _NULL = re.compile(r"(?:^|: )([^:;]+) is null")
 _NO_MATCH = re.compile(r"no match in (\S+) for (.+?)(?: at .+)?(?:;|$)")
@@ -22,13 +22,13 @@ _MOST_SHOWN = 80
 
 @dataclass(frozen=True)
 class SetAside:
-    """Most rows of one batch, which are not in the table.
+    """A batch of which most rows are not in the table.
 
     Attributes:
-        rows: rows of the batch; files where the files themselves could not be read.
-        aside: those of them that are not in the table, or that hold rescued data.
-        how: where most of these are.
-        rule: the rule, the dimension or the part of the config that did it.
+        rows: rows of the batch; files if the files themselves could not be read.
+        aside: those of them that are not in the table, or that have rescued data.
+        how: what happened to most of these.
+        rule: the rule, the dimension or the part of the config that caused it.
         example: a value or a row, and what is wrong with it.
         cause: the likely cause, and what to change.
         unit: what is counted: rows or files.
@@ -44,35 +44,38 @@ class SetAside:
 
     @property
     def share(self) -> float:
-        """The share of the batch, from 0 to 1."""
+        """The affected share of the batch, from 0 to 1."""
         return self.aside / self.rows if self.rows else 0.0
 
     @property
     def text(self) -> str:
-        """All of it in one line."""
-        done = {"held": "are held", "rescued": "hold rescued data"}.get(self.how, f"are {self.how}")
+        """The warning in one line."""
+        verb = {"held": "are held", "rescued": "hold rescued data"}.get(self.how, f"are {self.how}")
         return (
-            f"{self.aside:,} of {self.rows:,} {self.unit} ({self.share:.0%}) {done} by "
+            f"{self.aside:,} of {self.rows:,} {self.unit} ({self.share:.0%}) {verb} by "
             f"{self.rule}, such as {self.example}; likely cause: {self.cause}"
         )
 
 
 def is_most(rows: int, aside: int, *, is_first: bool) -> bool:
-    """Whether so many rows of a batch are aside that the result is in doubt.
+    """Whether so many rows of a batch are not in the table that something must be wrong.
 
     Args:
-        is_first: it is the table's first batch; of a later one, all rows have to be.
+        rows: rows of the batch.
+        aside: those of them that are not in the table.
+        is_first: whether it is the table's first batch, where more than half is enough; of a
+            later batch, it must be all rows.
     """
     return rows > 0 and (aside >= rows or (is_first and 2 * aside > rows))
 
 
 def cause_of(example: str, *, casts: frozenset[str], others: tuple[str, ...]) -> str:
-    """The likely cause, by the reasons that stand with a row.
+    """The likely cause, from the reasons of a quarantined row.
 
     Args:
-        example: the reasons of a row.
+        example: the reasons of the row.
         casts: columns that the table casts.
-        others: keys of the row's record that no column bears.
+        others: keys of the row's record that are not columns.
     """
     if misfit := _MISFIT.match(example):
         column, text, kind = misfit.groups()
@@ -84,25 +87,25 @@ def cause_of(example: str, *, casts: frozenset[str], others: tuple[str, ...]) ->
         column = null[1].strip()
         if others:
             return (
-                f"the files have no {column}, but {', '.join(others)}, which no column bears: "
-                "declare it, or name the right column in the rule"
+                f"the files have no {column}, but these undeclared keys: {', '.join(others)}; "
+                "declare the right one, or name the right column in the rule"
             )
-        return f"the files have no value of {column}: compare its name with the keys of the files"
+        return f"the files have no value for {column}: compare its name with the keys in the files"
     return "the rule does not fit the data: compare it with the example"
 
 
 def misfit_cause(column: str, kind: str, text: str, *, is_cast: bool = False) -> str:
     """Why values do not fit a column's type, and what to declare instead."""
     shown = shortened(text, _MOST_SHOWN)
-    there = f'{column} is {kind}, the files have text such as "{shown}"'
+    mismatch = f'{column} is {kind}, the files have text such as "{shown}"'
     if is_cast and kind in ("timestamp", "timestamp_ntz", "date"):
-        return f"{there}: add its form to `cast.{column}.formats`"
+        return f"{mismatch}: add its format to `cast.{column}.formats`"
     what = "cast it to" if is_cast else "declare it as"
-    return f"{there}: {what} {_type_for(text, kind)}"
+    return f"{mismatch}: {what} {_type_for(text, kind)}"
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """A text of so many signs at most, as an example is shown."""
+    """The text, cut to at most this many characters, for an example in a message."""
     return text if len(text) <= most else text[:most] + "…"
 
 

@@ -230,7 +230,7 @@ class Refinery:
         # These rows were looked up in older dimension versions than the other held rows.
         (self.held.path / row_format.SEEN).unlink(missing_ok=True)
         done = tables.changes(self.path, batch.txn)
-        return Written.before(done.inserted + done.updated)
+        return Written.by_earlier_run(done.inserted + done.updated)
 
     def _version(self, name: TableRef) -> int:
         snapshot = tables.snapshot(self.config.table_path(name))

@@ -48,7 +48,7 @@ class BatchContext:
     @classmethod
     def of(cls, commit: Commit) -> BatchContext:
         """The context that a commit recorded."""
-        notes = commit.said
+        notes = commit.user_metadata
         newest = notes["newest"]
         return cls(
             moment=datetime.fromisoformat(notes["moment"]),

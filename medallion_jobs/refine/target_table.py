@@ -40,7 +40,7 @@ def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
     if is_followed and refinery.table.changes_rows:
         tables.refuse_unmergeable(str(ref), schema.names)
     if is_rebuild and tables.snapshot(path):
-        tables.begin_anew(spark, path, schema, layout=layout)
+        tables.recreate(spark, path, schema, layout=layout)
     about = f"Clean and enriched rows of {refinery.table.from_}"
     # Set before gold reads the table: the change feed has no earlier changes.
     properties = _FOLLOWED if is_followed else {}

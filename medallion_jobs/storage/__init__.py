@@ -1,8 +1,8 @@
-"""Where a lake lies: folders of this machine, or objects in S3 and stores like it.
+"""Storage of a lake: folders of this machine, or objects in S3 and compatible stores.
 
-A `Location` is asked like a `pathlib.Path`, whichever it is. What the two must do differently
-to be safe has a function here: a file that appears whole, and one of which there can be only one.
-`delta` and `duck` open tables with engines that take their time to be imported.
+Both kinds of `Location` have the methods of `pathlib.Path`. What must work differently on each to
+be safe has a function here: `put` writes a file atomically, `create` fails if the file exists.
+`delta` and `duck` are not imported here, because their engines are slow to import.
 """
 
 from medallion_jobs.storage.faults import StoreError

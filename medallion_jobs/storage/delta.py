@@ -1,4 +1,4 @@
-"""Delta tables at a location, by delta-rs: no JVM."""
+"""Opens and creates Delta tables with delta-rs, without a JVM."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from medallion_jobs.storage.objects import ObjectPath
 
 
 def open_delta(at: Location, version: int | None = None) -> DeltaTable:
-    """The Delta table at a location, by delta-rs.
+    """The Delta table at a location.
+
+    Args:
+        version: the version to open; the newest if None.
 
     Raises:
-        deltalake.exceptions.TableNotFoundError: there is none.
+        deltalake.exceptions.TableNotFoundError: there is no table.
     """
-    place, options = _as_delta_rs_takes_it(at)
+    uri, options = _for_delta_rs(at)
     try:
-        return DeltaTable(place, version=version, storage_options=options)
+        return DeltaTable(uri, version=version, storage_options=options)
     except OSError as error:
         if isinstance(at, ObjectPath):
-            # What delta-rs says of a store takes a screen; the store itself says it in a line.
+            # This raises the store's own error, which is shorter than the one of delta-rs.
             at.is_dir()
         raise error
 
@@ -31,31 +34,34 @@ def open_delta(at: Location, version: int | None = None) -> DeltaTable:
 def create_delta(
     at: Location, schema: pa.Schema, configuration: Mapping[str, str | None] | None = None
 ) -> DeltaTable:
-    """The Delta table at a location, made where there is none."""
-    place, options = _as_delta_rs_takes_it(at)
+    """The Delta table at a location, created if it does not exist."""
+    uri, options = _for_delta_rs(at)
     return DeltaTable.create(
-        place, schema, mode="ignore", configuration=configuration, storage_options=options
+        uri, schema, mode="ignore", configuration=configuration, storage_options=options
     )
 
 
 def is_delta(at: Location) -> bool:
-    """Whether there is a Delta table."""
-    place, options = _as_delta_rs_takes_it(at)
-    return DeltaTable.is_deltatable(str(place), storage_options=options)
+    """Whether there is a Delta table at a location."""
+    uri, options = _for_delta_rs(at)
+    return DeltaTable.is_deltatable(str(uri), storage_options=options)
 
 
-def write_first(at: Location, rows: pa.Table, said: Mapping[str, str]) -> None:
-    """Makes a Delta table of rows, by one commit that says something of itself.
+def write_first(at: Location, rows: pa.Table, metadata: Mapping[str, str]) -> None:
+    """Creates a Delta table with rows, in one commit.
+
+    Args:
+        metadata: added to the commit's `commitInfo`.
 
     Raises:
-        deltalake.exceptions.DeltaError: there is one.
+        deltalake.exceptions.DeltaError: the table exists already.
     """
-    place, options = _as_delta_rs_takes_it(at)
-    noted = CommitProperties(custom_metadata=dict(said))
-    write_deltalake(place, rows, commit_properties=noted, storage_options=options)
+    uri, options = _for_delta_rs(at)
+    properties = CommitProperties(custom_metadata=dict(metadata))
+    write_deltalake(uri, rows, commit_properties=properties, storage_options=options)
 
 
-def _as_delta_rs_takes_it(at: Location) -> tuple[str | Path, dict[str, str] | None]:
+def _for_delta_rs(at: Location) -> tuple[str | Path, dict[str, str] | None]:
     if isinstance(at, ObjectPath):
         return at.uri, at.store.delta_options
     return at, None

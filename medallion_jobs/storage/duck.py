@@ -1,4 +1,4 @@
-"""DuckDB, able to read what lies at a location, offline."""
+"""DuckDB connections that read files and tables at a location, offline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def connect(at: Location, *, delta: bool = False) -> Iterator[duckdb.DuckDBPyCon
     """A connection that reads files at a location, and in the same store.
 
     Args:
-        delta: Delta tables, too.
+        delta: whether it also reads Delta tables.
     """
     wanted = [*(["delta"] if delta else []), *(["httpfs"] if isinstance(at, ObjectPath) else [])]
     for extension in wanted:
@@ -26,22 +26,22 @@ def connect(at: Location, *, delta: bool = False) -> Iterator[duckdb.DuckDBPyCon
         for extension in wanted:
             duck.execute(f"LOAD {extension}")
         if isinstance(at, ObjectPath):
-            _admit(duck, at)
+            _create_secret(duck, at)
         yield duck
 
 
 def name(of: str) -> str:
-    """A name to the letter, as DuckDB's SQL has it."""
+    """A name, quoted for DuckDB's SQL."""
     return '"' + of.replace('"', '""') + '"'
 
 
 def text(value: str) -> str:
-    """A text, as DuckDB's SQL has it."""
+    """A text literal for DuckDB's SQL."""
     return "'" + value.replace("'", "''") + "'"
 
 
-def _admit(duck: duckdb.DuckDBPyConnection, at: ObjectPath) -> None:
-    """Tells how the store is reached. A secret takes no bound values, so they are quoted."""
-    said = {"SCOPE": f"s3://{at.bucket}", **at.store.duckdb_secret}
-    parts = ", ".join(f"{key} {text(value)}" for key, value in said.items())
+def _create_secret(duck: duckdb.DuckDBPyConnection, at: ObjectPath) -> None:
+    """Configures access to the store. CREATE SECRET takes no parameters, so values are quoted."""
+    options = {"SCOPE": f"s3://{at.bucket}", **at.store.duckdb_secret}
+    parts = ", ".join(f"{key} {text(value)}" for key, value in options.items())
     duck.execute(f"CREATE SECRET lake (TYPE s3, {parts})")

@@ -1,4 +1,4 @@
-"""What a store says when it does not do what it was asked, as files would say it."""
+"""Turns the errors of an object store into those of files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SERVERS_FAULT = 500
 
 
 class StoreError(OSError):
-    """A store that does not answer, or does not let us in.
+    """The store does not answer, or denies access.
 
     Attributes:
-        passes: another try may well succeed.
+        passes: whether a retry may succeed.
     """
 
     def __init__(self, what: str, at: object, *, passes: bool = False) -> None:
@@ -25,8 +25,14 @@ class StoreError(OSError):
 
 
 @contextmanager
-def told_as_files_do(at: object, bucket: str) -> Iterator[None]:
-    """The store's errors as those that files have."""
+def as_file_errors(at: object, bucket: str) -> Iterator[None]:
+    """Raises the store's errors inside the block as errors of files.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        FileExistsError: the condition of a write was not met.
+        StoreError: any other error.
+    """
     from botocore.exceptions import (  # noqa: PLC0415
         BotoCoreError,
         ClientError,
@@ -41,13 +47,13 @@ def told_as_files_do(at: object, bucket: str) -> Iterator[None]:
         if code in _GONE:
             raise FileNotFoundError(2, "no such object", str(at)) from error
         if code in _LOST_RACE:
-            raise FileExistsError(17, "there is another already", str(at)) from error
+            raise FileExistsError(17, "the object exists or has changed", str(at)) from error
         if code in _FORBIDDEN:
-            raise StoreError(f"the store does not allow it ({code})", at) from error
+            raise StoreError(f"the store denies access ({code})", at) from error
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         what = f"there is no bucket {bucket}" if code == _NO_BUCKET else str(error)
         raise StoreError(what, at, passes=status >= _SERVERS_FAULT) from error
     except BotoCoreError as error:
-        away = isinstance(error, HTTPClientError | ConnectionError)
-        what = "the store cannot be reached" if away else "the store cannot be asked"
-        raise StoreError(f"{what}: {error}", at, passes=away) from error
+        unreachable = isinstance(error, HTTPClientError | ConnectionError)
+        what = "the store cannot be reached" if unreachable else "the store cannot be used"
+        raise StoreError(f"{what}: {error}", at, passes=unreachable) from error

@@ -1,4 +1,4 @@
-"""Locations of both kinds, and what has to be done differently for each to be safe."""
+"""Local and S3 locations, and the operations that must work differently on each to be safe."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ _OBJECTS = re.compile(r"s3a://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?
 
 
 def location(text: str, store: S3) -> ObjectPath | None:
-    """The objects that a `s3a://` URI names; None where it is a URI of another kind, or a path.
+    """The location of an `s3a://` URI; None for a path or another URI.
 
     Raises:
-        ValueError: no bucket, or a name that differs by how it is written.
+        ValueError: no bucket, or a key that is not normalized.
     """
     if not text.startswith("s3a://"):
         return None
     found = _OBJECTS.fullmatch(text.rstrip("/"))
     if not found:
-        raise ValueError("a URI without a bucket, such as s3a://BUCKET/FOLDER has")
+        raise ValueError("a URI without a bucket; write it as s3a://BUCKET/FOLDER")
     key = found["key"] or ""
     if any(part in ("", ".", "..") for part in key.split("/")) and key:
-        raise ValueError("a folder of objects with an empty name, . or .. in it")
+        raise ValueError("an S3 folder with an empty name, . or .. in it")
     return ObjectPath(found["bucket"], key, store)
 
 
 def put(at: Location, data: bytes, *, synced: bool = True) -> None:
-    """Writes a small file so that a reader, or a crash, sees the old one or the new one.
+    """Writes a small file atomically: after a crash, it has the old content or the new.
 
-    A rename replaces a file at once; an object is replaced at once anyway.
+    A local file is replaced by a rename; the write of an object is atomic anyway.
 
     Args:
-        synced: a power cut cannot take it away again.
+        synced: whether the file must survive a power cut.
     """
     if isinstance(at, ObjectPath):
         at.put(data)
@@ -56,18 +56,18 @@ def put(at: Location, data: bytes, *, synced: bool = True) -> None:
 
 
 def create(at: Location, data: bytes) -> None:
-    """Makes a small file, whole, of which there can be only one.
+    """Creates a small file atomically, only if it does not exist.
 
-    A hard link takes a name or fails, and so does a conditional write (`If-None-Match: *`).
+    Uses a hard link for a local file, and a conditional write (`If-None-Match: *`) for an object.
 
     Raises:
-        FileExistsError: somebody else has made it; it stays as it is.
+        FileExistsError: the file exists; it stays as it is.
     """
     if isinstance(at, ObjectPath):
         try:
             at.put(data, new=True)
         except FileExistsError:
-            # A request whose answer was lost is sent again, and then meets its own object.
+            # If the response of a successful request is lost, the retry meets its own object.
             if at.read_bytes() != data:
                 raise
         return
@@ -91,28 +91,31 @@ def remove_all(at: Location) -> None:
 
 
 def uri(at: Location) -> str:
-    """A location as delta-rs, DuckDB and Arrow take it; as text it is what Spark takes."""
+    """A location for delta-rs, DuckDB and Arrow; for Spark, use `str`."""
     return at.uri if isinstance(at, ObjectPath) else str(at)
 
 
 def is_below(at: Location, root: Location) -> bool:
-    """Whether a location is another one, or lies in it."""
+    """Whether a location is `root`, or is inside it."""
     return _pure(at).is_relative_to(_pure(root))
 
 
 def below(at: Location, root: Location) -> PurePath:
-    """The way from a location to one in it.
+    """The path of a location relative to `root`.
 
     Raises:
-        ValueError: it is not in it.
+        ValueError: it is not inside `root`.
     """
     return _pure(at).relative_to(_pure(root))
 
 
 def children(folder: Location, pattern: str = "*") -> list[Location]:
-    """What lies in a folder under a name that fits, by name; nothing where there is no folder."""
+    """The files and folders in a folder that match a pattern, sorted by name.
+
+    Empty if the folder does not exist.
+    """
     found: Iterable[Location] = folder.glob(pattern)
-    return sorted(found, key=lambda one: one.name)
+    return sorted(found, key=lambda child: child.name)
 
 
 def _pure(at: Location) -> PurePath:
@@ -120,7 +123,7 @@ def _pure(at: Location) -> PurePath:
 
 
 def _draft(at: Path, data: bytes, *, synced: bool = True) -> Path:
-    # Hidden, and no name that Delta or Spark takes for one of theirs.
+    # A hidden name, which neither Delta nor Spark uses for its own files.
     draft = at.with_name(f".{at.name}.{uuid.uuid4().hex}.tmp")
     try:
         draft.write_bytes(data)

@@ -1,7 +1,7 @@
-"""Objects in a bucket, asked like files in folders.
+"""Objects in a bucket, with the methods of files in folders.
 
-There are no folders: one is there as long as an object is below it, and making one does
-nothing. An object appears whole under its name, or not at all.
+There are no real folders: a folder exists as long as an object is below it, and `mkdir` does
+nothing. Writing an object is atomic.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from email.utils import parsedate_to_datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from medallion_jobs.storage.faults import StoreError, told_as_files_do
+from medallion_jobs.storage.faults import StoreError, as_file_errors
 from medallion_jobs.storage.s3 import S3
 
 _DELETED_AT_ONCE = 1000
 
 
 class Stat(NamedTuple):
-    """Size in bytes, and when it was written, in seconds since 1970."""
+    """Size in bytes, and time of the last write in seconds since 1970."""
 
     st_size: int
     st_mtime: float
 
 
 class Head(NamedTuple):
-    """What a store knows of an object: the tag tells its content from another."""
+    """An object's size in bytes, time of the last write, ETag and user metadata."""
 
     size: int
     modified_s: int
     tag: str
-    noted: Mapping[str, str]
+    metadata: Mapping[str, str]
 
 
 class Sighting(NamedTuple):
-    """An object's content, what tells this content from another, and its age by the store."""
+    """An object's content, its ETag, and its age in seconds by the store's clock."""
 
     data: bytes
     tag: str
@@ -47,22 +47,22 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, order=True)
 class ObjectPath:
-    """`s3a://BUCKET/KEY`, in the names that `pathlib.Path` has for what can be asked of it."""
+    """`s3a://BUCKET/KEY`, with the method names of `pathlib.Path`."""
 
     bucket: str
     key: str
     store: S3
 
     def __str__(self) -> str:
-        """As Spark takes it."""
+        """The URI for Spark."""
         return f"s3a://{self.bucket}/{self.key}".rstrip("/")
 
     @property
     def uri(self) -> str:
-        """As delta-rs and DuckDB take it."""
+        """The URI for delta-rs and DuckDB."""
         return f"s3://{self.bucket}/{self.key}".rstrip("/")
 
-    # -- the name alone ---------------------------------------------------------------------
+    # -- names, without a request -----------------------------------------------------------
 
     def __truediv__(self, name: str) -> ObjectPath:
         return self._at(f"{self.key}/{name}" if self.key else str(name))
@@ -94,10 +94,10 @@ class ObjectPath:
 
     @property
     def pure(self) -> PurePosixPath:
-        """The name as a path that is nowhere on this machine."""
+        """The name as a pure path, to compare it with others."""
         return PurePosixPath("//s3a", self.bucket, self.key)
 
-    # -- what is there ----------------------------------------------------------------------
+    # -- reads ------------------------------------------------------------------------------
 
     def exists(self) -> bool:
         return self.is_file() or self.is_dir()
@@ -110,7 +110,7 @@ class ObjectPath:
         return True
 
     def is_dir(self) -> bool:
-        with told_as_files_do(self, self.bucket):
+        with as_file_errors(self, self.bucket):
             found = self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix, MaxKeys=1)
         return bool(found["KeyCount"])
 
@@ -119,8 +119,8 @@ class ObjectPath:
         return Stat(head.size, head.modified_s)
 
     def head(self) -> Head:
-        """What the store knows of the object."""
-        with told_as_files_do(self, self.bucket):
+        """The object's size, time, ETag and metadata, without its content."""
+        with as_file_errors(self, self.bucket):
             head = self._client.head_object(Bucket=self.bucket, Key=self.key)
         at = int(head["LastModified"].timestamp())
         return Head(head["ContentLength"], at, head["ETag"], head.get("Metadata", {}))
@@ -129,43 +129,43 @@ class ObjectPath:
         for page in self._pages(Delimiter="/"):
             for folder in page.get("CommonPrefixes", ()):
                 yield self._at(folder["Prefix"].rstrip("/"))
-            for one in page.get("Contents", ()):
-                if one["Key"] != self._prefix:  # what consoles leave to show an empty folder
-                    yield self._at(one["Key"])
+            for item in page.get("Contents", ()):
+                if item["Key"] != self._prefix:  # a placeholder of consoles for an empty folder
+                    yield self._at(item["Key"])
 
     def glob(self, pattern: str) -> Iterator[ObjectPath]:
-        """What lies in it under a name that fits; patterns over several folders are not known."""
+        """The children that match a pattern; patterns over several folders are not supported."""
         if "/" in pattern or "**" in pattern:
             raise NotImplementedError(pattern)
-        return (one for one in self.iterdir() if fnmatch.fnmatchcase(one.name, pattern))
+        return (child for child in self.iterdir() if fnmatch.fnmatchcase(child.name, pattern))
 
     def rglob(self, pattern: str) -> Iterator[ObjectPath]:
         for page in self._pages():
-            for one in page.get("Contents", ()):
-                found = self._at(one["Key"])
+            for item in page.get("Contents", ()):
+                found = self._at(item["Key"])
                 if fnmatch.fnmatchcase(found.name, pattern):
                     yield found
 
     def read_bytes(self) -> bytes:
-        return self.look().data
+        return self.read_with_tag().data
 
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
 
-    def look(self) -> Sighting:
-        """The object with what a conditional write needs to know of it."""
-        with told_as_files_do(self, self.bucket):
+    def read_with_tag(self) -> Sighting:
+        """The object's content, with the ETag that a conditional write needs."""
+        with as_file_errors(self, self.bucket):
             got = self._client.get_object(Bucket=self.bucket, Key=self.key)
             data = bytes(got["Body"].read())
-        # Both by the store's own clock, so that no other has to be right.
+        # Both times are by the store's clock, so no other clock must be right.
         now = got["ResponseMetadata"]["HTTPHeaders"].get("date")
         moment = parsedate_to_datetime(now) if now else datetime.now(timezone.utc)
         return Sighting(data, got["ETag"], (moment - got["LastModified"]).total_seconds())
 
-    # -- what changes it --------------------------------------------------------------------
+    # -- writes -----------------------------------------------------------------------------
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
-        """Nothing: a folder is there when something is in it."""
+        """Does nothing: a folder exists if something is in it."""
 
     def write_bytes(self, data: bytes) -> int:
         self.put(data)
@@ -179,62 +179,65 @@ class ObjectPath:
             self.write_bytes(b"")
 
     def put(self, data: bytes, *, new: bool = False, in_place_of: str | None = None) -> str:
-        """Writes the object, whole; gives the tag of what is there now.
+        """Writes the object atomically.
 
         Args:
-            new: only where there is none.
-            in_place_of: only in the place of the content with this tag.
+            new: write only if the object does not exist.
+            in_place_of: write only if the object has this ETag.
+
+        Returns:
+            The ETag of the written object.
 
         Raises:
-            FileExistsError: a condition was not met; what is there stays.
+            FileExistsError: a condition was not met; the object is unchanged.
         """
         when = {"IfNoneMatch": "*"} if new else {"IfMatch": in_place_of} if in_place_of else {}
-        with told_as_files_do(self, self.bucket):
+        with as_file_errors(self, self.bucket):
             put = self._client.put_object(Bucket=self.bucket, Key=self.key, Body=data, **when)
         return str(put["ETag"])
 
-    def copy_to(self, other: ObjectPath, *, of: str, noted: Mapping[str, str]) -> None:
-        """Copies the object within the store, whole, if its content has the tag `of`.
+    def copy_to(self, other: ObjectPath, *, of: str, metadata: Mapping[str, str]) -> None:
+        """Copies the object within the store atomically, if it has the ETag `of`.
 
         Args:
-            noted: is kept with the copy, in place of what was kept with the object.
+            metadata: the copy's user metadata; that of the object is not copied.
         """
-        with told_as_files_do(self, self.bucket):
+        with as_file_errors(self, self.bucket):
             self._client.copy_object(
                 Bucket=other.bucket,
                 Key=other.key,
                 CopySource={"Bucket": self.bucket, "Key": self.key},
                 CopySourceIfMatch=of,
                 MetadataDirective="REPLACE",
-                Metadata=dict(noted),
+                Metadata=dict(metadata),
             )
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         if not missing_ok:
             self.stat()
-        with told_as_files_do(self, self.bucket):
+        with as_file_errors(self, self.bucket):
             self._client.delete_object(Bucket=self.bucket, Key=self.key)
 
     def rmdir(self) -> None:
-        """Removes what marks an empty folder, where something does."""
-        with told_as_files_do(self, self.bucket):
+        """Deletes the placeholder object of an empty folder, if there is one."""
+        with as_file_errors(self, self.bucket):
             self._client.delete_object(Bucket=self.bucket, Key=self._prefix)
 
     def remove_all(self) -> None:
-        """Removes the object and all below it."""
-        keys = [one["Key"] for page in self._pages() for one in page.get("Contents", ())]
+        """Deletes the object and everything below it."""
+        keys = [item["Key"] for page in self._pages() for item in page.get("Contents", ())]
         for at in range(0, len(keys), _DELETED_AT_ONCE):
             some = [{"Key": key} for key in keys[at : at + _DELETED_AT_ONCE]]
-            with told_as_files_do(self, self.bucket):
-                told = self._client.delete_objects(
+            with as_file_errors(self, self.bucket):
+                response = self._client.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": some, "Quiet": True}
                 )
-            if failed := told.get("Errors"):
+            if failed := response.get("Errors"):
                 raise StoreError(failed[0]["Message"], self._at(failed[0]["Key"]))
         self.unlink(missing_ok=True)
 
     def open(self, mode: str = "r", encoding: str = "utf-8") -> Any:
-        """The content, to be read."""
+        """The content as a file opened for reading."""
         if mode not in ("r", "rb"):
             raise NotImplementedError(mode)
         data = io.BytesIO(self.read_bytes())
@@ -257,5 +260,5 @@ class ObjectPath:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self._prefix, **more
         )
-        with told_as_files_do(self, self.bucket):
+        with as_file_errors(self, self.bucket):
             yield from pages

@@ -1,7 +1,7 @@
-"""How an S3 store is reached: by Python, by delta-rs, by DuckDB and by Spark, all the same way.
+"""Access to an S3 store, configured alike for Python, delta-rs, DuckDB and Spark.
 
 Endpoint, region and keys come from the standard AWS environment (variables, profiles, roles).
-Spark's own settings in a config, `spark.hadoop.fs.s3a.*`, come first.
+Spark's settings in a config, `spark.hadoop.fs.s3a.*`, take precedence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from medallion_jobs import masking
 
 _S3A = "spark.hadoop.fs.s3a."
 _AWS = "amazonaws.com"
-# The connection alone: a batch that waits for a store should rather fail and be redone.
+# Seconds. If the store hangs, it is better to fail the batch and run it again than to wait.
 _PATIENCE = {"connect_timeout": 5, "read_timeout": 60}
 # Keys in the session's settings first, then the AWS chain: the environment, a web identity,
 # a profile, the container's or the machine's role.
@@ -32,7 +32,7 @@ _PROVIDERS = ",".join(
 
 @dataclass(frozen=True)
 class S3:
-    """A store, as far as a config names it; the AWS environment says the rest."""
+    """The settings of a store in a config; unset ones come from the AWS environment."""
 
     endpoint: str | None = None
     region: str | None = None
@@ -43,19 +43,19 @@ class S3:
 
     @classmethod
     def of(cls, spark_conf: Mapping[str, str]) -> S3:
-        """The store that Spark's settings name."""
+        """The store of Spark's settings."""
 
-        def said(key: str) -> str | None:
+        def setting(key: str) -> str | None:
             return spark_conf.get(_S3A + key) or None
 
-        path_style = said("path.style.access")
+        path_style = setting("path.style.access")
         return cls(
-            endpoint=_with_scheme(said("endpoint"), said("connection.ssl.enabled")),
-            region=said("endpoint.region"),
+            endpoint=_with_scheme(setting("endpoint"), setting("connection.ssl.enabled")),
+            region=setting("endpoint.region"),
             path_style=None if path_style is None else path_style.lower() == "true",
-            access_key=said("access.key"),
-            secret_key=said("secret.key"),
-            session_token=said("session.token"),
+            access_key=setting("access.key"),
+            secret_key=setting("secret.key"),
+            session_token=setting("session.token"),
         )
 
     @property
@@ -65,49 +65,49 @@ class S3:
 
     @property
     def spark_conf(self) -> Mapping[str, str]:
-        """Spark's settings that name this store, without any key of it."""
-        told = {
+        """Spark's settings for this store, without keys."""
+        settings = {
             f"{_S3A}aws.credentials.provider": _PROVIDERS,
             f"{_S3A}endpoint.region": self._region,
         }
         if endpoint := self._own_endpoint:
-            told |= {
+            settings |= {
                 f"{_S3A}endpoint": endpoint,
                 f"{_S3A}path.style.access": str(self._is_path_style).lower(),
                 f"{_S3A}connection.ssl.enabled": str(not self._is_plain).lower(),
             }
-        return told
+        return settings
 
     @property
     def delta_options(self) -> dict[str, str]:
-        """The options by which delta-rs opens tables of this store."""
-        told = {
+        """The storage options of delta-rs for this store."""
+        options = {
             "region": self._region,
             "conditional_put": "etag",
             **self._keys("access_key_id", "secret_access_key", "session_token"),
         }
         if endpoint := self._own_endpoint:
-            told |= {
+            options |= {
                 "endpoint_url": endpoint,
                 "allow_http": str(self._is_plain).lower(),
                 "virtual_hosted_style_request": str(not self._is_path_style).lower(),
             }
-        return told
+        return options
 
     @property
     def duckdb_secret(self) -> Mapping[str, str]:
-        """The parts of a DuckDB secret of type s3."""
-        told = {"REGION": self._region, **self._keys("KEY_ID", "SECRET", "SESSION_TOKEN")}
+        """The options of a DuckDB secret of type s3."""
+        options = {"REGION": self._region, **self._keys("KEY_ID", "SECRET", "SESSION_TOKEN")}
         if endpoint := self._own_endpoint:
-            told |= {
+            options |= {
                 "ENDPOINT": urlsplit(endpoint).netloc,
                 "URL_STYLE": "path" if self._is_path_style else "vhost",
                 "USE_SSL": str(not self._is_plain).lower(),
             }
-        return told
+        return options
 
     def _keys(self, *names: str) -> dict[str, str]:
-        """The keys of this moment, by the names that an engine has for them."""
+        """The current access key, secret key and session token, under the given names."""
         found = _session_and_client(self)[0].get_credentials()
         if found is None:
             return {}
@@ -123,7 +123,7 @@ class S3:
 
     @property
     def _own_endpoint(self) -> str | None:
-        """The endpoint of a store that is not Amazon's."""
+        """The endpoint of the store; None for Amazon's own."""
         url = str(self.client.meta.endpoint_url)
         host = urlsplit(url).hostname or ""
         return None if host == _AWS or host.endswith(f".{_AWS}") else url
@@ -134,13 +134,13 @@ class S3:
 
     @property
     def _is_path_style(self) -> bool:
-        # Few stores of other makers answer under a host name for each bucket.
+        # Few other stores support a host name for each bucket.
         return bool(self._own_endpoint) if self.path_style is None else self.path_style
 
 
 @lru_cache(maxsize=8)
 def _session_and_client(store: S3) -> tuple[Any, Any]:
-    # Half a second to load, and a lake on this machine needs none of it.
+    # Imported late: it takes half a second, and a local lake does not need it.
     import botocore.session  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
@@ -162,13 +162,13 @@ def _session_and_client(store: S3) -> tuple[Any, Any]:
 
 
 def _region(session: Any) -> str:
-    # The name that all other SDKs of AWS read; botocore reads AWS_DEFAULT_REGION alone.
+    # All other AWS SDKs read AWS_REGION; botocore reads only AWS_DEFAULT_REGION.
     named = os.environ.get("AWS_REGION") or session.get_config_variable("region")
     return named or "us-east-1"
 
 
 def _with_scheme(endpoint: str | None, ssl: str | None) -> str | None:
-    """An endpoint as a URL; Hadoop takes it without a scheme too."""
+    """An endpoint as a URL; Hadoop also accepts it without a scheme."""
     if endpoint is None or "://" in endpoint:
         return endpoint
     return f"{'http' if ssl == 'false' else 'https'}://{endpoint}"

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from medallion_jobs.config import Pipeline, TableRef, made_of
+from medallion_jobs.config import Pipeline, TableRef, pipeline_from_values
 from medallion_jobs.engine import session
 from medallion_jobs.engine.stream import Batch
 from medallion_jobs.lake.tables import Txn
@@ -94,7 +94,7 @@ def pipeline(folder: Path) -> Pipeline:
         "clean": {"from": "bronze.clean", "expect": RULES},
         "dirty": {"from": "bronze.dirty", "expect": RULES},
     }
-    return made_of(
+    return pipeline_from_values(
         {
             "pipeline": "bench",
             "storage": {"root": str(folder / "lake")},

@@ -80,7 +80,7 @@ def _second_run_is_refused(lake: Lake, run: Medallion) -> None:
     took, code, said = seconds_of_work(lake, "run")
     assert code == 75, said
     assert took < 3
-    assert f"bronze.sales is running already, by pid {run.pid}" in said
+    assert f"bronze.sales is already running: pid {run.pid}" in said
     assert "medallion stop" in said
 
 

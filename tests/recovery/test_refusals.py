@@ -66,7 +66,7 @@ def _sum_became_max(lake: Lake) -> Lake:
         (_table_removed, "its table was removed"),
         (_checkpoint_removed, "its checkpoint is gone"),
         (_checkpoint_and_manifest_removed, "its checkpoint is gone"),
-        (_earlier_checkpoint_put_back, "an older checkpoint was put back"),
+        (_earlier_checkpoint_put_back, "an older checkpoint was restored"),
         (_sum_became_max, r"'sum\(quantity\)' became 'max\(quantity\)'"),
     ],
 )

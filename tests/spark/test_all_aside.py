@@ -105,7 +105,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, spark: object) -> tuple[OwnLak
                 5,
                 "known",
                 "known: user_id is null",
-                "the files have no user_id, but userId, total, which no column bears",
+                "the files have no user_id, but these undeclared keys: userId, total",
             ),
         ),
         (

@@ -134,7 +134,7 @@ def test_until_it_is_stopped(call: Callable[..., Any], landing: Path) -> None:
     loading = call(interval="1s")
     try:
         await_rows(loading, 1)
-        with pytest.raises(TransientError, match=r"bronze\.orders is running already"):
+        with pytest.raises(TransientError, match=r"bronze\.orders is already running"):
             call()
         land(landing, "2.json", {"id": "b"})
         await_rows(loading, 2)

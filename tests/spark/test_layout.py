@@ -181,11 +181,11 @@ def test_partitions_are_for_good_until_the_table_is_made_anew(spark: Any, path: 
     with pytest.raises(UsageError, match=r"is partitioned by day; .* by city") as refused:
         make(spark, path, Layout(partition_by=("city",)))
     assert "medallion checkpoint reset gold.made" in refused.value.next_step
-    with pytest.raises(UsageError, match="to be not partitioned"):
+    with pytest.raises(UsageError, match="must be not partitioned"):
         make(spark, path, CLUSTERED)
     schema = schemas.parse_ddl(DDL)
     for layout in (CLUSTERED, CLUSTERED, by_day):
-        tables.begin_anew(spark, path, schema, layout=layout)
+        tables.recreate(spark, path, schema, layout=layout)
         tables.ensure_layout(spark, REF, path, layout)
         if layout == CLUSTERED:
             assert told(spark, path) == AS_CLUSTERED

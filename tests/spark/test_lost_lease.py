@@ -14,7 +14,7 @@ def test_a_batch_is_not_written_by_a_run_that_lost_its_lock(
     spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(_: Lock) -> None:
-        raise LockHeld("bronze.sales is running already, by pid 7 on elsewhere", holder={})
+        raise LockHeld("bronze.sales is already running: pid 7 on elsewhere", holder={})
 
     lake.drop("one.json", order())
     with monkeypatch.context() as taken_over:

@@ -107,7 +107,7 @@ def test_changed_reprocess(changed: Lake, tmp_path: Path) -> None:
     assert bad(lake) == lines
 
     silver = lake.versions()["silver/sales"]
-    with pytest.raises(DataError, match=r"silver\.sales: .*replaced or changed") as stopped:
+    with pytest.raises(DataError, match=r"silver\.sales: .*changed or replaced") as stopped:
         lake.run("silver")
     assert "medallion checkpoint reset silver.sales" in stopped.value.next_step
     assert lake.versions()["silver/sales"] == silver

@@ -224,5 +224,5 @@ def test_late_rows_and_a_rule_about_the_table(tmp_path: Path, spark: object) -> 
 
 def test_what_differs_each_time_is_refused(tmp_path: Path) -> None:
     wrong = LATE.replace("{unique: id, otherwise: quarantine}", "{check: at < now()}")
-    with pytest.raises(ConfigError, match="now gives another value each time"):
+    with pytest.raises(ConfigError, match="now gives a different value each time"):
         OwnLake.of(tmp_path, wrong).cli("status")

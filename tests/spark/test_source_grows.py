@@ -140,7 +140,7 @@ def grown(events: list[Event], table: str) -> list[str]:
     return [
         e.facts["columns"]
         for e in events
-        if isinstance(e, Note) and e.table == table and e.what == "goes on with new columns"
+        if isinstance(e, Note) and e.table == table and e.what == "restarted with new columns"
     ]
 
 
@@ -270,8 +270,8 @@ Please try restarting the query.
 
 
 def test_what_delta_says_of_a_change() -> None:
-    assert SchemaChange.told_by("[DELTA_SOURCE_TABLE_IGNORE_CHANGES] in version 7") is None
-    assert SchemaChange.told_by(SAID) == SchemaChange(
+    assert SchemaChange.from_failure("[DELTA_SOURCE_TABLE_IGNORE_CHANGES] in version 7") is None
+    assert SchemaChange.from_failure(SAID) == SchemaChange(
         version=7,
         fields=(
             "id long",
@@ -310,11 +310,11 @@ def test_a_change_that_is_followed_in_vain_is_told_in_the_end(lake: Lake) -> Non
         """How often it is started again, when each start ends as the one before."""
         for count in range(at_most):
             one.query = cast("Any", Ended(said))
-            if (change := one.outgrown) is None:
+            if (change := one.schema_change) is None:
                 return count
             assert one.failure is None
             assert one.was_stopped
-            one.follow(change)
+            one.prepare_restart(change)
         return at_most
 
     assert starts(SAID, 9) == 3

@@ -68,9 +68,9 @@ def test_all_mistakes_are_told_each_with_its_line(
         (
             "silver.sales.schema",
             "order_id string, quantity bigint, load_time timestamp",
-            "quantity: declared bigint, but it is int",
+            "quantity: declared as bigint, but it is int",
         ),
-        ("silver.sales.schema", "order_id string, regoin string", "regoin: declared string"),
+        ("silver.sales.schema", "order_id string, regoin string", "regoin: declared as string"),
         ("gold.sales_by_region_day.measures.total_quantity", "sum(quantitty)", "quantitty"),
         ("gold.sales_by_region_day.measures.total_quantity", "sum(quantity", "syntax"),
         ("gold.sales_by_region_day.group_by", "[regoin]", "regoin"),

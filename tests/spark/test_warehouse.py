@@ -366,7 +366,7 @@ def test_a_run_loads_what_it_wrote_and_what_an_earlier_one_could_not(
     database.kill()
     (batch,) = batches(lake.run(), "gold.totals")
     # The gold table has the batch all the same; the next run loads it, though nothing new came.
-    assert "it is tried again" in " ".join(batch.remarks)
+    assert "the load is retried" in " ".join(batch.remarks)
     assert '"north"' in lake.cli("query", "SELECT region FROM gold.totals WHERE n = 2", "--json")
     database.start()
     lake.run()

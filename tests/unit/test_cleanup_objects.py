@@ -118,8 +118,8 @@ def test_what_a_run_that_was_cut_off_moved_is_found(place: Place) -> None:
 def test_a_copy_that_was_cut_off_before_the_delete_is_gone_on_with(place: Place) -> None:
     file = place.put("a.json", "one", State.ARCHIVING)
     at = place.landing / "a.json"
-    noted = {"medallion-modified": str(file.modified_us)}
-    at.copy_to(place.archive / "a.json", of=at.head().tag, noted=noted)
+    metadata = {"medallion-modified": str(file.modified_us)}
+    at.copy_to(place.archive / "a.json", of=at.head().tag, metadata=metadata)
     assert place.cleaner("move").clean(NOW).moved == 1
     assert not at.exists()
     assert not (place.archive / "a.json.1").exists()

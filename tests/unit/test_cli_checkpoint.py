@@ -86,8 +86,8 @@ def test_reset_without_yes_only_shows(lake: Lake, medallion: Medallion) -> None:
     answer = medallion("checkpoint", "reset", str(SILVER), "--reason", "a bug")
     assert answer.code == 0
     assert answer.out.splitlines() == [
-        f"{ref}: generation v1 -> v2; the next start makes the table anew from "
-        "the beginning of its source"
+        f"{ref}: generation v1 -> v2; the next start rebuilds the table from the "
+        "start of its source"
         for ref in (SILVER, GOLD)
     ]
     assert "nothing was changed; add --yes" in answer.err
@@ -152,6 +152,6 @@ def test_reset_is_refused_while_one_of_them_runs(
     with Lock(lake.home(running).lock, str(running)):
         answer = medallion("checkpoint", "reset", str(SILVER), "--reason", "x", "--yes")
     assert (answer.code, answer.out) == (75, "")
-    assert f"{running} is running already, by pid {os.getpid()}" in answer.err
+    assert f"{running} is already running: pid {os.getpid()}" in answer.err
     assert "medallion stop" in answer.err
     assert generations(lake) == [1, 1, 1]

@@ -77,19 +77,19 @@ def test_show_refuses_a_wrong_config_and_prints_nothing() -> None:
 
 
 def test_the_schema_file_is_in_step_with_the_model() -> None:
-    """Mend with: medallion config schema > conf/pipeline.schema.json"""
+    """Update it with: medallion config schema > conf/pipeline.schema.json"""
     file = REPOSITORY / "conf" / "pipeline.schema.json"
     assert file.read_text() == run("schema")
 
 
 def test_the_docs_table_is_in_step_with_the_model() -> None:
-    """LookupBackfill with the output of: medallion config schema --markdown"""
+    """Update it with the output of: medallion config schema --markdown"""
     assert run("schema", "--markdown") == markdown_table()
     assert DOCS.read_text().endswith(markdown_table())
 
 
 def test_the_docs_tell_the_readers_options() -> None:
-    """LookupBackfill with the output of `medallion_jobs.config.reader_options.markdown_table()`."""
+    """Update the page with `reader_options.markdown_table()`."""
     page = (REPOSITORY / "docs" / "autoloader.md").read_text()
     told = page.partition("<!-- options -->\n")[2].partition("<!-- /options -->")[0]
     assert told == reader_options.markdown_table()

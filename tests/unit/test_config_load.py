@@ -169,7 +169,7 @@ def test_a_missing_pipeline_lists_those_that_are_there(conf: Path) -> None:
         load(conf / "wep.yaml", environ={})
     (problem,) = raised.value.problems
     assert (problem.allowed, problem.nearest) == ("in conf: web.yaml", "web.yaml")
-    with pytest.raises(ConfigError, match="no YAML file is there"):
+    with pytest.raises(ConfigError, match="no YAML files"):
         load(Path("nowhere/web.yaml"), environ={})
 
 

@@ -136,8 +136,8 @@ def test_mistakes_are_told_in_the_order_of_the_layers(tmp_path: Path) -> None:
         ("pipeline=" + "x" * 65, "letters"),
         ("pipeline=12", "letters"),
         ("storage=here", "a mapping with the keys root"),
-        ("storage.root=", "a local folder"),
-        ("storage.root=[a]", "a local folder"),
+        ("storage.root=", "a folder, as a path"),
+        ("storage.root=[a]", "a folder, as a path"),
         ("spark.shuffle_partitions=0", "a whole number"),
         ("spark.shuffle_partitions=true", "a whole number"),
         ("spark.shuffle_partitions=2.0", "a whole number"),
@@ -145,7 +145,7 @@ def test_mistakes_are_told_in_the_order_of_the_layers(tmp_path: Path) -> None:
         ("spark.driver_memory=512", "a size with its unit"),
         ("spark.conf=[]", "a mapping of spark.sql.*"),
         ("spark.conf.spark.sql.x=[1]", "text, a number"),
-        ("trigger.interval=10", "a time such as"),
+        ("trigger.interval=10", "a duration such as"),
         ("gold=[]", "a mapping"),
         ("bronze.clicks.source.format=xml", "json or csv or parquet or avro or text or binary"),
         ("bronze.clicks.source.max_bytes_per_trigger=0", "bytes, or a size"),
@@ -255,7 +255,7 @@ def test_the_error_ends_with_what_was_left_and_what_to_type(tmp_path: Path) -> N
     assert raised.value.exit_code == 2
     assert str(raised.value).splitlines()[-2:] == [
         "  untouched: nothing was started or written",
-        f"  next:      mend them, then: medallion config show --config {file}",
+        f"  next:      fix them, then: medallion config show --config {file}",
     ]
 
 

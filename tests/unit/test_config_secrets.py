@@ -126,7 +126,7 @@ def test_a_placeholder_with_no_value_is_not_judged_as_a_value(file: Path) -> Non
 @pytest.mark.parametrize("text", ["${NAME}", "${ENV:NAME}", "a${env:}", "${env:S3_SECRET"])
 def test_a_misspelt_placeholder_is_no_text(file: Path, text: str) -> None:
     (problem,) = mistakes(file, f"storage.root='{text}'").problems
-    assert problem.what == "not a placeholder that is known"
+    assert problem.what == "unknown placeholder"
 
 
 @pytest.mark.parametrize(

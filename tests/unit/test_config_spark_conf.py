@@ -1,4 +1,4 @@
-"""Spark settings: what a config may hold, and what is refused by name."""
+"""Spark settings: what a config may set, and what is refused by name."""
 
 from pathlib import Path
 
@@ -135,7 +135,7 @@ def test_a_harmless_setting_may_be_held(key: str, value: str) -> None:
         ("spark.master", "write it as spark.master in the config"),
         ("spark.app.name", "named after the pipeline"),
         ("spark.jars.packages", "load code"),
-        ("spark.ui.port", "not a setting that a config may hold"),
+        ("spark.ui.port", "not a setting that a config may set"),
     ],
 )
 def test_a_refusal_gives_its_own_reason(key: str, reason: str) -> None:

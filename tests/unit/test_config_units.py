@@ -36,7 +36,7 @@ def test_a_time_is_a_span(text: str, seconds: float) -> None:
     "time", ["", "0s", "10", 10, "-1s", "1.5h", "10 seconds", "s", "10s\n", None, "99999d"]
 )
 def test_what_is_no_time_is_refused(time: object) -> None:
-    with pytest.raises(ValueError, match="time"):
+    with pytest.raises(ValueError, match="duration"):
         parse_time(time)
 
 

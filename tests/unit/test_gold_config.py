@@ -37,18 +37,18 @@ def problem_of(folder: Path, *overrides: str) -> Problem:
 @pytest.mark.parametrize(
     ("key", "value", "what"),
     [
-        ("measures.m", "{sum: a, count: b}", "give one of sql, sum"),
-        ("measures.m", "{where: a}", "give one of sql, sum"),
+        ("measures.m", "{sum: a, count: b}", "give exactly one of sql, sum"),
+        ("measures.m", "{where: a}", "give exactly one of sql, sum"),
         ("measures.m", "{first: a}", "need `by`"),
-        ("measures.m", "{sum: a, by: b}", "belongs to first and last"),
+        ("measures.m", "{sum: a, by: b}", "is only for first and last"),
         ("measures.m", "{sql: sum(a), where: b}", "FILTER"),
-        ("measures.m", "{sum: a, error: 1%}", "`error` belongs"),
+        ("measures.m", "{sum: a, error: 1%}", "`error` is only for"),
         ("measures.m", "{approx_count_distinct: a, error: 0.01%}", "0.1% to 39%"),
         ("measures.m", "{approx_count_distinct: a, error: 40%}", "0.1% to 39%"),
-        ("measures.m", "{count_distinct: '*'}", "`*` belongs to count"),
+        ("measures.m", "{count_distinct: '*'}", "`*` is only for count"),
         ("period", "{of: at, by: session}", "session needs a `gap`"),
         ("period", "{of: at, by: day, gap: 5m}", "session needs a `gap`"),
-        ("time_zone", "Europe/Atlantis", "no time zone of that name"),
+        ("time_zone", "Europe/Atlantis", "unknown time zone"),
     ],
 )
 def test_what_contradicts_itself(tmp_path: Path, key: str, value: str, what: str) -> None:
@@ -64,9 +64,9 @@ def test_what_contradicts_itself(tmp_path: Path, key: str, value: str, what: str
         ({"group_by": None}, "give `group_by`, `period` or both"),
         (
             {"group_by": None, "period": {"of": "at", "by": "session", "gap": "5m"}},
-            "whose they are",
+            "such as a user",
         ),
-        ({"time_zone": "Europe/Madrid"}, "`time_zone` belongs to `period`"),
+        ({"time_zone": "Europe/Madrid"}, "`time_zone` needs a `period`"),
         ({"group_by": ["a", "A"]}, "named a"),
         ({"measures": {"A": "count(*)"}}, "named a"),
         ({"columns": {"N": "n * 2"}}, "named n"),

@@ -193,7 +193,7 @@ def test_two_names_that_look_alike_in_mermaid_stay_two() -> None:
 
 
 def test_the_chart_of_the_docs_is_the_one_that_is_drawn() -> None:
-    """Mend with: medallion graph"""
+    """Update it with: medallion graph"""
     chart = re.search(r"```mermaid\n(.*?)```", (CONF / "../docs/graph.md").read_text(), re.DOTALL)
     assert chart
     assert chart[1] == mermaid(graph(load(CONF / "sales.yaml", environ={}).pipeline))

@@ -57,7 +57,7 @@ def test_one_holds_it_until_it_is_freed(at: ObjectPath) -> None:
         told = lock.read(at)
         assert told
         assert (told["pid"], told["alive"]) == (os.getpid(), True)
-        with pytest.raises(LockHeld, match=f"gold.x is running already, by pid {os.getpid()}"):
+        with pytest.raises(LockHeld, match=f"gold.x is already running: pid {os.getpid()}"):
             Lock(at, "gold.x")
     assert at.read_bytes() == b""
     assert lock.read(at) is None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from medallion_jobs.config import made_of
+from medallion_jobs.config import pipeline_from_values
 from medallion_jobs.refine.batch_context import config_digest
 
 TABLES: dict[str, dict[str, Any]] = {
@@ -56,7 +56,7 @@ def digest(**table: object) -> str:
         "bronze": {"rows": {"source": source}},
         "silver": {"t": {"from": "bronze.rows", **table}},
     }
-    return config_digest(made_of(values, "a test").silver["t"])
+    return config_digest(pipeline_from_values(values, "a test").silver["t"])
 
 
 @pytest.mark.parametrize("name", TABLES)

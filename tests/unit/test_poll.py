@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from medallion_jobs.autoloader import AutoLoader
 from medallion_jobs.autoloader.archive.cleanup import Cleaned
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.config import made_of
+from medallion_jobs.config import pipeline_from_values
 
 
 def loader_of(folder: Path, **source: object) -> AutoLoader:
@@ -23,7 +23,7 @@ def loader_of(folder: Path, **source: object) -> AutoLoader:
     files = {"format": "json", "path": str(folder / "in"), "min_age": "1ms", **source}
     storage = {"root": str(folder / "lake")}
     values = {"pipeline": "p", "storage": storage, "bronze": {"t": {"source": files}}}
-    made = AutoLoader.to_table(made_of(values, "a test"), "t")
+    made = AutoLoader.to_table(pipeline_from_values(values, "a test"), "t")
     made.ledger.ensure()
     return made
 

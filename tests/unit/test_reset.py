@@ -87,8 +87,8 @@ def test_a_folder_that_the_manifest_does_not_know_is_not_used_again(lake: Lake) 
     ("ref", "words"),
     [
         (BRONZE, "only files that the table lacks"),
-        (SILVER, "makes the table anew"),
-        (GOLD, "makes the table anew"),
+        (SILVER, "rebuilds the table"),
+        (GOLD, "rebuilds the table"),
     ],
 )
 def test_the_effect_is_told_by_layer(lake: Lake, ref: TableRef, words: str) -> None:

@@ -76,7 +76,7 @@ def test_a_config_cannot_name_what_is_no_package_of_transforms(
 ) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(f"pipeline: x\npython_packages: [mine, {package}]\n")
-    with pytest.raises(ConfigError, match="no package of yours") as raised:
+    with pytest.raises(ConfigError, match="not your package") as raised:
         load(file, environ={})
     assert [problem.path for problem in raised.value.problems] == ["python_packages.1"]
 
@@ -199,8 +199,8 @@ def test_a_failure_is_told_without_the_secrets_of_its_causes() -> None:
     masking.remember("canary-of-a-cause")
     harmless, harmful = ValueError("no"), DataError("it failed")
     harmful.__cause__ = KeyError("canary-of-a-cause")
-    assert masking.tellable(harmless) is harmless
-    told = str(masking.tellable(harmful))
+    assert masking.without_secrets(harmless) is harmless
+    told = str(masking.without_secrets(harmful))
     assert "KeyError: '***'" in told
     assert "it failed" in told
 

@@ -54,7 +54,7 @@ def test_all_rows_or_of_the_first_batch_more_than_half(
         (
             'event_time: "10.02.2024: noon" does not fit timestamp',
             'event_time is timestamp, the files have text such as "10.02.2024: noon": '
-            "add its form to `cast.event_time.formats`",
+            "add its format to `cast.event_time.formats`",
         ),
         (
             'amount: "12,50" does not fit decimal(18,2)',
@@ -66,8 +66,8 @@ def test_all_rows_or_of_the_first_batch_more_than_half(
         ),
         (
             "known: user_id is null",
-            "the files have no user_id, but userId, which no column bears: declare it, or name "
-            "the right column in the rule",
+            "the files have no user_id, but these undeclared keys: userId; declare the right one, "
+            "or name the right column in the rule",
         ),
         (
             "cheap: not (price < 5)",
@@ -83,7 +83,7 @@ def test_the_likely_cause(example: str, cause: str) -> None:
 def test_a_null_without_another_name() -> None:
     told = cause_of("known: user_id is null", casts=frozenset(), others=())
     assert told == (
-        "the files have no value of user_id: compare its name with the keys of the files"
+        "the files have no value for user_id: compare its name with the keys in the files"
     )
 
 
@@ -105,8 +105,8 @@ def test_a_run_warns_at_its_end_of_each_table_once() -> None:
     warnings = Warnings(events.append)
     with pytest.raises(KeyError), warnings.at_the_end():
         for number, aside in enumerate((ASIDE, None, ASIDE)):
-            warnings.noting(batch("silver.sales_enriched", number, aside))
-        warnings.noting(batch("silver.other", 0, None))
+            warnings.emit(batch("silver.sales_enriched", number, aside))
+        warnings.emit(batch("silver.other", 0, None))
         raise KeyError
     assert len(events) == 5
     warned = events[-1]

@@ -14,7 +14,7 @@ from medallion_jobs.cli import main
     ("variable", "value", "code", "what"),
     [
         ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1", 75, "the store cannot be reached"),
-        ("AWS_ACCESS_KEY_ID", "", 2, "the store cannot be asked: Unable to locate credentials"),
+        ("AWS_ACCESS_KEY_ID", "", 2, "the store cannot be used: Unable to locate credentials"),
         ("BUCKET", "elsewhere", 2, "there is no bucket elsewhere"),
     ],
 )

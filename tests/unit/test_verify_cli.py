@@ -356,7 +356,7 @@ def test_a_batch_that_does_not_add_up_is_named(silver: Silver, medallion: Medall
 
 
 def test_what_a_cut_off_run_did_not_count_is_unknown(silver: Silver, medallion: Medallion) -> None:
-    remarks = Written.before(0).remarks
+    remarks = Written.by_earlier_run(0).remarks
     silver.batch(1, 5, 3, remarks=remarks)
     code, found, _ = checks(medallion, "silver.sales")
     assert code == 0

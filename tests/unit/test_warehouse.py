@@ -140,8 +140,8 @@ def test_what_is_worth_another_try(state: str, kind: type[MedallionError], passi
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("url: 'jdbc:postgresql://ann:word@h/d'", "no login"),
-        ("url: 'jdbc:postgresql://h/d?password=word'", "after `?`"),
+        ("url: 'jdbc:postgresql://ann:word@h/d'", "not hold a login"),
+        ("url: 'jdbc:postgresql://h/d?password=word'", "what follows `?`"),
         ("options: {socketFactory: evil.Factory}", "socketFactory"),
         ("options: {password: word}", "password"),
         ("password: word", "a secret"),

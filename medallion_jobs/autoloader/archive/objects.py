@@ -36,7 +36,7 @@ class ObjectActions:
         for number, name in enumerate(numbered(place.name)):
             target = self._folder(place) / name
             if not target.is_file():
-                _object(place).copy_to(target, of=tag, noted={_MODIFIED: str(file.modified_us)})
+                _object(place).copy_to(target, of=tag, metadata={_MODIFIED: str(file.modified_us)})
             if _is_copy(target, file):  # from now or from an earlier run
                 _object(place).unlink()
                 return number
@@ -74,4 +74,4 @@ def _object(place: FileLocation) -> ObjectPath:
 
 def _is_copy(target: ObjectPath, file: FileEntry) -> bool:
     head = target.head()
-    return head.size == file.size and head.noted.get(_MODIFIED) == str(file.modified_us)
+    return head.size == file.size and head.metadata.get(_MODIFIED) == str(file.modified_us)

@@ -118,7 +118,7 @@ class DeltaSink:
         for change in alterations(current, schema, self.name):
             if self.widens or not change.startswith("ALTER COLUMN"):
                 spark.sql(f"ALTER TABLE {table(self.path)} {change}")
-        tables.check_schema(spark, self.name, self.path, schema, mend=OTHER_LAKE)
+        tables.check_schema(spark, self.name, self.path, schema, fix=OTHER_LAKE)
         if self.ref:
             tables.ensure_layout(spark, self.ref, self.path, self.layout)
             tables.register(spark, self.ref, self.path)

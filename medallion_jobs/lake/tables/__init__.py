@@ -1,6 +1,6 @@
-"""Delta tables: what their log says, and how jobs write them.
+"""Delta tables: reading their log, and writing them.
 
-`log` needs no JVM. `schema`, which does, is imported by its own name.
+`delta_log` needs no JVM. `schema` does, so it is not imported here.
 """
 
 from medallion_jobs.lake.tables.delta_log import (
@@ -28,10 +28,10 @@ from medallion_jobs.lake.tables.optimize import Optimized, files_since, optimize
 from medallion_jobs.lake.tables.write import (
     Txn,
     append,
-    begin_anew,
     check_schema,
     create,
     ensure,
+    recreate,
     register,
     replace,
     replace_where,
@@ -52,7 +52,6 @@ __all__ = [
     "Txn",
     "actions",
     "append",
-    "begin_anew",
     "changes",
     "check_schema",
     "commit_of",
@@ -65,6 +64,7 @@ __all__ = [
     "merge",
     "optimize",
     "optimize_if_due",
+    "recreate",
     "refuse_unmergeable",
     "register",
     "replace",

@@ -1,4 +1,4 @@
-"""The files that hold what commits of a table wrote, from its log. Runs without a JVM."""
+"""The data files that commits of a table wrote, from its log. Runs without a JVM."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from medallion_jobs.storage import Location
 
 @dataclass(frozen=True)
 class ChangedFiles:
-    """Parquet files with every row that some commits inserted or updated, and others perhaps.
+    """Parquet files with all rows that some commits inserted or updated, and maybe other rows.
 
     Attributes:
-        data: files of rows.
-        feed: files of the change feed: rows with what became of them (`_change_type`).
+        data: data files.
+        feed: files of the change data feed: rows with a `_change_type`.
     """
 
     data: tuple[Location, ...] = ()
@@ -27,26 +27,26 @@ class ChangedFiles:
 def changed_files(
     path: Location, since: int | None, to: int, columns: Collection[str]
 ) -> ChangedFiles | None:
-    """What the commits after `since` up to `to` wrote.
+    """The files that the commits after `since` up to `to` wrote.
 
     Args:
-        columns: those that will be read of the files.
+        columns: the columns that will be read from the files.
 
     Returns:
-        None where the log and the files do not tell: a version is cleaned away, the schema or
-        a property was changed, an older version was restored, or one of the columns is not in
-        the files under its name (partitions, column mapping).
+        None if the log and the files do not show all changes: a version was cleaned up, the
+        schema or a property changed, an older version was restored, or a column is not in the
+        files under its name (partitions, column mapping).
     """
-    there = snapshot(path)
-    if since is None or since > to or there is None or to > there.version:
+    table = snapshot(path)
+    if since is None or since > to or table is None or to > table.version:
         return None
-    if (there.properties.get("delta.columnMapping.mode") or "none") != "none":
+    if (table.properties.get("delta.columnMapping.mode") or "none") != "none":
         return None
     data: list[Location] = []
     feed: list[Location] = []
     for version in range(since + 1, to + 1):
         commit = _read(path, version)
-        if commit is None or not commit.tells(columns):
+        if commit is None or not commit.shows_changes(columns):
             return None
         (feed if commit.feed else data).extend(commit.written(path))
     if not all(file.exists() for file in (*data, *feed)):
@@ -67,7 +67,8 @@ class _Commit:
     def feed(self) -> list[dict[str, Any]]:
         return list(self._of("cdc"))
 
-    def tells(self, columns: Collection[str]) -> bool:
+    def shows_changes(self, columns: Collection[str]) -> bool:
+        """Whether its files have all changed rows, with these columns."""
         restored = any(info.get("operation") == "RESTORE" for info in self._of("commitInfo"))
         partitions = {name for file in self._files() for name in file["partitionValues"]}
         return not (restored or any(self._of("metaData")) or partitions & set(columns))
@@ -76,14 +77,14 @@ class _Commit:
         return [path / unquote(file["path"]) for file in self._files()]
 
     def _files(self) -> list[dict[str, Any]]:
-        # Where there are files of the change feed, they tell all that changed.
+        # If there are files of the change data feed, they have all changes.
         if self.feed:
             return self.feed
         removed = {file["path"] for file in self._of("remove")}
         return [
             file
             for file in self._of("add")
-            # A compaction adds no row; nor does a file that is there again with fewer rows.
+            # A compaction adds no rows, nor does a file that is added again with fewer rows.
             if file.get("dataChange", True) and file["path"] not in removed
         ]
 

@@ -1,4 +1,4 @@
-"""CHECK constraints of a table: which are new, and which rows would break them."""
+"""CHECK constraints of a table: which are new, and which rows break them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-# How Delta's own failure of a write begins.
+# The start of Delta's error message for a write that breaks a constraint.
 VIOLATED = "[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES]"
 _PREFIX = "delta.constraints."
 _SAMPLES, _LONGEST = 3, 300
@@ -22,31 +22,32 @@ _SAMPLES, _LONGEST = 3, 300
 def difference(
     declared: Mapping[str, str], recorded: Mapping[str, str], properties: Mapping[str, str | None]
 ) -> tuple[dict[str, str], list[str]]:
-    """The checks to be added, and the names of those to be dropped before.
+    """The checks to add, and the names of the checks to drop first.
 
     Args:
-        recorded: what was set from a config before, by name.
-        properties: the table's, in which Delta keeps its checks.
+        declared: the checks of the config, as SQL by name.
+        recorded: the checks that an earlier config set, as SQL by name.
+        properties: the table's properties, where Delta stores its checks.
     """
-    there = {key.removeprefix(_PREFIX) for key in properties if key.startswith(_PREFIX)}
+    existing = {key.removeprefix(_PREFIX) for key in properties if key.startswith(_PREFIX)}
     kept = {
         name
         for name, sql in declared.items()
-        if recorded.get(name) == sql and name.lower() in there
+        if recorded.get(name) == sql and name.lower() in existing
     }
     ours = {name.lower() for name in (*recorded, *declared)}
     still = {name.lower() for name in kept}
     new = {name: sql for name, sql in declared.items() if name not in kept}
-    return new, sorted(there & ours - still)
+    return new, sorted(existing & ours - still)
 
 
 def properties(declared: Mapping[str, str]) -> dict[str, str]:
-    """The properties by which a table is made with checks."""
+    """The table properties that create a table with these checks."""
     return {f"{_PREFIX}{name.lower()}": sql for name, sql in declared.items()}
 
 
 def added(path: Location, name: str, sql: str) -> str:
-    # On lines of its own: a comment in the SQL ends there.
+    # On its own line, so that a comment in the SQL ends there.
     return f"ALTER TABLE {table(path)} ADD CONSTRAINT {column(name)} CHECK (\n{sql}\n)"
 
 
@@ -55,15 +56,15 @@ def dropped(path: Location, name: str) -> str:
 
 
 def enforced(rows: DataFrame, declared: Mapping[str, str]) -> DataFrame:
-    """The rows; reading one that breaks a check fails as Delta itself does."""
+    """The rows; reading a row that breaks a check fails with Delta's error message."""
     from pyspark.sql import functions as F  # noqa: PLC0415
 
     for name, sql in declared.items():
-        said = F.concat(
+        message = F.concat(
             F.lit(f"{VIOLATED} CHECK constraint {name} ({sql}) violated by row with values: "),
             F.to_json(F.struct("*")),
         )
-        failure = F.raise_error(said).cast("boolean")
+        failure = F.raise_error(message).cast("boolean")
         rows = rows.where(F.when(_broken(sql), failure).otherwise(F.lit(True)))
     return rows
 
@@ -71,11 +72,14 @@ def enforced(rows: DataFrame, declared: Mapping[str, str]) -> DataFrame:
 def refuse_broken(
     spark: SparkSession, ref: TableRef, path: Location, new: Mapping[str, str]
 ) -> None:
-    """Looks whether the table's rows keep these checks, in one pass.
+    """Checks the table's rows against new checks, in one pass.
+
+    Args:
+        new: the checks, as SQL by name.
 
     Raises:
-        UsageError: a check that cannot be computed.
-        DataError: rows that break one, with a count and some of them.
+        UsageError: a check cannot be computed.
+        DataError: rows break a check; the message has their number and some examples.
     """
     if not new:
         return
@@ -89,31 +93,31 @@ def refuse_broken(
         raise UsageError(
             f"{ref}: a check of its layout cannot be computed: {str(error).splitlines()[0]}",
             untouched="nothing was written",
-            next_step="mend `layout.checks` of the table in the config",
+            next_step="fix `layout.checks` of the table in the config",
         ) from error
-    told = [
+    failed = [
         f"{counts[name]:,} rows break {name} ({sql.strip()}), such as "
         + "; ".join(
-            row["said"][:_LONGEST]
+            row["example"][:_LONGEST]
             for row in rows.where(_broken(sql))
-            .select(F.to_json(F.struct("*")).alias("said"))
+            .select(F.to_json(F.struct("*")).alias("example"))
             .limit(_SAMPLES)
             .collect()
         )
         for name, sql in new.items()
         if counts[name]
     ]
-    if told:
+    if failed:
         raise DataError(
-            f"{ref} cannot be given a check that its own rows break: " + "\n  ".join(told),
+            f"{ref} cannot get a check that its existing rows break: " + "\n  ".join(failed),
             untouched="nothing was written",
-            next_step="mend these rows or the check; an expectation that quarantines such rows "
-            "and a reset make the table without them",
+            next_step="fix these rows or the check; or rebuild the table without them, by an "
+            "expectation that quarantines such rows and a reset",
         )
 
 
 def _broken(sql: str) -> Column:
-    """What Delta takes for broken: false, and null as well."""
+    """Whether a row breaks a check for Delta: the check is false or null."""
     from pyspark.sql import functions as F  # noqa: PLC0415
 
     return ~F.coalesce(F.expr(sql), F.lit(False))

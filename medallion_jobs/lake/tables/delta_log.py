@@ -1,4 +1,4 @@
-"""What a Delta table's log says, read without a JVM."""
+"""Reads the log of a Delta table without a JVM."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from deltalake.exceptions import TableNotFoundError
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
 
-# Operations after which a table has the rows that it had, by whoever writes them: Spark's Delta
-# and delta-rs. `CREATE TABLE AS SELECT` is none of them, nor is what drops or renames a column.
+# Operations of Delta for Spark and of delta-rs that change no rows. `CREATE TABLE AS SELECT` is
+# not among them, nor are those that drop or rename a column.
 _ROWS_STAY = frozenset(
     {
         "ADD COLUMNS",
@@ -43,11 +43,11 @@ _ROWS_STAY = frozenset(
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A table's newest version as its log tells it.
+    """A version of a table, from its log.
 
     Attributes:
-        id: the table's own id, made when it was created.
-        version: the newest version.
+        id: the Delta table id, set when the table was created.
+        version: the version's number.
     """
 
     path: Location
@@ -67,7 +67,7 @@ class Snapshot:
 
     @property
     def has_deletion_vectors(self) -> bool:
-        """Whether rows may be marked as gone; the log's statistics count them all the same."""
+        """Whether rows may be marked as deleted; the log's statistics still count them."""
         return self.properties.get("delta.enableDeletionVectors") == "true"
 
     @property
@@ -79,7 +79,7 @@ class Snapshot:
     def file_rows(self) -> list[int | None]:
         """Rows of each data file, in the order in which Spark's Delta source reads a snapshot.
 
-        None where its writer kept no statistics.
+        None for a file whose writer kept no statistics.
         """
         table = open_delta(self.path, self.version)
         files = pa.table(table.get_add_actions(flatten=True))
@@ -99,7 +99,7 @@ class Snapshot:
 
 
 def snapshot(path: Location, version: int | None = None) -> Snapshot | None:
-    """The table at `path`, at its newest or the named version; None when there is none."""
+    """The table at `path`, at the given version or the newest; None if there is no table."""
     try:
         table = open_delta(path, version)
     except TableNotFoundError:
@@ -109,7 +109,7 @@ def snapshot(path: Location, version: int | None = None) -> Snapshot | None:
 
 @dataclass(frozen=True)
 class Added:
-    """A data file that a commit added; `rows` is None where its writer kept no statistics."""
+    """A data file that a commit added; `rows` is None if its writer kept no statistics."""
 
     path: Location
     rows: int | None
@@ -117,12 +117,13 @@ class Added:
 
 @dataclass(frozen=True)
 class Commit:
-    """One version of a table, as its log file has it.
+    """One commit of a table, from its log file.
 
     Attributes:
         at_ms: when it was written, in milliseconds since 1970.
         added: the data files that it added.
-        info: what the writer said of the commit and of itself (`commitInfo`).
+        info: the writer's `commitInfo`.
+        txns: the transactions in it: application id to version.
     """
 
     version: int
@@ -132,26 +133,26 @@ class Commit:
     txns: Mapping[str, int]
 
     @property
-    def said(self) -> Mapping[str, Any]:
-        """What the writer noted of itself (`userMetadata`); nothing where it noted nothing."""
-        noted = json.loads(self.info.get("userMetadata") or "{}")
-        return noted if isinstance(noted, dict) else {}
+    def user_metadata(self) -> Mapping[str, Any]:
+        """The writer's `userMetadata`; empty if there is none."""
+        metadata = json.loads(self.info.get("userMetadata") or "{}")
+        return metadata if isinstance(metadata, dict) else {}
 
     @property
     def may_change_rows(self) -> bool:
-        """Whether the table may have other rows after it; upkeep changes none."""
+        """Whether it may have changed rows; maintenance such as OPTIMIZE changes none."""
         return self.info.get("operation") not in _ROWS_STAY
 
     @property
     def rows(self) -> int:
-        """Rows that the commit wrote, by the writer's own count."""
+        """Rows that the commit wrote, from the writer's metrics."""
         return int(self.info.get("operationMetrics", {}).get("numOutputRows", 0))
 
 
 def commits(path: Location, since: int) -> Iterator[Commit]:
     """A table's commits from version `since` on, oldest first.
 
-    Names are tried, not listed: a log may hold a month of commits.
+    Opens the log files by name instead of listing them: a log may have a month of commits.
     """
     version = since
     while commit := _read_commit(path, version):
@@ -160,15 +161,15 @@ def commits(path: Location, since: int) -> Iterator[Commit]:
 
 
 def has_log_since(path: Location, version: int) -> bool:
-    """Whether the log still has all commits from `version` on; old ones are cleaned away."""
-    there = snapshot(path)
-    return there is None or version > there.version or _log_file(path, version).exists()
+    """Whether the log still has all commits from `version` on; Delta cleans up old ones."""
+    table = snapshot(path)
+    return table is None or version > table.version or _log_file(path, version).exists()
 
 
 def commit_of(path: Location, app_id: str, batch: int) -> Commit | None:
     """The commit by which `app_id` wrote `batch`, or None."""
-    there = snapshot(path)
-    version = there.version if there else -1
+    table = snapshot(path)
+    version = table.version if table else -1
     while version >= 0 and (commit := _read_commit(path, version)):
         written = commit.txns.get(app_id)
         if written is not None and written <= batch:
@@ -182,10 +183,10 @@ def _log_file(path: Location, version: int) -> Location:
 
 
 def entry(path: Location, version: int) -> list[str] | None:
-    """The lines of a log entry, each one action as JSON; None where the log has none.
+    """The lines of a log entry, each an action as JSON; None if the log lacks the version.
 
-    Not `splitlines`: statistics and names of files may hold what Unicode takes for the end of a
-    line, such as U+0085 and U+2028, which JSON need not escape.
+    Does not use `splitlines`: statistics and file names may contain Unicode line ends such as
+    U+0085 and U+2028, which JSON need not escape.
     """
     try:
         text = _log_file(path, version).read_text(encoding="utf-8")
@@ -195,13 +196,13 @@ def entry(path: Location, version: int) -> list[str] | None:
 
 
 def actions(path: Location, version: int) -> list[dict[str, Any]] | None:
-    """The actions of a log entry (Delta protocol, "Actions"); None where the log has none."""
+    """The actions of a log entry (Delta protocol, "Actions"); None if the log lacks it."""
     lines = entry(path, version)
     return None if lines is None else [json.loads(line) for line in lines]
 
 
 def _read_commit(path: Location, version: int) -> Commit | None:
-    """A commit, or None where the log has none of that number."""
+    """The commit of a version; None if the log lacks it."""
     found = actions(path, version)
     if found is None:
         return None
@@ -209,14 +210,14 @@ def _read_commit(path: Location, version: int) -> Commit | None:
     info: dict[str, Any] = {}
     txns: dict[str, int] = {}
     for action in found:
-        # A compaction adds files too, and no row.
+        # A compaction also adds files, but no rows.
         if (add := action.get("add")) and add.get("dataChange", True):
             rows = json.loads(add.get("stats") or "{}").get("numRecords")
             added.append(Added(path / unquote(add["path"]), rows))
         elif txn := action.get("txn"):
             txns[txn["appId"]] = txn["version"]
-        elif said := action.get("commitInfo"):
-            info = said
+        elif commit_info := action.get("commitInfo"):
+            info = commit_info
     return Commit(
         version=version,
         at_ms=int(info.get("timestamp", 0)),

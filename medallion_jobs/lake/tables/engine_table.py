@@ -1,9 +1,9 @@
-"""Appends to a small Delta table of our own at a cost that does not grow with the table.
+"""Appends to a small Delta table of the engine, at a cost that does not grow with the table.
 
-delta-rs loads a table's state for each append, so one to a ledger of a thousand files takes
-five times as long as one to a new ledger. An append by the table's only kind of writer needs
-none of that state: it is a data file, and a log entry under the next free number (Delta
-protocol, "Add File"). Only one writer can have a number (`storage.create`).
+delta-rs loads a table's state for each append, so an append to a ledger of a thousand files takes
+five times as long as to a new ledger. If all writers only append, none of that state is needed: an
+append is a data file, and a log entry with the next free version (Delta protocol, "Add File").
+Only one writer can create the entry of a version (`storage.create`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 from medallion_jobs.storage import Location, create, put
 from medallion_jobs.storage.delta import open_delta
 
-# As Delta's own writers do, so that a reader replays at most this many entries.
+# As Delta's writers do; a reader replays at most this many entries.
 _CHECKPOINT_EACH = 100
 
 
 class Appender:
-    """Appends to one table, which must ask nothing of a writer beyond `delta.appendOnly`."""
+    """Appends to one table, which must need no writer feature but `delta.appendOnly`."""
 
     def __init__(self, path: Location) -> None:
         self._path = path
@@ -34,15 +34,15 @@ class Appender:
         """Adds one data file, in one commit.
 
         Args:
-            txn: application id and version to record with it.
+            txn: application id and version of the transaction, if any.
         """
-        actions = [_commit_info(), *([_txn(*txn)] if txn else []), self._written(rows)]
-        version = self._numbered("".join(json.dumps(action) + "\n" for action in actions).encode())
+        actions = [_commit_info(), *([_txn(*txn)] if txn else []), self._write_file(rows)]
+        version = self._commit("".join(json.dumps(action) + "\n" for action in actions).encode())
         if version % _CHECKPOINT_EACH == 0:
             open_delta(self._path).create_checkpoint()
 
-    def _numbered(self, entry: bytes) -> int:
-        """Puts an entry into the log under the next free number."""
+    def _commit(self, entry: bytes) -> int:
+        """Writes a log entry under the next free version, and returns that version."""
         version = self._version
         if version is None:
             version = open_delta(self._path).version()
@@ -55,7 +55,8 @@ class Appender:
             self._version = version
             return version
 
-    def _written(self, rows: pa.Table) -> dict[str, Any]:
+    def _write_file(self, rows: pa.Table) -> dict[str, Any]:
+        """Writes the rows to a data file, and returns its `add` action."""
         name = f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"
         out = pa.BufferOutputStream()
         pq.write_table(rows, out)

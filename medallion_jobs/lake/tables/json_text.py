@@ -1,8 +1,8 @@
-"""How values are written as JSON text, wherever they are compared or kept as such."""
+"""The JSON format of values, wherever they are compared or stored as JSON text."""
 
 from __future__ import annotations
 
-# Options of `to_json`; by default it writes milliseconds of a moment, and loses the rest.
+# Options of `to_json`, which by default truncates timestamps to milliseconds.
 JSON_TEXT = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
     "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",

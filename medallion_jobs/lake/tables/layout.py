@@ -1,8 +1,8 @@
-"""How a table lies on disk and what Delta is told of it, brought in line with the config.
+"""Brings a table's layout in line with the config: partitions, clustering, properties, checks.
 
-Partitions and clustering are there from a table's first commit. All else may change at any
-start: what differs is altered, what the config no longer says is taken away, if it was set
-from a config. The table itself remembers that, in a property of its own.
+Partitions and clustering are set in a table's first commit. Everything else may change at any
+start: differences are altered, and what the config no longer has is removed, if an earlier config
+set it. The table records that in its own property.
 """
 
 from __future__ import annotations
@@ -30,75 +30,77 @@ _WITHOUT_RANGE = (*_NESTED, "binary", "boolean")
 
 
 def problems(schema: StructType, layout: Layout) -> list[tuple[str, str]]:
-    """What a table of these columns cannot have of a layout: the layout's key, and why.
+    """The keys of a layout that do not work for these columns, each with the reason.
 
-    Whether a CHECK can be computed is for Spark to say.
+    Does not check CHECK constraints: only Spark can.
     """
     kinds = {field.name: field.dataType.typeName() for field in schema}
     found = []
     for key in ("partition_by", "cluster_by", "comments"):
         missing = [name for name in getattr(layout, key) or () if name not in kinds]
         if missing:
-            there = ", ".join(kinds)
-            found.append((key, f"the table has no column {', '.join(missing)}; it has {there}"))
+            columns = ", ".join(kinds)
+            found.append((key, f"the table has no column {', '.join(missing)}; it has {columns}"))
     for name in layout.partition_by or ():
         if kinds.get(name) in (*_NESTED, "binary"):
-            found.append(("partition_by", f"{name} is {kinds[name]}: no folder can be named by it"))
+            found.append(
+                ("partition_by", f"{name} is {kinds[name]}: folders cannot be named by it")
+            )
         elif name.startswith("_"):
-            why = "readers of files pass over folders whose name begins so"
-            found.append(("partition_by", f"{name} begins with _: {why}"))
+            why = "file readers ignore folders whose name starts with _"
+            found.append(("partition_by", f"{name} starts with _: {why}"))
     if layout.partition_by and set(layout.partition_by) >= set(kinds):
-        found.append(("partition_by", "one column at least must be in the files themselves"))
+        found.append(("partition_by", "at least one column must not be a partition column"))
     indexed = set(_indexed(schema, layout))
     for name in layout.cluster_by or ():
         if kinds.get(name) in _WITHOUT_RANGE:
-            why = "has no smallest and largest value to tell files by"
+            why = "has no smallest and largest value for data skipping"
             found.append(("cluster_by", f"{name} is {kinds[name]}, which {why}"))
         elif name in kinds and name not in indexed:
             found.append(
                 (
                     "cluster_by",
-                    f"{name} stands too far behind: Delta keeps statistics of the first "
-                    f"{_indexed_count(layout)} columns, fields of structs counted; select it "
-                    f"earlier, or give the property {_INDEXED}",
+                    f"{name} has no statistics: Delta keeps them for the first "
+                    f"{_indexed_count(layout)} columns, counting fields of structs; select it "
+                    f"earlier, or set the property {_INDEXED}",
                 )
             )
     return found
 
 
 def refuse_impossible(path: Location, schema: StructType, layout: Layout) -> None:
-    """Raises UsageError where no table can have these columns, or not with the layout."""
+    """Raises UsageError if no table can have these columns, or not with this layout."""
     refuse_names(f"{path.parent.name}.{path.name}", schema)
     if wrong := problems(schema, layout):
         raise UsageError(
-            f"{path.parent.name}.{path.name} cannot lie as its layout says: "
+            f"{path.parent.name}.{path.name} cannot have its layout: "
             + "; ".join(f"{key}: {why}" for key, why in wrong),
             untouched="nothing was written",
-            next_step="mend `layout` of the table in the config",
+            next_step="fix `layout` of the table in the config",
         )
 
 
 def refuse_names(name: str, schema: StructType) -> None:
-    """Raises UsageError where a column, or a field inside one, has a name that Delta refuses.
+    """Raises UsageError if a column, or a field inside one, has a name that Delta refuses.
 
     Args:
-        name: how messages call the table.
+        name: the table's name in messages.
     """
     if wrong := list(dict.fromkeys(unnamable(schema.jsonValue()))):
         named = ", ".join(map(column, wrong))
         raise UsageError(
-            f"{name} can have no column, and no field in one, named {named}: "
-            "Delta takes no name with a space, a line break, a tab or one of , ; { } ( ) =",
+            f"{name} cannot have a column, or a field in a column, named {named}: "
+            "Delta allows no space, line break, tab or any of , ; { } ( ) = in a name",
             untouched="nothing was written",
-            next_step="name it otherwise in the config, such as by `columns` or `rename`",
+            next_step="rename it in the config, such as with `columns` or `rename`",
         )
 
 
 def _indexed(schema: StructType, layout: Layout) -> Iterator[str]:
-    """The columns of which Delta keeps the lowest and highest value."""
+    """The columns for which Delta keeps the smallest and the largest value of each file."""
     named = layout.properties.get(_INDEXED_BY_NAME)
     if named is not None:
-        yield from (unquoted(one.strip()) for one in named.split(","))
+        yield from (unquoted(name.strip()) for name in named.split(","))
         return
     most, place = _indexed_count(layout), 0
     for field in schema:
@@ -113,46 +115,46 @@ def _indexed_count(layout: Layout) -> int:
 
 def _leaves(kind: Any) -> int:
     if isinstance(kind, Mapping) and kind["type"] == "struct":
-        return sum(_leaves(one["type"]) for one in kind["fields"])
+        return sum(_leaves(field["type"]) for field in kind["fields"])
     return 1
 
 
 def commented(schema: StructType, layout: Layout) -> StructType:
-    """The columns with what they are, as a table that is made has them from its first commit."""
-    made = type(schema)()
+    """The schema with the column comments of the layout."""
+    result = type(schema)()
     for field in schema:
         metadata = {key: value for key, value in field.metadata.items() if key != "comment"}
-        if said := layout.comments.get(field.name):
-            metadata["comment"] = said
-        made = made.add(field.name, field.dataType, field.nullable, metadata)
-    return made
+        if comment := layout.comments.get(field.name):
+            metadata["comment"] = comment
+        result = result.add(field.name, field.dataType, field.nullable, metadata)
+    return result
 
 
-def anew(rows: DataFrame, path: Location, layout: Layout) -> DataFrameWriter:
-    """A writer of rows that replace all of a table, under their own columns and its layout.
+def overwrite_with_schema(rows: DataFrame, path: Location, layout: Layout) -> DataFrameWriter:
+    """A writer that replaces all rows, the columns and the partitions of a table.
 
-    Rows that break a check fail the write. With the columns Delta forgets the clustering, which
-    is for `ensure_layout` to give anew.
+    Rows that break a check of the layout fail the write. If columns change, Delta drops the
+    clustering; `ensure_layout` must then set it again.
     """
     spark, state = rows.sparkSession, State.of(path)
     _, stale = constraints.difference(layout.checks, state.recorded.checks, state.properties)
     for name in stale:
         spark.sql(constraints.dropped(path, name))
-    there = spark.read.format("delta").load(str(path)).schema
+    existing = spark.read.format("delta").load(str(path)).schema
     wanted = commented(rows.schema, layout)
     kept = constraints.enforced(rows, layout.checks)
     named = [kept[column(f.name)].alias(f.name, metadata=f.metadata) for f in wanted]
     rows, by = kept.select(*named), layout.partition_by or ()
-    if (_types(there), state.partitions) == (_types(wanted), by):
-        return replacing(rows, path)
+    if (_types(existing), state.partitions) == (_types(wanted), by):
+        return overwrite(rows, path)
     return rows.write.option("overwriteSchema", True).partitionBy(*by)
 
 
-def replacing(rows: DataFrame, path: Location) -> DataFrameWriter:
-    """A writer of rows that replace all of a table, which stays clustered as it is."""
+def overwrite(rows: DataFrame, path: Location) -> DataFrameWriter:
+    """A writer that replaces all rows of a table and keeps its columns and clustering."""
     if not State.of(path).has_clustering:
         return rows.write
-    # A plain overwrite makes it a table without clustering.
+    # A plain overwrite would remove the clustering.
     return rows.write.option("replaceWhere", "true")
 
 
@@ -161,7 +163,7 @@ def _types(schema: StructType) -> list[tuple[str, str]]:
 
 
 def properties(layout: Layout) -> dict[str, str]:
-    """The properties with which a table of this layout is made, its checks among them."""
+    """The properties of a new table with this layout, including its checks."""
     recorded = Recorded.of(layout)
     if recorded == Recorded():
         return {}
@@ -169,11 +171,11 @@ def properties(layout: Layout) -> dict[str, str]:
 
 
 def ensure_layout(spark: SparkSession, ref: TableRef, path: Location, layout: Layout) -> None:
-    """Brings a table that is there in line with its layout; without a commit where it is.
+    """Brings an existing table in line with its layout; commits nothing if it already is.
 
     Raises:
-        UsageError: it is partitioned otherwise, or lacks a column that the layout names.
-        DataError: rows that are there break a check; nothing was changed.
+        UsageError: it has other partition columns, or lacks a column that the layout names.
+        DataError: existing rows break a check; nothing was changed.
     """
     state = State.of(path)
     if state.partitions != (layout.partition_by or ()):
@@ -184,7 +186,7 @@ def ensure_layout(spark: SparkSession, ref: TableRef, path: Location, layout: La
     refuse_impossible(path, schema, layout)
     new, stale = constraints.difference(layout.checks, state.recorded.checks, state.properties)
     constraints.refuse_broken(spark, ref, path, new)
-    # Taken away first, added last: cut off in between, the record never lacks what was set.
+    # Drops first, adds last: if interrupted, the record never misses something that was set.
     for name in stale:
         spark.sql(constraints.dropped(path, name))
     for statement in _statements(path, layout, state, state.clustering(spark)):
@@ -196,29 +198,29 @@ def ensure_layout(spark: SparkSession, ref: TableRef, path: Location, layout: La
 def _statements(
     path: Location, layout: Layout, state: State, clustering: Sequence[str]
 ) -> Iterator[str]:
-    """What changes the table's metadata, each one commit."""
+    """The statements that change the table's metadata; each is a commit."""
     has, before = state.properties, state.recorded
-    # Delta writes its own properties in its own letter cases.
-    taken_back = {key.lower() for key in before.properties}
-    taken_back -= {key.lower() for key in layout.properties}
-    gone = [key for key in has if key.lower() in taken_back]
+    # Delta changes the letter case of its own properties.
+    undeclared = {key.lower() for key in before.properties}
+    undeclared -= {key.lower() for key in layout.properties}
+    removed = [key for key in has if key.lower() in undeclared]
     if before.comment and layout.comment is None:
-        gone.append("comment")
-    if gone:
-        yield f"ALTER TABLE {table(path)} UNSET TBLPROPERTIES ({', '.join(map(text, gone))})"
+        removed.append("comment")
+    if removed:
+        yield f"ALTER TABLE {table(path)} UNSET TBLPROPERTIES ({', '.join(map(text, removed))})"
     wanted = {**layout.properties, RECORD: str(Recorded.of(layout))}
-    told = {key.lower(): value for key, value in has.items()}
-    wrong = {key: value for key, value in wanted.items() if told.get(key.lower()) != value}
+    lower = {key.lower(): value for key, value in has.items()}
+    wrong = {key: value for key, value in wanted.items() if lower.get(key.lower()) != value}
     if layout.comment is not None and layout.comment != state.description:
         wrong["comment"] = layout.comment
     if wrong:
         pairs = ", ".join(f"{text(key)} = {text(value)}" for key, value in wrong.items())
         yield f"ALTER TABLE {table(path)} SET TBLPROPERTIES ({pairs})"
-    said = state.comments
-    ours = {name: "" for name in before.comments if said.get(name)} | layout.comments
-    changed = {name: words for name, words in ours.items() if (said.get(name) or "") != words}
+    existing = state.comments
+    ours = {name: "" for name in before.comments if existing.get(name)} | layout.comments
+    changed = {name: new for name, new in ours.items() if (existing.get(name) or "") != new}
     if changed:
-        columns = ", ".join(f"{column(n)} COMMENT {text(words)}" for n, words in changed.items())
+        columns = ", ".join(f"{column(n)} COMMENT {text(new)}" for n, new in changed.items())
         yield f"ALTER TABLE {table(path)} ALTER COLUMN {columns}"
     by = layout.cluster_by or ()
     if tuple(clustering) != by and (by or before.clustered):
@@ -231,14 +233,14 @@ def _other_partitions(ref: TableRef, state: State, layout: Layout) -> UsageError
         f"partitioned by {', '.join(by)}" if by else "not partitioned"
         for by in (state.partitions, layout.partition_by or ())
     )
-    anew = (
-        "put `partition_by` back: rows of bronze are never written again; or begin a table of "
-        "another name"
+    next_step = (
+        "restore `partition_by`, since rows of bronze are never written again; or use a table "
+        "with another name"
         if ref.layer == "bronze"
-        else f'make it anew: `medallion checkpoint reset {ref} --reason "…" --yes`'
+        else f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
     )
     return UsageError(
-        f"{ref} is {is_}; by its config it is to be {wanted}",
+        f"{ref} is {is_}; by its config it must be {wanted}",
         untouched="nothing was written",
-        next_step=anew,
+        next_step=next_step,
     )

@@ -1,4 +1,4 @@
-"""How a table lies on disk, as its log tells, and what of that was set from a config."""
+"""The current layout of a table, from its log, and which parts of it a config has set."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from medallion_jobs.storage.delta import open_delta
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# What was set from the config, so that it can be taken away when the config says it no more.
+# The table property that records what a config set, so that it can be removed again when the
+# config no longer has it.
 RECORD = "medallion.layout"
 
 
 @dataclass(frozen=True)
 class State:
-    """A table as it is.
+    """The current layout of a table.
 
     Attributes:
-        comments: what its columns are, by their name.
+        description: the table's comment.
+        comments: comments by column.
     """
 
     path: Location
@@ -37,19 +39,19 @@ class State:
 
     @classmethod
     def of(cls, path: Location) -> State:
-        there = open_delta(path)
-        metadata = there.metadata()
+        table = open_delta(path)
+        metadata = table.metadata()
         return cls(
             path=path,
             partitions=tuple(metadata.partition_columns),
             description=metadata.description,
             comments={
-                one.name: one.metadata["comment"]
-                for one in there.schema().fields
-                if one.metadata.get("comment")
+                field.name: field.metadata["comment"]
+                for field in table.schema().fields
+                if field.metadata.get("comment")
             },
             properties=metadata.configuration,
-            has_clustering="clustering" in (there.protocol().writer_features or ()),
+            has_clustering="clustering" in (table.protocol().writer_features or ()),
         )
 
     @cached_property
@@ -65,7 +67,7 @@ class State:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What of a table was set from a config, as the table remembers it."""
+    """The parts of a table's layout that a config has set, as the table records them."""
 
     comment: bool = False
     clustered: bool = False

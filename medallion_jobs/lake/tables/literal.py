@@ -1,4 +1,4 @@
-"""Constants of a config, as values of a column's type."""
+"""Converts constants of a config to a column's type."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ _TRUTHS = {"true": True, "false": False}
 
 
 def of(value: object, to: DataType) -> Column:
-    """A value as a constant of the type.
+    """A value as a literal of the type.
 
     Raises:
-        ValueError: it is none, as it stands; the message begins with it.
+        ValueError: the value does not fit the type; the message starts with the value.
     """
-    made: object
+    converted: object
     if isinstance(to, BooleanType):
-        made = _TRUTHS.get(str(value).lower())
+        converted = _TRUTHS.get(str(value).lower())
     elif isinstance(to, StringType):
-        made = str(value).lower() if isinstance(value, bool) else str(value)
+        converted = str(value).lower() if isinstance(value, bool) else str(value)
     else:
-        made = None if isinstance(value, bool) else _scalar(value, to)
-    if made is None:
-        raise ValueError(f"{value!r} is no {to.simpleString()}")
-    return F.lit(made).cast(to)
+        converted = None if isinstance(value, bool) else _scalar(value, to)
+    if converted is None:
+        raise ValueError(f"{value!r} is not a valid {to.simpleString()}")
+    return F.lit(converted).cast(to)
 
 
 def _scalar(value: object, to: DataType) -> object:
-    """A value as a Python value of the type; None where it is none."""
+    """A value as a Python value of the type; None if it does not fit."""
     try:
         if isinstance(to, TimestampType | TimestampNTZType | DateType):
             return _moment(str(value), to)
@@ -70,12 +70,12 @@ def _scalar(value: object, to: DataType) -> object:
             return number if isfinite(number) else None
     except (ValueError, InvalidOperation):
         return None
-    raise ValueError(f"{value!r} cannot be given for {to.simpleString()}")
+    raise ValueError(f"{value!r} cannot be a value of type {to.simpleString()}")
 
 
 def _whole(number: Decimal, bound: int) -> int | None:
-    is_one = number == number.to_integral_value() and -bound <= number < bound
-    return int(number) if is_one else None
+    fits = number == number.to_integral_value() and -bound <= number < bound
+    return int(number) if fits else None
 
 
 def _decimal(number: Decimal, to: DecimalType) -> Decimal | None:
@@ -90,5 +90,5 @@ def _moment(text: str, to: DataType) -> date | str:
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo:
         moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
-    # As text, for a moment without a zone would be taken for one of this machine's.
+    # As text: Spark would take a datetime without a zone for local time of this machine.
     return moment.isoformat(sep=" ")

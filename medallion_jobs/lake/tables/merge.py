@@ -1,7 +1,8 @@
 """MERGE into a Delta table, once for each transaction.
 
-Delta takes the transaction of a MERGE from the session, not from options. A MERGE whose
-transaction the table has is skipped; one that changes nothing still commits its transaction.
+Delta reads the transaction of a MERGE from the session's settings, not from options. It skips a
+MERGE whose transaction the table already has; a MERGE without changes still commits its
+transaction.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ _CONF = {
 
 @dataclass(frozen=True)
 class Changes:
-    """What a transaction did to a table's rows, by Delta's own count.
+    """The row counts of a transaction, from Delta's metrics.
 
     Attributes:
-        written: whether the call that returns this did it; else an earlier run.
+        written: whether this call committed the transaction; if not, an earlier run did.
     """
 
     written: bool
@@ -51,20 +52,20 @@ def merge(
     on: str | Column,
     clauses: Callable[[DeltaMergeBuilder], DeltaMergeBuilder],
 ) -> Changes:
-    """Merges rows in, in one commit.
+    """Merges rows into a table, in one commit.
 
     Args:
-        on: what is true of a row of `target` and its row of `source`.
-        clauses: adds what becomes of rows that match and of those that do not.
+        on: the merge condition, over `target` and `source`.
+        clauses: adds the WHEN MATCHED and WHEN NOT MATCHED clauses.
 
     Raises:
         UsageError: see `refuse_unmergeable`.
     """
     from delta.tables import DeltaTable  # noqa: PLC0415 (imports pyspark)
 
-    there = snapshot(path)
-    if there and there.properties.get("delta.enableChangeDataFeed") == "true":
-        refuse_unmergeable(f"{path.parent.name}.{path.name}", there.columns)
+    target = snapshot(path)
+    if target and target.properties.get("delta.enableChangeDataFeed") == "true":
+        refuse_unmergeable(f"{path.parent.name}.{path.name}", target.columns)
     spark = source.sparkSession
     table = DeltaTable.forPath(spark, str(path)).alias(TARGET)
     builder = clauses(table.merge(source.alias(SOURCE), on))
@@ -74,25 +75,25 @@ def merge(
 
 
 def refuse_unmergeable(name: str, columns: Iterable[str]) -> None:
-    """Raises UsageError where Delta cannot merge rows into a table with a change feed.
+    """Raises UsageError if Delta cannot merge rows into a table with a change data feed.
 
-    Delta puts the columns of the feed between backticks, and doubles none of a name's own.
+    Delta quotes the columns of the feed with backticks, but does not escape backticks in names.
 
     Args:
-        name: how messages call the table.
+        name: the table's name in messages.
     """
-    if wrong := [column(one) for one in columns if "`" in one]:
+    if wrong := [column(name) for name in columns if "`" in name]:
         raise UsageError(
-            f"{name} has a change feed, by which gold follows it, and a name with a backtick: "
+            f"{name} has a change data feed, which gold reads, and a column name with a backtick: "
             f"{', '.join(wrong)}; Delta cannot change rows of such a table",
             untouched="nothing was written",
-            next_step="name it otherwise, by `columns` and `select` or `schema` of the table; or "
-            "follow no changes of it: no `mode: incremental` in gold",
+            next_step="rename the column, with `columns` and `select` or `schema` of the table; "
+            "or do not use `mode: incremental` for it in gold",
         )
 
 
 def changes(path: Location, txn: Txn) -> Changes:
-    """What a transaction did, from the table's log; an append only inserts."""
+    """The row counts of a transaction, from the table's log; an append only inserts."""
     commit = commit_of(path, txn.app_id, txn.batch)
     metrics = commit.info.get("operationMetrics", {}) if commit else {}
     counts = [
@@ -105,7 +106,7 @@ def changes(path: Location, txn: Txn) -> Changes:
 
 @contextmanager
 def with_conf(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
-    """A session's settings for as long as the block runs; then they are as they were."""
+    """Sets settings of a session inside the block, and restores them after it."""
     before = {key: spark.conf.get(key, None) for key in settings}
     try:
         for key, value in settings.items():

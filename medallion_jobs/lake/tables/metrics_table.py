@@ -1,4 +1,4 @@
-"""A small Delta table that gets rows with each batch, once, whatever happens in between."""
+"""A small Delta table that gets rows for each batch, exactly once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MOST_FILES = 100
 
 
 class Log:
-    """Appends rows by transactions. Its caller holds the lock of the query that it is about.
+    """Appends rows in transactions. Its caller holds the lock of the query.
 
-    The table is kept open from one append to the next. An append costs more the more data
-    files there are, so that each time there are `MOST_FILES` of them they become one.
+    The table stays open from one append to the next. Appends get slower with more data files, so
+    they are compacted when there are `MOST_FILES` of them.
     """
 
     def __init__(self, folder: Location, columns: pa.Schema) -> None:
@@ -31,15 +31,15 @@ class Log:
         rows: Sequence[Mapping[str, object]],
         app_id: str,
         batch: int,
-        told: Mapping[str, str],
+        metadata: Mapping[str, str],
     ) -> bool:
-        """Writes a batch's rows, once however often the batch is run.
+        """Writes a batch's rows, once even if the batch is run several times.
 
         Args:
-            told: what the commit itself says, to be read without opening a data file.
+            metadata: added to the commit's `commitInfo`, to be read without a data file.
 
         Returns:
-            Whether there was something to write.
+            Whether the rows were written now.
         """
         table = self._table or self._opened()
         written = table.transaction_version(app_id)
@@ -53,14 +53,14 @@ class Log:
             schema_mode="merge",
             commit_properties=CommitProperties(
                 app_transactions=[Transaction(app_id, batch)],
-                custom_metadata=dict(told),
+                custom_metadata=dict(metadata),
             ),
         )
         self._files += 1
         if self._files >= MOST_FILES:
             table.optimize.compact()
             table.create_checkpoint()
-            # One that stays open also holds every version that it has ever been at.
+            # An open table keeps every version that it has loaded in memory.
             self._opened()
         return True
 

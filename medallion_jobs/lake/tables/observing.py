@@ -1,4 +1,4 @@
-"""Counts that are observed while rows are written, told also where no row comes out."""
+"""Makes `Observation` return its counts even if a query's result is empty."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from medallion_jobs.lake import tables
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# This rule replaces a plan of which a stage came out empty, and with it what was observed in
-# that stage: `Observation.get` then fails.
+# If a stage returns no rows, this rule replaces the plan, and the observation in that stage is
+# lost: `Observation.get` then fails.
 _EXCLUDED = "spark.sql.adaptive.optimizer.excludedRules"
 _EMPTY_RULE = "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation"
 
 
 @contextmanager
 def observing(spark: SparkSession) -> Iterator[None]:
-    """To be held around the action that computes an observed frame."""
+    """Wraps the action that computes an observed DataFrame."""
     excluded = str(spark.conf.get(_EXCLUDED, ""))
     rules = ",".join(filter(None, (excluded, _EMPTY_RULE)))
     with tables.with_conf(spark, {_EXCLUDED: rules}):

@@ -1,7 +1,7 @@
-"""Small data files put together by Delta's OPTIMIZE, when there are many of them.
+"""Runs Delta's OPTIMIZE when a table has many small data files.
 
-Such a commit changes no row (`dataChange` is false): streams and change feeds that read the
-table pass over it.
+Its commit changes no rows (`dataChange` is false): streams and change data feeds of the table skip
+it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _SIZES = ("minFileSize", "maxFileSize")
-# The version at which a table had nothing to be put together, by its folder and id. OPTIMIZE
-# leaves no commit then, and without this it would be tried after each batch.
+# The version at which OPTIMIZE had nothing to do, by the table's path and id. It makes no commit
+# then, and without this it would run after each batch.
 _NOTHING_TO_DO: dict[tuple[Location, str], int] = {}
 
 
 @dataclass(frozen=True)
 class Optimized:
-    """What OPTIMIZE did: data files, and their bytes, taken away and put in their place."""
+    """The result of OPTIMIZE: number and bytes of the removed and of the added data files."""
 
     files: int
     bytes: int
@@ -39,13 +39,13 @@ class Optimized:
 
 
 def optimize_if_due(spark: SparkSession, path: Location, layout: Layout) -> str | None:
-    """Optimizes a table whose files have grown by `optimize_after` since the last time.
+    """Optimizes a table that has `optimize_after` more files than after the last OPTIMIZE.
 
-    To be called by whoever writes the table, after a commit: a writer beside it could lose a
-    race against it.
+    Only the writer of the table may call it, after a commit: a concurrent writer could fail
+    with a conflict.
 
     Returns:
-        What a person should know of it; None where nothing was done.
+        A note for the user; None if nothing was done.
     """
     if layout.optimize_after is None or files_since(path) < layout.optimize_after:
         return None
@@ -54,7 +54,7 @@ def optimize_if_due(spark: SparkSession, path: Location, layout: Layout) -> str 
 
 
 def optimize(spark: SparkSession, path: Location, layout: Layout) -> Optimized:
-    """Puts small files together up to `target_file_size`; a clustered table is clustered."""
+    """Compacts small files up to `target_file_size`; clusters the rows of a clustered table."""
     before = snapshot(path)
     sizes = {
         f"spark.databricks.delta.optimize.{name}": str(layout.target_file_size)
@@ -76,16 +76,16 @@ def optimize(spark: SparkSession, path: Location, layout: Layout) -> Optimized:
 
 
 def files_since(path: Location) -> int:
-    """Data files by which a table has grown since it was optimized, or made.
+    """How many more data files a table has than after its last OPTIMIZE, or its creation.
 
-    The log is read backwards, as far as it goes or to the last OPTIMIZE.
+    Reads the log backwards to the last OPTIMIZE, or to its start.
     """
-    there = snapshot(path)
-    if there is None:
+    current = snapshot(path)
+    if current is None:
         return 0
-    since = _NOTHING_TO_DO.get((path, there.id), -1)
+    since = _NOTHING_TO_DO.get((path, current.id), -1)
     grown = 0
-    for version in range(there.version, since, -1):
+    for version in range(current.version, since, -1):
         kinds = list(_kinds(path, version))
         if not kinds or "optimize" in kinds:
             break
@@ -94,7 +94,7 @@ def files_since(path: Location) -> int:
 
 
 def _kinds(path: Location, version: int) -> Iterator[str]:
-    """What a commit's lines are, without a look into them: a commit may add a million files."""
+    """The kinds of a commit's actions, without parsing them: a commit may add a million files."""
     for line in entry(path, version) or ():
         if line.startswith('{"add":'):
             yield "add"

@@ -1,4 +1,4 @@
-"""Declared schemas: from DDL, and held against what a query gives."""
+"""Declared schemas: parsed from DDL, and compared with the columns of rows."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 def parse_ddl(ddl: str) -> StructType:
-    """The schema that a DDL text declares, such as `id bigint not null, name string`."""
+    """The schema of a DDL text, such as `id bigint not null, name string`."""
     schema = StructType.fromDDL(ddl)
     if not isinstance(schema, StructType):
-        raise UsageError(f"not the columns of a table: {ddl}")
+        raise UsageError(f"not a list of columns: {ddl}")
     return schema
 
 
 def conform(rows: DataFrame, declared: StructType) -> DataFrame:
-    """The declared columns, in their order; types must be the declared ones.
+    """The declared columns of the rows, in the declared order.
 
-    Nullability is the table's to enforce: a null in a NOT NULL column fails the write.
+    Does not check nullability: a null in a NOT NULL column fails the write.
 
     Raises:
-        UsageError: columns that the rows do not have, or have with another type.
+        UsageError: the rows lack declared columns, or have them with another type.
     """
     has = {field.name: field.dataType.simpleString() for field in rows.schema}
     wants = {field.name: field.dataType.simpleString() for field in declared}
     wrong = [
-        f"{name}: declared {kind}, but {'it is ' + has[name] if name in has else 'there is none'}"
+        f"{name}: declared as {kind}, but {'it is ' + has[name] if name in has else 'missing'}"
         for name, kind in wants.items()
         if has.get(name) != kind
     ]
@@ -40,8 +40,8 @@ def conform(rows: DataFrame, declared: StructType) -> DataFrame:
         raise UsageError(
             "the columns are not the declared ones:\n  "
             + "\n  ".join(wrong)
-            + f"\n  there are: {', '.join(f'{name} {kind}' for name, kind in has.items())}",
+            + f"\n  the rows have: {', '.join(f'{name} {kind}' for name, kind in has.items())}",
             untouched="nothing was written",
-            next_step="mend `columns`, `lookups` or `schema` of the table in the config",
+            next_step="fix `columns`, `lookups` or `schema` of the table in the config",
         )
     return rows.select(*[col(name) for name in wants])

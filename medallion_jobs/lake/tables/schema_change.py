@@ -1,7 +1,7 @@
-"""What Delta says when a table that is streamed from gets other columns or types.
+"""Parses Delta's error for a schema change of a table that a stream reads.
 
-The streaming source then ends its query, before it plans a batch that has them, and a start
-from the same checkpoint goes on with the next row. Spark hands the failure back as a text only.
+The streaming source ends its query before it plans a batch with the new schema, and a restart
+from the same checkpoint continues with the next row. Spark returns the failure only as text.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from dataclasses import dataclass
 _CHANGED = re.compile(r"\[DELTA_SCHEMA_CHANGED(?:_WITH_VERSION)?\]")
 _VERSION = re.compile(r"schema change in version (\d+)")
 _TREES = re.compile(r"schema: root\n(.*?)\n\n", re.DOTALL)
-# A line of a schema's tree, such as `    |-- city: string (nullable = true)`, and how far each
-# level of nesting is set in.
+# A line of a schema tree, such as `    |-- city: string (nullable = true)`, and the indent of
+# each level.
 _FIELD = re.compile(r"^([ |]*)-- (.+): (\S+)", re.MULTILINE)
 _INDENT = 5
 
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """Why a query's source ended it.
+    """A schema change of a query's source, which ended the query.
 
     Attributes:
-        version: the source's version that brought the change; None where it was not told.
-        fields: what is new or of another type, such as `address.city string`.
+        version: the source's version with the change; None if the message has none.
+        fields: fields that are new or have another type, such as `address.city string`.
     """
 
     version: int | None
     fields: tuple[str, ...]
 
     @classmethod
-    def told_by(cls, failure: str) -> SchemaChange | None:
-        """The change of which a query died; None when it died of something else."""
+    def from_failure(cls, failure: str) -> SchemaChange | None:
+        """The schema change in the text of a failure; None for any other failure."""
         if not _CHANGED.search(failure):
             return None
         version = _VERSION.search(failure)
@@ -46,7 +46,7 @@ class SchemaChange:
 
 
 def _fields(tree: str) -> Iterator[str]:
-    """Each field of a schema's tree by its dotted path, with its type."""
+    """The fields of a schema tree, as dotted path and type."""
     path: list[str] = []
     for field in _FIELD.finditer(tree):
         indent, name, kind = field.groups()

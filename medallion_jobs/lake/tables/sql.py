@@ -1,4 +1,4 @@
-"""Names, types and texts as they stand in Spark's SQL."""
+"""Names, types and text literals in Spark SQL."""
 
 from __future__ import annotations
 
@@ -11,53 +11,52 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# A type in the JSON form that Spark itself writes: a struct, array or map is a mapping, any
-# other type its name.
+# A type in Spark's JSON format: a mapping for a struct, array or map, a name for any other type.
 JsonType: TypeAlias = "str | Mapping[str, Any]"
 
-# What Delta refuses in a name, where a table has no column mapping.
+# Characters that Delta refuses in names of a table without column mapping.
 NOT_IN_NAMES = r"[ ,;{}()\n\t=]"
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SQL_NAMES = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
-# What a type has inside, by its kind.
+# The keys of a type's inner types, by its kind.
 INNER = {"array": ("elementType",), "map": ("keyType", "valueType"), "struct": ("fields",)}
 
 
 def column(name: str) -> str:
-    """A column, or another name, to the letter."""
+    """A column or another name, quoted."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def quoted(name: str) -> str:
-    """A name as people write it: in backticks where it needs them."""
+    """A name, in backticks only if it needs them."""
     return name if _PLAIN_NAME.fullmatch(name) else column(name)
 
 
 def unquoted(text: str) -> str:
-    """The name that stands in SQL, in backticks or without."""
+    """The name of an identifier in SQL, with or without backticks."""
     return text[1:-1].replace("``", "`") if text.startswith("`") else text
 
 
 def col(name: str, of: str | None = None) -> Column:
-    """A column by its name to the letter: whatever is in it means nothing else.
+    """A column by its exact name: dots and other characters have no special meaning.
 
     Args:
-        of: the alias of the frame that has it, or the struct that has it as a field.
+        of: the alias of the DataFrame that has it, or the struct that has it as a field.
     """
-    from pyspark.sql import functions as F  # noqa: PLC0415 (without Spark, names do)
+    from pyspark.sql import functions as F  # noqa: PLC0415 (names need no Spark)
 
     return F.col(column(name) if of is None else f"{column(of)}.{column(name)}")
 
 
 def over_row(rows: DataFrame, sql: str) -> Column:
-    """SQL over the row; the name of a column is that column, whatever else it could mean."""
+    """An SQL expression over the row; the exact name of a column always means that column."""
     from pyspark.sql import functions as F  # noqa: PLC0415
 
     return col(sql) if sql in rows.columns else F.expr(sql)
 
 
 def type_text(json_type: JsonType, *, always_quoted: bool = False) -> str:
-    """A type as SQL takes it, such as `struct<name: string>`."""
+    """A type in SQL, such as `struct<name: string>`."""
     if isinstance(json_type, str):
         return _SQL_NAMES.get(json_type, json_type)
     if json_type["type"] != "struct":
@@ -80,7 +79,7 @@ def namable(name: str) -> bool:
 
 
 def unnamable(json_type: JsonType) -> Iterator[str]:
-    """The names in a type that no column of a table, and no field inside one, can have."""
+    """The names in a type that Delta refuses."""
     if isinstance(json_type, str):
         return
     if json_type["type"] != "struct":
@@ -94,10 +93,10 @@ def unnamable(json_type: JsonType) -> Iterator[str]:
 
 
 def table(path: Location) -> str:
-    """The Delta table at a path."""
+    """The SQL name of the Delta table at a path."""
     return f"delta.{column(str(path))}"
 
 
 def text(value: str) -> str:
-    """A text between quotes."""
+    """A text literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,8 +1,7 @@
-"""How jobs make and write Delta tables.
+"""Creates and writes Delta tables.
 
-Every write carries two things into the table's log: a transaction (application id and
-batch number), by which a batch that was written once is known for ever, and user metadata
-that names the query, batch and run behind it.
+Every write adds two things to the table's log: a transaction (application id and batch number),
+so that no batch is written twice, and user metadata with the query, the batch and the run.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Txn:
-    """Who writes.
+    """The transaction of a write.
 
     Attributes:
         app_id: query and generation, such as `silver.sales/v1`.
-        batch: the micro-batch; a later one has a larger number.
-        run_id: the run of the program, for whoever reads the table's history.
-        notes: what else the commit is to tell of itself; values that JSON knows.
+        batch: the number of the micro-batch; later batches have larger numbers.
+        run_id: the run of the program, for readers of the table's history.
+        notes: more user metadata of the commit; values must be JSON.
     """
 
     app_id: str
@@ -42,21 +41,21 @@ class Txn:
 
     @property
     def options(self) -> dict[str, str]:
-        """The options of Spark's Delta writer that put this into the log."""
-        said = {**self.notes, "query": self.app_id, "batch": self.batch, "run": self.run_id}
+        """The options of Spark's Delta writer that write this to the log."""
+        metadata = {**self.notes, "query": self.app_id, "batch": self.batch, "run": self.run_id}
         return {
             "txnAppId": self.app_id,
             "txnVersion": str(self.batch),
-            "userMetadata": json.dumps(said),
+            "userMetadata": json.dumps(metadata),
         }
 
 
 def append(df: DataFrame, path: Location, txn: Txn) -> bool:
-    """Adds rows, once: Delta drops a second write of the same transaction.
+    """Adds rows, once: Delta skips a second write of the same transaction.
 
     Returns:
-        Whether this call wrote them. If not, the rows were not even computed, and whoever
-        waits for what was observed of them waits for ever.
+        Whether this call wrote them. If not, the rows were not computed, and waiting for an
+        `Observation` of them never ends.
     """
     df.write.format("delta").mode("append").options(**txn.options).save(str(path))
     return is_ours(path, txn)
@@ -73,30 +72,32 @@ def replace(
     """Replaces all rows in one commit, once; older versions stay in the table's history.
 
     Args:
-        new_schema: the rows bring their own columns and types, and the table gets its layout
-            anew; `ensure_layout` is to be called after it.
-        layout: the table's, with new columns.
+        new_schema: whether the table gets the columns, types and partitions of these rows; the
+            caller must then call `ensure_layout`.
+        layout: the table's layout, needed with `new_schema`.
 
     Returns:
         Whether this call wrote them.
     """
     writer = (
-        layouts.anew(df, path, layout or Layout()) if new_schema else layouts.replacing(df, path)
+        layouts.overwrite_with_schema(df, path, layout or Layout())
+        if new_schema
+        else layouts.overwrite(df, path)
     )
     writer.format("delta").mode("overwrite").options(**txn.options).save(str(path))
     return is_ours(path, txn)
 
 
 def replace_where(df: DataFrame, path: Location, txn: Txn, condition: str) -> bool:
-    """Adds rows and takes away those that fit a condition, in one commit, once.
+    """Adds rows and deletes those that match a condition, in one commit, once.
 
-    The new rows need not fit the condition.
+    The new rows need not match the condition.
 
     Returns:
         Whether this call wrote them.
     """
     spark = df.sparkSession
-    # Of the session that this batch has for itself.
+    # Only in the session of this batch.
     spark.conf.set("spark.databricks.delta.replaceWhere.constraintCheck.enabled", False)
     writer = df.write.format("delta").mode("overwrite").options(**txn.options)
     writer.option("replaceWhere", condition).save(str(path))
@@ -104,10 +105,10 @@ def replace_where(df: DataFrame, path: Location, txn: Txn, condition: str) -> bo
 
 
 def is_ours(path: Location, txn: Txn) -> bool:
-    """Whether the run that `txn` names committed it, not an earlier one."""
+    """Whether this run, not an earlier one, committed the transaction."""
     commit = commit_of(path, txn.app_id, txn.batch)
-    said = json.loads(commit.info.get("userMetadata", "{}")) if commit else {}
-    return bool(said.get("run") == txn.run_id)
+    metadata = json.loads(commit.info.get("userMetadata", "{}")) if commit else {}
+    return bool(metadata.get("run") == txn.run_id)
 
 
 def rows_written(path: Location, txn: Txn) -> int:
@@ -126,10 +127,10 @@ def ensure(
     properties: Mapping[str, str] | None = None,
     layout: Layout | None = None,
 ) -> None:
-    """Makes the table where there is none, adds columns that it lacks, registers it.
+    """Creates the table if it does not exist, adds missing columns, and registers it.
 
     Raises:
-        UsageError: the table that is there has other columns or types than declared.
+        UsageError: the existing table has other columns or types than declared.
     """
     create(spark, path, schema, comment=comment, properties=properties, layout=layout)
     widen(spark, ref, path, schema)
@@ -145,13 +146,14 @@ def create(
     properties: Mapping[str, str] | None = None,
     layout: Layout | None = None,
 ) -> None:
-    """Makes the table where there is none, in its layout but for checks (`ensure_layout`).
+    """Creates the table with its layout if it does not exist.
 
     Args:
-        comment: what it is, where the layout does not say.
+        comment: the table's comment, if the layout has none.
+        properties: table properties besides those of the layout.
 
     Raises:
-        UsageError: the layout asks for what tables of these columns cannot have.
+        UsageError: the layout does not work for these columns.
     """
     from delta.tables import DeltaTable  # noqa: PLC0415 (imports pyspark)
 
@@ -159,7 +161,7 @@ def create(
         return
     layout = layout or Layout()
     layouts.refuse_impossible(path, schema, layout)
-    _remove_unborn_log(path)
+    _remove_empty_log(path)
     builder = DeltaTable.createIfNotExists(spark).location(str(path))
     builder = builder.addColumns(layouts.commented(schema, layout))
     builder = builder.comment(layout.comment or comment)
@@ -172,38 +174,40 @@ def create(
     builder.execute()
 
 
-def _remove_unborn_log(path: Location) -> None:
-    """Removes what a creation left that was cut off before its first commit.
+def _remove_empty_log(path: Location) -> None:
+    """Removes the log folder of a creation that was interrupted before its first commit.
 
-    Delta takes a log folder without a single version for a table, does not make it, and then
-    does not find it: no run would ever start again.
+    Delta takes a log folder without versions for an existing table, so it does not create the
+    table, and then does not find it: no run would ever start again.
     """
     log = path / "_delta_log"
     if log.is_dir() and not any(entry.name[0].isdigit() for entry in log.iterdir()):
         remove_all(log)
 
 
-def begin_anew(
+def recreate(
     spark: SparkSession, path: Location, schema: StructType, *, layout: Layout | None = None
 ) -> None:
-    """Empties a table and gives it its declared columns; older versions stay in its history.
+    """Deletes all rows of a table and sets its declared columns and partitions.
 
-    Its partitions become those of the layout; the rest of it is for `ensure_layout`.
+    Older versions stay in its history. The caller must call `ensure_layout` for the rest of the
+    layout.
     """
     layout = layout or Layout()
     layouts.refuse_impossible(path, schema, layout)
-    nothing = spark.createDataFrame([], layouts.commented(schema, layout))
-    layouts.anew(nothing, path, layout).format("delta").mode("overwrite").save(str(path))
+    empty = spark.createDataFrame([], layouts.commented(schema, layout))
+    writer = layouts.overwrite_with_schema(empty, path, layout)
+    writer.format("delta").mode("overwrite").save(str(path))
 
 
 def widen(spark: SparkSession, ref: TableRef, path: Location, declared: StructType) -> None:
     """Adds the declared columns that the table lacks.
 
     Raises:
-        UsageError: they differ otherwise; the rows that are there could not be read so.
+        UsageError: the existing columns or their types differ from the declared ones.
     """
-    anew = f'make it anew: `medallion checkpoint reset {ref} --reason "…" --yes`'
-    has = check_schema(spark, str(ref), path, declared, mend=anew)
+    rebuild = f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
+    has = check_schema(spark, str(ref), path, declared, fix=rebuild)
     new = [field for field in declared if field.name not in has]
     if new:
         columns = ", ".join(
@@ -213,39 +217,39 @@ def widen(spark: SparkSession, ref: TableRef, path: Location, declared: StructTy
 
 
 def check_schema(
-    spark: SparkSession, name: str, path: Location, declared: StructType, *, mend: str
+    spark: SparkSession, name: str, path: Location, declared: StructType, *, fix: str
 ) -> Collection[str]:
-    """The table's columns, if each is declared as it is.
+    """The names of the table's columns, if each is declared with its type.
 
     Args:
-        name: how messages call the table.
-        mend: what to do where it is not.
+        name: the table's name in messages.
+        fix: the next step of the error, if the columns differ.
 
     Raises:
         UsageError: the table has other types, or columns that are not declared.
     """
     has = {field.name: field for field in spark.read.format("delta").load(str(path)).schema}
     wrong = [
-        f"{field.name}: the table has {has[field.name].dataType.simpleString()}, "
-        f"declared is {field.dataType.simpleString()}"
+        f"{field.name}: it is {has[field.name].dataType.simpleString()} in the table, "
+        f"but declared as {field.dataType.simpleString()}"
         for field in declared
         if field.name in has and has[field.name].dataType != field.dataType
     ]
     wanted = {field.name for field in declared}
-    wrong += [f"{name}: the table has it, declared is none" for name in has if name not in wanted]
+    wrong += [f"{name}: it is in the table, but not declared" for name in has if name not in wanted]
     if wrong:
         raise UsageError(
-            f"{name} is declared otherwise than it is:\n  " + "\n  ".join(wrong),
+            f"the columns of {name} are not the declared ones:\n  " + "\n  ".join(wrong),
             untouched="nothing was written",
-            next_step=mend,
+            next_step=fix,
         )
     return has
 
 
 def set_properties(spark: SparkSession, path: Location, wanted: Mapping[str, str]) -> None:
-    """Sets those table properties that are not as wanted."""
-    there = snapshot(path)
-    has = there.properties if there else {}
+    """Sets the table properties that differ from the wanted ones."""
+    current = snapshot(path)
+    has = current.properties if current else {}
     wrong = {key: value for key, value in wanted.items() if has.get(key) != value}
     if wrong:
         pairs = ", ".join(f"{text(key)} = {text(value)}" for key, value in wrong.items())
@@ -254,17 +258,21 @@ def set_properties(spark: SparkSession, path: Location, wanted: Mapping[str, str
 
 def register(spark: SparkSession, ref: TableRef, path: Location) -> None:
     """Registers an existing table in the session's catalog as `layer.name`."""
-    # A schema without a place of its own would leave a `spark-warehouse` folder behind.
+    # A schema without a location would leave a `spark-warehouse` folder behind.
     spark.sql(f"CREATE SCHEMA IF NOT EXISTS {column(ref.layer)} LOCATION {text(str(path.parent))}")
-    name, place = f"{column(ref.layer)}.{column(ref.name)}", text(str(path))
-    spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {place}")
+    name, folder = f"{column(ref.layer)}.{column(ref.name)}", text(str(path))
+    spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {folder}")
 
 
 def require(name: str, path: Location, made: Collection[Location] = ()) -> None:
-    """Raises UsageError when there is no table at `path` and none of `made` is to be it."""
+    """Raises UsageError if there is no table at `path` and this run will not create it.
+
+    Args:
+        made: the tables that this run creates.
+    """
     if path not in made and snapshot(path) is None:
         raise UsageError(
             f"there is no table {name} at {path}",
             untouched="nothing was started",
-            next_step="run the layer that makes it first, or all: `medallion run`",
+            next_step="first run the layer that creates it, or all layers: `medallion run`",
         )

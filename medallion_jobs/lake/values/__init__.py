@@ -1,1 +1,1 @@
-"""Values: text read strictly as its type, and values as canonical text."""
+"""Strict parsing of text into typed values, and a canonical form of values."""

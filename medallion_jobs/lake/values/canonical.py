@@ -1,4 +1,4 @@
-"""One form for each value, however a map happens to be ordered, as an order and a text."""
+"""A canonical form of values that can be compared and written as text, even for maps."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 
 def canonical(value: Column, kind: DataType) -> Column:
-    """The value in a form that can be compared: structs by name, maps as sorted entries.
+    """The value in a comparable form: struct fields sorted by name, maps as sorted entries.
 
-    Nulls stay nulls. What Spark can compare as it is, is left as it is.
+    Nulls stay nulls. Values that Spark can compare stay as they are.
     """
     if isinstance(kind, VariantType):
         return F.to_json(value)
     if isinstance(kind, StructType):
         return F.when(value.isNotNull(), _struct(value, kind))
     if isinstance(kind, MapType):
-        return F.array_sort(F.transform(F.map_entries(value), lambda one: _entry(one, kind)))
-    if isinstance(kind, ArrayType) and _needs_it(kind.elementType):
-        return F.transform(value, lambda one: canonical(one, kind.elementType))
+        return F.array_sort(F.transform(F.map_entries(value), lambda entry: _entry(entry, kind)))
+    if isinstance(kind, ArrayType) and _needs_canonical_form(kind.elementType):
+        return F.transform(value, lambda element: canonical(element, kind.elementType))
     return value
 
 
 def text(columns: Iterable[Column]) -> Column:
-    """The named columns as one JSON object without its nulls; the columns are canonical."""
+    """Named canonical columns as a JSON object, without nulls."""
     return F.to_json(F.struct(*columns), JSON_TEXT)
 
 
@@ -57,7 +57,7 @@ def _entry(entry: Column, kind: MapType) -> Column:
     )
 
 
-def _needs_it(kind: DataType) -> bool:
+def _needs_canonical_form(kind: DataType) -> bool:
     if isinstance(kind, ArrayType):
-        return _needs_it(kind.elementType)
+        return _needs_canonical_form(kind.elementType)
     return isinstance(kind, StructType | MapType | VariantType)

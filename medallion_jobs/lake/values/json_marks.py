@@ -1,10 +1,10 @@
-"""Marks in JSON texts, for what Spark's parser does not tell when it makes texts of values.
+"""Marker characters in JSON texts, for differences that Spark's parser loses.
 
-It hands on a number with a point or an exponent as the text of a double, rounded to some
-sixteen digits; and a text that holds an object's JSON just as the object. A marked number
-stands as a text between two marks, with all its digits; a marked text begins with a mark,
-and so is no object's JSON any more. Only few lines need marks, and only they pay for them.
-A line that holds the marks of itself (noncharacters of Unicode) is taken as it is.
+When it reads values as text, it returns a number with a point or an exponent as a double,
+rounded to about sixteen digits, and a string that contains an object's JSON like the object
+itself. A marked number is a string between two markers, with all its digits; a marked string
+starts with a marker, so it is not an object's JSON any more. Few lines need markers, and only
+they pay for them. A line that already contains markers (Unicode noncharacters) stays as it is.
 """
 
 from __future__ import annotations
@@ -18,31 +18,30 @@ from medallion_jobs.lake.values.strict import NUMBER_MARK, TEXT_MARK, let, plain
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-# A whole number that no 64 bits hold.
+# A whole number that does not fit in 64 bits.
 HUGE_NUMBER = r"(?<![0-9.eE+-])-?[0-9]{20,}+(?![0-9.eE])"
-# Fifteen digits always come through a double unharmed. Leading zeros are none.
+# A double keeps fifteen digits exactly. Leading zeros do not count.
 _LONG = r"[1-9](?=[0-9.]{16})[0-9]*\.|\.0*[1-9][0-9]{15}|[0-9.]{16}[eE]"
 _LONG_NUMBER = (
     r"-?[0-9]++\.[0-9]{15,}+(?:[eE][+-]?[0-9]+)?"
     r"|-?(?=[0-9.]{17})[0-9]++\.[0-9]++(?:[eE][+-]?[0-9]+)?"
     r"|-?(?=[0-9.]{16})[0-9]++(?:\.[0-9]++)?[eE][+-]?[0-9]+"
 )
-# A text whose first character is a brace or bracket, or may be one that is written as an
-# escape.
+# A string whose first character is a brace or bracket, or may be an escaped one.
 _TEXT = r'[:,\[]\s*+"\s*+[\[{\\]'
 _TEXT_START = r"^\s*+[\[{\\]"
 _KEY_END = r"^\s*+:"
-# In place of what is escaped: raw control characters, which no JSON text can hold.
+# Stand-ins for escape sequences: raw control characters, which JSON text cannot contain.
 _BACKSLASHES, _QUOTE = "\x01", "\x02"
 
 
 def are_needed(json: Column, *, texts: bool) -> Column:
-    """Whether a JSON text has what needs marks.
+    """Whether a JSON text needs markers.
 
     Args:
-        texts: whether texts that look like objects or arrays do.
+        texts: whether strings that look like objects or arrays need them.
     """
-    # The first pattern is for speed: it begins in one way, and few lines match it.
+    # The first pattern is for speed: it is simple, and few lines match it.
     needed = json.rlike("[0-9.]{16}") & json.rlike(_LONG)
     if texts:
         needed = needed | json.rlike(_TEXT)
@@ -50,14 +49,14 @@ def are_needed(json: Column, *, texts: bool) -> Column:
 
 
 def are_in(json: Column) -> Column:
-    """Whether a text has marks."""
+    """Whether a text has markers."""
     return F.contains(json, F.lit(NUMBER_MARK)) | F.contains(json, F.lit(TEXT_MARK))
 
 
 def marked(json: Column, numbers: str = _LONG_NUMBER) -> Column:
-    """A valid JSON text with its marks.
+    """A valid JSON text with markers.
 
-    Once no quote in it is escaped, every other part between two quotes is a text.
+    After escaped quotes are replaced, every second part between quotes is a string.
 
     Args:
         numbers: a pattern of the numbers to mark.
@@ -82,7 +81,7 @@ def marked(json: Column, numbers: str = _LONG_NUMBER) -> Column:
 
 
 def structure(json: Column) -> Column:
-    """A valid JSON text without its texts: brackets, braces, numbers and what is between."""
+    """A valid JSON text without its strings: brackets, braces, numbers and punctuation."""
     return F.array_join(F.filter(_parts(json), lambda _, index: index % 2 == 0), "")
 
 
@@ -92,5 +91,5 @@ def _parts(json: Column) -> Column:
 
 
 def unmarked(texts: Column) -> Column:
-    """A map of texts without marks."""
+    """A map of texts without markers."""
     return F.transform_values(texts, lambda _, text: plain(text))

@@ -1,11 +1,11 @@
-"""The strict typing of texts: a text is a value of a type, or it does not fit.
+"""Strict parsing of texts: a text is a value of a type, or it does not fit.
 
-Spark's own readers and casts take much for a value that is not: `"yes"` for a boolean, a
-time of day for today's, 1.005 for 1.01. Here nothing is guessed and nothing rounded. Where
-a type has inner types the text is JSON, and each inner value is read by the same rules.
+Spark's readers and casts accept too much: `"yes"` as a boolean, a time of day as today's, 1.005
+as 1.01. Here nothing is guessed or rounded. For a type with inner types the text is JSON, and the
+same rules apply to each inner value.
 
-`value`, `fits` and `has_new` each read a text anew. Where a nested text is wanted both ways
-take `reading`, which reads it once.
+`value`, `fits` and `has_new` each parse the text again. If you need both the value and whether it
+fits, use `reading`, which parses it once.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
     from pyspark.sql.types import DataType
 
-# Options of the readers that say how moments are written, in Spark's datetime patterns.
+# Reader options with the formats of timestamps and dates, as Spark datetime patterns.
 TIMESTAMP_FORMAT, DATE_FORMAT = "timestampFormat", "dateFormat"
 _A_DAY = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|\s*$)"
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 _OBJECT, _ARRAY = "map<string,string>", "array<string>"
-# Marks in JSON texts that a reader sets where Spark's parser would lose a difference: round
-# a number (kept as a text between two marks), or a text that looks like an object or an
-# array. Both are noncharacters of Unicode, which are not for interchange.
+# Marker characters in JSON texts, where Spark's parser would lose a difference: around a number
+# that would be rounded, and before a string that looks like an object or an array. Both are
+# Unicode noncharacters, which texts should not contain.
 NUMBER_MARK, TEXT_MARK = "\ufdd0", "\ufdd1"
 
 
 def value(text: Column, kind: DataType, options: Mapping[str, str] | None = None) -> Column:
-    """The value that a text stands for; null where it does not fit, or is null.
+    """The value of a text; null if the text does not fit or is null.
 
-    In a nested type what fits is there, and what does not is null.
+    In a nested type, inner values that do not fit are null and the others are kept.
 
     Args:
         text: a column of texts; of JSON for structs, arrays and maps.
@@ -61,14 +61,14 @@ def value(text: Column, kind: DataType, options: Mapping[str, str] | None = None
 
 
 def fits(text: Column, kind: DataType, options: Mapping[str, str] | None = None) -> Column:
-    """Whether a text fits a type, with all that is inside; null does. Never null."""
+    """Whether a text fits a type, including all inner values. Null fits. Never null."""
     if is_nested(kind):
         return reading(text, kind, options)["fits"]
     return text.isNull() | _scalar(text, kind, options or {}).isNotNull()
 
 
 def has_new(text: Column, kind: DataType) -> Column:
-    """Whether a JSON text has a field that the type's structs have not, but could. Never null."""
+    """Whether a JSON text has a field that could be added to the type. Never null."""
     new: Column
     if isinstance(kind, StructType):
         new = let(
@@ -86,7 +86,7 @@ def has_new(text: Column, kind: DataType) -> Column:
 
 
 def has_new_key(keys: Column, schema: StructType, reserved: Sequence[str] = ()) -> Column:
-    """Whether one of an object's keys could become a column beside those of the schema.
+    """Whether one of an object's keys could be added to the schema as a column.
 
     Args:
         reserved: names that no column may have.
@@ -97,12 +97,12 @@ def has_new_key(keys: Column, schema: StructType, reserved: Sequence[str] = ()) 
         unknown,
         lambda key: ~F.array_contains(taken.cast(_ARRAY), F.lower(key)) & is_namable(key),
     )
-    # Most objects have none, and the letter case of all keys costs much.
+    # Most objects have no unknown keys, and changing the case of all keys is expensive.
     return F.when(F.size(unknown) > 0, new).otherwise(F.lit(False))
 
 
 def has_new_inside(fields: Column, schema: StructType) -> Column:
-    """Whether a map of texts has in a nested column's text a field that could become one."""
+    """Whether the text of a nested column has a field that could be added to the column."""
     new = F.lit(False)
     for field in schema:
         if is_nested(field.dataType):
@@ -111,7 +111,7 @@ def has_new_inside(fields: Column, schema: StructType) -> Column:
 
 
 def unknown_keys(keys: Column, schema: StructType) -> Column:
-    """The keys of an object that no column of the schema bears to the letter."""
+    """The keys of an object that are not exactly the name of a column."""
     return F.array_except(keys, F.array(*map(F.lit, schema.names)).cast(_ARRAY))
 
 
@@ -126,31 +126,31 @@ def is_nested(kind: DataType) -> bool:
 
 
 def plain(text: Column) -> Column:
-    """A JSON text, or one taken from JSON, without our marks."""
+    """A JSON text, or a string from JSON, without our markers."""
     for marked in (f'"{NUMBER_MARK}', f'{NUMBER_MARK}"', NUMBER_MARK, TEXT_MARK):
         text = F.replace(text, F.lit(marked), F.lit(""))
     return text
 
 
 def reading(text: Column, kind: DataType, options: Mapping[str, str] | None = None) -> Column:
-    """A nested text read once: a struct of its `value` and whether it `fits`."""
+    """A nested text, parsed once: a struct of its `value` and whether it `fits`."""
     return _read(text, kind, options or {})
 
 
 def reading_with_rest(text: Column, kind: StructType, rest: str) -> Column:
-    """A text of a JSON object read once, as `reading` does, with one more field of its value.
+    """The text of a JSON object, parsed like `reading`, with an extra field in its value.
 
     Args:
-        rest: the field, a map of texts, of the keys that the type does not name; null where
-            there are none.
+        rest: the extra field's name: a map<string,string> of the keys that the type does not
+            have; null if there are none.
     """
     named = F.array(*map(F.lit, kind.names)).cast(_ARRAY)
 
     def read(fields: Column) -> Column:
         own = F.map_filter(fields, lambda key, _: F.array_contains(named, key))
         others = F.map_filter(fields, lambda key, _: ~F.array_contains(named, key))
-        is_map = _has_no_repeated(F.map_keys(fields))
-        texts = F.transform_values(others, lambda _, one: plain(one))
+        is_map = _has_no_duplicates(F.map_keys(fields))
+        texts = F.transform_values(others, lambda _, other: plain(other))
         texts = F.when(is_map & (F.size(others) > 0), texts).alias(rest)
 
         def result(inner: Column) -> Column:
@@ -185,7 +185,7 @@ def _read(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
 
 
 def _parsed(text: Column, parsed: Column, result: Column) -> Column:
-    """The result of what is inside; a text that holds no such JSON does not fit."""
+    """The result of the inner values; a text that is not such JSON does not fit."""
     return F.when(parsed.isNotNull(), result).otherwise(
         F.named_struct(F.lit("value"), F.lit(None), F.lit("fits"), text.isNull())
     )
@@ -205,7 +205,7 @@ def _struct(fields: Column, kind: StructType, options: Mapping[str, str]) -> Col
         inner = F.struct(
             *(read[f"_{number}"]["value"].alias(name) for number, name in enumerate(kind.names))
         )
-        all_fit = _has_no_repeated(F.map_keys(fields)) & (
+        all_fit = _has_no_duplicates(F.map_keys(fields)) & (
             F.size(unknown_keys(F.map_keys(fields), kind)) == 0
         )
         for number in range(len(kind)):
@@ -228,13 +228,13 @@ def _array(items: Column, kind: ArrayType, options: Mapping[str, str]) -> Column
 
 
 def _map(fields: Column, kind: MapType, options: Mapping[str, str]) -> Column:
-    """A map whose keys are repeated, or do not fit, is null: a table's map must not be so."""
+    """A map with duplicate keys, or keys that do not fit, is null: no table can store it."""
     keys = F.transform(F.map_keys(fields), lambda key: _scalar(plain(key), kind.keyType, options))
     reads = F.transform(F.map_values(fields), lambda item: _read(item, kind.valueType, options))
 
     def result(read: Column) -> Column:
         keys, reads = read["keys"], read["reads"]
-        are_keys = F.forall(keys, lambda key: key.isNotNull()) & _has_no_repeated(keys)
+        are_keys = F.forall(keys, lambda key: key.isNotNull()) & _has_no_duplicates(keys)
         values = F.transform(reads, lambda read: read["value"])
         all_fit = F.forall(reads, lambda read: read["fits"])
         return _result(F.when(are_keys, F.map_from_arrays(keys, values)), are_keys & all_fit)
@@ -246,15 +246,15 @@ def _result(value: Column, fits: Column) -> Column:
     return F.struct(value.alias("value"), fits.alias("fits"))
 
 
-def _has_no_repeated(keys: Column) -> Column:
+def _has_no_duplicates(keys: Column) -> Column:
     return F.size(keys) == F.size(F.array_distinct(keys))
 
 
 def let(bound: Column, body: Callable[[Column], Column]) -> Column:
-    """`body` of a column that is computed once, however often the body uses it.
+    """Applies `body` to a column that is computed once, even if `body` uses it several times.
 
-    Written out, each use would double what Spark compiles and computes, at each level of a
-    nested type again.
+    Otherwise each use would double what Spark compiles and computes, at each level of a nested
+    type.
     """
     return F.get(F.transform(F.array(bound), body), F.lit(0))
 
@@ -264,7 +264,7 @@ def _scalar(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
         return _moment(text, kind, options)
     value = text.try_cast(kind)
     if isinstance(kind, BooleanType):
-        # A cast takes "y", "1" and their like too.
+        # A cast also accepts "y", "1" and similar texts.
         return F.when(F.lower(F.trim(text)).isin("true", "false"), value)
     if isinstance(kind, DecimalType):
         # A cast rounds: 1.005 would be 1.01. Digits count up to the last that is not zero.
@@ -272,7 +272,7 @@ def _scalar(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
         exponent = F.regexp_extract(text, "[eE](.*)", 1).try_cast("int")
         return F.when(digits - F.coalesce(exponent, F.lit(0)) <= kind.scale, value)
     if isinstance(kind, DoubleType | FloatType):
-        # "NaN" and "Infinity" are texts; one of them makes every sum over it worthless.
+        # "NaN" and "Infinity" do not fit: one of them makes every sum useless.
         return F.when(~value.isin(*_NO_NUMBERS), value)
     return value
 
@@ -280,7 +280,7 @@ def _scalar(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
 def _moment(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
     pattern = options.get(DATE_FORMAT if isinstance(kind, DateType) else TIMESTAMP_FORMAT)
     if pattern is None:
-        # A cast takes "10:15" for today's, which is another day at each replay, and any
-        # number for a year.
+        # A cast takes "10:15" for today, which is another day in each replay, and any number for
+        # a year.
         return F.when(text.rlike(_A_DAY), text.try_cast(kind))
     return F.try_to_timestamp(text, F.lit(pattern)).cast(kind)

@@ -16,7 +16,7 @@ from medallion_jobs.report.lake_views import rows_of, scan
 from medallion_jobs.report.verify.check import Check, Mismatch
 
 _COUNTS = ("batch", "rows_in", "rows_out", *NOT_WRITTEN)
-_CUT_OFF = Written.before(0).remarks
+_CUT_OFF = Written.by_earlier_run(0).remarks
 
 
 @dataclass(frozen=True)

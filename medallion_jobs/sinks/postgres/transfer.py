@@ -254,7 +254,7 @@ class _Load:
     def _run_id(self) -> str:
         """The id of the run that wrote the version, from its commit; empty if unknown."""
         commit = next(tables.commits(self.transfer.path, self.snapshot.version), None)
-        return str(commit.said.get("run", "")) if commit else ""
+        return str(commit.user_metadata.get("run", "")) if commit else ""
 
     def _remarks(self, change: Change, names: Sequence[str]) -> tuple[str, ...]:
         missing = [name for name in (self.last.columns if self.last else ()) if name not in names]
