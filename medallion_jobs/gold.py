@@ -11,7 +11,7 @@ Run it with spark-submit (`spark-submit … medallion_jobs/gold.py --config conf
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from medallion_jobs.aggregate import Aggregation, complete, incremental
@@ -19,10 +19,10 @@ from medallion_jobs.checkpoint import Claim, Logic, QueryFolder
 from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
 from medallion_jobs.engine import runner
-from medallion_jobs.engine.stream import Batch, Start, Written
-from medallion_jobs.errors import TransientError, UsageError
+from medallion_jobs.engine.stream import Batch, Sink, Start, Written
+from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import tables
-from medallion_jobs.sinks import postgres as warehouse
+from medallion_jobs.sinks import postgres
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ class GoldStream:
 
     config: Pipeline
     name: str
-    _notes: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def output_mode(self) -> str:
@@ -105,30 +104,12 @@ class GoldStream:
         if self._has_written(start):
             tables.ensure_layout(spark, self.ref, path, layout)
         tables.register(spark, self.ref, path)
-        loaded = self._load(spark, check=True)
-        self._notes.extend([loaded] if loaded else ())
 
     def _has_written(self, start: Start) -> bool:
         """Whether this generation wrote the table; if not, its first batch rebuilds the table."""
         app_id = self._home.checkpoint(start.generation).app_id
         target = tables.snapshot(self.claim.target_path)
         return start.generation == 1 or bool(target and target.txn(app_id) >= 0)
-
-    def _load(self, spark: SparkSession, *, check: bool = False) -> str | None:
-        """Loads new versions of the table into its databases.
-
-        A database that is down does not stop the table; it catches up later.
-
-        Returns:
-            A note for the user, or None.
-        """
-        loader = warehouse.Loader(self.config, self.ref)
-        try:
-            if check:
-                loader.check(spark)
-            return loader.catch_up(spark)
-        except TransientError as error:
-            return f"{error.what}; the load is retried after the next batch and at the next start"
 
     @property
     def _home(self) -> QueryFolder:
@@ -140,11 +121,12 @@ class GoldStream:
             return {}
         return {**_FOR_MERGES, **({_CHANGE_FEED: "true"} if self.table.sinks else {})}
 
-    def poll(self) -> Sequence[str]:
-        """Notes for the user; Spark's Delta source finds new versions itself."""
-        notes = tuple(self._notes)
-        self._notes.clear()
-        return notes
+    @property
+    def sinks(self) -> Sequence[Sink]:
+        return (postgres.Loader(self.config, self.ref),) if self.table.sinks else ()
+
+    def discover(self) -> Sequence[str]:
+        return ()  # Spark's Delta source finds new versions itself
 
     def read(self, spark: SparkSession) -> DataFrame:
         rows = spark.readStream.format("delta")
@@ -163,8 +145,7 @@ class GoldStream:
             # The first batch sets the table's columns, and Delta then drops the rest of the layout.
             tables.ensure_layout(spark, self.ref, path, layout)
         optimized = tables.optimize_if_due(spark, path, layout)
-        remarks = [remark for remark in (optimized, self._load(spark)) if remark]
-        return replace(written, remarks=(*written.remarks, *remarks))
+        return replace(written, remarks=(*written.remarks, *([optimized] if optimized else ())))
 
     def _write_complete(self, df: DataFrame, batch: Batch) -> Written:
         # The first batch of a generation may have other measures than the table has columns.

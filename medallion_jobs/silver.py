@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.engine import runner
-from medallion_jobs.engine.stream import Batch, Start, Written
+from medallion_jobs.engine.stream import Batch, Sink, Start, Written
 from medallion_jobs.lake import tables
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
-from medallion_jobs.refine.quarantine.held_rows import WaitingRows
+from medallion_jobs.refine.quarantine.held_rows import HeldRows
 from medallion_jobs.refine.target_table import make
 from medallion_jobs.refine.write.unknown_member import ensure_member
 from medallion_jobs.storage import Location
@@ -40,11 +40,11 @@ class SilverStream:
     name: str
     output_mode = "append"
     _refinery: Refinery = field(init=False, repr=False, compare=False)
-    _waiting: WaitingRows = field(init=False, repr=False, compare=False)
+    _waiting: HeldRows = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_refinery", Refinery(self.config, self.ref))
-        object.__setattr__(self, "_waiting", WaitingRows(self._refinery))
+        object.__setattr__(self, "_waiting", HeldRows(self._refinery))
 
     @property
     def ref(self) -> TableRef:
@@ -86,7 +86,11 @@ class SilverStream:
         make(self._refinery, spark, is_rebuild=start.rebuilds_table)
         self._waiting.begin(spark, start.generation)
 
-    def poll(self) -> Sequence[str]:
+    @property
+    def sinks(self) -> Sequence[Sink]:
+        return ()
+
+    def discover(self) -> Sequence[str]:
         """Rows that waited for a key of a dimension go on where it has come."""
         return self._waiting.poll()
 

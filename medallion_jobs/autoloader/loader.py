@@ -32,6 +32,7 @@ from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Layout, Pipeline, Source, TableRef
+from medallion_jobs.engine import stream
 from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake import paths, tables
@@ -64,7 +65,7 @@ class AutoLoader:
     _columns: BronzeColumns | None = None
     _older: Older = NOTHING_OLDER
     _listing_seconds: float | None = None
-    _is_first_poll: bool = True
+    _is_first_look: bool = True
     _knows_schema_fits: bool = False
     _cleans_at: float = 0.0  # by the monotonic clock
     _complaints: frozenset[str] = frozenset()
@@ -169,15 +170,19 @@ class AutoLoader:
                 archived=frozenset(f.key for f in self.ledger.in_state(State.ARCHIVED)),
             )
 
-    def poll(self) -> Sequence[str]:
+    @property
+    def sinks(self) -> Sequence[stream.Sink]:
+        return ()
+
+    def discover(self) -> Sequence[str]:
         """Lists the source, and admits new files once the query is ready for them.
 
         Returns:
             Remarks for the user.
         """
-        unregistered = self._register() if self._is_first_poll else ()
-        scan = self.discovery.scan(patience=self._is_first_poll)
-        self._is_first_poll = False
+        unregistered = self._register() if self._is_first_look else ()
+        scan = self.discovery.scan(patience=self._is_first_look)
+        self._is_first_look = False
         self._listing_seconds = scan.seconds
         self._refuse_changed(scan)
         self._admission.offer(scan)

@@ -14,7 +14,7 @@ from medallion_jobs.lake.tables import Txn
 from medallion_jobs.observe.batch import Written
 from medallion_jobs.storage import Location
 
-__all__ = ["Batch", "Start", "Stream", "Written"]
+__all__ = ["Batch", "Sink", "Start", "Stream", "Written"]
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -52,14 +52,35 @@ class Start:
     rebuilds_table: bool
 
 
+class Sink(Protocol):
+    """Where a table is loaded to after its batches, such as a database."""
+
+    def check(self, spark: SparkSession) -> None:
+        """Raises if the sink cannot be reached or cannot take the table."""
+
+    def catch_up(self, spark: SparkSession) -> str | None:
+        """Loads what the sink does not have yet.
+
+        Returns:
+            A note for the user; None if there was nothing to load.
+
+        Raises:
+            TransientError: the sink is down; the table goes on, and the sink catches up later.
+        """
+
+
 class Stream(Protocol):
-    """The query of a job, as `run` uses it."""
+    """The query of a job, as `run` uses it: what it claims, reads and writes."""
 
     @property
     def claim(self) -> Claim: ...
 
     @property
     def output_mode(self) -> str: ...
+
+    @property
+    def sinks(self) -> Sequence[Sink]:
+        """Loaded by the engine, after `prepare` and after each batch."""
 
     def preflight(self, made: Collection[Location]) -> None:
         """Raises if something that the query needs is missing. Runs without a JVM.
@@ -71,7 +92,7 @@ class Stream(Protocol):
     def prepare(self, spark: SparkSession, start: Start) -> None:
         """Creates the tables that the query writes, or updates them to their declarations."""
 
-    def poll(self) -> Sequence[str]:
+    def discover(self) -> Sequence[str]:
         """Looks for new input; called before a run and at each interval of a continuous one.
 
         Returns:

@@ -10,13 +10,14 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from medallion_jobs import checkpoint
 from medallion_jobs.checkpoint import Binding, Claim, Lock, QueryFolder, manifest
 from medallion_jobs.engine.query import Running, StoppedBetweenBatchesError, StopSwitch
 from medallion_jobs.engine.stream import Batch, Stream
-from medallion_jobs.errors import Refused
+from medallion_jobs.errors import Refused, TransientError
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.masking import without_secrets
@@ -193,7 +194,9 @@ class Supervisor:
     def _start(self, query: Running, spark: SparkSession, trigger: Trigger) -> None:
         try:
             query.stream.prepare(spark, query.start)
-            self._poll_stream(query)
+            for note in _load_sinks(query.stream, spark, is_start=True):
+                self._note(query.ref, "note", note)
+            self._discover(query)
             self._bind(query)
             query.query = trigger(self._writer(query, spark)).start()
         except Exception as failure:
@@ -212,12 +215,12 @@ class Supervisor:
 
     def _poll(self, query: Running) -> None:
         try:
-            self._poll_stream(query)
+            self._discover(query)
         except Exception as failure:
             raise query.explain(failure) from failure
 
-    def _poll_stream(self, query: Running) -> None:
-        for remark in query.stream.poll():
+    def _discover(self, query: Running) -> None:
+        for remark in query.stream.discover():
             self._note(query.ref, "note", remark)
 
     def _bind(self, query: Running) -> None:
@@ -249,6 +252,8 @@ class Supervisor:
                 replayed=number <= start_point.last_written,
             )
             written = query.stream.write(df, batch)
+            loaded = _load_sinks(query.stream, df.sparkSession)
+            written = replace(written, remarks=(*written.remarks, *loaded))
             if not batch.replayed:
                 query.has_written()
             done = query.batch_done(batch, written, time.monotonic() - started)
@@ -295,3 +300,21 @@ class Supervisor:
 
 def _available_now(writer: DataStreamWriter) -> DataStreamWriter:
     return writer.trigger(availableNow=True)
+
+
+def _load_sinks(stream: Stream, spark: SparkSession, *, is_start: bool = False) -> list[str]:
+    """Loads the stream's table into its sinks, and gives the notes for the user.
+
+    A sink that is down does not stop the table.
+    """
+    notes = []
+    for sink in stream.sinks:
+        try:
+            if is_start:
+                sink.check(spark)
+            note = sink.catch_up(spark)
+        except TransientError as error:
+            note = f"{error.what}; the load is retried after the next batch and at the next start"
+        if note:
+            notes.append(note)
+    return notes

@@ -53,7 +53,7 @@ def tombstones(config: Pipeline, table: TableRef) -> Location:
     return config.state_path / "tombstones" / table.layer / table.name
 
 
-def claims(parked_rows: Location) -> Location:
+def releases(parked_rows: Location) -> Location:
     """The releases: which rows of a quarantine, or of the held rows, have left it.
 
     Delta ignores folders whose name starts with `_` in the table around them.

@@ -76,7 +76,7 @@ def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Location]:
     }
     of_rows = {
         **parked,
-        **{f"{name}/_claims": paths.claims(path) for name, path in parked.items()},
+        **{f"{name}/_claims": paths.releases(path) for name, path in parked.items()},
         f"tombstones/silver/{ref.name}": paths.tombstones(config, ref),
     }
     return {

@@ -168,7 +168,7 @@ def _claims(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) 
 
     One that names a transaction counts once the table has that; one that names none, at once.
     """
-    path = paths.claims(paths.quarantine(config, table))
+    path = paths.releases(paths.quarantine(config, table))
     if snapshot(path) is None:
         return _NO_CLAIMS
     target = snapshot(config.table_path(table))

@@ -26,7 +26,7 @@ from deltalake import write_deltalake
 from medallion_jobs.checkpoint import Claim
 from medallion_jobs.config import LAYERS, Pipeline, TableRef, load
 from medallion_jobs.engine import runner
-from medallion_jobs.engine.stream import Batch, Start, Stream, Written
+from medallion_jobs.engine.stream import Batch, Sink, Start, Stream, Written
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.lake import paths, tables
 from medallion_jobs.observe.events import BatchDone, Event
@@ -260,8 +260,12 @@ class _Crashing:
     def prepare(self, spark: SparkSession, start: Start) -> None:
         self.stream.prepare(spark, start)
 
-    def poll(self) -> Sequence[str]:
-        return self.stream.poll()
+    @property
+    def sinks(self) -> Sequence[Sink]:
+        return self.stream.sinks
+
+    def discover(self) -> Sequence[str]:
+        return self.stream.discover()
 
     def read(self, spark: SparkSession) -> DataFrame:
         return self.stream.read(spark)

@@ -45,7 +45,7 @@ def test_files_that_come_while_a_batch_runs_are_one_batch(lake: Lake, spark: obj
         taken.extend(row["order_id"] for row in rows.collect())  # type: ignore[attr-defined]
         for one in range(50) if number == 0 else ():
             lake.drop(f"{one:02}.json", order(order_id=f"o-{one:02}"), at=one)
-            loader.poll()
+            loader.discover()
 
     loader = AutoLoader.to_function(lake.config, "sales", call)
     (done,) = batches(run_streams(lake.config, [loader]), "bronze.sales")

@@ -151,10 +151,10 @@ def test_a_file_that_goes_before_its_batch_is_missing(lake: Lake, spark: object)
     kept, gone = (lake.drop(name, order(order_id=name)) for name in ("kept.json", "gone.json"))
     config = lake.config
     (stream,) = bronze.streams(config)
-    seen = type(stream).poll
+    seen = type(stream).discover
 
     class Vanishing(type(stream)):  # type: ignore[misc]
-        def poll(self) -> Sequence[str]:
+        def discover(self) -> Sequence[str]:
             told = seen(self)
             gone.unlink(missing_ok=True)
             return told

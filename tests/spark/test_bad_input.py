@@ -231,11 +231,11 @@ def test_files_that_change_between_their_listing_and_their_end(
     )
     config = lake.config
     (stream,) = bronze.streams(config)
-    poll, good = type(stream).poll, write.good
+    discover, good = type(stream).discover, write.good
 
     class Changing(type(stream)):  # type: ignore[misc]
-        def poll(self) -> Sequence[str]:
-            told = poll(self)
+        def discover(self) -> Sequence[str]:
+            told = discover(self)
             with appended.open("a") as file:
                 file.write('{"order_id": "second"}\nnot JSON\n')
             replaced.write_text('{"order_id": "other"}\n{"order_id": "another"}\n')

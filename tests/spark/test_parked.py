@@ -267,7 +267,7 @@ def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
     seen |= {"anew": yard.open(9, generation=2)}
 
     # Upkeep of the rows leaves the claims, which lie in their folder.
-    for path in (yard.parked_rows.path, paths.claims(yard.parked_rows.path)):
+    for path in (yard.parked_rows.path, paths.releases(yard.parked_rows.path)):
         upkeep.carry_out("held", path, upkeep.Limits(timedelta(days=1)))
     assert not yard.parked_rows.tidy(spark, generation=1, committed=newest(2))
     monkeypatch.setattr("medallion_jobs.refine.quarantine.parked_rows._MAX_RELEASES", 2)

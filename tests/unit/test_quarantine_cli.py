@@ -90,7 +90,7 @@ def claim(lake: Lake, number: int, *ids: str) -> None:
     releases.ensure(parked_rows)
     said = {"app_id": APP, "number": number, "how": "replayed", "run_id": "run", "at": NOON}
     table = pa.Table.from_pylist([{"id": one, **said} for one in ids], schema=releases.COLUMNS)
-    write_deltalake(paths.claims(parked_rows), table, mode="append")
+    write_deltalake(paths.releases(parked_rows), table, mode="append")
 
 
 def refuse_lines(lake: Lake) -> None:
@@ -285,7 +285,7 @@ def test_dismiss_shows_first_and_then_marks(lake: Lake, medallion: Medallion) ->
 
     assert medallion("quarantine", *words, "--id", "c", "--yes").code == 0
     assert shown(medallion) == []
-    path = paths.claims(paths.quarantine(lake.config, SILVER))
+    path = paths.releases(paths.quarantine(lake.config, SILVER))
     kept = DeltaTable(path).to_pyarrow_table().to_pylist()
     assert {row["id"]: row["reason"] for row in kept} == dict.fromkeys("abc", "a test order")
     table = snapshot(paths.quarantine(lake.config, SILVER))

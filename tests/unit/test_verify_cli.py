@@ -278,7 +278,7 @@ class Silver:
         said = {"app_id": app_id, "number": number, "how": how, "run_id": "r", "at": AT}
         rows = [{"id": one, **said, "reason": None} for one in ids]
         table = pa.Table.from_pylist(rows, schema=releases.COLUMNS)
-        write_deltalake(paths.claims(parked_rows), table, mode="append")
+        write_deltalake(paths.releases(parked_rows), table, mode="append")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from medallion_jobs.autoloader.file_entry import FileEntry, FileKey
 from medallion_jobs.autoloader.ledger import tables as ledger_tables
 from medallion_jobs.autoloader.ledger.memory import Memory, fingerprint
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
-from medallion_jobs.lake.tables import Appender, Txn, snapshot
+from medallion_jobs.lake.tables import EngineTable, Txn, snapshot
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import create_delta, open_delta
 
@@ -81,7 +81,7 @@ class Ledger:
         self.discovered = folder / "discovered"
         self.events = folder / "events"
         self._started_file = folder / "begun"
-        self._discovered, self._events = Appender(self.discovered), Appender(self.events)
+        self._discovered, self._events = EngineTable(self.discovered), EngineTable(self.events)
         self._memory: Memory | None = None
 
     def ensure(self) -> None:

@@ -13,7 +13,7 @@ from medallion_jobs.lake.tables.delta_log import (
     has_log_since,
     snapshot,
 )
-from medallion_jobs.lake.tables.engine_table import Appender
+from medallion_jobs.lake.tables.engine_table import EngineTable
 from medallion_jobs.lake.tables.layout import ensure_layout
 from medallion_jobs.lake.tables.merge import (
     SOURCE,
@@ -44,9 +44,9 @@ __all__ = [
     "SOURCE",
     "TARGET",
     "Added",
-    "Appender",
     "Changes",
     "Commit",
+    "EngineTable",
     "Optimized",
     "Snapshot",
     "Txn",

@@ -23,7 +23,7 @@ from medallion_jobs.storage.delta import open_delta
 _CHECKPOINT_EACH = 100
 
 
-class Appender:
+class EngineTable:
     """Appends to one table, which must need no writer feature but `delta.appendOnly`."""
 
     def __init__(self, path: Location) -> None:

@@ -57,7 +57,7 @@ class _Seen:
 
 
 @dataclass
-class WaitingRows:
+class HeldRows:
     """Retries the held rows of one table.
 
     Attributes:

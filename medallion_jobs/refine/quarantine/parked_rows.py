@@ -157,7 +157,7 @@ class ParkedRows:
             F.lit(run_id).alias("run_id"),
             F.lit(datetime.now(timezone.utc)).alias("at"),
             F.lit(None).cast("string").alias("reason"),
-        ).write.format("delta").mode("append").save(str(paths.claims(self.path)))
+        ).write.format("delta").mode("append").save(str(paths.releases(self.path)))
 
     def move(
         self, rows: DataFrame, to: ParkedRows, txn: Txn, generation: int, moment: datetime
@@ -218,7 +218,7 @@ class ParkedRows:
 
         None if no row was ever released.
         """
-        if tables.snapshot(paths.claims(self.path)) is None:
+        if tables.snapshot(paths.releases(self.path)) is None:
             return None
         released = self._releases(spark).where(_is_of(app_id, number))
         return self._rows(spark).join(released, "id", "left_semi")
@@ -244,7 +244,7 @@ class ParkedRows:
         return True
 
     def _is_untidy(self) -> bool:
-        rows, released = (tables.snapshot(path) for path in (self.path, paths.claims(self.path)))
+        rows, released = (tables.snapshot(path) for path in (self.path, paths.releases(self.path)))
         return (rows is not None and rows.files >= _MAX_FILES) or (
             released is not None
             and (released.files >= _MAX_FILES or released.rows >= _MAX_RELEASES)
@@ -258,7 +258,7 @@ class ParkedRows:
         return _newest_version(spark, self.path)
 
     def _releases(self, spark: SparkSession) -> DataFrame:
-        return _newest_version(spark, paths.claims(self.path))
+        return _newest_version(spark, paths.releases(self.path))
 
 
 def _newest_version(spark: SparkSession, path: Location) -> DataFrame:

@@ -37,7 +37,7 @@ AT_ONCE = ""
 
 def ensure(parked_rows: Location) -> None:
     """Creates the table of releases if it does not exist."""
-    create_delta(paths.claims(parked_rows), COLUMNS)
+    create_delta(paths.releases(parked_rows), COLUMNS)
 
 
 def dismiss(parked_rows: Location, ids: Sequence[str], reason: str, run_id: str) -> None:
@@ -51,12 +51,12 @@ def dismiss(parked_rows: Location, ids: Sequence[str], reason: str, run_id: str)
     common = {"app_id": AT_ONCE, "number": 0, "how": DISMISSED, "run_id": run_id, "at": now}
     rows = [{"id": row_id, **common, "reason": reason} for row_id in ids]
     table = pa.Table.from_pylist(rows, schema=COLUMNS)
-    write_deltalake(open_delta(paths.claims(parked_rows)), table, mode="append")
+    write_deltalake(open_delta(paths.releases(parked_rows)), table, mode="append")
 
 
 def withdraw(parked_rows: Location, app_id: str, number: int) -> None:
     """Deletes the releases that name `app_id` and this transaction or a later one."""
-    path = paths.claims(parked_rows)
+    path = paths.releases(parked_rows)
     if snapshot(path):
         # If none match, this writes no commit.
         open_delta(path).delete(f"app_id = {_text(app_id)} AND number >= {number}")
@@ -71,7 +71,7 @@ def effective(
         committed: gives the target's newest transaction of an application id, or -1.
         before: only releases that were in effect before the newest transaction.
     """
-    path = paths.claims(parked_rows)
+    path = paths.releases(parked_rows)
     if snapshot(path) is None:
         return ""
     ids = open_delta(path).to_pyarrow_table(columns=["app_id"]).column("app_id").unique()
@@ -83,7 +83,7 @@ def effective(
 
 def delete(parked_rows: Location, condition: str) -> None:
     """Deletes releases whose rows are deleted, and compacts the rest."""
-    table = open_delta(paths.claims(parked_rows))
+    table = open_delta(paths.releases(parked_rows))
     table.delete(condition)
     table.optimize.compact()
 

@@ -18,7 +18,7 @@ from medallion_jobs.refine.quarantine.redrive import Redrive
 
 
 @dataclass(frozen=True)
-class Mended:
+class Replayed:
     """The result of a lookup backfill.
 
     Attributes:
@@ -68,7 +68,7 @@ def quarantined(
         return redrive.send(spark, chosen) if write else redrive.try_out(spark, chosen)
 
 
-def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool) -> Mended:
+def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool) -> Replayed:
     """Backfills the misses of lookups into a dimension, in the target table itself.
 
     Args:
@@ -98,7 +98,7 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
         backfills = [LookupBackfill(refinery, place, spark) for place in found]
         counts = [backfill.count() for backfill in backfills]
         if not write or not any(counts):
-            return Mended(sum(counts), readers if any(counts) else ())
+            return Replayed(sum(counts), readers if any(counts) else ())
         # Readers first: after a crash in between, none continues over a changed table.
         for reader in reversed(readers):
             plan = reset.plan(
@@ -109,7 +109,7 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
             plan.carry_out(f"missed lookups in {dimension} were backfilled in {ref}")
         # The word is stored in the table's log, so it stays.
         app_id = f"{home.checkpoint(generation).app_id}/{'mended'}"
-        return Mended(sum(backfill.write(app_id, _run_id()) for backfill in backfills), readers)
+        return Replayed(sum(backfill.write(app_id, _run_id()) for backfill in backfills), readers)
 
 
 def tables_looking_into(config: Pipeline, dimension: TableRef) -> list[TableRef]:

@@ -94,7 +94,7 @@ def _claims(
     """A table of those claims on a siding's rows that count."""
     name = f"claims_of_{kind}"
     count = releases.effective(parked_rows, target.txn)
-    known = scan(paths.claims(parked_rows)) if count else "(SELECT '' AS id, '' AS how)"
+    known = scan(paths.releases(parked_rows)) if count else "(SELECT '' AS id, '' AS how)"
     duck.execute(
         f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT id, how FROM {known} "  # noqa: S608
         f"WHERE {count or 'false'}"

@@ -43,8 +43,8 @@ def test_a_landing_folder_that_takes_no_registration_is_told_once(
     loader: AutoLoader, tmp_path: Path
 ) -> None:
     (tmp_path / "in" / "_medallion").symlink_to(tmp_path)
-    assert ["not registered" in remark for remark in loader.poll()] == [True]
-    assert list(loader.poll()) == []
+    assert ["not registered" in remark for remark in loader.discover()] == [True]
+    assert list(loader.discover()) == []
 
 
 def test_the_source_is_cleaned_now_and_then_and_on_until_nothing_is_due(
@@ -54,7 +54,7 @@ def test_the_source_is_cleaned_now_and_then_and_on_until_nothing_is_due(
     monkeypatch.setattr(loader.cleaner, "clean", lambda _: rounds.pop(0))
     left = []
     for _ in range(4):
-        loader.poll()
+        loader.discover()
         left.append(len(rounds))
     assert left == [2, 1, 1, 1]
 
@@ -64,7 +64,7 @@ def test_what_waits_can_be_looked_through_while_more_is_found(
 ) -> None:
     land(tmp_path / "in" / "a")
     land(tmp_path / "in" / "b")
-    loader.poll()
+    loader.discover()
     seen = []
     for file in loader.ledger.waiting():
         seen.append(file)
@@ -84,16 +84,16 @@ def test_what_is_found_while_a_batch_runs_becomes_one_chunk(
     loader: AutoLoader, tmp_path: Path
 ) -> None:
     land(tmp_path / "in" / "first")
-    loader.poll()
+    loader.discover()
     with loader._admission.batch(loader.ledger.waiting()) as recorded:
         for number in range(50):
             land(tmp_path / "in" / f"{number:02}")
-            loader.poll()
+            loader.discover()
         assert chunks_of(loader) == [1]
         recorded()
         assert chunks_of(loader) == [1, 50]
     land(tmp_path / "in" / "last")
-    loader.poll()
+    loader.discover()
     assert chunks_of(loader) == [1, 50]  # the query has not taken the fifty
 
 
@@ -101,14 +101,14 @@ def test_files_found_while_chunks_wait_fill_up_to_the_limit(tmp_path: Path) -> N
     loader = loader_of(tmp_path, max_files_per_trigger=3)
     for number in range(7):
         land(tmp_path / "in" / f"a{number}")
-    loader.poll()
+    loader.discover()
     assert sorted(chunks_of(loader)) == [1, 3, 3]
     first = list(loader.ledger.waiting())
     with loader._admission.batch(first[:3]) as recorded:
         recorded()
     for number in range(4):
         land(tmp_path / "in" / f"b{number}")
-        loader.poll()
+        loader.discover()
     assert sorted(chunks_of(loader)) == [1, 3, 3]  # two of these are not taken
     with loader._admission.batch(first[3:]) as recorded:
         recorded()
@@ -119,18 +119,18 @@ def test_a_failed_batch_does_not_hold_files_back_for_good(
     loader: AutoLoader, tmp_path: Path
 ) -> None:
     land(tmp_path / "in" / "first")
-    loader.poll()
+    loader.discover()
     with suppress(RuntimeError), loader._admission.batch(loader.ledger.waiting()):
         raise RuntimeError
     land(tmp_path / "in" / "second")
-    loader.poll()
+    loader.discover()
     assert chunks_of(loader) == [1, 1]
 
 
 def test_a_complaint_is_told_once_while_a_listing_is_held(tmp_path: Path) -> None:
     loader = loader_of(tmp_path, discovery="manifest", manifest=str(tmp_path / "names"))
-    loader.poll()
+    loader.discover()
     with loader._admission.batch([]):
         (tmp_path / "names" / "1.jsonl").write_text("no json\n")
-        told = [loader.poll(), loader.poll(), loader.poll()]
+        told = [loader.discover(), loader.discover(), loader.discover()]
     assert [len(one) for one in told] == [1, 0, 0], told
