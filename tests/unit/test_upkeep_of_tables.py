@@ -147,8 +147,8 @@ def test_where_all_queries_run_no_jvm_is_started(lake: Lake, medallion: Medallio
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("bronze.sales",), "tables are named for --optimize only"),
-        (("--optimize", "bronze.nothing"), "there is no table bronze.nothing"),
+        (("bronze.sales",), "table names need --optimize"),
+        (("--optimize", "bronze.nothing"), "has no table bronze.nothing"),
         (("--optimize", "bronze.sales"), "never written: bronze.sales"),
     ],
 )
