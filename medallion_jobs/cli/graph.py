@@ -57,9 +57,9 @@ def graph(
     if out is None:
         sys.stdout.write(text)
         return
-    from medallion_jobs.report.atomic_file import whole  # noqa: PLC0415
+    from medallion_jobs.report.atomic_file import open_atomically  # noqa: PLC0415
 
-    with whole(out) as sink:
+    with open_atomically(out) as sink:
         sink.write(text.encode())
 
 

@@ -165,9 +165,9 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    from medallion_jobs.report.atomic_file import whole  # noqa: PLC0415
+    from medallion_jobs.report.atomic_file import open_atomically  # noqa: PLC0415
 
-    with whole(out) as sink:
+    with open_atomically(out) as sink:
         yield sink
 
 

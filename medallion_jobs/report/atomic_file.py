@@ -12,7 +12,7 @@ from medallion_jobs.errors import UsageError
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[BinaryIO]:
+def open_atomically(file: Path) -> Iterator[BinaryIO]:
     """Opens a file for an atomic write: it gets the block's whole output, or does not change.
 
     Raises:

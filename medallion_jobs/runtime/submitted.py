@@ -28,9 +28,9 @@ from medallion_jobs.runtime.whole_line import (
     EXECUTORS_CLASS_PATH,
     EXTENSIONS,
     JARS,
+    file_name,
     line_for_cluster_mode,
-    named,
-    typed_words,
+    typed_arguments,
     whole_line,
 )
 
@@ -136,7 +136,7 @@ class Submitted:
         """The command without the jars of these classes."""
         line = self._line(without=[path.name for path in wrong.values()])
         # A jar in Spark's own folder is loaded whatever the options are.
-        typed = {named(path) for path in self.conf.get(CLASS_PATH, "").split(os.pathsep)}
+        typed = {file_name(path) for path in self.conf.get(CLASS_PATH, "").split(os.pathsep)}
         remaining = [
             str(path)
             for name, path in wrong.items()
@@ -187,7 +187,9 @@ class Submitted:
         found = self._jar_of(class_name)
         if found is None:
             return True
-        sent = {named(item) for key in (JARS, _SENT_BY_YARN) for item in _items(self.conf.get(key))}
+        sent = {
+            file_name(item) for key in (JARS, _SENT_BY_YARN) for item in _items(self.conf.get(key))
+        }
         if found.name in sent:
             return False
         if found != self._on_class_path(class_name):
@@ -227,7 +229,7 @@ class Submitted:
             known = process.info().arguments()
             return list(known.get()) if known.isPresent() else []
 
-        return typed_words(int(process.pid()), arguments) or list(self.argv)
+        return typed_arguments(int(process.pid()), arguments) or list(self.argv)
 
 
 def _is_in_cluster_mode(conf: Mapping[str, str]) -> bool:

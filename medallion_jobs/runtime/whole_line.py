@@ -55,12 +55,12 @@ def whole_line(
     has = {**_of_files(conf), **given}
 
     def is_delta(item: str) -> bool:
-        return bool(_DELTA.search(item)) or named(item) in without
+        return bool(_DELTA.search(item)) or file_name(item) in without
 
     lists = {key: _split(has.get(key, ""), separator) for key, separator in _SEPARATORS.items()}
     rest = {key: [item for item in items if not is_delta(item)] for key, items in lists.items()}
     others = [name for name in _split(has.get(EXTENSIONS, ""), ",") if name != DELTA_EXTENSION]
-    words = [
+    arguments = [
         *program,
         *("--jars", ",".join([*map(str, jars), *rest.pop(JARS)])),
         *("--conf", f"{EXTENSIONS}={','.join([*others, DELTA_EXTENSION])}"),
@@ -69,11 +69,11 @@ def whole_line(
     for key, items in rest.items():
         # Only another value, also an empty one, overrides a value from a file of settings.
         if items if key in given else items != lists[key]:
-            words += ["--conf", f"{key}={_SEPARATORS[key].join(items)}"]
+            arguments += ["--conf", f"{key}={_SEPARATORS[key].join(items)}"]
     for (option, value), (key, _) in zip(options, settings, strict=True):
         if key not in _OURS:
-            words += [option] if value is None else [option, _shown(option, value)]
-    return shlex.join([*words, *_job_shown(job)])
+            arguments += [option] if value is None else [option, _shown(option, value)]
+    return shlex.join([*arguments, *_job_shown(job)])
 
 
 def line_for_cluster_mode(conf: Mapping[str, str], argv: Sequence[str]) -> str:
@@ -83,7 +83,7 @@ def line_for_cluster_mode(conf: Mapping[str, str], argv: Sequence[str]) -> str:
     return shlex.join(["scripts/submit", *job, "--master", master, "--deploy-mode", "cluster"])
 
 
-def typed_words(pid: int, arguments: Callable[[], Sequence[str]]) -> list[str]:
+def typed_arguments(pid: int, arguments: Callable[[], Sequence[str]]) -> list[str]:
     """The arguments after `spark-submit`; empty if the JVM was not started by it.
 
     Args:
@@ -91,13 +91,13 @@ def typed_words(pid: int, arguments: Callable[[], Sequence[str]]) -> list[str]:
         arguments: returns the arguments known to the JVM, for a system without /proc.
     """
     try:
-        words: Sequence[str] = _arguments_of(pid)
+        line: Sequence[str] = _arguments_of(pid)
     except OSError:
-        words = arguments()
-    return list(words[words.index(_SUBMIT) + 1 :]) if _SUBMIT in words else []
+        line = arguments()
+    return list(line[line.index(_SUBMIT) + 1 :]) if _SUBMIT in line else []
 
 
-def named(item: str) -> str:
+def file_name(item: str) -> str:
     """The file name in a path or a URI."""
     return unquote(item.rpartition("/")[2])
 
@@ -108,10 +108,10 @@ def _arguments_of(pid: int) -> list[str]:
     return text.split("\0")[:-1]
 
 
-def _split_arguments(words: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+def _split_arguments(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
     """spark-submit's options with their values, and the job's file with its own arguments."""
     options: list[tuple[str, str | None]] = []
-    rest = list(words)
+    rest = list(arguments)
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
         takes_value = option not in _WITHOUT_VALUE and rest
@@ -138,8 +138,8 @@ def _split(value: str | None, separator: str) -> list[str]:
     return [item.strip() for item in (value or "").split(separator) if item.strip()]
 
 
-def _job_shown(words: Sequence[str]) -> Iterator[str]:
-    for before, word in zip(("", *words), words, strict=False):
+def _job_shown(arguments: Sequence[str]) -> Iterator[str]:
+    for before, word in zip(("", *arguments), arguments, strict=False):
         yield _shown(before, word)
 
 
