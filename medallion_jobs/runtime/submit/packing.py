@@ -30,7 +30,7 @@ def package_zip() -> Path:
 
 
 def config_zip(config: Path, env: str | None) -> Path:
-    """The config, base.yaml beside it, and the overlay `env`, as a zip for `--archives`.
+    """The config, base.yaml in its folder, and the overlay `env`, as a zip for `--archives`.
 
     The layout is that on disk, so that the unpacked config finds its layers. Missing files are
     left out; the config's loader reports them.
