@@ -1,7 +1,7 @@
-"""The command line: one file a command, each thin.
+"""The command line: one short module for each command.
 
-Nothing here, and nothing that a command imports before it is called, imports pyspark:
-`status`, `files` and `query` answer in about a second because they start no JVM.
+No module here imports pyspark when it is loaded; a command imports it when it is called. So
+`status`, `files` and `query` start no JVM and answer in about a second.
 """
 
 from __future__ import annotations
@@ -74,15 +74,16 @@ def _options(
     pass
 
 
-def _of_store(error: StoreError) -> MedallionError:
+def _user_error(error: StoreError) -> MedallionError:
+    """The error to show, with its next step and exit code."""
     kind = TransientError if error.passes else UsageError
     return kind(
         f"{error.strerror}: {error.filename}",
-        untouched="what lies there is as it was",
+        untouched="nothing in the store was changed",
         next_step="run again once the store answers"
         if error.passes
-        else "mend the name of the bucket, or what the AWS environment says of endpoint, region "
-        "and keys (AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_PROFILE or AWS_ACCESS_KEY_ID …)",
+        else "fix the bucket name, or the endpoint, region and keys in the AWS environment "
+        "(AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_PROFILE or AWS_ACCESS_KEY_ID …)",
     )
 
 
@@ -94,13 +95,15 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except StoreError as error:
-        typer.echo(f"error: {_of_store(error)}", err=True)
-        sys.exit(_of_store(error).exit_code)
+        typer.echo(f"error: {_user_error(error)}", err=True)
+        sys.exit(_user_error(error).exit_code)
     except BrokenPipeError:
-        # The reader went away (`medallion query … | head`); that is its right.
+        # The reader closed the pipe, as in `medallion query … | head`: this is not an error.
         sys.stderr.close()
         sys.exit(0)
     except Exception:
         typer.echo(masked(traceback.format_exc()), err=True)
-        typer.echo("error: this is a bug in medallion_jobs; what is above says where", err=True)
+        typer.echo(
+            "error: this is a bug in medallion_jobs; the traceback above shows where", err=True
+        )
         sys.exit(3)

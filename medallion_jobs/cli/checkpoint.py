@@ -69,7 +69,7 @@ def show(
     env: EnvOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Print a query's manifest as JSON, with where its current checkpoint stands."""
+    """Print a query's manifest as JSON, with the position of its current checkpoint."""
     from medallion_jobs.checkpoint import QueryFolder, manifest
     from medallion_jobs.lake.tables import snapshot
 
@@ -81,52 +81,55 @@ def show(
         raise UsageError(f"{ref} never ran: there is no {home.manifest}")
     checkpoint = home.checkpoint(recorded.current.number)
     target = snapshot(pipeline.table_path(ref))
-    told = recorded.model_dump(mode="json") | {
+    details = recorded.model_dump(mode="json") | {
         "checkpoint": str(checkpoint.path),
         "latest_offsets": checkpoint.latest_offsets,
         "table_txn": target.txn(checkpoint.app_id) if target else None,
         "latest_commits": checkpoint.latest_commits,
     }
-    typer.echo(json.dumps(told, indent=2))
+    typer.echo(json.dumps(details, indent=2))
 
 
 @app.command()
 def reset(
     table: TableArgument,
     *,
-    reason: Annotated[str, typer.Option(help="Why; kept in the manifest.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show it.")] = False,
+    reason: Annotated[str, typer.Option(help="The reason; it is kept in the manifest.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     env: EnvOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Open a new generation of a query's state, and of those that read its table."""
+    """Open a new generation of a query's state, and of the queries that read its table."""
     from medallion_jobs.checkpoint import Lock, QueryFolder
     from medallion_jobs.checkpoint.reset import plan
     from medallion_jobs.lake import paths
 
     if not reason.strip():
-        raise UsageError("--reason is empty: say why, for whoever reads the manifest later")
+        raise UsageError("--reason is empty: give a reason for those who read the manifest later")
     pipeline = _load(config, env, overrides)
     ref = _query(pipeline, table)
     readers = paths.readers(pipeline, ref)
-    also = readers if ref.layer != "bronze" or _has_lost_rows(pipeline, ref, readers) else []
-    homes = [QueryFolder.of(pipeline.state_path, one) for one in (ref, *also)]
+    reset_readers = (
+        readers if ref.layer != "bronze" or _has_lost_rows(pipeline, ref, readers) else []
+    )
+    homes = [QueryFolder.of(pipeline.state_path, query) for query in (ref, *reset_readers)]
     with ExitStack() as held:
         for home in homes:
-            # Where there is no state, nobody runs, and showing must not make any.
+            # Without state no run can be active, and a dry run must not create the folder.
             if yes or home.path.exists():
                 held.enter_context(Lock(home.lock, str(home.ref)))
         plans = [plan(home, pipeline.table_path(home.ref), pipeline.pipeline) for home in homes]
-        for one in plans:
-            was = f"v{one.before}" if one.before else "none"
+        for change in plans:
+            before = f"v{change.before}" if change.before else "none"
             typer.echo(
-                f"{one.home.ref}: generation {was} -> v{one.after}; the next start {one.effect}"
+                f"{change.home.ref}: generation {before} -> v{change.after}; "
+                f"the next start {change.effect}"
             )
-        # The last reader first: cut off in between, a reset leaves no reader that would go
-        # on over a table that is made anew.
-        for one in reversed(plans) if yes else ():
-            one.carry_out(reason if one.home.ref == ref else f"{ref} was reset: {reason}")
+        # The readers furthest downstream first: if the reset is interrupted, no reader
+        # continues over a table that is rebuilt.
+        for change in reversed(plans) if yes else ():
+            change.carry_out(reason if change.home.ref == ref else f"{ref} was reset: {reason}")
     typer.echo(
         "done; nothing was deleted; next: medallion run"
         if yes
@@ -138,8 +141,8 @@ def reset(
 def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -> bool:
     """Whether readers have read more of a table than it has now.
 
-    Bronze is only added to, and loads what it lacks, so its readers may go on over a reset;
-    but not if the table was removed or lost commits: they would read its rows again.
+    Bronze is append-only and loads what is missing, so its readers can continue after a reset.
+    They cannot if the table was removed or lost commits: they would read its rows twice.
     """
     from medallion_jobs.checkpoint import QueryFolder, manifest, start_checks
     from medallion_jobs.lake.tables import snapshot

@@ -1,4 +1,4 @@
-"""`medallion config`: what is in force, who set it, and the schema for editors."""
+"""`medallion config`: the effective values, what set them, and the schema for editors."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def show(
 @app.command()
 def schema(
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="The keys as a Markdown table instead.")
+        bool, typer.Option("--markdown", help="Print the keys as a Markdown table instead.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of a pipeline's file; conf/pipeline.schema.json is this output."""
+    """Print the JSON Schema of a pipeline file; conf/pipeline.schema.json is this output."""
     if markdown:
         typer.echo(markdown_table(), nl=False)
     else:
@@ -56,7 +56,7 @@ def schema(
 
 
 def _rows(settings: tuple[Setting, ...], origin: bool) -> list[tuple[str, ...]]:
-    # The value comes last: it may be long, and nothing is to be aligned behind it.
+    # The value comes last: it may be long, and no column has to be aligned after it.
     return [
         (
             setting.path,
@@ -86,7 +86,7 @@ def _print_aligned(settings: tuple[Setting, ...], origin: bool) -> None:
 
 
 def _print_table(settings: tuple[Setting, ...], origin: bool) -> None:
-    # Imported here: rich takes longer to load than the config takes to read.
+    # Imported here: loading rich takes longer than reading the config.
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def destroy(
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     env: EnvOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Remove a pipeline's tables, its state and the files that `generate` made."""
+    """Remove a pipeline's tables, its state and the files made by `generate`."""
     from medallion_jobs import storage
     from medallion_jobs.checkpoint import Lock, QueryFolder
     from medallion_jobs.config import load
@@ -31,32 +31,32 @@ def destroy(
     pipeline = load(config, env, overrides or ()).pipeline
     homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
     with ExitStack() as held:
-        # Refused while something runs; nothing can start while it is under way.
+        # The locks fail while a query runs, and keep queries from starting meanwhile.
         for home in homes:
             if home.path.exists():
                 held.enter_context(Lock(home.lock, str(home.ref)))
-        doomed = _doomed(pipeline)
-        for path in doomed:
+        to_remove = _to_remove(pipeline)
+        for path in to_remove:
             typer.echo(path)
-        if not doomed:
+        if not to_remove:
             typer.echo("there is nothing to remove", err=True)
         elif not yes:
             typer.echo("nothing was removed; add --yes to do it", err=True)
         else:
-            for path in doomed:
+            for path in to_remove:
                 storage.remove_all(path)
-            _prune(pipeline, doomed)
-            typer.echo(f"removed {len(doomed)} files and folders", err=True)
+            _prune(pipeline, to_remove)
+            typer.echo(f"removed {len(to_remove)} files and folders", err=True)
 
 
-def _doomed(pipeline: Pipeline) -> list[Location]:
-    """What belongs to this pipeline and is there."""
+def _to_remove(pipeline: Pipeline) -> list[Location]:
+    """Existing tables, state and generated files of this pipeline."""
     from medallion_jobs.checkpoint import QueryFolder
     from medallion_jobs.lake import paths
 
-    doomed = []
+    to_remove = []
     for ref in paths.sources(pipeline):
-        doomed += [
+        to_remove += [
             pipeline.table_path(ref),
             paths.quarantine(pipeline, ref),
             paths.held(pipeline, ref),
@@ -66,34 +66,34 @@ def _doomed(pipeline: Pipeline) -> list[Location]:
             QueryFolder.of(pipeline.state_path, ref).path,
         ]
     for name in pipeline.bronze:
-        doomed += [paths.ledger(pipeline, name), paths.schemas(pipeline, name)]
-        doomed += _registrations(pipeline, name)
-    doomed += _generated(pipeline)
+        to_remove += [paths.ledger(pipeline, name), paths.schemas(pipeline, name)]
+        to_remove += _registrations(pipeline, name)
+    to_remove += _generated(pipeline)
     warehouse = paths.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):
-        doomed.append(warehouse)
-    return [path for path in doomed if path.exists()]
+        to_remove.append(warehouse)
+    return [path for path in to_remove if path.exists()]
 
 
 def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Location]:
-    """Where a table has left its name as a reader of landing folders."""
+    """Files by which a bronze table is registered as a reader of its landing folders."""
     from medallion_jobs.autoloader.archive.file_location import fixed_part, is_cleanable
     from medallion_jobs.autoloader.archive.registrations import Reader
 
-    me = Reader.of(pipeline, bronze_table)
+    reader = Reader.of(pipeline, bronze_table)
     roots = filter(is_cleanable, pipeline.landing_paths(bronze_table))
     return [
         file
         for root in roots
         for file in (fixed_part(root, pipeline.store) / "_medallion" / "readers").glob(
-            f"{me}*.json"
+            f"{reader}*.json"
         )
-        if json.loads(file.read_bytes()).get("ledger") == me.ledger
+        if json.loads(file.read_bytes()).get("ledger") == reader.ledger
     ]
 
 
 def _generated(pipeline: Pipeline) -> list[Location]:
-    """The files and dimensions that the generator made, by what it noted of them."""
+    """Files and dimension tables that `generate` made, according to its summaries."""
     from medallion_jobs.config import TableRef
     from medallion_jobs.generator import FEEDS, is_made, made_files
 
@@ -104,19 +104,19 @@ def _generated(pipeline: Pipeline) -> list[Location]:
         pipeline.table_path(TableRef("silver", dimension.name)) for dimension in feed.dimensions(15)
     ]
     summaries = pipeline.landing_root / "_generated"
-    made = [
+    files = [
         file
         for table in feed.tables
         for file in made_files(feed.name, pipeline.landing_path(table), summaries)
     ]
     return [
         *(table for table in dimensions if is_made(table)),
-        *dict.fromkeys(made),
+        *dict.fromkeys(files),
     ]
 
 
 def _prune(pipeline: Pipeline, removed: list[Location]) -> None:
-    """Removes the folders that this emptied, up to the roots; others may be empty for a reason."""
+    """Removes the parent folders that are empty now, up to the roots. Other folders stay."""
     from medallion_jobs.lake import paths
 
     roots = [paths.lake(pipeline), pipeline.landing_root]

@@ -1,4 +1,4 @@
-"""Rows of a quarantine, to a file."""
+"""Exports quarantined rows to a file."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class Form(str, Enum):
-    """How rows are written."""
+    """The file format."""
 
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
 
 
-# A spreadsheet takes a text that begins so, after blanks too, for a formula (OWASP, "CSV
-# Injection"); the wide ones are for it the same characters.
+# A spreadsheet reads a text that begins with one of these, also after blanks, as a formula
+# (OWASP, "CSV Injection"). It treats the full-width forms the same.
 _FORMULA = re.compile("\\s*[=+@\uff1d\uff0b\uff0d\uff20-]|[\t\r\n]")
 
 
 def write(rows: pa.RecordBatchReader, file: Path, form: Form) -> int:
-    """Writes rows to a file, whole or not at all; gives how many.
+    """Writes rows to a file atomically; returns the number of rows.
 
     Args:
-        rows: of `medallion_jobs.report.quarantine`; `row` among their columns is a JSON object
-            for silver, and any text for bronze.
+        rows: as `medallion_jobs.report.quarantine` reads them; their column `row` is a JSON
+            object for silver, and any text for bronze.
     """
     writers = {Form.JSON: _json, Form.CSV: _csv, Form.PARQUET: _parquet}
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
@@ -45,7 +45,7 @@ def write(rows: pa.RecordBatchReader, file: Path, form: Form) -> int:
 
 
 def _json(rows: pa.RecordBatchReader, file: Path) -> int:
-    """The rows as they were, one a line."""
+    """The original rows, one per line."""
     count = 0
     with _opened(file) as out:
         for row in _texts(rows):
@@ -55,9 +55,9 @@ def _json(rows: pa.RecordBatchReader, file: Path) -> int:
 
 
 def _csv(rows: pa.RecordBatchReader, file: Path) -> int:
-    """The columns of all rows together; what is no row is a column `line`.
+    """The union of all rows' columns; what is not a JSON object goes to a column `line`.
 
-    Texts are in quotes, so that an empty one is not a null.
+    Texts are quoted, so that an empty text differs from null.
     """
     texts = list(_texts(rows))
     columns = list(dict.fromkeys(name for text in texts for name in _cells(text)))
@@ -70,7 +70,7 @@ def _csv(rows: pa.RecordBatchReader, file: Path) -> int:
 
 
 def _parquet(rows: pa.RecordBatchReader, file: Path) -> int:
-    """The quarantine's own columns, the row among them as text."""
+    """The quarantine's own columns; the row is text."""
     import pyarrow.parquet as pq
 
     count = 0
@@ -86,7 +86,7 @@ def _texts(rows: pa.RecordBatchReader) -> Iterator[str]:
 
 
 class _Number(str):
-    """A number with all the digits that it was written with."""
+    """A number that keeps all digits as they were written."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""`medallion files`: what became of each file, and files to be read again, without a JVM."""
+"""`medallion files`: the state of each file, and retries, without a JVM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medallion_jobs.cli.options import (
     EnvOption,
     JsonOption,
     SetOption,
-    moment,
+    timestamp,
 )
 from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
@@ -39,7 +39,7 @@ STATES = (
 app = typer.Typer(invoke_without_command=True)
 
 PathOption = Annotated[
-    str | None, typer.Option(help="Only paths with this text, or like it where it has a *.")
+    str | None, typer.Option(help="Only paths that contain this text, or match it if it has a *.")
 ]
 
 
@@ -55,13 +55,13 @@ def files(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Only files found since.", metavar="2h|2026-01-31|2026-01-31T12:00"),
+        typer.Option(help="Only files found since then.", metavar="2h|2026-01-31|2026-01-31T12:00"),
     ] = None,
     path: PathOption = None,
-    summary: Annotated[bool, typer.Option("--summary", help="Counts by state.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Only counts by state.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the ledger: every file that was seen, its rows, and what became of it."""
+    """Show the ledger: every file that was found, its rows and its state."""
     from medallion_jobs.config import load
     from medallion_jobs.report import files as report
 
@@ -69,9 +69,9 @@ def files(
         _refuse_options_before(context, context.invoked_subcommand)
         return
     if state and state.upper() not in STATES:
-        raise UsageError(f"--state {state}: there is {', '.join(STATES)}")
+        raise UsageError(f"--state {state} is not one of {', '.join(STATES)}")
     pipeline = load(config, env, overrides or ()).pipeline
-    wanted = report.Wanted(state, moment(since) if since else None, path)
+    wanted = report.Wanted(state, timestamp(since) if since else None, path)
     form = Format.JSON if as_json else Format.TABLE
     if summary:
         print_rows(report.SUMMARY_COLUMNS, report.summary(pipeline, wanted), form)
@@ -90,12 +90,12 @@ def retry(
         typer.Option(help="Only files in this state.", metavar="QUARANTINED|MISSING|SKIPPED"),
     ] = None,
     path: PathOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
 ) -> None:
-    """Have files that gave bronze no row read again by the next run.
+    """Make the next run read files again that gave no row to bronze.
 
-    Safe while the query runs: the ledger is only added to, and a running query takes the
-    files up with its next batch. Files whose rows are in bronze are never read again.
+    Safe while the query runs: the ledger is append-only, and a running query reads the files
+    with its next batch. Files whose rows are in bronze are never read again.
     """
     from medallion_jobs.config import load
     from medallion_jobs.report import files as report
@@ -103,26 +103,26 @@ def retry(
     _check_retryable(state, report.RETRYABLE)
     pipeline = load(config, env, overrides or ()).pipeline
     matched = report.matched(pipeline, report.Wanted(state, path=path))
-    again = [one for one in matched if one.is_retryable]
-    left = Counter(_why_left(one) for one in matched if not one.is_retryable)
-    if path and left and not again:
+    retried = [file for file in matched if file.is_retryable]
+    skipped = Counter(_skip_reason(file) for file in matched if not file.is_retryable)
+    if path and skipped and not retried:
         raise UsageError(
-            f"--path {path} names no file that can be read again: "
-            + ", ".join(f"{count:,} {why}" for why, count in left.items()),
+            f"--path {path} matches no file that can be read again: "
+            + ", ".join(f"{count:,} {reason}" for reason, count in skipped.items()),
             untouched="the ledger",
         )
     print_rows(
         ("table", "path", "version", "state", "error"),
-        [(one.table, one.path, one.version, one.state, one.error) for one in again],
+        [(file.table, file.path, file.version, file.state, file.error) for file in retried],
     )
-    for why, count in left.items() if path else ():
-        typer.echo(f"left alone: {count:,} {why}", err=True)
+    for reason, count in skipped.items() if path else ():
+        typer.echo(f"skipped: {count:,} {reason}", err=True)
     if yes:
-        _readmit(pipeline, again)
+        _retry(pipeline, retried)
     typer.echo(
-        f"{len(again):,} files go to the next batches; next: medallion run"
+        f"{len(retried):,} files will be read by the next batches; next: medallion run"
         if yes
-        else f"{len(again):,} files; nothing was changed; add --yes to do it",
+        else f"{len(retried):,} files; nothing was changed; add --yes to do it",
         err=True,
     )
 
@@ -130,7 +130,7 @@ def retry(
 def _refuse_options_before(context: typer.Context, command: str) -> None:
     sources = (context.get_parameter_source(name) for name in context.params)
     if any(source and source.name == "COMMANDLINE" for source in sources):
-        raise UsageError(f"options go after the command: medallion files {command} …")
+        raise UsageError(f"options come after the command: medallion files {command} …")
 
 
 def _check_retryable(state: str | None, retryable: Sequence[str]) -> None:
@@ -138,35 +138,35 @@ def _check_retryable(state: str | None, retryable: Sequence[str]) -> None:
         return
     if state.upper() in STATES and state.upper() != "DISCOVERED":
         raise UsageError(
-            f"--state {state}: the rows of these files are in bronze, and to read them again "
-            "would double them",
+            f"--state {state}: the rows of these files are in bronze; reading them again "
+            "would duplicate them",
             untouched="the ledger",
-            next_step=f"there is {', '.join(retryable)}",
+            next_step=f"use one of {', '.join(retryable)}",
         )
-    raise UsageError(f"--state {state}: there is {', '.join(retryable)}")
+    raise UsageError(f"--state {state} is not one of {', '.join(retryable)}")
 
 
-def _why_left(matched: Matched) -> str:
+def _skip_reason(matched: Matched) -> str:
     if not matched.is_newest:
-        return "of which a newer version was seen"
+        return "of which a newer version exists"
     if matched.state == "DISCOVERED":
-        return "that waits for its batch already"
-    return f"{matched.state}: its rows are in bronze, and to read it again would double them"
+        return "that already waits for its batch"
+    return f"{matched.state}: its rows are in bronze; reading it again would duplicate them"
 
 
-def _readmit(pipeline: Pipeline, again: Sequence[Matched]) -> None:
+def _retry(pipeline: Pipeline, retried: Sequence[Matched]) -> None:
     from medallion_jobs.autoloader.ledger.ledger import Ledger
     from medallion_jobs.lake import paths
 
-    for table in sorted({one.table for one in again}):
+    for table in sorted({file.table for file in retried}):
         ledger = Ledger(paths.ledger(pipeline, table.removeprefix("bronze.")))
-        ledger.retry([_as_it_is(one) for one in again if one.table == table])
+        ledger.retry([_current_entry(file) for file in retried if file.table == table])
 
 
-def _as_it_is(matched: Matched) -> FileEntry:
-    """A file with its size and time of now: it may have been mended since it was listed.
+def _current_entry(matched: Matched) -> FileEntry:
+    """A file with its current size and time: it may have been fixed since it was listed.
 
-    One that is not there keeps those of the ledger; the batch will find it MISSING.
+    A file that no longer exists keeps those of the ledger; the batch marks it MISSING.
     """
     from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path
 

@@ -1,4 +1,4 @@
-"""`medallion generate`: synthetic files where the pipeline reads, and its dimensions."""
+"""`medallion generate`: synthetic files for the landing folders, and dimension tables."""
 
 from __future__ import annotations
 
@@ -35,38 +35,39 @@ def generate(
     files: Annotated[
         int | None,
         typer.Option(
-            help="How many files, at most; 0 only seeds the dimensions. "
+            help="Number of files, at most; 0 only seeds the dimensions. "
             f"Default: {DEFAULT_FILES}, or no limit with --duration.",
         ),
     ] = None,
-    rows: Annotated[int, typer.Option(help="Events a file.")] = 1000,
+    rows: Annotated[int, typer.Option(help="Events per file.")] = 1000,
     seed: Annotated[
-        int | None, typer.Option(help="With the same --now: the same files. Default: drawn.")
+        int | None,
+        typer.Option(help="The same seed and --now give the same files. Default: random."),
     ] = None,
     now: Annotated[
         str | None,
         typer.Option(
-            help="When the files are made, UTC; events lie before it. Default: the clock.",
+            help="The time that the events precede, UTC. Default: the current time.",
             metavar="YYYY-MM-DDTHH:MM:SSZ",
         ),
     ] = None,
     customers: Annotated[
-        int, typer.Option(help="Known customers or users; for sales, 15 or more.")
+        int, typer.Option(help="Number of customers or users; for sales, 15 or more.")
     ] = 15,
-    dirty: Annotated[float, typer.Option(help="Share of spoiled lines, 0 to 1.")] = 0.0,
+    dirty: Annotated[float, typer.Option(help="Share of dirty lines, 0 to 1.")] = 0.0,
     new_column_from: Annotated[
-        int | None, typer.Option(help="The first file that has a new column.", metavar="N")
+        int | None, typer.Option(help="Number of the first file with a new column.", metavar="N")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Lines a second. Default: as fast as it goes.")
+        float | None, typer.Option(help="Lines per second. Default: as fast as possible.")
     ] = None,
     duration: Annotated[
-        str | None, typer.Option(help="How long to go on, with --rate.", metavar="30s|5m|2h")
+        str | None, typer.Option(help="How long to run, with --rate.", metavar="30s|5m|2h")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make synthetic data: files where the pipeline reads, and its dimensions."""
-    # Imported here, so that other commands do not wait for pyarrow and delta-rs.
+    """Generate synthetic data: files for the landing folders, and dimension tables."""
+    # Imported here, so that other commands do not load pyarrow and delta-rs.
     from medallion_jobs.config import TableRef, load
     from medallion_jobs.generator import (
         Plan,
@@ -89,7 +90,7 @@ def generate(
     seconds = _seconds(duration)
     plan = Plan(
         seed=draw_seed() if seed is None else seed,
-        now=_moment(now),
+        now=_timestamp(now),
         files=DEFAULT_FILES if files is None and seconds is None else files,
         rows=rows,
         customers=customers,
@@ -109,8 +110,8 @@ def generate(
         for table, dimension in tables.items()
     }
     if added:
-        told = ", ".join(f"{count} rows added to {at}" for at, count in added.items())
-        _say(f"dimensions: {told}")
+        counts = ", ".join(f"{count} rows added to {table}" for table, count in added.items())
+        _print(f"dimensions: {counts}")
 
     with stopping_on_signals() as wait, _progress(plan) as advance:
         summary = write_files(
@@ -123,69 +124,69 @@ def generate(
         )
     if as_json:
         typer.echo(summary.to_json(), nl=False)
-    again = "" if config == DEFAULT_CONFIG else f" --config {config}"
-    _report(summary, landing.values(), again)
+    option = "" if config == DEFAULT_CONFIG else f" --config {config}"
+    _report(summary, landing.values(), option)
 
 
-def _report(summary: Summary, landing: Iterable[Location], config: str) -> None:
+def _report(summary: Summary, landing: Iterable[Location], config_option: str) -> None:
     totals, plan = summary.totals, summary.plan
     if plan.files == 0:
-        _say(f"wrote no files, as asked; next: medallion generate{config}")
+        _print(f"wrote no files, as asked; next: medallion generate{config_option}")
         return
     late = f", at most {summary.behind_seconds:.2f} s late" if plan.rate else ""
-    _say(
+    _print(
         f"seed {plan.seed}, now {plan.now:%Y-%m-%dT%H:%M:%SZ}: "
         f"{summary.rows_per_second:,} rows/s{late}"
     )
     if summary.numbers < plan.file_count:
-        why = "stopped as asked" if summary.stopped else "could not keep up with --rate"
-        _say(f"{why} after {summary.numbers} of {plan.file_count} files")
+        reason = "stopped as asked" if summary.stopped else "could not keep up with --rate"
+        _print(f"{reason} after {summary.numbers} of {plan.file_count} files")
     if totals["already_there"]:
-        _say(f"{totals['already_there']} files were there already, and were left alone")
+        _print(f"{totals['already_there']} files already existed and were left alone")
     written = [file for file in summary.files if not file.already_there]
     lines = sum(file.lines for file in written)
     spoiled = lines - sum(file.counts["clean"] for file in written)
     folders = ", ".join(str(_short(folder)) for folder in landing)
-    _say(
+    _print(
         f"wrote {len(written)} files, {lines:,} lines ({spoiled:,} dirty) to {folders}; "
-        f"next: medallion run{config}"
+        f"next: medallion run{config_option}"
     )
 
 
 @contextmanager
 def _progress(plan: Plan) -> Iterator[Callable[[FileCounts], None]]:
-    """A bar over the files, on stderr, if somebody is there to see it."""
+    """A progress bar over the files on stderr, in a terminal only."""
     from rich.console import Console
     from rich.progress import Progress
 
     bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with bar:
         task = bar.add_task("generating", total=plan.file_count)
-        # With a file of events may come files of dimensions.
+        # A file of events may come with files of dimensions.
         yield lambda file: bar.update(task, completed=file.number)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     typer.echo(line, err=True)
 
 
 def _short(path: Location) -> object:
-    here = Path.cwd()
-    return below(path, here) if is_below(path, here) else path
+    folder = Path.cwd()
+    return below(path, folder) if is_below(path, folder) else path
 
 
-def _moment(text: str | None) -> datetime:
+def _timestamp(text: str | None) -> datetime:
     if text is None:
         return datetime.now(timezone.utc).replace(microsecond=0)
     try:
-        # Python 3.10 does not know the Z.
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        # Python 3.10 does not parse the Z.
+        timestamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError as error:
         raise UsageError(
-            f"--now {text} is not a moment such as 2026-01-31T12:00:00Z",
+            f"--now {text} is not a timestamp such as 2026-01-31T12:00:00Z",
             untouched="nothing was written",
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=timezone.utc)
 
 
 def _seconds(text: str | None) -> float | None:
@@ -195,6 +196,6 @@ def _seconds(text: str | None) -> float | None:
         return None if text is None else parse_time(text).total_seconds()
     except ValueError as error:
         raise UsageError(
-            f"--duration {text} is not a time such as 30s, 5m or 2h",
+            f"--duration {text} is not a duration such as 30s, 5m or 2h",
             untouched="nothing was written",
         ) from error

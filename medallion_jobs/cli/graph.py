@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Form(str, Enum):
-    """How a graph is drawn."""
+    """The format of a drawing."""
 
     MERMAID = "mermaid"
     SVG = "svg"
@@ -31,14 +31,16 @@ def graph(
     overrides: SetOption = None,
     form: Annotated[
         Form | None,
-        typer.Option("--format", "-f", help="How to draw; unset, by --out's name, or mermaid."),
+        typer.Option(
+            "--format", "-f", help="The format; default: by the suffix of --out, else mermaid."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write to this file, whole or not.", metavar="FILE"),
+        typer.Option("--out", "-o", help="Write to this file atomically.", metavar="FILE"),
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="With each table's rows, version and last write.")
+        bool, typer.Option("--live", help="Add each table's rows, version and last write.")
     ] = False,
 ) -> None:
     """Draw folders, tables, lookups and sinks, from the config alone."""
@@ -55,9 +57,9 @@ def graph(
     if out is None:
         sys.stdout.write(text)
         return
-    from medallion_jobs.report.atomic_file import whole
+    from medallion_jobs.report.atomic_file import open_atomically
 
-    with whole(out) as sink:
+    with open_atomically(out) as sink:
         sink.write(text.encode())
 
 
@@ -82,8 +84,8 @@ def _drawing(drawn: Graph, form: Form, *, live: bool) -> str:
 
 def _subtitle(drawn: Graph, *, live: bool) -> str:
     tables = sum(node.table is not None and not node.outside for node in drawn.nodes)
-    counted = "1 table" if tables == 1 else f"{tables} tables"
+    count = "1 table" if tables == 1 else f"{tables} tables"
     if not live:
-        return f"{counted}, as the config has them"
+        return f"{count}, as configured"
     now = datetime.now(timezone.utc)
-    return f"{counted}, as they were at {now:%Y-%m-%d %H:%M} UTC"
+    return f"{count}, as they were at {now:%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""`medallion load`: gold tables brought to their databases, without a run."""
+"""`medallion load`: loads gold tables into their databases, without a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = ("table", "sink", "version", "way", "inserted", "removed", "remarks")
 def load(
     table: Annotated[
         str | None,
-        typer.Argument(help="A gold table; all that have sinks, unless named.", metavar="TABLE"),
+        typer.Argument(help="A gold table; default: all that have sinks.", metavar="TABLE"),
     ] = None,
     *,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -35,26 +35,28 @@ def load(
     overrides: SetOption = None,
     whole: Annotated[
         bool,
-        typer.Option("--whole", help="Load all of it, even if the version is loaded already."),
+        typer.Option(
+            "--whole", help="Load the whole table, even if this version is loaded already."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Load gold tables into their databases, where these lack the newest version.
+    """Load gold tables into their databases if these lack the newest version.
 
-    A run does so after each batch; this is for a schedule of its own, and for a database
-    that was away.
+    A run does this after each batch. This command is for a separate schedule, and for a
+    database that was unavailable.
     """
     from medallion_jobs.config import load as load_config
 
     pipeline = load_config(config, env, overrides or ()).pipeline
     loaded, errors = _load(pipeline, _chosen(pipeline, table), whole=whole)
-    rows = [asdict(one) for one in loaded]
+    rows = [asdict(result) for result in loaded]
     if as_json:
         print_rows(_COLUMNS, [tuple(row.values()) for row in rows], Format.JSON)
     elif rows:
         shown = [(*list(row.values())[:-1], "; ".join(row["remarks"])) for row in rows]
         print_rows(_COLUMNS, shown)
-    # Each table is tried, whatever became of the others; the first that failed tells the code.
+    # Every table is tried, even if another one fails; the first failure sets the exit code.
     for error in errors[1:]:
         typer.echo(f"error: {error}", err=True)
     if errors:
@@ -64,11 +66,11 @@ def load(
 def _chosen(pipeline: Pipeline, table: str | None) -> list[TableRef]:
     from medallion_jobs.config import TableRef
 
-    known = {f"gold.{name}": one for name, one in pipeline.gold.items() if one.sinks}
+    known = {f"gold.{name}": gold for name, gold in pipeline.gold.items() if gold.sinks}
     if not known:
         raise UsageError(
-            f"no gold table of pipeline {pipeline.pipeline} has a sink to be loaded into",
-            next_step="name a database under `sinks` of the gold table, as docs/warehouse.md shows",
+            f"no gold table of pipeline {pipeline.pipeline} has a sink",
+            next_step="add a database to `sinks` of the gold table, as in docs/warehouse.md",
         )
     if table is not None and table not in known:
         raise UsageError(

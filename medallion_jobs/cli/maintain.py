@@ -1,4 +1,4 @@
-"""`medallion maintain`: upkeep of the engine's own tables, without a JVM, or of the lake's."""
+"""`medallion maintain`: maintenance of the engine's tables, without a JVM, or of the lake's."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline, TableRef
     from medallion_jobs.maintenance.upkeep import Upkeep
 
-# A writer of another process may be between its data file and its commit.
-_LEAST = timedelta(hours=1)
+# Another process may have written a data file that it has not committed yet.
+_MINIMUM = timedelta(hours=1)
 
 
 def maintain(
@@ -38,20 +38,22 @@ def maintain(
     optimize: Annotated[
         bool,
         typer.Option(
-            "--optimize", help="Instead, OPTIMIZE and VACUUM the lake's tables, by Spark."
+            "--optimize", help="OPTIMIZE and VACUUM the lake's tables instead, with Spark."
         ),
     ] = False,
     older_than: Annotated[
-        str, typer.Option(help="Keep data files and log entries younger than this.", metavar="7d")
+        str, typer.Option(help="Keep data files and log entries newer than this.", metavar="7d")
     ] = "7d",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show it.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be done.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compact the ledgers and metrics tables, shorten their logs, remove unused files.
 
-    With --optimize: put small files of bronze, silver and gold together where that is due, and
-    remove those that nobody needs. A table whose query runs is left alone, and so is what a
-    query has yet to read.
+    With --optimize: compact small files of bronze, silver and gold where that is due, and
+    remove unused files. A table whose query runs is skipped, and files that a query has yet to
+    read are kept.
     """
     from medallion_jobs.config import load
     from medallion_jobs.maintenance import lake, optimizing
@@ -59,7 +61,7 @@ def maintain(
     age = _age(older_than)
     if tables and not optimize:
         raise UsageError(
-            "tables are named for --optimize only",
+            "table names need --optimize",
             untouched="nothing was changed",
             next_step=f"medallion maintain --optimize {' '.join(tables)}",
         )
@@ -69,14 +71,14 @@ def maintain(
         done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
     else:
         done = lake.maintain(pipeline, age, dry_run=dry_run)
-    rows = [asdict(one) for one in done]
+    rows = [asdict(upkeep) for upkeep in done]
     if as_json:
         print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], Format.JSON)
         return
     columns = ("table", "files", "size", "log entries removed", "files removed", "left alone")
-    print_rows(columns, [_cells(one) for one in done])
+    print_rows(columns, [_cells(upkeep) for upkeep in done])
     if dry_run:
-        typer.echo("nothing was changed; without --dry-run it also compacts", err=True)
+        typer.echo("nothing was changed; without --dry-run, files are compacted too", err=True)
 
 
 def _named(pipeline: Pipeline, name: str) -> TableRef:
@@ -85,9 +87,9 @@ def _named(pipeline: Pipeline, name: str) -> TableRef:
     known = {str(ref): ref for ref in paths.sources(pipeline)}
     if name not in known:
         raise UsageError(
-            f"there is no table {name}",
+            f"pipeline {pipeline.pipeline} has no table {name}",
             untouched="nothing was changed",
-            next_step=f"name one of {', '.join(known)}",
+            next_step=f"one of: {', '.join(known)}",
         )
     return known[name]
 
@@ -117,11 +119,11 @@ def _age(text: str) -> timedelta:
     try:
         age = parse_time(text)
     except ValueError as error:
-        raise UsageError(f"--older-than {text} is no time such as 7d or 12h") from error
-    if age < _LEAST:
+        raise UsageError(f"--older-than {text} is not a duration such as 7d or 12h") from error
+    if age < _MINIMUM:
         raise UsageError(
-            f"--older-than {text}: the least is 1h, for a file that is younger may belong to "
-            "a commit under way",
+            f"--older-than {text}: the minimum is 1h, because a newer file may belong to "
+            "a commit in progress",
             untouched="nothing was changed",
         )
     return age

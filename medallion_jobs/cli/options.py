@@ -1,4 +1,4 @@
-"""The options that commands share, and what they say."""
+"""Options that several commands share, and how their values are parsed."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a progr
 DEFAULT_CONFIG = Path("conf/sales.yaml")
 
 
-def moment(text: str, option: str = "--since") -> datetime:
-    """The moment that an option names: itself, or how long ago it was.
+def timestamp(text: str, option: str = "--since") -> datetime:
+    """The timestamp that an option gives, as itself or as a duration before now; in UTC.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither.
     """
     from medallion_jobs.config.units import parse_time
 
@@ -41,7 +41,9 @@ def moment(text: str, option: str = "--since") -> datetime:
     except ValueError:
         pass
     try:
-        told = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        value = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError as error:
-        raise UsageError(f"{option} {text} is neither a time such as 2h nor a moment") from error
-    return told if told.tzinfo else told.replace(tzinfo=timezone.utc)
+        raise UsageError(
+            f"{option} {text} is neither a duration such as 2h nor a timestamp"
+        ) from error
+    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)

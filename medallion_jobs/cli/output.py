@@ -1,4 +1,4 @@
-"""Rows to stdout: a table for a person, CSV or JSON for a program."""
+"""Prints rows: a table for reading, CSV or JSON for programs."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    listed = list(rows)
+    all_rows = list(rows)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for place, column in enumerate(columns):
-        numeric = any(isinstance(row[place], int | float | Decimal) for row in listed)
+    for position, column in enumerate(columns):
+        numeric = any(isinstance(row[position], int | float | Decimal) for row in all_rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in listed:
+    for row in all_rows:
         table.add_row(*(Text(_shown(cell)) for cell in row))
-    # A pipe has no width: lines are then as long as they need to be.
+    # A pipe has no width, so lines may be as long as needed.
     console = Console(width=None if sys.stdout.isatty() else 10_000)
     console.print(table)
 
@@ -59,7 +59,7 @@ def _shown(cell: object) -> str:
         return "-"
     if isinstance(cell, datetime):
         return cell.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
-    # A control character in the data must not steer the terminal.
+    # A control character in the data must not reach the terminal.
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(cell))
 
 
@@ -67,6 +67,6 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        # DuckDB's sum of whole numbers is one without decimals: a number for a program, too.
+        # DuckDB's sum of integers is a decimal of scale 0; programs expect a number.
         return int(value) if value.as_tuple().exponent == 0 else str(value)
     return str(value)

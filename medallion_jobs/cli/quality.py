@@ -1,4 +1,4 @@
-"""`medallion quality`: what the rules of tables have said, without a JVM."""
+"""`medallion quality`: the results of the tables' rules, without a JVM."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from medallion_jobs.cli.options import (
     EnvOption,
     JsonOption,
     SetOption,
-    moment,
+    timestamp,
 )
 from medallion_jobs.cli.output import Format, print_rows
 
 
 def quality(
     table: Annotated[
-        str | None, typer.Argument(help="As silver.NAME; unset, all tables that have rules.")
+        str | None, typer.Argument(help="As silver.NAME; default: all tables that have rules.")
     ] = None,
     *,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -27,15 +27,17 @@ def quality(
     overrides: SetOption = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Only batches written since.", metavar="2h|2026-01-31|2026-01-31T12:00"),
+        typer.Option(
+            help="Only batches written since then.", metavar="2h|2026-01-31|2026-01-31T12:00"
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show each rule of a table: rows judged, rows that broke it, and when last."""
+    """Show for each rule: rows checked, rows that broke it, and when it last broke."""
     from medallion_jobs.config import load
     from medallion_jobs.report import quality as report
 
-    begin = moment(since) if since else None
+    begin = timestamp(since) if since else None
     rows = report.quality(load(config, env, overrides or ()).pipeline, table, begin)
     if as_json:
         print_rows(report.COLUMNS, rows, Format.JSON)

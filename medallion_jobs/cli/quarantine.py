@@ -1,4 +1,4 @@
-"""`medallion quarantine`: see, export and dismiss what could not go on, without a JVM."""
+"""`medallion quarantine`: show, export and dismiss quarantined rows, without a JVM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from medallion_jobs.cli.options import (
     EnvOption,
     JsonOption,
     SetOption,
-    moment,
+    timestamp,
 )
 from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
@@ -24,17 +24,19 @@ if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline, TableRef
     from medallion_jobs.report.quarantine import Wanted
 
-app = typer.Typer(no_args_is_help=True, help="Rows and lines that could not go on, and why.")
+app = typer.Typer(no_args_is_help=True, help="Rows and lines that were rejected, and why.")
 
 TableArgument = Annotated[str, typer.Argument(help="The table, such as silver.sales.")]
 RuleOption = Annotated[
-    str | None, typer.Option(help="Only rows that broke this rule; of bronze, with this reason.")
+    str | None, typer.Option(help="Only rows that broke this rule; for bronze, with this reason.")
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option(help="Only rows put there since.", metavar="2h|2026-01-31|2026-01-31T12:00"),
+    typer.Option(
+        help="Only rows quarantined since then.", metavar="2h|2026-01-31|2026-01-31T12:00"
+    ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without, only show it.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")]
 
 _NOTHING = "nothing is quarantined"
 
@@ -69,10 +71,10 @@ def show(
     overrides: SetOption = None,
     rule: RuleOption = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows, newest first.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Show open rows: why, from which file, batch and run, and the row as it was."""
+    """Show open rows: the reason, file, batch, run and the original row."""
     from medallion_jobs.report import quarantine as report
 
     pipeline = _load(config, env, overrides)
@@ -96,11 +98,11 @@ def export(
     rule: RuleOption = None,
     since: SinceOption = None,
     form: Annotated[
-        Form, typer.Option("--format", "-f", help="json: the rows as they were, one a line.")
+        Form, typer.Option("--format", "-f", help="json: the original rows, one per line.")
     ] = Form.JSON,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
-    """Write open rows to a file, to be mended there and landed again."""
+    """Write open rows to a file, to fix and land again."""
     from medallion_jobs.cli.export import write
     from medallion_jobs.report import quarantine as report
 
@@ -109,7 +111,7 @@ def export(
     wanted = wanted_of(pipeline, ref, rule, since)
     if to.exists() and not force:
         raise UsageError(
-            f"{to} is there already", untouched="the file", next_step="add --force to replace it"
+            f"{to} already exists", untouched="the file", next_step="add --force to replace it"
         )
     with report.reader(pipeline, ref, wanted) as rows:
         written = write(rows, to, form)
@@ -120,7 +122,7 @@ def export(
 def dismiss(
     table: TableArgument,
     *,
-    reason: Annotated[str, typer.Option(help="Why they will not come back; it is kept.")],
+    reason: Annotated[str, typer.Option(help="Why they are dismissed; the reason is kept.")],
     config: ConfigOption = DEFAULT_CONFIG,
     env: EnvOption = None,
     overrides: SetOption = None,
@@ -131,38 +133,42 @@ def dismiss(
     ] = None,
     yes: YesOption = False,
 ) -> None:
-    """Mark open rows as not coming back. They stay in the table; nothing is deleted."""
+    """Mark open rows as dismissed. They stay in the quarantine; nothing is deleted."""
     from medallion_jobs.checkpoint import Lock, QueryFolder
     from medallion_jobs.lake import paths
     from medallion_jobs.refine.quarantine import releases
 
     if not reason.strip():
-        raise UsageError("--reason is empty: say why, for whoever reads it later")
+        raise UsageError("--reason is empty: give a reason for those who read it later")
     pipeline = _load(config, env, overrides)
     ref = table_of(pipeline, table)
     wanted = wanted_of(pipeline, ref, rule, since, ids)
     if not yes:
-        doomed = _ids(pipeline, ref, wanted)
-        typer.echo(f"{len(doomed):,} rows; nothing was changed; add --yes to do it", err=True)
+        dismissed = _ids(pipeline, ref, wanted)
+        typer.echo(f"{len(dismissed):,} rows; nothing was changed; add --yes to do it", err=True)
         return
     with Lock(QueryFolder.of(pipeline.state_path, ref).lock, str(ref)):
-        doomed = _ids(pipeline, ref, wanted)
-        if doomed:
+        dismissed = _ids(pipeline, ref, wanted)
+        if dismissed:
             path = paths.quarantine(pipeline, ref)
-            releases.dismiss(path, doomed, reason, uuid.uuid4().hex[:12])
-    typer.echo(f"{len(doomed):,} rows are dismissed", err=True)
+            releases.dismiss(path, dismissed, reason, uuid.uuid4().hex[:12])
+    typer.echo(f"{len(dismissed):,} rows are dismissed", err=True)
 
 
 def _ids(pipeline: Pipeline, ref: TableRef, wanted: Wanted) -> list[str]:
-    """The ids of open rows, each of those asked for among them."""
+    """The ids of open rows.
+
+    Raises:
+        UsageError: a requested id is not among them.
+    """
     from medallion_jobs.report import quarantine as report
 
     found = report.ids(pipeline, ref, wanted)
-    if lost := sorted(set(wanted.ids or ()) - set(found)):
+    if missing := sorted(set(wanted.ids or ()) - set(found)):
         raise UsageError(
-            f"the quarantine of {ref} has no open row with the id {', '.join(lost)}",
+            f"the quarantine of {ref} has no open row with the id {', '.join(missing)}",
             untouched="the quarantine",
-            next_step=f"see the ids with `medallion quarantine show {ref}`",
+            next_step=f"list the ids: `medallion quarantine show {ref}`",
         )
     return found
 
@@ -171,14 +177,14 @@ def table_of(pipeline: Pipeline, name: str) -> TableRef:
     """The table of that name.
 
     Raises:
-        UsageError: there is none, or it is one that has no quarantine.
+        UsageError: no such table, or it cannot have a quarantine.
     """
     from medallion_jobs.report import quarantine as report
 
     known = {str(ref): ref for ref in report.tables(pipeline)}
     if name not in known:
         raise UsageError(
-            f"pipeline {pipeline.pipeline} has no quarantine of {name}",
+            f"pipeline {pipeline.pipeline} has no quarantine for {name}",
             next_step="one of: " + ", ".join(known),
         )
     return known[name]
@@ -191,19 +197,19 @@ def wanted_of(
     since: str | None,
     ids: list[str] | None = None,
 ) -> Wanted:
-    """What the options ask for.
+    """The rows that the options select.
 
     Raises:
-        UsageError: a rule that no row in the quarantine broke, or no moment.
+        UsageError: no quarantined row broke the rule, or `since` is not a timestamp.
     """
     from medallion_jobs.report import quarantine as report
 
     if rule is not None and rule not in (known := report.rules(pipeline, table)):
         raise UsageError(
-            f"no row in the quarantine of {table} broke a rule {rule}",
+            f"no row in the quarantine of {table} broke rule {rule}",
             next_step=f"one of: {', '.join(known)}" if known else _NOTHING,
         )
-    return report.Wanted(rule, moment(since) if since else None, ids or None)
+    return report.Wanted(rule, timestamp(since) if since else None, ids or None)
 
 
 def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:

@@ -1,4 +1,4 @@
-"""`medallion query`: SQL over the tables, by DuckDB, without a JVM."""
+"""`medallion query`: SQL over the tables with DuckDB, without a JVM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from medallion_jobs.cli.options import (
     ConfigOption,
     EnvOption,
     SetOption,
-    moment,
+    timestamp,
 )
 from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
@@ -31,7 +31,7 @@ _ROWS_OF_TABLE = 1_000
 
 
 class Form(str, Enum):
-    """How rows are written."""
+    """The output format."""
 
     TABLE = "table"
     CSV = "csv"
@@ -49,24 +49,27 @@ def query(
     env: EnvOption = None,
     overrides: SetOption = None,
     saved: Annotated[
-        str | None, typer.Option("--saved", "-s", help="Run a query of the config.", metavar="NAME")
+        str | None,
+        typer.Option("--saved", "-s", help="Run a query from the config.", metavar="NAME"),
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="List the config's queries.")] = False,
     form: Annotated[
         Form | None,
-        typer.Option("--format", "-f", help="How to write rows; unset, by --out's name, or table."),
+        typer.Option(
+            "--format", "-f", help="The format; default: by the suffix of --out, else table."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write to this file, whole or not.", metavar="FILE"),
+        typer.Option("--out", "-o", help="Write to this file atomically.", metavar="FILE"),
     ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help=f"Rows at most; unset, all, but {_ROWS_OF_TABLE:,} in a table.",
+            help=f"Maximum number of rows; default: all, {_ROWS_OF_TABLE:,} in a table.",
         ),
     ] = None,
     version: Annotated[
@@ -75,7 +78,7 @@ def query(
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option(help="Read all tables as they were then, or so long ago.", metavar="TIME"),
+        typer.Option(help="Read all tables as of a timestamp, or a duration ago.", metavar="TIME"),
     ] = None,
 ) -> None:
     """Run SQL over bronze.*, silver.*, gold.*, ledger.* and quarantine.*."""
@@ -91,14 +94,14 @@ def query(
     from medallion_jobs.report import query as report
 
     text = report.saved(pipeline, saved).sql if saved is not None else sql or ""
-    past = _past(version or (), as_of)
+    time_travel = _time_travel(version or (), as_of)
     if out is None and form in (Form.PARQUET, Form.ARROW) and sys.stdout.isatty():
         raise UsageError(
-            f"{form.value} is not for a terminal",
+            f"{form.value} cannot be written to a terminal",
             untouched="nothing was read",
-            next_step="give --out FILE, or send the output on with > or |",
+            next_step="give --out FILE, or redirect the output with > or |",
         )
-    with report.asked(pipeline, text, past) as answer:
+    with report.answer_to(pipeline, text, time_travel) as answer:
         for table, number in answer.versions.items():
             typer.echo(f"{table} at version {number}", err=True)
         _write(answer, form, out, limit)
@@ -109,37 +112,38 @@ def _form_of(out: Path | None) -> Form:
     return next((form for form in Form if form.value == ending), Form.TABLE)
 
 
-def _past(versions: list[str] | tuple[()], as_of: str | None) -> TimeTravel:
+def _time_travel(versions: list[str] | tuple[()], as_of: str | None) -> TimeTravel:
     from medallion_jobs.config import TableRef
     from medallion_jobs.report.time_travel import TimeTravel
 
-    of, only = {}, None
-    for told in versions:
-        table, _, number = told.rpartition("=")
+    of_tables, of_only_table = {}, None
+    for version in versions:
+        table, _, number = version.rpartition("=")
         try:
             if table:
-                of[TableRef.parse(table)] = int(number)
+                of_tables[TableRef.parse(table)] = int(number)
             else:
-                only = int(number)
+                of_only_table = int(number)
         except ValueError as error:
             raise UsageError(
-                f"--version {told} is neither N nor TABLE=N, such as gold.user_summary=12"
+                f"--version {version} is neither N nor TABLE=N, such as gold.user_summary=12"
             ) from error
-    return TimeTravel(of, only, moment(as_of, "--as-of") if as_of is not None else None)
+    as_of_time = timestamp(as_of, "--as-of") if as_of is not None else None
+    return TimeTravel(of_tables, of_only_table, as_of_time)
 
 
 def _list(pipeline: Pipeline, form: Form) -> None:
     from medallion_jobs.cli.output import Format
 
     if form not in (Form.TABLE, Form.CSV, Form.JSON):
-        raise UsageError(f"--list gives no {form.value}; take table, csv or json")
-    rows = [(name, one.description, one.sql) for name, one in pipeline.queries.items()]
+        raise UsageError(f"--list cannot write {form.value}; use table, csv or json")
+    rows = [(name, query.description, query.sql) for name, query in pipeline.queries.items()]
     if form is not Form.TABLE:
         print_rows(("name", "description", "sql"), rows, Format(form.value))
     elif rows:
         print_rows(("name", "description"), [row[:2] for row in rows])
     else:
-        typer.echo("there are none; the config's `queries` holds them", err=True)
+        typer.echo("the config has no `queries`", err=True)
 
 
 def _write(answer: Answer, form: Form, out: Path | None, limit: int | None) -> None:
@@ -161,9 +165,9 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    from medallion_jobs.report.atomic_file import whole
+    from medallion_jobs.report.atomic_file import open_atomically
 
-    with whole(out) as sink:
+    with open_atomically(out) as sink:
         yield sink
 
 
@@ -186,5 +190,5 @@ def _print_table(answer: Answer, sink: BinaryIO, limit: int) -> None:
             print_rows(answer.columns, rows[:limit])
         text.detach()
     if len(rows) > limit:
-        more = "--limit N shows more of them, --format csv all"
-        typer.echo(f"the first {limit:,} rows; {more}", err=True)
+        more = "--limit N shows more, --format csv shows all"
+        typer.echo(f"only the first {limit:,} rows; {more}", err=True)

@@ -1,4 +1,4 @@
-"""`medallion replay` and `medallion quarantine replay`: rows put right after the fact."""
+"""`medallion replay` and `medallion quarantine replay`: fixing rows after their batch."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
     from medallion_jobs.config import Pipeline, TableRef
 
-_STAY = {
+# By outcome, why a row stays in quarantine.
+_REASONS_TO_STAY = {
     "quarantined": "still break a rule or find no match",
     "held": "would have to wait for a dimension",
     "dropped": "break a rule that drops rows",
-    "left out": "have no match where one is demanded",
+    "left out": "have no match in an inner lookup",
 }
 
 
@@ -50,12 +51,12 @@ def quarantined(
     ] = None,
     set_column: Annotated[
         list[str] | None,
-        typer.Option(help="Set a column of the row as it was; repeatable.", metavar="NAME=SQL"),
+        typer.Option(help="Set a column of the original row; repeatable.", metavar="NAME=SQL"),
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put rows back that are good now, each once; those that are not stay where they are."""
+    """Write rows that are valid now to their table, each once; the others stay."""
     from medallion_jobs.config import load
     from medallion_jobs.report import quarantine as report
 
@@ -63,12 +64,12 @@ def quarantined(
     ref = table_of(pipeline, table)
     if ref.layer != "silver":
         raise UsageError(
-            f"lines of {ref} are put back as a file: they are no rows yet",
+            f"{ref} quarantines lines, not rows: they can only be landed again, as a file",
             untouched="nothing was written",
-            next_step=f"medallion quarantine export {ref} --to mended.json; mend it and land it; "
+            next_step=f"medallion quarantine export {ref} --to fixed.json; fix it and land it; "
             f'then medallion quarantine dismiss {ref} --reason "landed again" --yes',
         )
-    changes = dict(_change(one) for one in set_column or ())
+    changes = dict(_change(text) for text in set_column or ())
     wanted = report.ids(pipeline, ref, wanted_of(pipeline, ref, rule, since, ids))
 
     from medallion_jobs.refine.quarantine import replay
@@ -76,7 +77,7 @@ def quarantined(
     counts = replay.quarantined(pipeline, ref, wanted, changes, write=yes) if wanted else {}
     if as_json:
         typer.echo(json.dumps({"rows": len(wanted), **counts}))
-    _tell(counts, ref, done=yes)
+    _print_counts(counts, ref, done=yes)
 
 
 def replay(
@@ -84,14 +85,14 @@ def replay(
     *,
     missed_lookup: Annotated[
         str,
-        typer.Option(help="The dimension whose keys came late.", metavar="customers"),
+        typer.Option(help="The dimension whose keys arrived late.", metavar="customers"),
     ],
     config: ConfigOption = DEFAULT_CONFIG,
     env: EnvOption = None,
     overrides: SetOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Put rows right, in the table itself, that were written before a dimension had their key."""
+    """Update rows of a table that were written before a dimension had their key."""
     from medallion_jobs.config import load
 
     pipeline = load(config, env, overrides or ()).pipeline
@@ -101,27 +102,27 @@ def replay(
     dimension = _dimension(pipeline, missed_lookup)
     chosen = _tables(pipeline, table) or replays.tables_looking_into(pipeline, dimension)
     if not chosen:
-        raise UsageError(f"no silver table has a lookup in {dimension} that leaves nulls")
+        raise UsageError(f"no silver table has a lookup in {dimension} that can be filled later")
     for ref in chosen:
-        mended = replays.missed(pipeline, ref, dimension, write=yes)
-        typer.echo(f"{ref}: {mended.rows:,} rows {'mended' if yes else 'can be mended'}")
-        for reader in mended.restarted:
-            typer.echo(f"{reader}: its next start makes the table anew from {ref}")
+        backfill = replays.missed(pipeline, ref, dimension, write=yes)
+        typer.echo(f"{ref}: {backfill.rows:,} rows {'updated' if yes else 'can be updated'}")
+        for reader in backfill.restarted:
+            typer.echo(f"{reader}: its next start rebuilds the table from {ref}")
     typer.echo(
         "done; next: medallion run" if yes else "nothing was changed; add --yes to do it", err=True
     )
 
 
-def _tell(counts: Mapping[str, int], ref: TableRef, *, done: bool) -> None:
+def _print_counts(counts: Mapping[str, int], ref: TableRef, *, done: bool) -> None:
     good = counts.get("good", 0)
     typer.echo(
         f"{good:,} rows {'went' if done else 'would go'} back to {ref}"
         + ("" if done else "; nothing was changed; add --yes to do it"),
         err=True,
     )
-    for fate, words in _STAY.items():
-        if counts.get(fate):
-            typer.echo(f"{counts[fate]:,} rows stay: they {words}", err=True)
+    for outcome, reason in _REASONS_TO_STAY.items():
+        if counts.get(outcome):
+            typer.echo(f"{counts[outcome]:,} rows stay: they {reason}", err=True)
 
 
 def _change(text: str) -> tuple[str, str]:
@@ -146,7 +147,7 @@ def _dimension(pipeline: Pipeline, name: str) -> TableRef:
 
 
 def _tables(pipeline: Pipeline, table: str) -> list[TableRef]:
-    """The table of that name; none for the whole layer."""
+    """The table of this name, or an empty list for the whole layer."""
     from medallion_jobs.config import TableRef
 
     if table == "silver":

@@ -1,4 +1,4 @@
-"""`medallion run`: the jobs, once or for ever."""
+"""`medallion run`: the streaming queries of a pipeline, once or continuously."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Layers(str, Enum):
 
 
 class Progress(str, Enum):
-    """How a run tells what it does."""
+    """How a run reports its progress."""
 
     AUTO = "auto"
     LIVE = "live"
@@ -51,28 +51,31 @@ def run(
     env: EnvOption = None,
     overrides: SetOption = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Read what is there, then end (the default).")
+        bool, typer.Option("--once", help="Process all available data, then end (the default).")
     ] = False,
     continuous: Annotated[
-        bool, typer.Option("--continuous", help="Go on, a batch at each interval, until stopped.")
+        bool, typer.Option("--continuous", help="Run until stopped, with a batch at each interval.")
     ] = False,
     interval: Annotated[
         str | None,
-        typer.Option(help="With --continuous; else trigger.interval.", metavar="10s|5m"),
+        typer.Option(
+            help="Time between batches with --continuous; default: trigger.interval.",
+            metavar="10s|5m",
+        ),
     ] = None,
     progress: Annotated[
         Progress,
         typer.Option(help="auto: live in a terminal, JSON lines on stdout otherwise."),
     ] = Progress.AUTO,
     log_level: Annotated[
-        LogLevel, typer.Option(help="What Spark logs to stderr, besides our own lines.")
+        LogLevel, typer.Option(help="What Spark logs to stderr, besides the progress.")
     ] = LogLevel.FATAL,
 ) -> None:
-    """Run one layer, or all on one Spark session."""
+    """Run one layer, or all layers in one Spark session."""
     if once and continuous:
         raise UsageError("--once and --continuous exclude each other")
     if interval and not continuous:
-        raise UsageError("--interval goes with --continuous")
+        raise UsageError("--interval needs --continuous")
     from medallion_jobs.config import load
 
     chosen = [*overrides] if overrides else []
@@ -85,8 +88,8 @@ def run(
 
     streams = _streams(pipeline, layer)
     seconds = pipeline.trigger.interval.total_seconds() if continuous else None
-    how = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
-    with shown(how if progress is Progress.AUTO else progress.value) as emit:
+    default = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
+    with shown(default if progress is Progress.AUTO else progress.value) as emit:
         run_streams(pipeline, streams, emit, continuous=seconds, log_level=log_level.value)
 
 

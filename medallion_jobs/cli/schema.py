@@ -1,4 +1,4 @@
-"""`medallion schema`: the columns of a bronze table's files, now and before, without a JVM."""
+"""`medallion schema`: current and past schemas of bronze tables, without a JVM."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SchemaFormat(str, Enum):
 
 
 TableArgument = Annotated[
-    str | None, typer.Argument(help="The bronze table; may be left out where there is one.")
+    str | None, typer.Argument(help="The bronze table; optional if there is only one.")
 ]
 
 
@@ -49,14 +49,14 @@ def show(
     env: EnvOption = None,
     overrides: SetOption = None,
     version: Annotated[
-        int | None, typer.Option("--version", help="Which one; the newest unless told.")
+        int | None, typer.Option("--version", help="The version; default: the newest.")
     ] = None,
     form: Annotated[
         SchemaFormat,
-        typer.Option("--format", help="DDL, Spark's JSON, or a line for every value in it."),
+        typer.Option("--format", help="DDL, Spark's JSON, or one line per leaf column."),
     ] = SchemaFormat.DDL,
 ) -> None:
-    """Print the columns that a table's files are read with."""
+    """Print the schema with which a table's files are read."""
     from medallion_jobs.autoloader.schemas import registry
 
     name, versions = _versions(config, env, overrides, table)
@@ -81,20 +81,22 @@ def diff(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what changed between two versions; unless told, between the last two."""
+    """Print the changes between two versions; default: the last two."""
     from medallion_jobs.autoloader.schemas import registry
 
-    if table is not None and table.isdecimal():  # no name of a table begins with a digit
+    if table is not None and table.isdecimal():  # no table name begins with a digit
         if new is not None:
-            raise UsageError(f"schema diff {table} {old} {new}: a table and two versions at most")
+            raise UsageError(
+                f"schema diff {table} {old} {new}: expected a table and at most two versions"
+            )
         old, new, table = int(table), old, None
     name, versions = _versions(config, env, overrides, table)
     to = _version(name, versions, len(versions) if new is None else new)
     since = _version(name, versions, max(to.version - 1, 1) if old is None else old)
     changes = registry.changes(since.schema, to.schema)
     if as_json:
-        told = {"from": since.version, "to": to.version, "changes": changes}
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        difference = {"from": since.version, "to": to.version, "changes": changes}
+        typer.echo(json.dumps(difference, indent=2, ensure_ascii=False))
         return
     typer.echo(f"{name}, version {since.version} to {to.version}", err=True)
     for line in changes:
@@ -112,7 +114,7 @@ def history(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every version: when and why it came, with which batch and file."""
+    """Show every version: when and why it was added, by which batch and file."""
     _, versions = _versions(config, env, overrides, table)
     rows = [
         (
@@ -133,7 +135,7 @@ def history(
 def _versions(
     config: ConfigOption, env: EnvOption, overrides: SetOption, table: str | None
 ) -> tuple[str, list[Version]]:
-    """The name of a table, `bronze.sales`, and all its versions, one at least."""
+    """The name of a table, such as `bronze.sales`, and all its versions, at least one."""
     from medallion_jobs.autoloader.schemas.registry import Registry
     from medallion_jobs.config import load
     from medallion_jobs.lake import paths
@@ -156,9 +158,9 @@ def _bronze_table(pipeline: Pipeline, table: str | None) -> str:
     name = (table or "").removeprefix("bronze.")
     if name in pipeline.bronze:
         return name
-    known = ", ".join(f"bronze.{one}" for one in pipeline.bronze)
+    known = ", ".join(f"bronze.{name}" for name in pipeline.bronze)
     if table is None:
-        what = f"pipeline {pipeline.pipeline} has {len(pipeline.bronze)} bronze tables: say which"
+        what = f"pipeline {pipeline.pipeline} has {len(pipeline.bronze)} bronze tables: name one"
     else:
         what = f"pipeline {pipeline.pipeline} has no bronze table {table}"
     raise UsageError(what, next_step=f"one of: {known}" if known else "")
@@ -166,9 +168,9 @@ def _bronze_table(pipeline: Pipeline, table: str | None) -> str:
 
 def _version(name: str, versions: list[Version], number: int) -> Version:
     if not 1 <= number <= len(versions):
-        there = f"1 to {len(versions)}" if len(versions) > 1 else "1 only"
+        known = f"versions 1 to {len(versions)}" if len(versions) > 1 else "only version 1"
         raise UsageError(
-            f"{name} has no version {number} of its schema: there is {there}",
+            f"{name} has no version {number} of its schema; it has {known}",
             next_step=f"medallion schema history {name}",
         )
     return versions[number - 1]

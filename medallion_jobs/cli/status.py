@@ -1,4 +1,4 @@
-"""`medallion status`: how each query stands, without a JVM."""
+"""`medallion status`: the status of each query, without a JVM."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def status(
 
     found = statuses(load(config, env, overrides or ()).pipeline)
     if as_json:
-        records = [{**asdict(one), "state": one.state} for one in found]
+        records = [{**asdict(query), "state": query.state} for query in found]
         typer.echo(json.dumps(records, default=str, indent=2))
         return
     columns = (
@@ -52,28 +52,28 @@ def status(
         columns,
         [
             (
-                one.table,
-                one.state,
-                one.rows,
-                f"v{one.generation}" if one.generation else None,
-                one.batch,
-                one.batch_at,
-                None if one.batch_seconds is None else f"{one.batch_seconds:.1f} s",
-                one.broken,
-                one.behind,
+                query.table,
+                query.state,
+                query.rows,
+                f"v{query.generation}" if query.generation else None,
+                query.batch,
+                query.batch_at,
+                None if query.batch_seconds is None else f"{query.batch_seconds:.1f} s",
+                query.broken,
+                query.behind,
                 None
-                if one.files_waiting is None
-                else f"{one.files_waiting:,} files, {format_bytes(one.bytes_waiting or 0)}",
+                if query.files_waiting is None
+                else f"{query.files_waiting:,} files, {format_bytes(query.bytes_waiting or 0)}",
                 None
-                if one.oldest_waiting_seconds is None
-                else format_age(one.oldest_waiting_seconds),
-                f"pid {one.holder['pid']} on {one.holder['host']} since {one.holder['since']}"
-                if one.holder
+                if query.oldest_waiting_seconds is None
+                else format_age(query.oldest_waiting_seconds),
+                f"pid {query.holder['pid']} on {query.holder['host']} since {query.holder['since']}"
+                if query.holder
                 else None,
             )
-            for one in found
+            for query in found
         ],
     )
-    for one in found:
-        if one.warning:
-            typer.echo(f"warning: {one.table}: batch {one.batch}: {one.warning}")
+    for query in found:
+        if query.warning:
+            typer.echo(f"warning: {query.table}: batch {query.batch}: {query.warning}")

@@ -12,7 +12,7 @@ import typer
 from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
 from medallion_jobs.errors import TransientError
 
-_GLANCE_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 def stop(
@@ -21,7 +21,7 @@ def stop(
     env: EnvOption = None,
     overrides: SetOption = None,
     wait: Annotated[
-        int, typer.Option(help="Seconds to wait for their end; 0 only asks.", min=0)
+        int, typer.Option(help="Seconds to wait for them to end; 0 does not wait.", min=0)
     ] = 60,
 ) -> None:
     """Ask the pipeline's running queries to end after their batch."""
@@ -42,13 +42,13 @@ def stop(
         )
     typer.echo("asked to stop: " + ", ".join(str(home.ref) for home in running), err=True)
     deadline = time.monotonic() + wait
-    while still := [home for home in running if lock.is_running(home.lock)]:
+    while remaining := [home for home in running if lock.is_running(home.lock)]:
         if time.monotonic() >= deadline:
             if wait == 0:
                 return
             raise TransientError(
-                f"still running after {wait} s: {', '.join(str(home.ref) for home in still)}",
-                next_step="`medallion status` shows who runs them",
+                f"still running after {wait} s: {', '.join(str(home.ref) for home in remaining)}",
+                next_step="`medallion status` shows which processes run them",
             )
-        time.sleep(_GLANCE_SECONDS)
+        time.sleep(_POLL_SECONDS)
     typer.echo("stopped", err=True)

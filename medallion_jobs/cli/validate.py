@@ -1,4 +1,4 @@
-"""`medallion validate`: is the config right, for Spark too?"""
+"""`medallion validate`: checks a config, with Spark."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def validate(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a config: keys and values, then every SQL expression and column by Spark."""
+    """Check a config: keys and values, then every SQL expression and column with Spark."""
     from medallion_jobs.config import load
 
-    # The config's own mistakes are told at once, before a JVM is started.
+    # Mistakes in keys and values are reported at once, before a JVM starts.
     loaded = load(config, env, overrides or ())
 
     from medallion_jobs import validation

@@ -1,4 +1,4 @@
-"""`medallion verify`: are the tables what they were made of?"""
+"""`medallion verify`: checks tables against their sources."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from medallion_jobs.report.verify.gold import Comparison, Difference
     from medallion_jobs.report.verify.pairs import Pair
 
-_WORDS = {
+_LABELS = {
     "missing": "missing from gold",
     "extra": "extra in gold",
     "repeated": "more than once in gold",
@@ -35,7 +35,7 @@ _WORDS = {
 
 def verify(
     table: Annotated[
-        str | None, typer.Argument(help="As gold.NAME; unset, all gold tables.")
+        str | None, typer.Argument(help="As gold.NAME; default: all gold tables.")
     ] = None,
     *,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -44,13 +44,13 @@ def verify(
     layers: Annotated[
         bool,
         typer.Option(
-            "--layers", help="Also bronze against the ledger, and what became of silver's rows."
+            "--layers", help="Also check bronze against the ledger, and the row counts of silver."
         ),
     ] = False,
-    show: Annotated[int, typer.Option(min=1, help="Differences to show, at most.")] = 10,
+    show: Annotated[int, typer.Option(min=1, help="Maximum number of differences to show.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """Compute gold from silver once more and compare; 1 when they differ, 2 when that cannot be.
+    """Compute gold from silver again and compare; exit 1 if they differ, 2 if not comparable.
 
     It takes no lock and changes nothing.
     """
@@ -77,7 +77,7 @@ def verify(
 
 
 def _end(is_right: bool, failures: Sequence[MedallionError]) -> None:
-    """The exit code: differences count for more than what could not be compared."""
+    """Sets the exit code: differences take precedence over failed comparisons."""
     for failure in failures if not is_right else failures[1:]:
         typer.echo(f"error: {failure}", err=True)
     if not is_right:
@@ -124,7 +124,7 @@ def _print_audits(audits: Sequence[Audit]) -> None:
             check.what,
             check.expected,
             check.found,
-            _verdict(check.is_right, check.unknown),
+            _result(check.is_right, check.unknown),
             ", ".join(f"{count:,} {what}" for what, count in check.parts.items()) or None,
         )
         for audit in audits
@@ -144,22 +144,22 @@ def _print_audits(audits: Sequence[Audit]) -> None:
             typer.echo(f"{audit.table}: {remark}", err=True)
 
 
-def _verdict(is_right: bool, unknown: int) -> str:
+def _result(is_right: bool, unknown: int) -> str:
     if not is_right:
         return "wrong"
-    return f"right, as far as told: {unknown:,} rows were not counted" if unknown else "right"
+    return f"right, except that {unknown:,} rows were not counted" if unknown else "right"
 
 
 def _print_comparison(pair: Pair, found: Comparison) -> None:
     source = f"{pair.source} at version {pair.source_version}"
-    told = f"{pair.table} at version {pair.version}: {found.gold:,} groups"
+    gold = f"{pair.table} at version {pair.version}: {found.gold:,} groups"
     if not found.differing:
-        typer.echo(f"{told}, equal to {source}{_tolerance(found)}")
+        typer.echo(f"{gold}, equal to {source}{_tolerance(found)}")
         return
-    typer.echo(f"{told}, {found.differing:,} not as {source} has them{_tolerance(found)}")
+    typer.echo(f"{gold}, {found.differing:,} different from {source}{_tolerance(found)}")
     columns = ("group", "what", "column", "gold", pair.source.layer)
-    print_rows(columns, [row for one in found.shown for row in _rows_of(one)])
-    totals = [f"{count:,} {_WORDS[what]}" for what, count in found.counts.items()]
+    print_rows(columns, [row for difference in found.shown for row in _rows_of(difference)])
+    totals = [f"{count:,} {_LABELS[what]}" for what, count in found.counts.items()]
     totals += [f"{count:,} in {column}" for column, count in found.columns.items()]
     typer.echo(f"{', '.join(totals)}; {len(found.shown):,} shown")
 
@@ -181,12 +181,12 @@ def _rows_of(difference: Difference) -> Iterator[tuple[str | None, ...]]:
         for side in (0, 1)
     )
     if difference.what == "repeated":
-        yield group, _WORDS[difference.what], None, f"{difference.copies} rows", None
+        yield group, _LABELS[difference.what], None, f"{difference.copies} rows", None
     else:
         is_missing = difference.what == "missing"
         yield (
             group,
-            _WORDS[difference.what],
+            _LABELS[difference.what],
             None,
             *((None, source) if is_missing else (gold, None)),
         )
@@ -223,18 +223,18 @@ def _print_json(
             "groups": found.gold,
             "source_groups": found.source,
             "right": not found.differing,
-            **{what: found.counts.get(what, 0) for what in _WORDS},  # type: ignore[call-overload]
+            **{what: found.counts.get(what, 0) for what in _LABELS},  # type: ignore[call-overload]
             "columns": found.columns,
             "tolerant": found.tolerant,
-            "differences": [asdict(one) for one in found.shown],
+            "differences": [asdict(difference) for difference in found.shown],
         }
         for pair, found in compared
     ]
     failed = [{"why": failure.what, "next": failure.next_step} for failure in failures]
-    told = {
+    report = {
         "right": all(layer["right"] for layer in [*layers, *gold]) and not failed,
         "layers": layers,
         "gold": gold,
         "not_compared": failed,
     }
-    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(report, indent=2, ensure_ascii=False))

@@ -1,1 +1,1 @@
-"""Upkeep: of the engine's own tables with no JVM, and of the lake's by Spark."""
+"""Maintenance of the engine's own tables, without a JVM, and of the lake's tables with Spark."""

@@ -1,9 +1,9 @@
-"""Upkeep of all tables of the engine, each under the lock of the query that writes it.
+"""Maintenance of all tables of the engine, each under the lock of the query that writes it.
 
-Why under the lock: a run keeps its tables open, and a log that is shortened beneath it would
-let it write a version anew. Why `discovered` only when its query has read all of it: the
-query streams that table, one data file a batch. What it has passed it never opens again;
-what it has yet to read must stay as it was written.
+The lock is needed because a run keeps its tables open: if its log were shortened meanwhile, it
+could write an existing version again. `discovered` is maintained only when its query has read
+all of it: the query streams that table, one data file per batch. It never opens the files that it
+has read; those that it has yet to read must stay unchanged.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from medallion_jobs.maintenance import upkeep
 from medallion_jobs.maintenance.upkeep import Limits, Upkeep
 from medallion_jobs.storage import Location
 
-# After `checkpoint reset` a compacted file of `discovered` is one batch. Its files are in
-# bronze already, so such a batch costs little; but the driver holds the list of them.
+# After `checkpoint reset` a compacted file of `discovered` is one batch. The files in it are
+# already in bronze, so the batch costs little, but the driver holds their list in memory.
 FILES_PER_CHUNK = 10_000
 
 
 def maintain(config: Pipeline, older_than: timedelta, *, dry_run: bool) -> list[Upkeep]:
-    """Keeps every ledger and metrics table in shape; gives what was done to each."""
+    """Maintains every ledger and metrics table; returns what was done to each."""
     return [
         done
         for ref in paths.sources(config)
@@ -45,26 +45,26 @@ def _maintain_query(
     home = QueryFolder.of(config.state_path, ref)
     with ExitStack() as held:
         if lock.is_running(home.lock):
-            yield from (upkeep.leave(n, p, "its query runs") for n, p in tables.items())
+            yield from (upkeep.skip(n, p, "its query is running") for n, p in tables.items())
             return
         if not dry_run:
             try:
                 held.enter_context(Lock(home.lock, str(ref)))
             except LockHeld:
-                yield from (upkeep.leave(n, p, "its query runs") for n, p in tables.items())
+                yield from (upkeep.skip(n, p, "its query is running") for n, p in tables.items())
                 return
         for name, path in tables.items():
             is_streamed = path == paths.sources(config)[ref]
             limits = _limits_of_streamed(home, path, older_than) if is_streamed else None
             if isinstance(limits, str):
-                yield upkeep.leave(name, path, limits)
+                yield upkeep.skip(name, path, limits)
             else:
-                work = upkeep.look if dry_run else upkeep.carry_out
+                work = upkeep.preview if dry_run else upkeep.carry_out
                 yield work(name, path, limits or Limits(older_than))
 
 
 def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Location]:
-    """The tables that the query of `ref` and nobody else writes, by what they are called."""
+    """The engine's tables that only the query of `ref` writes, by name."""
     ledger = paths.ledger(config, ref.name)
     of_files = {
         f"ledger/{ref.name}/discovered": ledger / "discovered",
@@ -88,7 +88,7 @@ def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Location]:
 
 
 def _limits_of_streamed(home: QueryFolder, path: Location, older_than: timedelta) -> Limits | str:
-    """How far upkeep of a streamed table may go, or why it may not be touched."""
+    """The limits of maintenance for a streamed table, or why it has to be skipped."""
     recorded = manifest.read(home)
     if recorded is None:
         return "its query has no checkpoint"
@@ -96,11 +96,11 @@ def _limits_of_streamed(home: QueryFolder, path: Location, older_than: timedelta
     newest = checkpoint.latest_offsets
     if newest < 0 or newest != checkpoint.latest_commits:
         return "its query has not finished its newest batch"
-    left = backlog(checkpoint, path)
-    if left is None or left.files:
+    remaining = backlog(checkpoint, path)
+    if remaining is None or remaining.files:
         return "its query has not read all of it"
-    # A start has Spark plan the newest batch again, from the end of the one before it, and
-    # the first batch of all from the snapshot before its own end.
+    # At a start, Spark plans the newest batch again, from the end of the batch before it; the
+    # very first batch it plans from the snapshot before the end of that batch.
     positions = [Offset.after(checkpoint, batch) for batch in (newest - 1, newest)]
     log_from = min(offset.version for offset in positions if offset) - 1
     return Limits(older_than, FILES_PER_CHUNK, max(log_from, 0))

@@ -1,6 +1,6 @@
-"""Upkeep of the lake's tables: small files put together, files that nobody needs removed.
+"""Maintenance of the lake's tables: OPTIMIZE compacts small files, VACUUM removes unused ones.
 
-Each under the lock of the query that writes the table, so that it races against no batch.
+Runs under the lock of the query that writes the table, so that it never conflicts with a batch.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 _HOUR = timedelta(hours=1)
 _FOR_VACUUM = {
-    # Spark would start ten thousand tasks to list a folder.
+    # The default starts ten thousand tasks to list a folder.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "32",
-    # As Delta has it, an age is only heeded where the table's own property says the same.
+    # By default Delta ignores an age that differs from the table's own property.
     "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
 }
@@ -37,13 +37,13 @@ _FOR_VACUUM = {
 def maintain(
     config: Pipeline, named: Sequence[TableRef], older_than: timedelta, *, dry_run: bool
 ) -> list[Upkeep]:
-    """Optimizes tables and removes files that no version younger than `older_than` needs.
+    """Optimizes tables and removes files that no version newer than `older_than` needs.
 
     Args:
-        named: the tables, which are then optimized whether it is due or not; empty, all.
+        named: tables to optimize, whether it is due or not; if empty, all tables where it is due.
 
     Raises:
-        UsageError: a table that was never written.
+        UsageError: a named table was never written.
     """
     refs = list(named or paths.sources(config))
     missing = [str(ref) for ref in named if not tables.snapshot(config.table_path(ref))]
@@ -61,7 +61,7 @@ class _Work:
     def __init__(self, config: Pipeline, older_than: timedelta, always: bool, dry_run: bool):
         self._config, self._older_than = config, older_than
         self._always, self._dry_run = always, dry_run
-        # Where every query runs, no JVM is started.
+        # Created on first use: if all queries are running, no JVM starts.
         self._spark: Callable[[], SparkSession] = cache(lambda: session.build(config))
 
     def on(self, ref: TableRef) -> Iterator[Upkeep]:
@@ -71,27 +71,27 @@ class _Work:
         home = QueryFolder.of(self._config.state_path, ref)
         with ExitStack() as held:
             if lock.is_running(home.lock):
-                yield upkeep.leave(str(ref), path, "its query runs")
+                yield upkeep.skip(str(ref), path, "its query is running")
                 return
             if not self._dry_run:
                 try:
                     held.enter_context(Lock(home.lock, str(ref)))
                 except LockHeld:
-                    yield upkeep.leave(str(ref), path, "its query runs")
+                    yield upkeep.skip(str(ref), path, "its query is running")
                     return
             yield self._done(ref, path)
 
     def _done(self, ref: TableRef, path: Location) -> Upkeep:
-        before = upkeep.leave(str(ref), path, "")
+        before = upkeep.skip(str(ref), path, "")
         layout = self._config.layout_of(ref)
         spark = self._spark()
         after = layout.optimize_after
         is_due = self._always or after is None or tables.files_since(path) >= after
         if is_due and not self._dry_run:
             tables.optimize(spark, path, layout)
-        kept = readers.held_back(self._config, ref, self._older_than)
+        kept = readers.reason_to_keep(self._config, ref, self._older_than)
         removed = 0 if kept else _vacuumed(spark, path, self._older_than, dry_run=self._dry_run)
-        now = upkeep.leave(str(ref), path, "")
+        now = upkeep.skip(str(ref), path, "")
         return Upkeep(
             table=str(ref),
             files=before.files,
@@ -104,7 +104,7 @@ class _Work:
 
 
 def _vacuumed(spark: SparkSession, path: Location, older_than: timedelta, *, dry_run: bool) -> int:
-    """Removes unused files, or looks for them; gives how many."""
+    """Removes unused files, or only finds them; returns their number."""
     command = f"VACUUM {table(path)} RETAIN {older_than / _HOUR:f} HOURS"
     with tables.with_conf(spark, _FOR_VACUUM):
         if dry_run:

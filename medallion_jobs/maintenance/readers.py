@@ -1,4 +1,4 @@
-"""What of a table's older versions somebody has yet to read. Runs without a JVM."""
+"""Older versions of a table that queries have yet to read. Runs without a JVM."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from medallion_jobs.lake.tables import commit_of, commits, snapshot
 from medallion_jobs.storage import Location
 
 
-def held_back(config: Pipeline, ref: TableRef, older_than: timedelta) -> str:
-    """Why files that the newest version does not need must stay; empty where they need not.
+def reason_to_keep(config: Pipeline, ref: TableRef, older_than: timedelta) -> str:
+    """Why files that the newest version does not need must be kept; empty if they need not.
 
-    A file goes when it was taken out of the table longer ago than `older_than`. It must stay
-    while one of this pipeline's queries is to read a version from before that.
+    VACUUM removes a file that left the table longer ago than `older_than`. It must be kept while
+    a query of this pipeline has yet to read an older version.
     """
     path = config.table_path(ref)
-    there = snapshot(path)
+    newest = snapshot(path)
     cutoff = datetime.now(timezone.utc) - older_than
     for reader, version in _needs(config, ref):
-        if there is None or version >= there.version:
+        if newest is None or version >= newest.version:
             continue
         following = next(commits(path, version + 1), None)
         if following is None:
-            return f"{reader} has yet to read version {version}, which the log has no more"
+            return f"{reader} has yet to read version {version}, which is no longer in the log"
         if datetime.fromtimestamp(following.at_ms / 1000, timezone.utc) < cutoff:
-            return f"{reader} has yet to read what follows version {version}"
+            return f"{reader} has yet to read the changes after version {version}"
     return ""
 
 
 def _needs(config: Pipeline, ref: TableRef) -> Iterator[tuple[TableRef, int]]:
-    """Queries, each with a version whose files, and those added later, it is to read."""
+    """Queries, each with a version from which on it has yet to read files."""
     path = config.table_path(ref)
     for reader, source in paths.sources(config).items():
         checkpoint = _checkpoint(config, reader)
         if checkpoint is None or checkpoint.latest_offsets < 0:
-            # Whoever never ran begins with what is there then.
+            # A query that never ran starts with the version at that time.
             continue
         if source == path:
             yield reader, _read_up_to(checkpoint)
@@ -54,11 +54,11 @@ def _checkpoint(config: Pipeline, reader: TableRef) -> Checkpoint | None:
 
 
 def _read_up_to(checkpoint: Checkpoint) -> int:
-    """The last version that a query has wholly read; the snapshot in whose midst it is."""
+    """The last version that a query has read in full, or the snapshot that it is still reading."""
     newest = checkpoint.latest_offsets
-    # A batch that is not done is read again, from the end of the one before it.
-    done = newest if checkpoint.latest_commits >= newest else newest - 1
-    offset = Offset.after(checkpoint, done) or Offset.after(checkpoint, newest)
+    # An unfinished batch is read again, from the end of the batch before it.
+    finished = newest if checkpoint.latest_commits >= newest else newest - 1
+    offset = Offset.after(checkpoint, finished) or Offset.after(checkpoint, newest)
     assert offset is not None  # there is an offset
     return offset.version if offset.in_snapshot else offset.version - 1
 
@@ -66,13 +66,13 @@ def _read_up_to(checkpoint: Checkpoint) -> int:
 def _unfinished(
     config: Pipeline, reader: TableRef, checkpoint: Checkpoint, ref: TableRef
 ) -> Iterator[tuple[TableRef, int]]:
-    """A batch that is written and not done is judged again, beside the same versions."""
+    """Versions that a batch needs again that is written to its table, but not finished."""
     path: Location = config.table_path(reader)
     commit = commit_of(path, checkpoint.app_id, checkpoint.latest_offsets)
     if commit is None:
         return
-    looked_into = commit.user_metadata.get("lookups", {})
-    if str(ref) in looked_into:
-        yield reader, int(looked_into[str(ref)])
+    dimensions = commit.user_metadata.get("lookups", {})
+    if str(ref) in dimensions:
+        yield reader, int(dimensions[str(ref)])
     if reader == ref:
         yield reader, commit.version - 1

@@ -1,6 +1,6 @@
-"""Upkeep of one Delta table: fewer data files, a shorter log, nothing left behind.
+"""Maintenance of one Delta table: compaction, a shorter log, and no unused files.
 
-Each step leaves a whole table, so that one that is cut off only has to be run again.
+Every step leaves a valid table, so an interrupted run only has to be repeated.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pyarrow as pa
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
 
-# Where this is not false, delta-rs shortens the log at any commit, by the age of its entries
-# alone: it knows nothing of the position of a query that reads the table.
-_CLEANS_ITSELF = "delta.enableExpiredLogCleanup"
+# Unless this is false, delta-rs shortens the log at any commit, only by the age of its entries:
+# it does not know the offset of a query that reads the table.
+_LOG_CLEANUP = "delta.enableExpiredLogCleanup"
 _LOG_ENTRY = re.compile(r"(\d{20})\.(json|checkpoint(\.\d{10}\.\d{10})?\.parquet)")
 
 
@@ -25,12 +25,12 @@ class Upkeep:
     """What was done to one table, or would be.
 
     Attributes:
-        files, bytes: data files of the newest version before and after; after is None where
-            nothing was done.
-        log_entries: files of the log that were removed.
-        removed: data files that were removed, which no version kept refers to.
-        skipped: why the table was left alone; empty where it was not.
-        kept: why no data file was removed, though the rest was done.
+        files, bytes: data files of the newest version, and their size, before.
+        files_after, bytes_after: the same afterwards; None if nothing was done.
+        log_entries: the number of removed log files.
+        removed: the number of removed data files; no version in the log refers to them.
+        skipped: why the table was skipped; empty if it was not.
+        kept: why no data file was removed, although the rest was done.
     """
 
     table: str
@@ -46,14 +46,13 @@ class Upkeep:
 
 @dataclass(frozen=True)
 class Limits:
-    """How far upkeep may go.
+    """The limits of maintenance.
 
     Attributes:
-        older_than: data files and log entries younger than this stay.
-        rows_per_file: no data file becomes larger than that by compaction; None where any
-            size will do.
-        log_from: the log stays whole from this version on, and can be read as of it; None
-            where only the newest version is needed.
+        older_than: data files and log entries newer than this stay.
+        rows_per_file: the maximum number of rows of a compacted data file; None for no limit.
+        log_from: the log stays complete from this version on, which stays readable; None if
+            only the newest version is needed.
     """
 
     older_than: timedelta
@@ -85,29 +84,29 @@ def carry_out(name: str, path: Location, limits: Limits) -> Upkeep:
     )
 
 
-def look(name: str, path: Location, limits: Limits) -> Upkeep:
+def preview(name: str, path: Location, limits: Limits) -> Upkeep:
     """What could be removed now; changes nothing."""
-    there = _Size.of(path)
+    size = _Size.of(path)
     return Upkeep(
         table=name,
-        files=there.files,
+        files=size.files,
         files_after=None,
-        bytes=there.bytes,
+        bytes=size.bytes,
         bytes_after=None,
         log_entries=len(_expired_entries(path, limits)),
         removed=len(_unreferenced(path, limits.older_than)),
     )
 
 
-def leave(name: str, path: Location, why: str) -> Upkeep:
-    """A table that is left alone."""
-    there = _Size.of(path)
-    return Upkeep(name, there.files, None, there.bytes, None, skipped=why)
+def skip(name: str, path: Location, reason: str) -> Upkeep:
+    """The result for a table that is skipped; its size is reported."""
+    size = _Size.of(path)
+    return Upkeep(name, size.files, None, size.bytes, None, skipped=reason)
 
 
 @dataclass(frozen=True)
 class _Size:
-    """The data files of a table's newest version; `row_bytes` is the least a row takes."""
+    """The data files of a table's newest version; `row_bytes` is the minimum size of a row."""
 
     files: int
     bytes: int
@@ -124,27 +123,27 @@ class _Size:
 
 def _keep_whole_log(path: Location) -> None:
     table = open_delta(path)
-    if table.metadata().configuration.get(_CLEANS_ITSELF) != "false":
-        table.alter.set_table_properties({_CLEANS_ITSELF: "false"})
+    if table.metadata().configuration.get(_LOG_CLEANUP) != "false":
+        table.alter.set_table_properties({_LOG_CLEANUP: "false"})
 
 
 def _compact(path: Location, size: _Size, rows_per_file: int | None) -> None:
     if rows_per_file is None:
         open_delta(path).optimize.compact()
     elif size.row_bytes:
-        # Files are put together up to a sum of bytes. In the densest file a row takes
-        # `row_bytes`, so that this many bytes never hold more than `rows_per_file` rows.
-        most = int(rows_per_file * size.row_bytes)
-        open_delta(path).optimize.compact(target_size=most)
+        # Files are compacted up to a size in bytes. In the densest file a row takes `row_bytes`,
+        # so a file of this size never has more than `rows_per_file` rows.
+        max_bytes = int(rows_per_file * size.row_bytes)
+        open_delta(path).optimize.compact(target_size=max_bytes)
 
 
 def _unreferenced(path: Location, older_than: timedelta) -> list[str]:
-    """Data files to remove. Delta-rs also names those that an earlier vacuum took away."""
+    """Data files to remove. Delta-rs also lists files that an earlier vacuum has removed."""
     return [name for name in _vacuum(path, older_than, dry_run=True) if (path / name).exists()]
 
 
 def _vacuum(path: Location, older_than: timedelta, *, dry_run: bool) -> list[str]:
-    # Full: the log forgets a removed file once a checkpoint drops its tombstone.
+    # Full: a removed file is no longer in the log once a checkpoint drops its tombstone.
     return open_delta(path).vacuum(
         retention_hours=int(older_than / timedelta(hours=1)),
         dry_run=dry_run,
@@ -154,9 +153,9 @@ def _vacuum(path: Location, older_than: timedelta, *, dry_run: bool) -> list[str
 
 
 def _expired_entries(path: Location, limits: Limits) -> list[Location]:
-    """Log files before the newest checkpoint from which all that is kept can be read.
+    """Log files before the newest checkpoint that is enough to read all versions to keep.
 
-    Oldest first: a removal that is cut off leaves the end of the log whole.
+    Oldest first: an interrupted removal leaves the end of the log complete.
     """
     cutoff = datetime.now(timezone.utc) - limits.older_than
     entries = _log_of(path)
@@ -169,7 +168,7 @@ def _expired_entries(path: Location, limits: Limits) -> list[Location]:
 
 
 def _log_of(path: Location) -> list[tuple[int, Location]]:
-    """The files of a table's log by their version."""
+    """The files of a table's log, with their versions."""
     return sorted(
         (int(match[1]), file)
         for file in (path / "_delta_log").iterdir()

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from medallion_jobs.errors import UsageError
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[BinaryIO]:
-    """A file that is there with all that the block writes, or stays as it was.
+def open_atomically(file: Path) -> Iterator[BinaryIO]:
+    """Opens a file for an atomic write: it gets the block's whole output, or does not change.
 
     Raises:
-        UsageError: there is no such folder, or something that is no file.
+        UsageError: the folder does not exist, or the path is not a regular file.
     """
     target = file.resolve()
     if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {target.parent}", untouched="nothing was written")
+        raise UsageError(f"folder {target.parent} does not exist", untouched="nothing was written")
     if target.exists() and not target.is_file():
-        raise UsageError(f"{file} is no file", untouched="nothing was written")
+        raise UsageError(f"{file} is not a regular file", untouched="nothing was written")
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with draft.open("wb") as out:

@@ -1,4 +1,4 @@
-"""What became of each file that a bronze table has seen."""
+"""The state of each file that a bronze table has found, from the ledger."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ COLUMNS = (
     "updated_at",
     "error",
 )
-# States of files that were looked at and gave bronze no row, so that they may be read again.
+# States of files that gave no row to bronze, so that they can be read again.
 RETRYABLE = ("QUARANTINED", "MISSING", "SKIPPED")
 SUMMARY_COLUMNS = ("table_name", "state", "files", "bytes", "rows", "rescued", "bad")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which files to tell of; None stands for all.
+    """Which files to report; None selects all.
 
     Attributes:
-        since: found, for the first time or again, then or later.
+        state: one of the ledger's states, in any letter case.
+        since: files that were found, for the first time or again, at this time or later.
         path: a text that the path contains, or a pattern with `*`.
     """
 
@@ -52,7 +53,7 @@ class Matched:
     """A file and its state.
 
     Attributes:
-        is_newest: no newer version of the path was seen.
+        is_newest: whether no newer version of the path was found.
     """
 
     table: str
@@ -66,17 +67,17 @@ class Matched:
 
     @property
     def is_retryable(self) -> bool:
-        """Whether it may be read again: an older version is no longer there to be read."""
+        """Whether it can be read again; an older version no longer exists."""
         return self.is_newest and self.state in RETRYABLE
 
 
 def files(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
-    """One row a file, `COLUMNS`, oldest first."""
+    """One row per file, with `COLUMNS`, oldest first."""
     return _select(config, wanted, ", ".join(COLUMNS), "ORDER BY first_seen, path, version")
 
 
 def summary(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
-    """One row a table and state, `SUMMARY_COLUMNS`."""
+    """One row per table and state, with `SUMMARY_COLUMNS`."""
     return _select(
         config,
         wanted,
@@ -87,7 +88,7 @@ def summary(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
 
 
 def matched(config: Pipeline, wanted: Wanted) -> list[Matched]:
-    """Files as they are wanted, oldest first."""
+    """The wanted files, oldest first."""
     columns = "table_name, path, version, state, size, modified, error, is_newest"
     rows = _select(config, wanted, columns, "ORDER BY first_seen, path, version")
     return [Matched(*row) for row in rows]  # type: ignore[arg-type]

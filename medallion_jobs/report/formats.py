@@ -1,4 +1,4 @@
-"""Rows for programs: CSV, JSON, Parquet and Arrow, written batch by batch."""
+"""Writers for CSV, JSON, Parquet and Arrow, batch by batch."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medallion_jobs.report.arrow import told
+from medallion_jobs.report.arrow import python_values
 
 Writer = Callable[[pa.Schema, Iterable[pa.RecordBatch], BinaryIO], None]
 
 _NULL = "null"
-# What a reader of CSV would take for the end of a cell, for no text, or would trim.
+# Texts that a CSV reader would split, trim or read as null without quotes.
 _SPECIAL = r'[",\r\n]|^\s|\s$|^$'
 
 
 def csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
-    """A line of names, then a line a row (RFC 4180, but lines end with a newline alone).
+    """A header, then one line per row (RFC 4180, but lines end with a newline alone).
 
-    Null is nothing between two commas, an empty text `""`. Moments are UTC and say so (`Z`).
+    Null is an empty field, an empty text `""`. Timestamps are in UTC, with a `Z`.
     Structs, lists and maps are JSON, bytes base64.
     """
     out.write(_lines([pa.array([name]) for name in schema.names]))
@@ -35,12 +35,12 @@ def csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> 
 
 
 def json_array(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
-    """One array with an object a row.
+    """One array with an object per row.
 
-    Decimals with decimals are texts, which keep every digit, and so are NaN and the infinities,
-    which JSON has not; bytes are base64.
+    Decimals with a scale are texts, to keep every digit. So are NaN and the infinities, which
+    JSON lacks. Bytes are base64.
     """
-    keys = [f"    {_laid_out(name)}: " for name in schema.names]
+    keys = [f"    {_indented(name)}: " for name in schema.names]
     before = "["
     for batch in batches:
         columns = [
@@ -55,15 +55,15 @@ def json_array(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: Binary
 
 
 def parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
-    """One Parquet file, compressed by zstd."""
-    with pq.ParquetWriter(_Counted(out), schema, compression="zstd") as writer:
+    """One Parquet file, compressed with zstd."""
+    with pq.ParquetWriter(_CountingFile(out), schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(batch)
 
 
 def arrow(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
     """Arrow's IPC stream."""
-    with pa.ipc.new_stream(_Counted(out), schema) as writer:
+    with pa.ipc.new_stream(_CountingFile(out), schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
 
@@ -77,11 +77,11 @@ WRITERS: Mapping[str, Writer] = {
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value of types that `json.dumps` accepts."""
     if isinstance(value, dict):
-        return {str(as_json(key)): as_json(one) for key, one in value.items()}
+        return {str(as_json(key)): as_json(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [as_json(one) for one in value]
+        return [as_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Decimal):
@@ -98,14 +98,14 @@ def _json_texts(column: pa.Array) -> list[str]:
         iso = pc.replace_substring(pc.replace_substring(_texts(column), " ", "T"), "Z", "+00:00")
         return [_NULL if text is None else f'"{text}"' for text in iso.to_pylist()]
     if pa.types.is_decimal(kind) or pa.types.is_integer(kind):
-        # DuckDB's sum of whole numbers is a decimal without decimals: a number for a program, too.
-        mark = '"' if pa.types.is_decimal(kind) and kind.scale else ""
-        return [_NULL if v is None else f"{mark}{v}{mark}" for v in _texts(column).to_pylist()]
-    return [_laid_out(as_json(value)) for value in told(column)]
+        # DuckDB's sum of integers is a decimal of scale 0; programs expect a number.
+        quote = '"' if pa.types.is_decimal(kind) and kind.scale else ""
+        return [_NULL if v is None else f"{quote}{v}{quote}" for v in _texts(column).to_pylist()]
+    return [_indented(as_json(value)) for value in python_values(column)]
 
 
-def _laid_out(value: Any) -> str:
-    """A value of an object in the array, as far in as it stands."""
+def _indented(value: Any) -> str:
+    """A value as JSON, indented for an object in the array."""
     indent = 2 if isinstance(value, dict | list) else None
     return json.dumps(value, ensure_ascii=False, indent=indent).replace("\n", "\n    ")
 
@@ -123,7 +123,7 @@ def _in_quotes(texts: pa.Array) -> pa.Array:
 
 
 def _texts(column: pa.Array) -> pa.Array:
-    """A column as texts, still without quotes."""
+    """A column as texts, not quoted yet."""
     kind = column.type
     if pa.types.is_decimal(kind):
         texts = column.cast(pa.string())
@@ -132,12 +132,12 @@ def _texts(column: pa.Array) -> pa.Array:
             return texts
         return pa.array([None if v is None else f"{v:f}" for v in column.to_pylist()], pa.string())
     if pa.types.is_timestamp(kind):
-        # Arrow holds moments in UTC, whatever zone they are to be shown in.
+        # Arrow stores timestamps in UTC, whatever their time zone.
         texts = column.view(pa.timestamp(kind.unit)).cast(pa.string())
         whole_seconds = pc.replace_substring_regex(texts, r"\.0+$", "")
         return pc.binary_join_element_wise(whole_seconds, "Z" if kind.tz else "", "")
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_floating(kind):
-        return pa.array([_cell(value) for value in told(column)], pa.string())
+        return pa.array([_cell(value) for value in python_values(column)], pa.string())
     return column.cast(pa.string())
 
 
@@ -148,8 +148,8 @@ def _cell(value: Any) -> str | None:
     return json.dumps(plain, ensure_ascii=False)
 
 
-class _Counted:
-    """What Arrow writes to: it asks how far it is, and a pipe does not know."""
+class _CountingFile:
+    """A file that counts its bytes: Arrow asks for the position, which a pipe does not have."""
 
     closed = False
 

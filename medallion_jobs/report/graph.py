@@ -1,4 +1,4 @@
-"""A pipeline as a graph: where rows come from, which tables they go through, where they end."""
+"""A pipeline as a graph of landing folders, tables, lookups and sinks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS: tuple[Kind, ...] = ("landing", "bronze", "silver", "gold", "sink")
 HEADINGS: Mapping[Kind, str] = {kind: kind for kind in KINDS} | {"sink": "warehouse"}
 Way = Literal["rows", "lookup", "reference"]
 
-# Who logs in, in a URI such as s3a://KEY:SECRET@BUCKET/FOLDER.
+# The login in a URI such as s3a://KEY:SECRET@BUCKET/FOLDER.
 _LOGIN = re.compile(r"(?<=://)[^/@]*@")
 
 
@@ -36,11 +36,11 @@ class Node:
     """A folder, a table or a table of a database.
 
     Attributes:
-        id: no other node has it; of a table, its name with the layer.
-        does: what is done there, in a few words.
-        lines: more of it, a line each.
-        facts: what the lake says of it, a line each.
-        outside: it belongs to another pipeline.
+        id: unique in the graph; for a table, its name with the layer.
+        does: how it is written, such as `append`.
+        lines: further details from the config, one line each.
+        facts: its rows, version and last write, one line each; empty for a graph of the config.
+        outside: whether it belongs to another pipeline.
     """
 
     id: str
@@ -53,32 +53,32 @@ class Node:
 
     @property
     def table(self) -> TableRef | None:
-        """The table of the lake that it is, if it is one."""
+        """The node's table; None for a landing folder or a sink."""
         return None if self.kind in ("landing", "sink") else TableRef.parse(self.id)
 
 
 @dataclass(frozen=True)
 class Edge:
-    """That `target` takes from `source`.
+    """A dependency of `target` on `source`.
 
     Attributes:
-        way: rows: reads it as a stream; lookup: takes columns from it; reference: only looks
-            whether it has a key.
-        says: how, where that is worth a word, a line each.
+        way: rows: reads it as a stream; lookup: takes columns from it; reference: only checks
+            that it has a key.
+        label: keys and what a miss does, one line each; may be empty.
     """
 
     source: str
     target: str
     way: Way = "rows"
-    says: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Graph:
-    """What a pipeline's config says of it.
+    """A pipeline as its config describes it.
 
     Attributes:
-        nodes: layer by layer, each in the order of the config.
+        nodes: by layer, within a layer in the order of the config.
     """
 
     pipeline: str
@@ -91,7 +91,7 @@ def graph(config: Pipeline) -> Graph:
     nodes = [
         *_landings(config),
         *(_bronze(name, table) for name, table in config.bronze.items()),
-        *_strangers(config),
+        *_outside(config),
         *(_silver(name, table) for name, table in config.silver.items()),
         *(_gold(name, table) for name, table in config.gold.items()),
         *_sinks(config),
@@ -101,9 +101,9 @@ def graph(config: Pipeline) -> Graph:
 
 def _landings(config: Pipeline) -> Iterator[Node]:
     for name, table in config.bronze.items():
-        told: tuple[str, ...] = table.source.path or (config.landing.root,)
-        for number, place in enumerate(config.landing_paths(name)):
-            shown = MASK if isinstance(told[number], Hidden) else _near(place)
+        configured: tuple[str, ...] = table.source.path or (config.landing.root,)
+        for number, path in enumerate(config.landing_paths(name)):
+            shown = MASK if isinstance(configured[number], Hidden) else _relative(path)
             does = f"{table.source.format} files"
             yield Node(_landing_id(name, number), "landing", shown, does)
 
@@ -112,18 +112,18 @@ def _landing_id(name: str, number: int) -> str:
     return f"landing.{name}.{number}"
 
 
-def _near(place: str) -> str:
-    """A folder as one would type it here."""
-    if "://" in place:
-        return _LOGIN.sub("", place)
-    here = Path.cwd()
-    path = Path(place)
-    return str(path.relative_to(here)) if path.is_relative_to(here) else place
+def _relative(folder: str) -> str:
+    """A folder, relative to the current one if it lies inside; a URI without its login."""
+    if "://" in folder:
+        return _LOGIN.sub("", folder)
+    current = Path.cwd()
+    path = Path(folder)
+    return str(path.relative_to(current)) if path.is_relative_to(current) else folder
 
 
 def _bronze(name: str, table: BronzeTable) -> Node:
-    grows = table.source.evolution.replace("_", " ")
-    lines = () if grows == "none" else (grows,)
+    evolution = table.source.evolution.replace("_", " ")
+    lines = () if evolution == "none" else (evolution,)
     return Node(f"bronze.{name}", "bronze", f"bronze.{name}", "append", lines)
 
 
@@ -147,21 +147,21 @@ def _gold(name: str, table: GoldTable) -> Node:
 def _sinks(config: Pipeline) -> Iterator[Node]:
     for name, table in config.gold.items():
         for sink in table.sinks:
-            there = f"{sink.jdbc.schema_}.{sink.jdbc.table or name}"
-            # Of the URL, only what kind of database it is: it may hold a secret.
+            target = f"{sink.jdbc.schema_}.{sink.jdbc.table or name}"
+            # Only the kind of database: the rest of the URL may hold a secret.
             kind = sink.jdbc.url.split(":")[1]
-            yield Node(_sink_id(name, sink.jdbc), "sink", there, f"{sink.jdbc.name}, {kind}")
+            yield Node(_sink_id(name, sink.jdbc), "sink", target, f"{sink.jdbc.name}, {kind}")
 
 
 def _sink_id(gold: str, sink: Jdbc) -> str:
     return f"sink.{gold}.{sink.name}"
 
 
-def _strangers(config: Pipeline) -> Iterator[Node]:
-    """Dimensions that this pipeline does not make."""
+def _outside(config: Pipeline) -> Iterator[Node]:
+    """Dimensions that another pipeline writes."""
     own = _own(config)
-    looked_into = [ref for table in config.silver.values() for ref in table.dimensions]
-    for ref in dict.fromkeys(looked_into):
+    dimensions = [ref for table in config.silver.values() for ref in table.dimensions]
+    for ref in dict.fromkeys(dimensions):
         if str(ref) not in own:
             yield Node(str(ref), ref.layer, str(ref), "of another pipeline", outside=True)
 
@@ -183,32 +183,32 @@ def _edges(config: Pipeline) -> Iterator[Edge]:
         target = f"silver.{name}"
         yield Edge(str(silver.from_), target)
         for lookup in silver.lookups:
-            yield Edge(str(lookup.table), target, "lookup", _said_of(lookup))
+            yield Edge(str(lookup.table), target, "lookup", _lookup_label(lookup))
         for rule in silver.expect.values():
             if rule.references:
-                says = (_keys(rule.references), f"else: {rule.otherwise}")
-                yield Edge(str(rule.references.table), target, "reference", says)
+                label = (_keys(rule.references), f"else: {rule.otherwise}")
+                yield Edge(str(rule.references.table), target, "reference", label)
     for name, gold in config.gold.items():
         changes = ("its changes",) if gold.mode == "incremental" else ()
-        yield Edge(str(gold.from_), f"gold.{name}", says=changes)
+        yield Edge(str(gold.from_), f"gold.{name}", label=changes)
         for sink in gold.sinks:
             yield Edge(f"gold.{name}", _sink_id(name, sink.jdbc))
 
 
-def _said_of(lookup: Lookup) -> tuple[str, ...]:
-    nothing = "left out" if lookup.how == "inner" else "null"
-    words = {"null": nothing}
-    miss = words.get(lookup.on_miss, lookup.on_miss)
+def _lookup_label(lookup: Lookup) -> tuple[str, ...]:
+    labels = {"null": "left out" if lookup.how == "inner" else "null"}
+    miss = labels.get(lookup.on_miss, lookup.on_miss)
     if miss == "hold":
-        then = words.get(lookup.after_hold, lookup.after_hold)
+        then = labels.get(lookup.after_hold, lookup.after_hold)
         miss = f"hold {format_time(lookup.hold_for)}, then {then}"
-    moment = f" as of {_shown(lookup.as_of)}" if lookup.as_of else ""
-    return f"{_keys(lookup)}{moment}", f"on miss: {miss}"
+    as_of = f" as of {_shown(lookup.as_of)}" if lookup.as_of else ""
+    return f"{_keys(lookup)}{as_of}", f"on miss: {miss}"
 
 
-def _keys(looked: Lookup | Reference) -> str:
+def _keys(lookup: Lookup | Reference) -> str:
     pairs = [
-        there if here == there else f"{there} = {_shown(here)}" for there, here in looked.on.items()
+        key if sql == key else f"{key} = {_shown(sql)}"  # a column of the dimension, and its value
+        for key, sql in lookup.on.items()
     ]
     return f"on {', '.join(pairs)}"
 

@@ -1,4 +1,4 @@
-"""What the lake says of a graph's tables: how many rows, which version, when it was written."""
+"""The live state of a graph's tables: rows, version and last write."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from medallion_jobs.report.lake_views import connect, rows_in
 
 
 def live(config: Pipeline, drawn: Graph) -> Graph:
-    """The graph with facts for each table of the lake."""
-    there = {node.id: snapshot(config.table_path(node.table)) for node in drawn.nodes if node.table}
+    """The graph, with `facts` for each table of the lake."""
+    tables = {
+        node.id: snapshot(config.table_path(node.table)) for node in drawn.nodes if node.table
+    }
     with connect(config.state_path) as duck:
-        facts = {id: _facts(duck, table) for id, table in there.items()}
+        facts = {node_id: _facts(duck, table) for node_id, table in tables.items()}
     nodes = tuple(replace(node, facts=facts.get(node.id, ())) for node in drawn.nodes)
     return replace(drawn, nodes=nodes)
 
 
 def _facts(duck: duckdb.DuckDBPyConnection, table: Snapshot | None) -> tuple[str, ...]:
     if table is None:
-        return ("not made yet",)
+        return ("does not exist yet",)
     rows = rows_in(table, duck)
-    counted = "1 row" if rows == 1 else f"{rows:,} rows"
+    count = "1 row" if rows == 1 else f"{rows:,} rows"
     last = next(commits(table.path, table.version), None)
     if last is None:
-        return (f"{counted}, version {table.version}",)
+        return (f"{count}, version {table.version}",)
     at = datetime.fromtimestamp(last.at_ms / 1000, timezone.utc)
-    return f"{counted}, version {table.version}", f"written {at:%Y-%m-%d %H:%M} UTC"
+    return f"{count}, version {table.version}", f"written {at:%Y-%m-%d %H:%M} UTC"

@@ -1,8 +1,8 @@
-"""All tables of a lake in DuckDB, by the names that people know.
+"""All tables of a lake as DuckDB views.
 
 bronze.x, silver.x, gold.x    the tables
-ledger.x                      every file of bronze.x, and what became of it
-quarantine.bronze             what could not go on, of all tables of a layer
+ledger.x                      every file of bronze.x with its state
+quarantine.bronze             quarantined rows or lines of all tables of a layer
 held.silver                   rows that wait for a dimension's key
 metrics.batches               a row for each batch of every query
 metrics.quality               a row for each batch and rule of every table
@@ -25,20 +25,20 @@ from medallion_jobs.storage import Location, children, uri
 from medallion_jobs.storage import duck as engine
 from medallion_jobs.storage.duck import name, text
 
-# A folder of any other name is none of ours, and cannot break out of its quotes.
+# A folder with another name is not a table of ours. These names are also safe to quote.
 _NAME = re.compile(IDENTIFIER_PATTERN)
 
 Row = tuple[object, ...]
 Scan = Callable[[Location], str]
 
-# Events by which a batch says what it made of a file; the others tell of its archiving.
+# Events with the outcome of a file in a batch; the other events are about its archiving.
 _OUTCOMES = "('COMMITTED', 'QUARANTINED', 'MISSING', 'SKIPPED')"
 
-# The newest event of a file is its state; before its first event it is DISCOVERED, and again
-# once it was found anew or is to be retried. A file whose rows are in bronze stays what it is.
-# One that was there before the first run and is not wanted has an event and nothing else.
+# The newest event of a file is its state. It is DISCOVERED before its first event, and again after
+# it was found again or is to be retried. A file whose rows are in bronze keeps its state. A file
+# that existed before the first run and is not wanted has an event, but was never discovered.
 _LEDGER = """
-    WITH told AS (
+    WITH reported AS (
         SELECT path, version, max_by(state, updated_at) AS state,
                count(*) FILTER (WHERE state IN {outcomes} AND batch IS NOT NULL) AS attempts,
                max_by(size, updated_at) AS size, max_by(modified, updated_at) AS modified,
@@ -46,7 +46,7 @@ _LEDGER = """
                    {{'rows': rows, 'rescued': rescued, 'bad': bad, 'error': error,
                     'generation': generation, 'batch': batch}}, updated_at
                ) FILTER (WHERE state IN {outcomes}) AS outcome,
-               min(updated_at) AS first_told, max(updated_at) AS updated_at
+               min(updated_at) AS first_reported, max(updated_at) AS updated_at
         FROM {events} GROUP BY path, version
     ), found AS (
         SELECT path, version, max_by(size, discovered_at) AS size,
@@ -54,23 +54,23 @@ _LEDGER = """
                min(discovered_at) AS first_seen, max(discovered_at) AS last_seen
         FROM {discovered} GROUP BY path, version
     )
-    SELECT coalesce(f.path, t.path) AS path, coalesce(f.version, t.version) AS version,
-           coalesce(f.size, t.size) AS size, coalesce(f.modified, t.modified) AS modified,
-           coalesce(f.first_seen, t.first_told) AS first_seen,
-           coalesce(f.last_seen, t.first_told) AS last_seen,
-           CASE WHEN t.state IS NULL OR (
-               t.state IN ('QUARANTINED', 'MISSING', 'SKIPPED') AND f.last_seen > t.updated_at
-           ) THEN 'DISCOVERED' ELSE t.state END AS state,
-           t.outcome.rows AS rows, t.outcome.rescued AS rescued, t.outcome.bad AS bad,
-           t.outcome.error AS error, coalesce(t.attempts, 0) AS attempts,
-           t.outcome.generation AS generation, t.outcome.batch AS batch, t.updated_at
-    FROM found AS f FULL JOIN told AS t ON t.path = f.path AND t.version = f.version
+    SELECT coalesce(f.path, r.path) AS path, coalesce(f.version, r.version) AS version,
+           coalesce(f.size, r.size) AS size, coalesce(f.modified, r.modified) AS modified,
+           coalesce(f.first_seen, r.first_reported) AS first_seen,
+           coalesce(f.last_seen, r.first_reported) AS last_seen,
+           CASE WHEN r.state IS NULL OR (
+               r.state IN ('QUARANTINED', 'MISSING', 'SKIPPED') AND f.last_seen > r.updated_at
+           ) THEN 'DISCOVERED' ELSE r.state END AS state,
+           r.outcome.rows AS rows, r.outcome.rescued AS rescued, r.outcome.bad AS bad,
+           r.outcome.error AS error, coalesce(r.attempts, 0) AS attempts,
+           r.outcome.generation AS generation, r.outcome.batch AS batch, r.updated_at
+    FROM found AS f FULL JOIN reported AS r ON r.path = f.path AND r.version = f.version
 """
 
 
 @contextmanager
 def connect(at: Location) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that can scan the Delta tables at a location and beside it, offline."""
+    """A connection that can scan Delta tables at a location and next to it, offline."""
     with engine.connect(at, delta=True) as duck:
         duck.execute("SET TimeZone = 'UTC'")
         yield duck
@@ -78,23 +78,23 @@ def connect(at: Location) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @dataclass(frozen=True)
 class View:
-    """A name that people know, and the Delta tables behind it.
+    """A view and the Delta tables behind it.
 
     Attributes:
-        tables: their folders.
-        query: SQL, given for each of them the SQL that stands for it.
+        tables: the folders of the tables.
+        query: returns the view's SQL, given the SQL of a scan for each table.
     """
 
     tables: tuple[Location, ...]
     query: Callable[..., str]
 
-    def sql(self, how: Scan | None = None) -> str:
-        """The SQL that reads it; `how` says what stands for a table, unset its newest version."""
-        return self.query(*map(how or scan, self.tables))
+    def sql(self, table_scan: Scan | None = None) -> str:
+        """The view's SQL; `table_scan` gives the scan of a table, by default its newest version."""
+        return self.query(*map(table_scan or scan, self.tables))
 
 
 def catalog(config: Pipeline) -> dict[tuple[str, str], View]:
-    """Every name that there is, as schema and view."""
+    """Every view, by its schema and name."""
     state = config.state_path
     tables: dict[tuple[str, str], View] = {
         (layer, table.name): View((table,), _all_of)
@@ -106,7 +106,7 @@ def catalog(config: Pipeline) -> dict[tuple[str, str], View]:
         for ledger in _folders_in(state / "ledger")
     }
     parked = {
-        (kind, layer.name): _together(
+        (kind, layer.name): _union(
             [
                 (table, f"{text(f'{layer.name}.{table.name}')} AS table_name, ")
                 for table in _tables_in(layer)
@@ -116,7 +116,7 @@ def catalog(config: Pipeline) -> dict[tuple[str, str], View]:
         for layer in _folders_in(state / kind)
     }
     metrics = {
-        ("metrics", name): _together(
+        ("metrics", name): _union(
             [(table, "") for layer in LAYERS for table in _tables_in(folder / layer)]
         )
         for name, folder in (("batches", state / "metrics"), ("quality", state / "metrics/quality"))
@@ -126,18 +126,18 @@ def catalog(config: Pipeline) -> dict[tuple[str, str], View]:
 
 
 def views(config: Pipeline) -> dict[tuple[str, str], str]:
-    """The names of all tables, as schema and view, with the SQL that reads them as they are."""
+    """SQL of the newest version of every view, by its schema and name."""
     return {key: view.sql() for key, view in catalog(config).items()}
 
 
 def rows_of(answer: duckdb.DuckDBPyConnection | duckdb.DuckDBPyRelation) -> list[Row]:
-    """The rows of an answer. Through Arrow: DuckDB's own way wants pytz for time zones."""
+    """All rows of a result. Read through Arrow: DuckDB's own conversion needs pytz."""
     table = answer.to_arrow_table()
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 def create(duck: duckdb.DuckDBPyConnection, found: Mapping[tuple[str, str], str]) -> None:
-    """Makes the views. DuckDB reads a table's log for each, so make those that are needed."""
+    """Creates views. DuckDB reads the Delta log for each, so pass only those that are needed."""
     for (schema, view), query in found.items():
         duck.execute(f"CREATE SCHEMA IF NOT EXISTS {name(schema)}")
         duck.execute(f"CREATE VIEW {name(schema)}.{name(view)} AS {query}")
@@ -151,8 +151,8 @@ def _ledger(discovered: str, events: str) -> str:
     return _LEDGER.format(discovered=discovered, events=events, outcomes=_OUTCOMES)
 
 
-def _together(tables: list[tuple[Location, str]]) -> View:
-    """Tables as one, each with what comes before its own columns."""
+def _union(tables: list[tuple[Location, str]]) -> View:
+    """A union of tables; each with the SQL of columns that go before its own."""
 
     def union(*scans: str) -> str:
         return " UNION ALL BY NAME ".join(
@@ -164,7 +164,7 @@ def _together(tables: list[tuple[Location, str]]) -> View:
 
 
 def scan(table: Location, version: int | None = None) -> str:
-    """The SQL that stands for a Delta table, at its newest or the named version.
+    """SQL that scans a Delta table at a version, by default the newest.
 
     DuckDB reads tables with deletion vectors, which delta-rs refuses.
     """
@@ -173,7 +173,7 @@ def scan(table: Location, version: int | None = None) -> str:
 
 
 def rows_in(table: Snapshot, duck: duckdb.DuckDBPyConnection) -> int:
-    """Rows that are there; what deletion vectors take away, the log's statistics still count."""
+    """The number of rows. The log's statistics also count rows removed by deletion vectors."""
     if not table.has_deletion_vectors:
         return table.rows
     sql = f"SELECT count(*) FROM {scan(table.path, table.version)}"  # noqa: S608 (quoted)

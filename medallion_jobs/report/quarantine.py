@@ -1,7 +1,7 @@
-"""What could not go on to a table, and what became of it, read without a JVM.
+"""Quarantined rows and their states, read without a JVM.
 
 Silver's quarantine holds rows, each with an id. Bronze's holds lines, whose id is computed:
-lines that are alike in everything have one, and are dismissed together.
+identical lines share one id, and are dismissed together.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SUMMARY_COLUMNS = (
     "last",
 )
 COLUMNS = ("id", "rules", "reasons", "file", "batch", "run_id", "time", "row")
-# What an export reads at a time.
+# How many rows an export reads at a time.
 _ROWS_AT_ONCE = 10_000
 
 _LINES = """
@@ -41,7 +41,7 @@ _LINES = """
            line AS row, false AS superseded
     FROM {rows}
 """
-# A reset makes the table anew from its whole source: older rows were read again since.
+# A reset rebuilds the table from its whole source, so older rows were read again.
 _ROWS = """
     SELECT id, rules, reasons, file, batch, run_id, parked_at AS time, row,
            generation <> {generation} AS superseded
@@ -56,19 +56,20 @@ _STATES = """
     SELECT r.*, CASE WHEN c.how = 'dismissed' THEN 'dismissed'
                      WHEN c.how IS NOT NULL THEN 'replayed'
                      WHEN r.superseded THEN 'superseded' ELSE 'open' END AS state
-    FROM ({rows}) r LEFT JOIN ({claims}) c ON c.id = r.id
+    FROM ({rows}) r LEFT JOIN ({releases}) c ON c.id = r.id
 """
-_NO_CLAIMS = "SELECT '' AS id, '' AS how WHERE false"
-_CLAIMS = "SELECT id, min(how) AS how FROM {claims} WHERE {count} GROUP BY id"
+_NO_RELEASES = "SELECT '' AS id, '' AS how WHERE false"
+_RELEASES = "SELECT id, min(how) AS how FROM {releases} WHERE {counting} GROUP BY id"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which open rows to tell of; None stands for all.
+    """Which open rows to report; None selects all.
 
     Attributes:
-        since: put into quarantine then or later.
-        ids: of these alone.
+        rule: only rows that broke this rule; for bronze, with this reason.
+        since: only rows quarantined at this time or later.
+        ids: only rows with these ids.
     """
 
     rule: str | None = None
@@ -87,13 +88,13 @@ def exists(config: Pipeline, table: TableRef) -> bool:
 
 
 def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
-    """One row a table and rule, `SUMMARY_COLUMNS`; a row counts under each rule that it broke."""
+    """One row per table and rule, with `SUMMARY_COLUMNS`; a row counts for each rule it broke."""
     states = ("open", "replayed", "dismissed", "superseded")
     counts = ", ".join(f"count(*) FILTER (WHERE state = '{state}')" for state in states)
-    told = list[Row]()
+    counted = list[Row]()
     with connect(paths.lake(config)) as duck:
         for table in wanted:
-            told += rows_of(
+            counted += rows_of(
                 duck.execute(
                     f"SELECT ?, rule, {counts}, min(time), max(time) "  # noqa: S608
                     f"FROM (SELECT unnest(rules) AS rule, * FROM ({_states(duck, config, table)})) "
@@ -101,7 +102,7 @@ def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
                     [str(table)],
                 )
             )
-    return told
+    return counted
 
 
 def rules(config: Pipeline, table: TableRef) -> list[str]:
@@ -110,7 +111,7 @@ def rules(config: Pipeline, table: TableRef) -> list[str]:
 
 
 def rows(config: Pipeline, table: TableRef, wanted: Wanted, limit: int) -> list[Row]:
-    """Open rows, `COLUMNS`, the newest first."""
+    """Open rows with `COLUMNS`, newest first."""
     with _open(config, table, wanted, f"ORDER BY time DESC, id LIMIT {limit}") as answer:
         return rows_of(answer)
 
@@ -123,7 +124,7 @@ def ids(config: Pipeline, table: TableRef, wanted: Wanted) -> list[str]:
 
 @contextmanager
 def reader(config: Pipeline, table: TableRef, wanted: Wanted) -> Iterator[pa.RecordBatchReader]:
-    """Open rows, `COLUMNS`, the oldest first, some at a time."""
+    """Open rows with `COLUMNS`, oldest first, read in batches."""
     with _open(config, table, wanted, "ORDER BY time, id") as answer:
         yield answer.to_arrow_reader(_ROWS_AT_ONCE)
 
@@ -150,31 +151,32 @@ def _open(
 
 
 def _states(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
-    """SQL for all rows of a quarantine, with the state of each."""
+    """SQL of all rows of a quarantine, each with its state."""
     path = paths.quarantine(config, table)
     if not exists(config, table):
         parked = _NONE
     elif table.layer == "bronze":
         parked = _LINES.format(rows=scan(path))
     else:
-        kept = manifest.read(QueryFolder.of(config.state_path, table))
-        generation = kept.current.number if kept else "generation"
+        recorded = manifest.read(QueryFolder.of(config.state_path, table))
+        generation = recorded.current.number if recorded else "generation"
         parked = _ROWS.format(rows=scan(path), generation=generation)
-    return _STATES.format(rows=parked, claims=_claims(duck, config, table))
+    return _STATES.format(rows=parked, releases=_releases(duck, config, table))
 
 
-def _claims(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
-    """SQL for the claims that count: each id, and how it left.
+def _releases(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
+    """SQL of the effective releases: the id of each row, and how it left the quarantine.
 
-    One that names a transaction counts once the table has that; one that names none, at once.
+    A release with a transaction takes effect once the table has the transaction; one without
+    takes effect at once.
     """
     path = paths.releases(paths.quarantine(config, table))
     if snapshot(path) is None:
-        return _NO_CLAIMS
+        return _NO_RELEASES
     target = snapshot(config.table_path(table))
-    named = rows_of(duck.execute(f"SELECT DISTINCT app_id FROM {scan(path)}"))  # noqa: S608
-    committed = {str(one): target.txn(str(one)) for (one,) in named if one and target}
-    count = ["app_id = ''"] + [
+    app_ids = rows_of(duck.execute(f"SELECT DISTINCT app_id FROM {scan(path)}"))  # noqa: S608
+    committed = {str(app): target.txn(str(app)) for (app,) in app_ids if app and target}
+    counting = ["app_id = ''"] + [
         f"(app_id = {text(app_id)} AND number <= {number})" for app_id, number in committed.items()
     ]
-    return _CLAIMS.format(claims=scan(path), count=" OR ".join(count))
+    return _RELEASES.format(releases=scan(path), counting=" OR ".join(counting))

@@ -13,7 +13,7 @@ from medallion_jobs.config import LAYERS, Pipeline, SavedQuery, TableRef
 from medallion_jobs.config.problems import nearest
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import paths
-from medallion_jobs.report.arrow import Batches, told
+from medallion_jobs.report.arrow import Batches, python_values
 from medallion_jobs.report.lake_views import Row, View, catalog, connect, create
 from medallion_jobs.report.sandbox import confine, refuse_changes
 from medallion_jobs.report.time_travel import NotWrittenYet, Reading, TimeTravel
@@ -22,8 +22,8 @@ from medallion_jobs.storage import Location
 # DuckDB's own size of a group of rows in a file.
 _ROWS_AT_ONCE = 122_880
 
-# Words in quotes are names and stay; texts and comments name nothing.
-_NO_NAMES = re.compile(r"""("(?:[^"]|"")*")|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+# Quoted identifiers stay; string literals and comments contain no names.
+_NOT_CODE = re.compile(r"""("(?:[^"]|"")*")|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _WORD = r'(?:"((?:[^"]|"")+)"|([A-Za-z_]\w*))'
 _DOTTED = re.compile(rf'(?<![\w"])(?={_WORD}\s*\.\s*{_WORD})')
 
@@ -32,10 +32,10 @@ Key = tuple[str, str]
 
 @dataclass
 class Answer:
-    """What a query gives, read once and in order.
+    """The result of a query; it can be read once, in order.
 
     Attributes:
-        versions: of the tables that are not read as they are now, by name.
+        versions: the versions of tables that are read as of an older time, by table name.
     """
 
     batches: Batches
@@ -43,28 +43,30 @@ class Answer:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns, each another."""
+        """The column names, without duplicates."""
         return list(self.batches.schema.names)
 
     def rows(self) -> Iterator[Row]:
         """Rows of Python values."""
         for batch in self.batches:
-            yield from zip(*(told(column) for column in batch.columns), strict=True)
+            yield from zip(*(python_values(column) for column in batch.columns), strict=True)
 
 
 @contextmanager
-def asked(config: Pipeline, sql: str, past: TimeTravel | None = None) -> Iterator[Answer]:
-    """The answer to a query, for as long as the block runs; it is read as it is computed.
+def answer_to(
+    config: Pipeline, sql: str, time_travel: TimeTravel | None = None
+) -> Iterator[Answer]:
+    """The answer to a query, computed while it is read inside the block.
 
     Raises:
-        UsageError: the query is wrong, DuckDB's words tell how, at once or while it is read;
-            it would do more than read; or there is no such version of a table.
+        UsageError: DuckDB refuses the query or fails while it is read, with DuckDB's message;
+            the query would do more than read; or a table has no such version.
     """
     known = catalog(config)
     named = names(sql)
-    past = past or TimeTravel()
+    time_travel = time_travel or TimeTravel()
     tables = [_ref(key) for key in known if _folded(key) in named and key[0] in LAYERS]
-    reading = past.of(config, tables)
+    reading = time_travel.of(config, tables)
     with connect(paths.lake(config)) as duck:
         try:
             create(duck, _queries(known, sql, named, reading))
@@ -73,8 +75,8 @@ def asked(config: Pipeline, sql: str, past: TimeTravel | None = None) -> Iterato
             answer = duck.sql(sql)
             if answer is None:
                 raise UsageError(
-                    "that is no query: it gives no rows",
-                    untouched="the tables; they can be read here, not changed",
+                    "the statement is not a query: it returns no rows",
+                    untouched="the tables; they are read-only here",
                 )
             reader = answer.to_arrow_reader(_ROWS_AT_ONCE)
         except duckdb.Error as error:
@@ -84,36 +86,36 @@ def asked(config: Pipeline, sql: str, past: TimeTravel | None = None) -> Iterato
 
 
 def run(
-    config: Pipeline, sql: str, past: TimeTravel | None = None
+    config: Pipeline, sql: str, time_travel: TimeTravel | None = None
 ) -> tuple[list[str], list[tuple[object, ...]]]:
     """Column names and rows of a query, all at once.
 
     Raises:
-        UsageError: as `asked`.
+        UsageError: as for `answer_to`.
     """
-    with asked(config, sql, past) as answer:
+    with answer_to(config, sql, time_travel) as answer:
         return answer.columns, list(answer.rows())
 
 
 def saved(config: Pipeline, name: str) -> SavedQuery:
-    """The query that has this name in the config.
+    """The saved query of this name.
 
     Raises:
-        UsageError: none has.
+        UsageError: the config has no such query.
     """
     found = config.queries.get(name)
     if found is None:
-        like = nearest(name, config.queries)
+        similar = nearest(name, config.queries)
         raise UsageError(
-            f"no saved query `{name}`" + (f"; did you mean `{like}`?" if like else ""),
+            f"no saved query `{name}`" + (f"; did you mean `{similar}`?" if similar else ""),
             next_step="medallion query --list",
         )
     return found
 
 
 def names(sql: str) -> set[Key]:
-    """Every `schema.table` that stands in a query, in lower case."""
-    bare = _NO_NAMES.sub(lambda found: found[1] or " ", sql)
+    """Every `schema.table` that a query contains, in lower case."""
+    bare = _NOT_CODE.sub(lambda found: found[1] or " ", sql)
     return {
         (_word(found[1], found[2]), _word(found[3], found[4])) for found in _DOTTED.finditer(bare)
     }
@@ -134,7 +136,7 @@ def _ref(key: Key) -> TableRef:
 def _queries(
     known: Mapping[Key, View], sql: str, named: set[Key], reading: Reading
 ) -> dict[Key, str]:
-    """The SQL of all views that the query may use: it may also name one without its schema."""
+    """The SQL of all views that the query may use; it can also name one without its schema."""
     found = {}
     for key, view in known.items():
         if key[1].casefold() not in sql.casefold():
@@ -148,22 +150,22 @@ def _queries(
 
 
 def _failed(error: Exception, known: Mapping[Key, View], reading: Reading) -> UsageError:
-    gone = _gone(str(error), reading.versions)
-    if gone:
+    removed = _removed_table(str(error), reading.versions)
+    if removed:
         return UsageError(
-            f"{reading.name(gone)} can no longer be read at version {reading.versions[gone]}: "
-            "data files of it were removed",
-            next_step="take a later version; how long files are kept is the table's "
-            "delta.deletedFileRetentionDuration",
+            f"{reading.name(removed)} can no longer be read at version "
+            f"{reading.versions[removed]}: some of its data files were removed",
+            next_step="use a later version; the table property delta.deletedFileRetentionDuration "
+            "sets how long files are kept",
         )
-    there = ", ".join(f"{schema}.{view}" for schema, view in known)
+    existing = ", ".join(f"{schema}.{view}" for schema, view in known)
     return UsageError(
-        f"the query failed: {error}", next_step=f"tables there are: {there or 'none'}"
+        f"the query failed: {error}", next_step=f"existing tables: {existing or 'none'}"
     )
 
 
-def _gone(message: str, versions: Mapping[Location, int]) -> Location | None:
-    """The table of an older version of which a file is missed."""
+def _removed_table(message: str, versions: Mapping[Location, int]) -> Location | None:
+    """The table, read at an older version, of which DuckDB misses a file; None if there is none."""
     if "No such file" not in message and "not found" not in message.casefold():
         return None
     return next((path for path in versions if f"{path}/" in message), None)

@@ -1,7 +1,7 @@
-"""What SQL that somebody else wrote may do: read the lake's tables, and nothing else.
+"""A sandbox for SQL: it may read the lake's tables, and nothing else.
 
-DuckDB would read and write any file of this machine, and fetch from the network. A saved query
-is a part of a config, and a config is data.
+Without it, DuckDB can read and write any file on this machine, and use the network. A saved
+query is part of a config, and a config is data, not trusted code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location, uri
 from medallion_jobs.storage.duck import text
 
-# CREATE is half of a PIVOT, and makes things in memory only.
+# DuckDB runs a PIVOT as a CREATE, which writes to memory only.
 _READING = {
     duckdb.StatementType.SELECT,
     duckdb.StatementType.EXPLAIN,
@@ -30,27 +30,28 @@ _EXPLAIN = re.compile(
 def refuse_changes(duck: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Raises UsageError unless each statement only reads.
 
-    COPY and its like are refused before they run: a folder that may be read may be written too.
+    COPY and similar statements are refused before they run: DuckDB could also write to the
+    folders that it may read.
     """
     for statement in duck.extract_statements(sql):
-        # With ANALYZE it does what it explains.
+        # With ANALYZE it runs the statement that it explains.
         explains = statement.type == duckdb.StatementType.EXPLAIN
         begins = _EXPLAIN.match(statement.query) if explains else None
         if statement.type not in _READING or (explains and not begins):
             raise UsageError(
-                f"that is no query, but {statement.type.name}",
-                untouched="the tables; they can be read here, not changed",
-                next_step="write the answer to a file with --out FILE",
+                f"the statement is not a query, but {statement.type.name}",
+                untouched="the tables; they are read-only here",
+                next_step="to write the result to a file, use --out FILE",
             )
         if begins:
             refuse_changes(duck, statement.query[begins.end() :])
 
 
 def confine(duck: duckdb.DuckDBPyConnection, folders: Iterable[Location]) -> None:
-    """From here on, this connection opens files of these folders only, and stays so."""
+    """Restricts a connection to files of these folders; this cannot be undone."""
     allowed = ", ".join(text(uri(folder)) for folder in folders)
     duck.execute(f"SET allowed_directories = [{allowed}]")
-    # Otherwise a name in SQL also finds this program's own variables.
+    # Otherwise a name in SQL could also refer to this program's variables.
     duck.execute("SET python_enable_replacements = false")
     duck.execute("SET enable_external_access = false")
     duck.execute("SET lock_configuration = true")

@@ -1,4 +1,4 @@
-"""How each query of a pipeline stands."""
+"""The status of each query of a pipeline."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ class Status:
     """One query and its table.
 
     Attributes:
-        rows: rows in the table; None when there is no table.
-        batch: the newest batch in the table of the current generation; None before it.
+        rows: rows in the table; None if it does not exist.
+        generation: the current generation; None if the query never ran.
+        batch: the newest batch of the current generation in the table; None before the first.
         batch_at: when that batch was written.
-        behind: what is left in the source, as far as Spark has planned: files for bronze,
-            rows for the others; None where the source's log no longer tells.
-        batch_seconds: how long that batch took; None where its metrics do not tell.
-        files_waiting, bytes_waiting: files that are found and not yet in a finished batch;
-            None for a table that is not read from files, and where the log no longer tells.
-        oldest_waiting_seconds: since the last change of the oldest of them.
-        broken: rows of that batch that broke a rule of the table; None where it has no rules,
-            or what they said of the batch is not noted.
-        warning: why most rows of that batch are not in the table, where this is so.
-        holder: who runs the query; `alive` in it tells whether that run still lives.
+        behind: the backlog in the source that Spark has not planned yet: files for bronze, rows
+            for the other layers; None if the source's log no longer covers it.
+        batch_seconds: how long that batch took; None if its metrics lack it.
+        files_waiting, bytes_waiting: files that were found and are not yet in a finished batch;
+            None for a table that does not read files, or if the log no longer covers them.
+        oldest_waiting_seconds: time since the last change of the oldest of them.
+        broken: rows of that batch that broke a rule of the table; None if it has no rules, or
+            the batch has no recorded results.
+        warning: why most rows of that batch are missing from the table; None if they are not.
+        holder: the process that runs the query; its key `alive` is false after a crash.
     """
 
     table: str
@@ -72,18 +73,18 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
     checkpoint = home.checkpoint(recorded.current.number) if recorded else None
     batch = at = seconds = behind = broken = warning = None
     if checkpoint and recorded:
-        left = backlog(checkpoint, source)
-        behind = left.rows if left else None
+        remaining = backlog(checkpoint, source)
+        behind = remaining.rows if remaining else None
         written = table.txn(checkpoint.app_id) if table else -1
         if written >= 0:
             batch = written
             commit = commit_of(path, checkpoint.app_id, written)
             at = datetime.fromtimestamp(commit.at_ms / 1000, timezone.utc) if commit else None
-            noted = _noted_of(config, ref, recorded.current.number, written)
-            seconds = float(noted[metrics.SECONDS]) if metrics.SECONDS in noted else None
-            warning = noted.get(metrics.WARNING)
-            broken = _broken_of(config, ref, recorded.current.number, written)
-    waits = _waiting(source, checkpoint) if ref.layer == "bronze" else None
+            info = _batch_info(config, ref, recorded.current.number, written)
+            seconds = float(info[metrics.SECONDS]) if metrics.SECONDS in info else None
+            warning = info.get(metrics.WARNING)
+            broken = _broken_rows(config, ref, recorded.current.number, written)
+    waiting_files = _waiting(source, checkpoint) if ref.layer == "bronze" else None
     return Status(
         table=str(ref),
         rows=_rows(table) if table else None,
@@ -93,16 +94,16 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
         behind=behind,
         holder=lock.read(home.lock),
         batch_seconds=seconds,
-        files_waiting=waits.files if waits else None,
-        bytes_waiting=waits.bytes if waits else None,
-        oldest_waiting_seconds=waits.oldest_seconds if waits else None,
+        files_waiting=waiting_files.files if waiting_files else None,
+        bytes_waiting=waiting_files.bytes if waiting_files else None,
+        oldest_waiting_seconds=waiting_files.oldest_seconds if waiting_files else None,
         broken=broken,
         warning=warning,
     )
 
 
 def _rows(table: Snapshot) -> int:
-    # DuckDB is started for no other table: most need only their log.
+    # Most tables need only their log, without DuckDB.
     if not table.has_deletion_vectors:
         return table.rows
     with connect(table.path) as duck:
@@ -115,14 +116,14 @@ def _waiting(discovered: Location, checkpoint: Checkpoint | None) -> Waiting | N
     return waiting(discovered, checkpoint, checkpoint.latest_commits if checkpoint else -1)
 
 
-def _noted_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> Mapping[str, str]:
-    """What the metrics of a batch say without a data file being opened."""
+def _batch_info(config: Pipeline, ref: TableRef, generation: int, batch: int) -> Mapping[str, str]:
+    """The metrics of a batch that are in its commit; no data file is opened."""
     owner = metrics.app_id(str(ref), generation)
     commit = commit_of(paths.metrics(config.state_path, ref), owner, batch)
     return commit.info if commit else {}
 
 
-def _broken_of(config: Pipeline, ref: TableRef, generation: int, batch: int) -> int | None:
+def _broken_rows(config: Pipeline, ref: TableRef, generation: int, batch: int) -> int | None:
     if ref.layer != "silver" or not config.silver[ref.name].expect:
         return None
     owner = rule_table.app_id(str(ref), generation)

@@ -1,4 +1,4 @@
-"""Tables as they were: at a version of their own, or at a moment."""
+"""Time travel: tables at a version, or as of a timestamp."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LOG_FILE = re.compile(r"\d{20}\.json")
 
 @dataclass(frozen=True)
 class TimeTravel:
-    """Which versions a query reads; of a table that is not told of, the newest.
+    """Which versions a query reads; by default the newest.
 
     Attributes:
         versions: by table.
-        only: of the one table that the query names.
-        as_of: the moment for all other tables.
+        only: the version of the only table that the query names.
+        as_of: the timestamp for all other tables.
     """
 
     versions: Mapping[TableRef, int] = field(default_factory=dict)
@@ -33,22 +33,23 @@ class TimeTravel:
     as_of: datetime | None = None
 
     def of(self, config: Pipeline, named: Collection[TableRef]) -> Reading:
-        """How a query that names these tables is to read.
+        """The versions for a query that names these tables.
 
         Raises:
-            UsageError: it names none that a version was given for, or several where one is meant.
+            UsageError: a version is given for a table that the query does not name, or for the
+                only table when it names several.
         """
         versions = dict(self.versions)
-        if strange := [table for table in versions if table not in named]:
+        if unnamed := [table for table in versions if table not in named]:
             raise UsageError(
-                f"the query names no table {strange[0]}, for which a version is given",
-                next_step=f"tables that it names: {_listed(named)}",
+                f"a version is given for {unnamed[0]}, which the query does not name",
+                next_step=f"tables in the query: {_listed(named)}",
             )
         if self.only is not None:
             if len(named) != 1:
                 raise UsageError(
-                    f"--version {self.only} is for a query that names one table",
-                    next_step=f"give --version TABLE={self.only}; the query names {_listed(named)}",
+                    f"--version {self.only} needs a query that names one table",
+                    next_step=f"use --version TABLE={self.only}; the query names {_listed(named)}",
                 )
             versions[next(iter(named))] = self.only
         pinned = {config.table_path(table): version for table, version in versions.items()}
@@ -56,15 +57,16 @@ class TimeTravel:
 
 
 class NotWrittenYet(UsageError):
-    """A table had not been made at that moment."""
+    """A table did not exist yet at the requested time."""
 
 
 @dataclass
 class Reading:
-    """What stands for each table in a query's SQL; it notes what was read how.
+    """The scan of each table in a query's SQL; records the versions that are read.
 
     Attributes:
-        versions: by folder, the versions that are not simply the newest.
+        versions: by folder, the versions other than the newest.
+        as_of: the timestamp for tables without a version; None for the newest.
     """
 
     config: Pipeline
@@ -72,11 +74,13 @@ class Reading:
     as_of: datetime | None
 
     def __call__(self, table: Location) -> str:
-        """The SQL that stands for a table.
+        """SQL that scans a table.
+
+        A table of the engine that did not exist yet is read as an empty one.
 
         Raises:
-            NotWrittenYet: it had not been made then; an engine's own table had no rows.
-            UsageError: it has no such version, or no longer.
+            NotWrittenYet: the table did not exist yet.
+            UsageError: the table has no such version, or no longer.
         """
         version = self.versions.get(table)
         if version is not None:
@@ -94,31 +98,31 @@ class Reading:
         return scan(table, version)
 
     def name(self, table: Location) -> str:
-        """A table as messages call it."""
+        """A table's name in messages."""
         return ".".join(below(table, self.config.state_path.parent).parts)
 
 
-def version_at(name: str, table: Location, moment: datetime) -> int:
-    """The version that a table had at a moment: the newest that was written by then.
+def version_at(name: str, table: Location, timestamp: datetime) -> int:
+    """The version of a table at a timestamp: the newest that was committed by then.
 
-    Versions are taken to have been written in their order, as Delta itself takes them.
+    Like Delta, this assumes that timestamps grow with the versions.
 
     Raises:
-        NotWrittenYet: the table was made later.
-        UsageError: the log does not go back so far.
+        NotWrittenYet: the table was created later.
+        UsageError: the log does not reach back to the timestamp.
     """
-    there = _snapshot(name, table)
+    newest = _snapshot(name, table)
     log = table / "_delta_log"
     oldest = min(int(f.stem) for f in log.iterdir() if _LOG_FILE.fullmatch(f.name))
-    low, high = oldest, there.version
-    if moment < (first := _written(table, oldest)):
+    low, high = oldest, newest.version
+    if timestamp < (first := _written(table, oldest)):
         when = f"{first:%Y-%m-%d %H:%M:%S} UTC"
         if oldest == 0:
-            raise NotWrittenYet(f"{name} did not exist yet: it was made at {when}")
-        raise UsageError(f"the log of {name} goes back to {when} only, version {oldest}")
+            raise NotWrittenYet(f"{name} did not exist yet: it was created at {when}")
+        raise UsageError(f"the log of {name} starts at {when}, with version {oldest}")
     while low < high:
         middle = (low + high + 1) // 2
-        if _written(table, middle) <= moment:
+        if _written(table, middle) <= timestamp:
             low = middle
         else:
             high = middle - 1
@@ -128,9 +132,9 @@ def version_at(name: str, table: Location, moment: datetime) -> int:
 
 def _written(table: Location, version: int) -> datetime:
     commit = next(commits(table, version))
-    told = commit.info.get("inCommitTimestamp", commit.at_ms)
-    if told:
-        return datetime.fromtimestamp(int(told) / 1000, timezone.utc)
+    at_ms = commit.info.get("inCommitTimestamp", commit.at_ms)
+    if at_ms:
+        return datetime.fromtimestamp(int(at_ms) / 1000, timezone.utc)
     log_file = table / "_delta_log" / f"{version:020}.json"
     return datetime.fromtimestamp(log_file.stat().st_mtime, timezone.utc)
 
@@ -141,8 +145,8 @@ def _require(name: str, table: Location, version: int) -> None:
         raise UsageError(f"{name} has no version {version}; the newest is {newest}")
     if not _log_has(table, version):
         raise UsageError(
-            f"{name} can no longer be read at version {version}: that part of its log is gone",
-            next_step=f"take a later version; the newest is {newest}",
+            f"{name} can no longer be read at version {version}: that part of its log was removed",
+            next_step=f"use a later version; the newest is {newest}",
         )
 
 
@@ -154,10 +158,10 @@ def _log_has(table: Location, version: int) -> bool:
 
 
 def _snapshot(name: str, table: Location) -> Snapshot:
-    there = snapshot(table)
-    if there is None:
+    newest = snapshot(table)
+    if newest is None:
         raise UsageError(f"{name} has no version yet")
-    return there
+    return newest
 
 
 def _listed(tables: Collection[TableRef]) -> str:

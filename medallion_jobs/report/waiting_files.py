@@ -1,7 +1,7 @@
-"""Which files of a bronze table are found and not yet in a finished batch, with no JVM.
+"""Files of a bronze table that were found and are not yet in a finished batch, without a JVM.
 
-A chunk of files is one data file of the ledger's `discovered`. What lies behind the position
-of the newest finished batch waits, and only those data files are opened.
+The ledger's table `discovered` has one data file per chunk of files. Chunks after the offset of
+the newest finished batch are waiting; only those data files are opened.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ class Waiting:
     """Files that wait for a batch.
 
     Attributes:
-        oldest: the last change of the one that was changed longest ago; None when no file
-            waits.
+        oldest: the earliest modification time among them; None if no file waits.
     """
 
     files: int
@@ -37,22 +36,22 @@ class Waiting:
 
     @property
     def oldest_seconds(self) -> float | None:
-        """How long ago that was."""
+        """The age of `oldest`."""
         if self.oldest is None:
             return None
         return max((datetime.now(timezone.utc) - self.oldest).total_seconds(), 0.0)
 
 
 def waiting(discovered: Location, checkpoint: Checkpoint | None, batch: int = -1) -> Waiting | None:
-    """What waits after `batch` is done.
+    """The files that wait after `batch` is finished.
 
     Args:
         discovered: the part of the ledger that the bronze query streams.
-        checkpoint: of the query's generation; None before its first start.
-        batch: the newest batch that is done, -1 where none is.
+        checkpoint: of the query's current generation; None before its first start.
+        batch: the newest finished batch; -1 if there is none.
 
     Returns:
-        None where the ledger's log no longer reaches back to that batch.
+        None if the ledger's log no longer reaches back to that batch.
     """
     offset = Offset.after(checkpoint, batch) if checkpoint else None
     chunks = _chunks(discovered, offset)
@@ -60,10 +59,10 @@ def waiting(discovered: Location, checkpoint: Checkpoint | None, batch: int = -1
 
 
 def _chunks(discovered: Location, offset: Offset | None) -> list[Location] | None:
-    """The data files behind a position; those of a snapshot in Spark's order of them."""
+    """The data files after an offset; those of a snapshot in the order in which Spark reads."""
     if offset is None:
-        there = snapshot(discovered)
-        return _files_of(discovered, there.version) if there else []
+        newest = snapshot(discovered)
+        return _files_of(discovered, newest.version) if newest else []
     if not has_log_since(discovered, offset.version):
         return None
     chunks: list[Location] = []
@@ -72,7 +71,7 @@ def _chunks(discovered: Location, offset: Offset | None) -> list[Location] | Non
         chunks = _files_of(discovered, offset.version)[skip:]
         since, skip = offset.version + 1, 0
     for commit in commits(discovered, since):
-        added = [one.path for one in commit.added]
+        added = [file.path for file in commit.added]
         chunks += added[skip:] if commit.version == since else added
     return chunks
 

@@ -1,6 +1,6 @@
-"""What Spark needs and pip does not bring: a Java runtime and Delta's jars.
+"""What Spark needs beyond pip packages: a Java runtime and Delta's jars.
 
-Standard library only: the set-up runs this before anything is installed.
+Uses the standard library only: the set-up runs this before anything is installed.
 """
 
 from medallion_jobs.runtime.jars import delta_jars

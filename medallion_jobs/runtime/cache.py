@@ -1,4 +1,4 @@
-"""Where fetched files are kept: outside the repository, shared by all clones of one user."""
+"""The cache of fetched files: outside the repository, shared by all clones of a user."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ INSTALLED_IN = Path(__file__).resolve().parents[2]  # the repository, or site-pa
 
 
 def cache_dir() -> Path:
-    """The folder for fetched files, made when it is missing.
+    """The folder for fetched files; creates it if it is missing.
 
     `$MEDALLION_CACHE`, else `$XDG_CACHE_HOME/medallion_jobs`, else `~/.cache/medallion_jobs`.
 
     Raises:
-        UsageError: the folder lies inside the repository, or cannot be made.
+        UsageError: the folder lies inside the repository, or cannot be created.
     """
     folder = _chosen().resolve()
     if folder.is_relative_to(INSTALLED_IN):
@@ -32,9 +32,9 @@ def cache_dir() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"the cache {folder} cannot be made: {error.strerror}",
+            f"the cache {folder} cannot be created: {error.strerror}",
             untouched="nothing was written",
-            next_step="set MEDALLION_CACHE to a folder that you may write",
+            next_step="set MEDALLION_CACHE to a folder that you can write to",
         ) from error
     return folder
 
@@ -44,29 +44,33 @@ def _chosen() -> Path:
     if named:
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG rules say that a relative value is to be ignored.
+    # The XDG specification ignores a relative value.
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
     return root / "medallion_jobs"
 
 
 @contextmanager
-def locked(path: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[int]:
-    """Holds an exclusive lock on `path`, waiting for whoever has it; `tell` is told so.
+def locked(path: Path, report: Callable[[str], None] = lambda _: None) -> Iterator[int]:
+    """Holds an exclusive lock on `path`; reports when it has to wait for another holder.
 
-    Yields the lock's file descriptor: a child that is given it keeps the lock alive.
-    The system drops a lock whose holders are dead, so none is ever left behind.
+    Yields the lock's file descriptor: a child process that inherits it also holds the lock.
+    The system releases the lock when all holders are dead, so none is ever left behind.
+
+    Args:
+        path: the lock file.
+        report: receives one line before a wait.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            tell(f"waiting for another start, which holds {from_home(path)}")
+            report(f"waiting for another process, which holds {from_home(path)}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle.fileno()
 
 
 def from_home(path: Path) -> str:
-    """`path` as people write it, with `~` for the home folder."""
+    """`path` with `~` for the home folder."""
     home = Path.home()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

@@ -1,4 +1,4 @@
-"""Reading a command's words; mistakes in them are told as all of the package's are."""
+"""Parses command lines; mistakes become the package's own errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medallion_jobs.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises."""
+    """An argument parser that raises UsageError instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, untouched="nothing was started", next_step=f"{self.prog} --help")

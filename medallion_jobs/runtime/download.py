@@ -1,4 +1,4 @@
-"""Brings one file over HTTP, going on where a cut connection stopped."""
+"""Downloads one file over HTTP, and resumes after a lost connection."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from urllib.parse import urlsplit
 from medallion_jobs.runtime.maven_settings import active_proxy
 
 TIMEOUT_SECONDS = 30  # of silence, not of the whole download
-ATTEMPTS = 5  # each must bring some bytes, or it is the last
+ATTEMPTS = 5  # the next one is made only if this one received some bytes
 
 
 class UnreachableError(Exception):
-    """The network, or the server for the moment, says no; the part stays for the next try."""
+    """The network or the server fails, maybe temporarily; the partial file is kept."""
 
 
 class NotThereError(Exception):
-    """The server answered, and will not give this file."""
+    """The server refuses to send this file."""
 
 
 def download(url: str, part: Path, login: tuple[str, str] | None = None) -> None:
-    """Writes what `url` holds to `part`, after the bytes that `part` holds already.
+    """Downloads `url` to `part`; continues after the bytes that `part` already has.
 
     Raises:
-        UnreachableError: the connection failed or was cut, and trying again brought nothing.
+        UnreachableError: the connection failed or was lost, and a retry received nothing.
         NotThereError: the server refuses the file (HTTP 4xx).
     """
     opener = _opener(url)
@@ -42,15 +42,15 @@ def download(url: str, part: Path, login: tuple[str, str] | None = None) -> None
         except HTTPError as error:
             error.close()  # it holds the connection
             if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and before:
-                part.unlink()  # longer than the file: a left-over of something else
-            elif _may_pass(error.code):
+                part.unlink()  # longer than the file: left over from another file
+            elif _is_temporary(error.code):
                 raise UnreachableError(f"HTTP {error.code} {error.reason}") from error
             else:
                 raise NotThereError(f"HTTP {error.code} {error.reason}") from error
         except (OSError, HTTPException) as error:
             if _size(part) <= before:
                 raise UnreachableError(str(getattr(error, "reason", error))) from error
-    raise UnreachableError(f"{ATTEMPTS} connections were cut, one after the other")
+    raise UnreachableError(f"{ATTEMPTS} connections were lost in a row")
 
 
 def _request(url: str, login: tuple[str, str] | None, start: int) -> urllib.request.Request:
@@ -59,7 +59,7 @@ def _request(url: str, login: tuple[str, str] | None, start: int) -> urllib.requ
         request.add_header("Range", f"bytes={start}-")
     if login:
         secret = base64.b64encode(":".join(login).encode()).decode()
-        # A redirect leads to a file store of another owner, who must not see it.
+        # A redirect may lead to a host of another owner, which must not see it.
         request.add_unredirected_header("Authorization", f"Basic {secret}")
     return request
 
@@ -70,19 +70,19 @@ def _receive(
     with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
         resumed = response.status == HTTPStatus.PARTIAL_CONTENT
         with part.open("ab" if resumed else "wb") as file:
-            came_before = file.tell()
+            start = file.tell()
             shutil.copyfileobj(response, file)
-            came = file.tell() - came_before
+            received = file.tell() - start
             file.flush()
             os.fsync(file.fileno())
-    # A read that meets a cut connection ends as if the file did.
-    promised = response.headers.get("Content-Length")
-    if promised is not None and came < int(promised):
-        raise ConnectionError(f"the connection was cut after {came} of {promised} bytes")
+    # When the connection is lost, the read ends as at the end of the file.
+    expected = response.headers.get("Content-Length")
+    if expected is not None and received < int(expected):
+        raise ConnectionError(f"the connection was lost after {received} of {expected} bytes")
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """The environment's proxies, as everywhere; else the active one of settings.xml."""
+    """Uses the proxies of the environment, else the active one of settings.xml."""
     parts = urlsplit(url)
     if parts.hostname and parts.scheme not in urllib.request.getproxies():
         proxy = active_proxy(parts.scheme, parts.hostname)
@@ -92,8 +92,8 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener()
 
 
-def _may_pass(status: int) -> bool:
-    """Whether the same request may well be answered later."""
+def _is_temporary(status: int) -> bool:
+    """Whether a later retry of the same request may succeed."""
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_MANY_REQUESTS,

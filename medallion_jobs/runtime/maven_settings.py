@@ -1,4 +1,4 @@
-"""What Maven's settings.xml says of fetching: the mirror of Central, its password, a proxy."""
+"""Reads the mirror of Central, its password and a proxy from Maven's settings.xml."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Proxy:
-    """An active `<proxy>`; `url` carries the user and password when there are any."""
+    """An active `<proxy>`; `url` includes the user and password, if any."""
 
     protocol: str
     url: str
@@ -33,7 +33,7 @@ class Proxy:
 
 
 def settings_files() -> list[Path]:
-    """The user's settings.xml, then that of the `mvn` on PATH, as `mvn` ranks them."""
+    """The user's settings.xml, then that of the `mvn` on PATH, in the precedence of `mvn`."""
     files = [Path.home() / ".m2" / "settings.xml"]
     mvn = shutil.which("mvn")
     if mvn:
@@ -42,7 +42,7 @@ def settings_files() -> list[Path]:
 
 
 def central_mirror() -> Mirror | None:
-    """The first mirror that stands for Central, or None.
+    """The first mirror of Central, or None.
 
     Raises:
         UsageError: a settings.xml is not XML.
@@ -50,20 +50,20 @@ def central_mirror() -> Mirror | None:
     for file in settings_files():
         settings = _read(file)
         for mirror in settings.iterfind("{*}mirrors/{*}mirror"):
-            if _stands_for_central(_text(mirror, "mirrorOf")) and not _true(mirror, "blocked"):
+            if _mirrors_central(_text(mirror, "mirrorOf")) and not _true(mirror, "blocked"):
                 login = _login(settings, _text(mirror, "id"))
                 return Mirror(_text(mirror, "url"), login, file)
     return None
 
 
 def active_proxy(protocol: str, host: str) -> str | None:
-    """The proxy's address for `protocol` (http or https) and `host`, or None for direct.
+    """The proxy's address for `protocol` (http or https) and `host`; None for a direct access.
 
     Raises:
         UsageError: a settings.xml is not XML.
     """
     proxies = [proxy for file in settings_files() for proxy in _proxies(_read(file))]
-    # As in Maven, a proxy of the other protocol serves when there is none of this one.
+    # As in Maven, a proxy of the other protocol is used if there is none for this one.
     for proxy in sorted(proxies, key=lambda proxy: proxy.protocol != protocol):
         direct = any(fnmatch(host, pattern) for pattern in proxy.direct_hosts)
         return None if direct else proxy.url
@@ -77,11 +77,11 @@ def _read(file: Path) -> ET.Element:
         raise UsageError(
             f"{file} is not XML: {error}",
             untouched="nothing was fetched",
-            next_step="mend that file, or set MEDALLION_MAVEN_URL to the repository to use",
+            next_step="fix that file, or set MEDALLION_MAVEN_URL to the repository to use",
         ) from error
 
 
-def _stands_for_central(mirror_of: str) -> bool:
+def _mirrors_central(mirror_of: str) -> bool:
     names = {name.strip() for name in mirror_of.split(",")}
     return "!central" not in names and not names.isdisjoint({"central", "*", "external:*"})
 
@@ -111,6 +111,6 @@ def _true(parent: ET.Element, name: str) -> bool:
 
 
 def _text(parent: ET.Element, name: str) -> str:
-    """The child's text, with Maven's `${env.NAME}` filled in; empty when there is none."""
+    """The child's text with Maven's `${env.NAME}` resolved; empty if there is no child."""
     text = (parent.findtext(f"{{*}}{name}") or "").strip()
     return re.sub(r"\$\{env\.(\w+)\}", lambda match: os.environ.get(match[1], match[0]), text)

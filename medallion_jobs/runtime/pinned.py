@@ -1,4 +1,4 @@
-"""Which jars Spark itself lacks, each with the SHA-256 that it must have."""
+"""The jars that Spark itself lacks, each with its SHA-256."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Jar:
-    """A jar by its Maven coordinates, and the SHA-256 that it must have."""
+    """A jar: its Maven coordinates and its expected SHA-256."""
 
     group: str
     artifact: str
@@ -21,12 +21,12 @@ class Jar:
 
     @property
     def path(self) -> str:
-        """Where a Maven repository keeps it, below its root."""
+        """The path in a Maven repository."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
 
 
-# Delta for Spark 4.2, and the storage layer that its pom asks for. The other 31 artifacts
-# of the pom are Spark's own or serve features that we do not use.
+# Delta for Spark 4.2, and its storage layer. The other 31 dependencies in its pom come with Spark,
+# or are for features that we do not use.
 DELTA = (
     Jar(
         group="io.delta",
@@ -41,16 +41,16 @@ DELTA = (
         sha256="c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
     ),
 )
-# PostgreSQL's JDBC driver; fetched when a table is loaded into such a database.
+# PostgreSQL's JDBC driver; fetched when a table is loaded into a PostgreSQL database.
 POSTGRESQL = Jar(
     group="org.postgresql",
     artifact="postgresql",
     version="42.7.14",
     sha256="73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c",
 )
-# Objects in S3, for Hadoop 3.5, which is Spark 4.2's: `hadoop-aws` with the parts of the AWS SDK
-# that it calls. The bundle that its pom asks for is forty times as large. HTTP client, codecs,
-# logging and Netty are Spark's own.
+# S3 access for Hadoop 3.5, the version of Spark 4.2: `hadoop-aws` and the parts of the AWS SDK that
+# it calls. The SDK bundle in its pom is forty times as large. HTTP client, codecs, logging and
+# Netty come with Spark.
 _AWS_SDK = "2.35.4"
 _AWS_SDK_PARTS = {
     "annotations": "6f36bd87155d1dd85d6efbdd29e532e3759a022211feb71affebee1aa34f04b8",
@@ -119,9 +119,9 @@ S3A = (
 
 
 def needed(*, objects: bool) -> tuple[Jar, ...]:
-    """What a session's jars are; `objects`, where files or tables lie in a store."""
+    """The jars of a session; with `objects`, also those for an object store."""
     return (*DELTA, *(S3A if objects else ()))
 
 
-# What a place that will have no network needs.
+# All jars, for a machine that will have no network.
 ALL = (*DELTA, POSTGRESQL, *S3A)

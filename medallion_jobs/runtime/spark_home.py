@@ -1,4 +1,4 @@
-"""The Spark that pip's pyspark brings, and how its programs are started."""
+"""The Spark of the installed pyspark, and the environment for its scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def spark_home() -> Path:
     """The folder with `bin/spark-submit` and `jars/`.
 
     Raises:
-        UsageError: this Python has no pyspark.
+        UsageError: pyspark is not installed in this Python.
     """
     package = importlib.util.find_spec("pyspark")
     if package is None or not package.submodule_search_locations:

@@ -1,6 +1,6 @@
-"""The whole line for spark-submit: what was typed, with Delta's jars and settings as they must be.
+"""The full command for spark-submit: the user's options, with the required Delta jars and settings.
 
-The job prints it where what was typed cannot work, so that it can be typed as it is.
+The job prints it if the options cannot work, so that it can be copied.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KEYS = {"--jars": JARS, "--packages": PACKAGES, "--driver-class-path": CLASS_PA
 _CONF = ("--conf", "-c")
 _WITHOUT_VALUE = ("--verbose", "-v", "--supervise", "--load-spark-defaults")
 _SUBMIT = "org.apache.spark.deploy.SparkSubmit"
-# As a path, as Ivy calls it, or as Maven's coordinates.
+# As a path, in Ivy's naming, or as Maven coordinates.
 _DELTA = re.compile(r"(^|[:_/])delta-(spark|core|storage)|^io\.delta:")
 _FETCHED_BY_IVY = re.compile(r"/\.ivy2[^/]*/jars/")
 
@@ -40,76 +40,78 @@ def whole_line(
     without: Collection[str] = (),
     program: Sequence[str] = ("spark-submit",),
 ) -> str:
-    """The line to type, quoted for a shell; secrets are masked.
+    """The command to run, quoted for a shell; secrets are masked.
 
     Args:
-        typed: the words after `spark-submit`.
-        conf: the settings of the session, those of files among them.
-        jars: those that the line has to name.
-        without: names of files that must not be in the line; Delta's own never are.
+        typed: the arguments after `spark-submit`.
+        conf: the settings of the session, including those from files.
+        jars: the jars to pass.
+        without: names of jars to leave out, in addition to all jars of Delta.
+        program: the program to start, with its own arguments.
     """
-    options, job = _parted(typed)
+    options, job = _split_arguments(typed)
     settings = [_setting(option, value) for option, value in options]
     given = {key: value for key, value in settings if key in _OURS}
     has = {**_of_files(conf), **given}
 
     def is_delta(item: str) -> bool:
-        return bool(_DELTA.search(item)) or named(item) in without
+        return bool(_DELTA.search(item)) or file_name(item) in without
 
     lists = {key: _split(has.get(key, ""), separator) for key, separator in _SEPARATORS.items()}
-    rest = {key: [one for one in items if not is_delta(one)] for key, items in lists.items()}
-    others = [one for one in _split(has.get(EXTENSIONS, ""), ",") if one != DELTA_EXTENSION]
-    words = [
+    rest = {key: [item for item in items if not is_delta(item)] for key, items in lists.items()}
+    others = [name for name in _split(has.get(EXTENSIONS, ""), ",") if name != DELTA_EXTENSION]
+    arguments = [
         *program,
         *("--jars", ",".join([*map(str, jars), *rest.pop(JARS)])),
         *("--conf", f"{EXTENSIONS}={','.join([*others, DELTA_EXTENSION])}"),
         *("--conf", f"{CATALOG}={DELTA_CATALOG}"),
     ]
     for key, items in rest.items():
-        # What a file of settings has, only another value takes back: an empty one, too.
+        # Only another value, also an empty one, overrides a value from a file of settings.
         if items if key in given else items != lists[key]:
-            words += ["--conf", f"{key}={_SEPARATORS[key].join(items)}"]
+            arguments += ["--conf", f"{key}={_SEPARATORS[key].join(items)}"]
     for (option, value), (key, _) in zip(options, settings, strict=True):
         if key not in _OURS:
-            words += [option] if value is None else [option, _shown(option, value)]
-    return shlex.join([*words, *_job_shown(job)])
+            arguments += [option] if value is None else [option, _shown(option, value)]
+    return shlex.join([*arguments, *_job_shown(job)])
 
 
 def line_for_cluster_mode(conf: Mapping[str, str], argv: Sequence[str]) -> str:
-    """The line for a driver elsewhere, which is not told what was typed."""
+    """The command for a driver in cluster mode, which does not know the original arguments."""
     job = _job_shown([Path(argv[0]).stem, *argv[1:]])
     master = conf.get("spark.master", "MASTER")
     return shlex.join(["scripts/submit", *job, "--master", master, "--deploy-mode", "cluster"])
 
 
-def typed_words(pid: int, arguments: Callable[[], Sequence[str]]) -> list[str]:
-    """The words after `spark-submit`, of the JVM that it has become; none where it was another way.
+def typed_arguments(pid: int, arguments: Callable[[], Sequence[str]]) -> list[str]:
+    """The arguments after `spark-submit`; empty if the JVM was not started by it.
 
     Args:
-        arguments: gives what that JVM itself knows of them, where there is no /proc.
+        pid: the process id of the JVM that spark-submit has become.
+        arguments: returns the arguments known to the JVM, for a system without /proc.
     """
     try:
-        words: Sequence[str] = _words_of(pid)
+        line: Sequence[str] = _arguments_of(pid)
     except OSError:
-        words = arguments()
-    return list(words[words.index(_SUBMIT) + 1 :]) if _SUBMIT in words else []
+        line = arguments()
+    return list(line[line.index(_SUBMIT) + 1 :]) if _SUBMIT in line else []
 
 
-def named(item: str) -> str:
-    """The file's name, of a path or a URI."""
+def file_name(item: str) -> str:
+    """The file name in a path or a URI."""
     return unquote(item.rpartition("/")[2])
 
 
-def _words_of(pid: int) -> list[str]:
-    # Each word ends with a NUL.
+def _arguments_of(pid: int) -> list[str]:
+    # Each argument ends with a NUL.
     text = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "surrogateescape")
     return text.split("\0")[:-1]
 
 
-def _parted(words: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
-    """spark-submit's options with their values, and the job's file with its own words."""
+def _split_arguments(arguments: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """spark-submit's options with their values, and the job's file with its own arguments."""
     options: list[tuple[str, str | None]] = []
-    rest = list(words)
+    rest = list(arguments)
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
         takes_value = option not in _WITHOUT_VALUE and rest
@@ -118,7 +120,7 @@ def _parted(words: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[st
 
 
 def _setting(option: str, value: str | None) -> tuple[str, str]:
-    """What an option sets, as key and value."""
+    """The key and value that an option sets."""
     if option in _CONF:
         key, _, value = (value or "").partition("=")
         return key, value
@@ -126,9 +128,9 @@ def _setting(option: str, value: str | None) -> tuple[str, str]:
 
 
 def _of_files(conf: Mapping[str, str]) -> dict[str, str]:
-    """Those of the settings that are ours; without what `--packages` has added to the jars."""
+    """The settings that we change, without the jars that `--packages` has added."""
     ours = {key: value for key, value in conf.items() if key in _OURS}
-    jars = [one for one in _split(ours.get(JARS, ""), ",") if not _FETCHED_BY_IVY.search(one)]
+    jars = [jar for jar in _split(ours.get(JARS, ""), ",") if not _FETCHED_BY_IVY.search(jar)]
     return {**ours, JARS: ",".join(jars)}
 
 
@@ -136,13 +138,13 @@ def _split(value: str | None, separator: str) -> list[str]:
     return [item.strip() for item in (value or "").split(separator) if item.strip()]
 
 
-def _job_shown(words: Sequence[str]) -> Iterator[str]:
-    for before, word in zip(("", *words), words, strict=False):
+def _job_shown(arguments: Sequence[str]) -> Iterator[str]:
+    for before, word in zip(("", *arguments), arguments, strict=False):
         yield _shown(before, word)
 
 
 def _shown(option: str, value: str) -> str:
-    """A value as it may be printed: a secret is masked."""
+    """A value for printing: a secret is masked."""
     prefix = "--set=" if value.startswith("--set=") else ""
     key, sign, secret = value.removeprefix(prefix).partition("=")
     path = (key,) if option in _CONF else tuple(key.split("."))

@@ -1,4 +1,4 @@
-"""Tests of a pipeline and of its transforms, for a user's own pytest."""
+"""Test helpers for a user's own pipelines and transforms, to use with pytest."""
 
 from medallion_jobs.testing.lake import LakeHarness
 from medallion_jobs.testing.transforms import check_transform

@@ -1,4 +1,4 @@
-"""Tests of Python transforms, for a user's own pytest.
+"""A test helper for Python transforms, to use with pytest.
 
 from medallion_jobs.testing import check_transform
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 Row = Mapping[str, Any]
-# As in a pipeline.
+# The settings of a pipeline's session.
 _CONF = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
 _MOST_SHOWN = 10
 
@@ -56,62 +56,64 @@ def check_transform(
     schema: str,
     expected: Sequence[Row],
 ) -> None:
-    """Holds a transform to what a pipeline demands of it.
+    """Checks that a transform meets the requirements of a pipeline.
 
-    It makes the expected rows, in whatever order; it makes the same ones when the given rows
-    come in another order and in other partitions; and calling it only builds a plan: it runs
-    no Spark job, and leaves no setting, view or cached table behind.
+    It returns the expected rows, in any order. It returns the same rows if the given rows have
+    another order and other partitions. Calling it only builds a plan: it runs no Spark job, and
+    leaves no setting, view or cached table behind.
 
-    It is run in a session of its own with a pipeline's settings, beside the one that is given.
-    Moments without a zone are UTC's, here and in what is expected.
+    It runs in a new session with a pipeline's settings, not in `spark` itself. Timestamps without
+    a time zone are in UTC, in given and in expected rows.
 
     Args:
         transform: a function of one DataFrame, or its name such as `package.module:function`.
-        given: rows as mappings; a column that a row does not have is null.
+        given: rows as mappings; a column that a row lacks is null.
         schema: the columns of `given`, as DDL.
         expected: rows as mappings, each with all columns of the result.
 
     Raises:
-        AssertionError: it does something else; the message shows the difference.
-        UsageError: no such function, it failed, or a given row has a column that `schema` lacks.
+        AssertionError: it does not; the message shows the difference.
+        UsageError: there is no such function, it failed, or a given row has a column that
+            `schema` lacks.
     """
     name, function = _function(transform)
-    own = spark.newSession()
+    session = spark.newSession()
     for key, value in _CONF.items():
-        own.conf.set(key, value)
+        session.conf.set(key, value)
     columns = parse_ddl(schema)
     rows = [_given(row, columns) for row in given]
 
-    def made(rows: Sequence[Any], spread: Callable[[DataFrame], DataFrame]) -> DataFrame:
-        frame = spread(own.createDataFrame(rows, columns))
-        with _only_plans(own, name):
+    def transformed(rows: Sequence[Any], split: Callable[[DataFrame], DataFrame]) -> DataFrame:
+        frame = split(session.createDataFrame(rows, columns))
+        with _only_plans(session, name):
             return functions.called(name, function, frame)
 
-    first = made(rows, lambda frame: frame.coalesce(1))
-    again = made(rows[::-1], lambda frame: frame.repartition(3))
-    if first.schema.simpleString() != again.schema.simpleString():
+    first = transformed(rows, lambda frame: frame.coalesce(1))
+    second = transformed(rows[::-1], lambda frame: frame.repartition(3))
+    if first.schema.simpleString() != second.schema.simpleString():
         raise AssertionError(
-            f"{name} gave other columns the second time:\n  {first.schema.simpleString()}\n"
-            f"  {again.schema.simpleString()}"
+            f"{name} returned other columns the second time:\n  {first.schema.simpleString()}\n"
+            f"  {second.schema.simpleString()}"
         )
-    has, has_again = _counted(first), _counted(again)
-    if has != has_again:
+    found, found_again = _counted(first), _counted(second)
+    if found != found_again:
         raise AssertionError(
-            f"{name} gave other rows when the given ones came in another order and in three "
-            "partitions:\n" + _difference(first.columns, has, has_again, "once", "then")
+            f"{name} returned other rows when the given rows had another order and three "
+            "partitions:\n"
+            + _difference(first.columns, found, found_again, "only first", "only second")
         )
-    wants = Counter(_expected(row, first.schema) for row in expected)
-    if has != wants:
+    wanted = Counter(_expected(row, first.schema) for row in expected)
+    if found != wanted:
         raise AssertionError(
-            f"{name} did not make the expected rows:\n"
-            + _difference(first.columns, wants, has, "missing", "not expected")
+            f"{name} did not return the expected rows:\n"
+            + _difference(first.columns, wanted, found, "missing", "not expected")
         )
 
 
 def _function(transform: str | functions.Transform) -> tuple[str, functions.Transform]:
     if not isinstance(transform, str):
         return getattr(transform, "__qualname__", repr(transform)), transform
-    # Whoever writes the test says which code is run.
+    # A test may run any package; in a pipeline, `python_packages` restricts them.
     return transform, functions.load(transform, [transform.partition(":")[0].partition(".")[0]])
 
 
@@ -125,20 +127,20 @@ def _only_plans(spark: SparkSession, name: str) -> Iterator[None]:
     if "Spark jobs" in changed:
         raise AssertionError(
             f"{name} ran {after['Spark jobs'] - before['Spark jobs']} Spark jobs while it built "
-            "its plan: count(), collect(), show(), write and their like have no place in it"
+            "its plan: count(), collect(), show(), write and similar calls are not allowed"
         )
     if changed:
-        raise AssertionError(f"{name} left something behind in the session: {', '.join(changed)}")
+        raise AssertionError(f"{name} changed the session: {', '.join(changed)}")
 
 
 def _state(spark: SparkSession) -> dict[str, Any]:
-    """What a transform must leave as it was. pyspark has no public way to most of it."""
+    """The state that a transform must not change. pyspark has no public API for most of it."""
     session: Any = spark._jsparkSession
     context: Any = spark.sparkContext._jsc
     catalog = session.sessionState().catalog()
     conf = session.sessionState().conf().getAllConfs()
     return {
-        # Of all threads, and without waiting for the listeners.
+        # Counts the jobs of all threads, and does not wait for listeners.
         "Spark jobs": context.sc().dagScheduler().numTotalJobs(),
         "settings": conf.toString(),
         "temporary views": catalog.listLocalTempViews("*").toString(),
@@ -152,14 +154,14 @@ def _given(row: Row, columns: StructType) -> dict[str, Any]:
     unknown = sorted(set(row) - set(columns.names))
     if unknown:
         raise UsageError(
-            f"a given row has {', '.join(unknown)}, which the schema has not: {dict(row)}",
+            f"a given row has {', '.join(unknown)}, which `schema` lacks: {dict(row)}",
             next_step="add the column to `schema`, or take it out of the row",
         )
     return {field.name: _in_utc(row.get(field.name), field.dataType) for field in columns}
 
 
 def _in_utc(value: Any, kind: DataType) -> Any:
-    """The value where every moment without a zone, which Spark would take for local, is UTC's."""
+    """The value with UTC for timestamps without a zone; Spark would use the local zone."""
     if value is None:
         return None
     if isinstance(kind, TimestampType) and isinstance(value, datetime):
@@ -175,7 +177,7 @@ def _in_utc(value: Any, kind: DataType) -> Any:
 
 def _counted(rows: DataFrame) -> Counter[tuple[Any, ...]]:
     kinds = [field.dataType for field in rows.schema]
-    # By Arrow: `collect` would give moments in this machine's zone.
+    # Through Arrow: `collect` returns timestamps in the local time zone.
     columns = [column.to_pylist() for column in rows.toArrow().columns]
     return Counter(
         tuple(_comparable(value, kind) for value, kind in zip(row, kinds, strict=True))
@@ -192,7 +194,7 @@ def _expected(row: Row, columns: StructType) -> tuple[Any, ...]:
 
 
 def _comparable(value: Any, kind: DataType) -> Any:
-    """A value that is equal to another one if they are equal in Spark, and has a hash."""
+    """A hashable value that is equal to another one if both are equal in Spark."""
     if value is None:
         return None
     if isinstance(kind, StructType) and isinstance(value, Mapping):
@@ -233,10 +235,10 @@ def _difference(
     only_other: str,
 ) -> str:
     lines = []
-    for told, rows in ((only_one, counter - other), (only_other, other - counter)):
+    for label, rows in ((only_one, counter - other), (only_other, other - counter)):
         for row, times in sorted(rows.items(), key=repr)[:_MOST_SHOWN]:
             shown = ", ".join(f"{name}={value!r}" for name, value in zip(names, row, strict=True))
-            lines.append(f"  {told}, {times} x: {shown}")
+            lines.append(f"  {label}, {times} x: {shown}")
         if len(rows) > _MOST_SHOWN:
-            lines.append(f"  {told}: {len(rows) - _MOST_SHOWN} more")
+            lines.append(f"  {label}: {len(rows) - _MOST_SHOWN} more")
     return "\n".join(lines)

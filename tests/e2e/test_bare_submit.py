@@ -65,7 +65,7 @@ def refused(lake: Lake, layer: str, *options: str, **environ: str) -> str:
     before = sorted(lake.storage.rglob("*"))
     done = submit(lake, layer, *options, **environ)
     assert done.returncode == 2, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-    assert "untouched: nothing was started, and no table was made" in done.stdout
+    assert "untouched: nothing was started, and no table was created" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert sorted(lake.storage.rglob("*")) == before
     (line,) = [x for x in done.stdout.splitlines() if x.startswith("  next:")]

@@ -135,12 +135,12 @@ def test_nulls_and_a_replay(first: dict[str, Any], tmp_path: Path, spark: object
     assert tables(lake) == missed
 
     shown = lake.cli("replay", "silver", "--missed-lookup", "people")
-    assert "silver.orders: 2 rows can be mended" in shown
+    assert "silver.orders: 2 rows can be updated" in shown
     assert "gold.orders_by_region" in shown
     assert tables(lake) == missed
     done = lake.cli("replay", "silver.orders", "--missed-lookup", "silver.people", "--yes")
-    assert "silver.orders: 2 rows mended" in done
+    assert "silver.orders: 2 rows updated" in done
     lake.run()
     assert tables(lake) == first
     again = lake.cli("replay", "silver.orders", "--missed-lookup", "people", "--yes")
-    assert again == "silver.orders: 0 rows mended\n"
+    assert again == "silver.orders: 0 rows updated\n"

@@ -285,7 +285,7 @@ def test_a_pipeline_of_odd_names_from_files_to_gold(tmp_path: Path, spark: objec
         5: "n`m 3.1",
     }
     done = lake.cli("replay", "silver.events", "--missed-lookup", "people", "--yes")
-    assert "silver.events: 1 rows mended" in done
+    assert "silver.events: 1 rows updated" in done
     lake.run("gold")
     # Of the two lookups, one was mended.
     mended = [

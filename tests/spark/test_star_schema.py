@@ -170,7 +170,7 @@ def test_a_star_whose_keys_come_late_and_whose_dimensions_are_made_anew(
     lake.run("silver")
     for name in ("product", "customer"):
         done = lake.cli("replay", FACT, "--missed-lookup", f"dim_{name}", "--yes")
-        assert "1 rows mended" in done
+        assert "1 rows updated" in done
     ink = by(lake.rows("silver.dim_product"), "name")["ink"]["product_sk"]
     west = by(lake.rows("silver.dim_customer"), "region")["West"]["customer_sk"]
     mended = by(lake.rows(FACT), "order_id")

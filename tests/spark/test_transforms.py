@@ -640,12 +640,12 @@ def drawing(rows: DataFrame) -> DataFrame:
 
 WRONG: list[tuple[Callable[[DataFrame], DataFrame], str]] = [
     (counting, "ran 1 Spark jobs while it built its plan"),
-    (setting, "left something behind in the session: settings"),
-    (viewing, "left something behind in the session: temporary views"),
-    (registering, "left something behind in the session: temporary functions"),
-    (caching, "left something behind in the session: cached tables"),
-    (numbering, "gave other rows when the given ones came in another order"),
-    (drawing, "gave other rows"),
+    (setting, "changed the session: settings"),
+    (viewing, "changed the session: temporary views"),
+    (registering, "changed the session: temporary functions"),
+    (caching, "changed the session: cached tables"),
+    (numbering, "returned other rows when the given rows had another order"),
+    (drawing, "returned other rows"),
 ]
 
 
@@ -664,14 +664,14 @@ def test_the_harness_shows_the_difference(spark: SparkSession) -> None:
     with pytest.raises(AssertionError) as raised:
         checked(spark, with_total, expected=[price, price, {**price, "total": True}])
     assert str(raised.value).splitlines() == [
-        "with_total did not make the expected rows:",
+        "with_total did not return the expected rows:",
         "  missing, 1 x: price=4, quantity=None, total='True, a bool'",
         "  missing, 1 x: price=4, quantity=None, total=None",
         "  not expected, 1 x: price=2, quantity=3, total=6",
     ]
     with pytest.raises(AssertionError, match="has the columns price, quantity, total; expected"):
         checked(spark, with_total, expected=[{"price": 1}])
-    with pytest.raises(UsageError, match="has color, which the schema has not"):
+    with pytest.raises(UsageError, match="has color, which `schema` lacks"):
         checked(spark, with_total, given=[{"color": 1}])
     with pytest.raises(UsageError, match="cannot import no_such_package"):
         checked(spark, "no_such_package.orders:x")

@@ -87,7 +87,7 @@ def discovery_and_die(poll: Callable[..., Any]) -> Callable[..., Any]:
 
 def arm(point: str) -> None:
     if point == "after_discovery":
-        AutoLoader.poll = discovery_and_die(AutoLoader.poll)  # type: ignore[method-assign]
+        AutoLoader.discover = discovery_and_die(AutoLoader.discover)  # type: ignore[method-assign]
     elif point == "after_the_offset":
         AutoLoader.write = at_second_call(AutoLoader.write, before=True)  # type: ignore[method-assign]
     elif point == "during_the_bronze_write":

@@ -35,17 +35,17 @@ WRITES = "MEDALLION_WRITE_DOCS" in os.environ
 PROBES = {
     1: (
         "a file changed 8 days before the newest one (a restored archive)",
-        "never read, and nothing said",
+        "never read, without a message",
         "read",
     ),
     2: (
         "a file that is still being written",
-        "a row, a row of nulls, and the tail is lost",
-        "read once, whole",
+        "a row, a row of nulls, and the rest is lost",
+        "read once, completely",
     ),
     3: (
         "a file that is deleted between a crash and the restart",
-        "fewer rows, and nothing said",
+        "fewer rows, without a message",
         "`MISSING` in the ledger, or an error with its name (`on_missing_file`)",
     ),
     4: (
@@ -71,11 +71,11 @@ PROBES = {
     8: (
         "a file that is overwritten",
         "never read again",
-        "ignored, read instead, read as well, or an error (`on_changed_file`)",
+        "ignored, replaced, read in addition, or an error (`on_changed_file`)",
     ),
     9: (
         "cleaning up after runs that end (`availableNow`)",
-        "the last batch's files stay for ever",
+        "the last batch's files stay forever",
         "cleaned (`clean_source`)",
     ),
     10: (
@@ -86,21 +86,21 @@ PROBES = {
     11: (
         "a misspelt option",
         "ignored",
-        "an error that names the nearest option",
+        "an error that names the most similar option",
     ),
     12: (
         "metrics of the source",
         "none",
-        "files and bytes that wait, the oldest of them, the listing's time",
+        "waiting files and bytes, the oldest of them, the time of the listing",
     ),
     13: (
         "what a batch keeps of the files that were read before it",
-        "every path, in a log that each tenth batch writes anew",
-        "nothing: as much for a batch of many files as for one",
+        "every path, in a log that is rewritten every tenth batch",
+        "nothing: the checkpoint does not grow with the number of files",
     ),
     14: (
         "a batch of more than 32 files",
-        "a Spark job, with a task a file, only to list them once more",
+        "a Spark job with one task per file, only to list them again",
         "no such job",
     ),
 }

@@ -156,7 +156,7 @@ def test_an_unknown_version_is_2_with_the_known_ones(
 ) -> None:
     answer = medallion("schema", *words)
     assert (answer.code, answer.out) == (2, "")
-    assert "there is 1 to 3" in answer.err
+    assert "it has versions 1 to 3" in answer.err
 
 
 @pytest.mark.usefixtures("registry")

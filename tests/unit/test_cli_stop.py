@@ -37,7 +37,7 @@ def test_only_the_running_are_asked(lake: Lake, medallion: Medallion) -> None:
 def test_it_waits_for_the_end(
     lake: Lake, medallion: Medallion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MODULE, "_GLANCE_SECONDS", 0.01)
+    monkeypatch.setattr(MODULE, "_POLL_SECONDS", 0.01)
     held = Lock(lake.home(GOLD).lock, str(GOLD))
 
     def obey() -> None:

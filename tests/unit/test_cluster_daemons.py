@@ -55,7 +55,7 @@ def test_it_is_found_while_it_lives_and_never_after(daemon: Daemon, tmp_path: Pa
 
 
 def test_one_that_does_not_go_is_killed(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemons, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(daemons, "STOP_TIMEOUT_SECONDS", 0.3)
     start(daemon, STUBBORN)
     while "up" not in daemon.log.read_text():
         time.sleep(0.01)
@@ -84,7 +84,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = str(other.getsockname()[1])
-        with pytest.raises(UsageError, match=f"port {port} cannot be had"):
+        with pytest.raises(UsageError, match=f"port {port} cannot be used"):
             cluster.main(["up", "--dir", str(tmp_path), "--port", port])
     assert list(tmp_path.glob("*.pid")) == []
 
@@ -105,11 +105,11 @@ def test_what_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_status_and_down_where_nothing_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(MedallionError, match="no master runs") as refused:
+    with pytest.raises(MedallionError, match="no master is running") as refused:
         cluster.main(["status", "--dir", str(tmp_path / "none")])
     assert refused.value.exit_code == 1
     cluster.main(["down", "--dir", str(tmp_path / "none")])
-    assert "nothing of it ran" in capsys.readouterr().out
+    assert "nothing was running" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
     line = [sys.executable, "-m", "medallion_jobs.runtime", "cluster", "sideways"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)

@@ -215,7 +215,7 @@ def test_names_and_patterns(pattern: str, fits: list[str], fits_not: list[str]) 
     assert [name for name in fits + fits_not if regex.fullmatch(name)] == fits
 
 
-@pytest.mark.parametrize("pattern", ["[", "[a", "{a", "{a,{b}", "a\\", "[z-a]"])
+@pytest.mark.parametrize("pattern", ["[", "[a", "{a", "{a,{b}", "a\\", "[z-a]", "[?--]"])
 def test_no_patterns(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"`.*`"):
         compiled(pattern)

@@ -172,7 +172,7 @@ def test_a_file_whose_rows_are_in_bronze_is_not_retried(
     answer = retry(medallion, *words, "--yes")
     assert (answer.code, answer.out) == (2, "")
     assert "rows" in answer.err
-    assert "double" in answer.err
+    assert "duplicate" in answer.err
     assert lake.files() == before
 
 
@@ -187,7 +187,7 @@ def test_what_is_not_retried_of_the_files_that_were_named(
     answer = retry(medallion, "--path", "/in/")
     assert EMPTY.path in answer.out
     assert older.path not in answer.out
-    for why in ("COMMITTED", "a newer version", "waits for its batch already"):
+    for why in ("COMMITTED", "a newer version", "already waits for its batch"):
         assert why in answer.err
 
 
@@ -196,7 +196,7 @@ def test_what_is_not_retried_of_the_files_that_were_named(
     [
         (("files", "retry", "--state", "DISCOVERED"), "QUARANTINED"),
         (("files", "retry", "--state", "LOST"), "QUARANTINED"),
-        (("files", "--state", "MISSING", "retry"), "options go after"),
+        (("files", "--state", "MISSING", "retry"), "options come after"),
     ],
 )
 def test_wrong_use_of_retry(medallion: Medallion, words: tuple[str, ...], named: str) -> None:

@@ -140,7 +140,7 @@ def test_json_is_the_summary_on_disk_and_the_drawn_seed_repeats_it(tmp_path: Pat
     assert told == json.loads(path.read_bytes())
     again = ("--files", "2", "--rows", "10", "--seed", str(told["seed"]), "--now", told["now"])
     result = invoke(tmp_path, *again)
-    assert "2 files were there already" in result.stderr
+    assert "2 files already existed" in result.stderr
     assert "wrote 0 files, 0 lines" in result.stderr
     assert len(names(tmp_path / "landing" / "sales")) == 2
 

@@ -104,7 +104,7 @@ def test_the_graph_of_a_config() -> None:
         Edge("gold.rates", "silver.orders", "lookup", ("on day = to_date(ts)", "on miss: null")),
         Edge("gold.per_customer", "silver.orders", "lookup", ("on c", "on miss: left out")),
         Edge("silver.customers", "silver.orders", "reference", ("on c", "else: warn")),
-        Edge("silver.orders", "gold.per_customer", says=("its changes",)),
+        Edge("silver.orders", "gold.per_customer", label=("its changes",)),
         Edge("gold.per_customer", "sink.per_customer.warehouse"),
     }
 
@@ -410,6 +410,7 @@ def test_live_tells_what_is_in_the_lake(lake: Lake, medallion: Medallion) -> Non
     )
     assert "7 rows, version 1<br/>" in told
     assert (
-        f"{GOLD}</b><br/>complete<br/>by region, order_date<br/>total_quantity<br/>not made" in told
+        f"{GOLD}</b><br/>complete<br/>by region, order_date<br/>total_quantity<br/>"
+        "does not exist yet" in told
     )
     assert 'landing/sales</b><br/>json files"' in told

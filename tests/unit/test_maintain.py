@@ -224,7 +224,7 @@ def test_while_its_query_runs_all_of_it_is_left_alone(
         answer = medallion("maintain")
         assert lake.files() == before
     assert answer.code == 0
-    assert answer.out.count("its query runs") == 3
+    assert answer.out.count("its query is running") == 3
 
 
 def test_it_holds_the_lock_while_it_works_and_frees_it(

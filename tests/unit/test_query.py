@@ -110,7 +110,7 @@ def test_folders_that_are_no_tables_are_no_names(lake: Lake) -> None:
     write_table(layer / 'x" AS SELECT 1 --')
     with pytest.raises(UsageError) as refused:
         run(lake.config, "SELECT * FROM gold.no_log")
-    assert refused.value.next_step == f"tables there are: {GOLD}"
+    assert refused.value.next_step == f"existing tables: {GOLD}"
 
 
 @pytest.mark.parametrize(
@@ -128,18 +128,18 @@ def test_a_wrong_query_is_told_with_the_tables_there_are(lake: Lake, sql: str, w
         run(lake.config, sql)
     assert refused.value.exit_code == 2
     assert words in refused.value.what
-    assert refused.value.next_step == f"tables there are: {GOLD}"
+    assert refused.value.next_step == f"existing tables: {GOLD}"
 
 
 def test_an_empty_lake_says_that_it_is(lake: Lake) -> None:
     with pytest.raises(UsageError) as refused:
         run(lake.config, "SELECT * FROM gold.nothing")
-    assert refused.value.next_step == "tables there are: none"
+    assert refused.value.next_step == "existing tables: none"
 
 
 @pytest.mark.parametrize("sql", ["", "  ", "SET TimeZone = 'UTC'"])
 def test_what_gives_no_rows_is_no_query(lake: Lake, sql: str) -> None:
-    with pytest.raises(UsageError, match="no query"):
+    with pytest.raises(UsageError, match="not a query"):
         run(lake.config, sql)
 
 
@@ -261,7 +261,7 @@ def test_a_version_whose_log_is_gone_is_named(lake: Lake) -> None:
     with pytest.raises(UsageError, match=f"{GOLD} can no longer be read at version 1") as refused:
         run(lake.config, COUNT, TimeTravel(only=1))
     assert "3" in refused.value.next_step
-    with pytest.raises(UsageError, match=f"log of {GOLD} goes back to 2026-11-01 15:00:00 UTC"):
+    with pytest.raises(UsageError, match=f"log of {GOLD} starts at 2026-11-01 15:00:00 UTC"):
         run(lake.config, COUNT, TimeTravel(as_of=START + timedelta(hours=1)))
     assert run(lake.config, COUNT, TimeTravel(as_of=START + timedelta(hours=4)))[1] == [(4,)]
 
@@ -270,9 +270,9 @@ def test_a_version_whose_log_is_gone_is_named(lake: Lake) -> None:
     ("sql", "past", "words"),
     [
         (COUNT, TimeTravel({GOLD: 4}), f"{GOLD} has no version 4; the newest is 3"),
-        (COUNT, TimeTravel({SILVER: 0}), "names no table silver.sales"),
-        (f"{COUNT}, {SILVER}", TimeTravel(only=0), "for a query that names one table"),
-        ("SELECT 1", TimeTravel(only=0), "for a query that names one table"),
+        (COUNT, TimeTravel({SILVER: 0}), "given for silver.sales, which the query does not name"),
+        (f"{COUNT}, {SILVER}", TimeTravel(only=0), "needs a query that names one table"),
+        ("SELECT 1", TimeTravel(only=0), "needs a query that names one table"),
     ],
 )
 def test_a_version_that_cannot_be_meant_is_refused(

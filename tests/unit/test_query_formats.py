@@ -25,7 +25,7 @@ from lakes import CONFIG, GOLD, SILVER, Lake, Medallion, write_table
 from medallion_jobs.cli.query import Form
 from medallion_jobs.errors import UsageError
 from medallion_jobs.report.arrow import Batches
-from medallion_jobs.report.atomic_file import whole
+from medallion_jobs.report.atomic_file import open_atomically
 from medallion_jobs.report.formats import WRITERS
 
 quick = pytest.mark.usefixtures("quick_duck")
@@ -281,7 +281,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     file.write_text("before")
 
     def cut_off() -> None:
-        with whole(file) as out:
+        with open_atomically(file) as out:
             out.write(b"half of")
             raise KeyboardInterrupt
 
@@ -290,7 +290,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     assert (file.read_text(), list(tmp_path.iterdir())) == ("before", [file])
     link = tmp_path / "link"
     link.symlink_to(file)
-    with whole(link) as out:
+    with open_atomically(link) as out:
         out.write(b"after")
     assert file.read_text() == "after"
     assert link.is_symlink()
@@ -298,7 +298,10 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["no/folder/file.csv", "", "/dev/null"])
 def test_a_place_for_no_file_is_refused(tmp_path: Path, place: str) -> None:
-    with pytest.raises(UsageError, match=r"folder|no file"), whole(tmp_path / place):
+    with (
+        pytest.raises(UsageError, match=r"folder|not a regular file"),
+        open_atomically(tmp_path / place),
+    ):
         pass
     assert list(tmp_path.iterdir()) == []
 

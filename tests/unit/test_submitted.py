@@ -105,7 +105,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MEDALLION_CACHE", str(tmp_path))
     monkeypatch.setenv("SPARK_HOME", "/opt/spark")
     monkeypatch.setattr(submitted, "delta_jars", lambda jars, **_: [folder / x.file for x in jars])
-    monkeypatch.setattr(submitted, "are_kept", lambda _: True)
+    monkeypatch.setattr(submitted, "are_cached", lambda _: True)
     return folder
 
 
@@ -172,7 +172,7 @@ def test_a_class_path_does_not_see_what_is_not_on_it() -> None:
     conf = {"spark.driver.extraClassPath": typed}
     for given in ([], [f"/my/{STORAGE}"]):
         error = Job(class_path=[typed], given=given, conf=conf).refused()
-        assert error.what.startswith(f"{SPARK} is on the driver's class path, and {STORAGE}, which")
+        assert error.what.startswith(f"{SPARK} is on the driver's class path, but {STORAGE}, which")
         assert error.next_step.startswith("spark-submit --jars")
         assert typed not in error.next_step
     # What is added sees what is on the class path.
@@ -198,7 +198,7 @@ def test_a_class_path_does_not_see_what_is_not_on_it() -> None:
 def test_another_delta_is_refused_with_the_line_to_type(folder: Path, wrong: str) -> None:
     error = Job(given=[f"/old/{wrong}", f"/my/{STORAGE}"]).refused()
     assert error.exit_code == 2
-    assert f"the job has {wrong}, and needs {SPARK}" in error.what
+    assert f"the job has {wrong}, but needs {SPARK}" in error.what
     assert error.next_step == (
         f"spark-submit --jars {folder / SPARK},{folder / STORAGE}"
         f" --conf spark.sql.extensions={DELTA_EXTENSION}"
@@ -241,7 +241,7 @@ def test_a_jar_in_sparks_own_folder_has_to_be_removed_first() -> None:
 @pytest.mark.parametrize("version", ["3.5.8", "4.0.1", "4.20.0", "5.0.0"])
 def test_another_spark_is_refused_with_the_one_of_this_environment(version: str) -> None:
     error = Job(spark=version).refused()
-    assert f"of Spark {version}, and this package needs Spark 4.2" in error.what
+    assert f"to Spark {version}, but this package needs Spark 4.2" in error.what
     own = Path(sys.executable).with_name("spark-submit")
     assert error.next_step.startswith(f"env -u SPARK_HOME {own} --jars")
 
@@ -255,7 +255,7 @@ def test_another_spark_is_refused_with_the_one_of_this_environment(version: str)
 )
 def test_other_settings_are_refused(key: str, has: str) -> None:
     error = Job(conf={key: has}).refused()
-    assert f"{key} is {has}, and has to be" in error.what
+    assert f"{key} is {has}, but has to be" in error.what
     assert f"spark.sql.catalog.spark_catalog={DELTA_CATALOG}" in error.next_step
     both = {"spark.sql.extensions": f"org.example.Other, {DELTA_EXTENSION}"}
     assert Job(given=[f"/my/{SPARK}", f"/my/{STORAGE}"], conf=both).prepare() == []
@@ -270,9 +270,12 @@ def test_jars_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     monkeypatch.setattr(submitted, "delta_jars", unreachable)
-    monkeypatch.setattr(submitted, "are_kept", lambda _: False)
+    monkeypatch.setattr(submitted, "are_cached", lambda _: False)
     error = Job().refused()
-    assert f"was not given {SPARK}, and it is not on this machine: https://repo.test" in error.what
+    assert (
+        f"was started without {SPARK}, and it is not on this machine: https://repo.test"
+        in error.what
+    )
     line, hint = error.next_step.splitlines()
     assert line.startswith(f"{sys.executable} -m medallion_jobs.runtime jars && spark-submit ")
     assert hint.strip() == "type the same command again"
@@ -283,7 +286,7 @@ def test_jars_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_class_loader_that_takes_no_jar() -> None:
     error = Job(takes_jars=False).refused()
-    assert "its class loader takes no jar" in error.what
+    assert "its class loader does not accept jars" in error.what
     assert error.next_step.startswith("spark-submit --jars")
 
 

@@ -15,7 +15,7 @@ from lakes import BRONZE, GOLD, SILVER, Lake, Medallion, offset, write_table
 
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.lake import tables
-from medallion_jobs.maintenance.readers import held_back
+from medallion_jobs.maintenance.readers import reason_to_keep
 
 DAY = timedelta(days=1)
 
@@ -77,30 +77,30 @@ def at(lake: Lake, batch: int, text: str) -> None:
 def test_a_reader_that_is_behind_keeps_files(lake_behind: Lake) -> None:
     lake = lake_behind
     # The next version for it is 2, of eight days ago.
-    told = held_back(lake.config, BRONZE, 7 * DAY)
-    assert told == "silver.sales has yet to read what follows version 1"
-    assert held_back(lake.config, BRONZE, 9 * DAY) == ""
+    told = reason_to_keep(lake.config, BRONZE, 7 * DAY)
+    assert told == "silver.sales has yet to read the changes after version 1"
+    assert reason_to_keep(lake.config, BRONZE, 9 * DAY) == ""
     # In the midst of version 1 it still needs that, of nine days ago.
     at(lake, 0, offset(1, 0))
-    assert "version 0" in held_back(lake.config, BRONZE, 8.5 * DAY)
+    assert "version 0" in reason_to_keep(lake.config, BRONZE, 8.5 * DAY)
     at(lake, 0, offset(4, 0, in_snapshot=True))
-    assert held_back(lake.config, BRONZE, DAY) == ""
+    assert reason_to_keep(lake.config, BRONZE, DAY) == ""
     at(lake, 0, offset(5))
-    assert held_back(lake.config, BRONZE, DAY) == ""
+    assert reason_to_keep(lake.config, BRONZE, DAY) == ""
 
 
 def test_a_batch_that_is_not_done_is_read_again(lake_behind: Lake) -> None:
     lake = lake_behind
     at(lake, 1, offset(5))
-    assert "version 1" in held_back(lake.config, BRONZE, 7 * DAY)
+    assert "version 1" in reason_to_keep(lake.config, BRONZE, 7 * DAY)
     (lake.home(SILVER).checkpoint(1).path / "commits" / "1").write_text("v1\n{}")
-    assert held_back(lake.config, BRONZE, DAY) == ""
+    assert reason_to_keep(lake.config, BRONZE, DAY) == ""
 
 
 def test_who_begins_anew_needs_nothing_old(lake_behind: Lake) -> None:
     lake = lake_behind
     lake.reset(SILVER)
-    assert held_back(lake.config, BRONZE, DAY) == ""
+    assert reason_to_keep(lake.config, BRONZE, DAY) == ""
 
 
 def test_a_dimension_stays_as_an_unfinished_batch_has_seen_it(lake_behind: Lake) -> None:
@@ -118,15 +118,15 @@ def test_a_dimension_stays_as_an_unfinished_batch_has_seen_it(lake_behind: Lake)
     )
     rows = pa.table({"n": pa.array([1], pa.int64())})
     write_deltalake(lake.path(SILVER), rows, mode="append", commit_properties=said)
-    assert held_back(lake.config, dimension, 7 * DAY) == (
-        "silver.sales has yet to read what follows version 0"
+    assert reason_to_keep(lake.config, dimension, 7 * DAY) == (
+        "silver.sales has yet to read the changes after version 0"
     )
-    assert held_back(lake.config, dimension, 21 * DAY) == ""
+    assert reason_to_keep(lake.config, dimension, 21 * DAY) == ""
 
 
 def test_a_log_that_is_cut_off_before_the_reader(lake_behind: Lake) -> None:
     cut_off(lake_behind.path(BRONZE), 3)
-    assert "the log has no more" in held_back(lake_behind.config, BRONZE, 7 * DAY)
+    assert "no longer in the log" in reason_to_keep(lake_behind.config, BRONZE, 7 * DAY)
 
 
 def test_where_all_queries_run_no_jvm_is_started(lake: Lake, medallion: Medallion) -> None:
@@ -139,7 +139,7 @@ def test_where_all_queries_run_no_jvm_is_started(lake: Lake, medallion: Medallio
         for lock in locks:
             lock.release()
     assert [(one["table"], one["skipped"]) for one in json.loads(answer.out)] == [
-        (str(ref), "its query runs") for ref in (BRONZE, SILVER, GOLD)
+        (str(ref), "its query is running") for ref in (BRONZE, SILVER, GOLD)
     ]
     assert lake.files() == before
 
@@ -147,8 +147,8 @@ def test_where_all_queries_run_no_jvm_is_started(lake: Lake, medallion: Medallio
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("bronze.sales",), "tables are named for --optimize only"),
-        (("--optimize", "bronze.nothing"), "there is no table bronze.nothing"),
+        (("bronze.sales",), "table names need --optimize"),
+        (("--optimize", "bronze.nothing"), "has no table bronze.nothing"),
         (("--optimize", "bronze.sales"), "never written: bronze.sales"),
     ],
 )

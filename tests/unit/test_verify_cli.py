@@ -79,22 +79,22 @@ def test_what_cannot_be_compared_is_told(ran: Lake) -> None:
         ran, Logic(state={"a": "b"})
     )
     plan(ran, 0, offset(1, 0))
-    assert "stopped in the midst of a version" in said(ran)
+    assert "stopped after reading a version of its source only in part" in said(ran)
     plan(ran, 0, offset(2))
     assert "has read version 1 of silver.sales, which is at 0" in said(ran)
     plan(ran, 0, offset(1))
     (file,) = DeltaTable(ran.path(SILVER)).file_uris()
     Path(file).unlink()
-    assert "1 of 1 data files of version 0 are gone" in said(ran)
+    assert "1 of 1 data files of version 0 are missing" in said(ran)
     ran.write(GOLD, 7)
-    assert "its checkpoint knows nothing of batch 7" in said(ran)
+    assert "its checkpoint has no batch 7" in said(ran)
     ran.reset(GOLD)
     assert "it was reset, and has not run since" in said(ran)
 
 
 def test_incremental_gold_takes_the_snapshot_that_it_begins_with_as_a_whole(ran: Lake) -> None:
     plan(ran, 0, offset(0, 0, in_snapshot=True))
-    assert "in the midst" in said(ran)
+    assert "only in part" in said(ran)
     table = ran.config.gold[GOLD.name].model_copy(update={"mode": "incremental"})
     config = ran.config.model_copy(update={"gold": {GOLD.name: table}})
     assert pair_of(config, GOLD, ran.logic).source_version == 0
@@ -187,7 +187,7 @@ def test_bronze_is_what_the_ledger_tells(lake: Lake, ledger: Ledger, medallion: 
     bronze_rows(lake, 2, {("file:/in/three.json", 1): 9})
     code, found, remarks = checks(medallion, "bronze.sales")
     assert (code, found["rows of each file"]["found"]) == (0, 6)
-    assert "1 files of it are not counted" in remarks[0]
+    assert "1 of its files are not counted" in remarks[0]
 
 
 def test_a_table_that_cannot_be_read_is_told(
@@ -197,7 +197,7 @@ def test_a_table_that_cannot_be_read_is_told(
     Path(file).unlink()
     answer = medallion("verify", "bronze.sales", "--layers")
     assert (answer.code, answer.out) == (2, "")
-    assert "bronze.sales cannot be verified, for it cannot be read" in answer.err
+    assert "bronze.sales cannot be verified, because it cannot be read" in answer.err
 
 
 def test_differences_of_bronze_are_named(lake: Lake, ledger: Ledger, medallion: Medallion) -> None:
@@ -376,7 +376,7 @@ def test_without_the_metrics_of_a_batch_there_is_no_account(
     DeltaTable(paths.metrics(silver.state, SILVER)).delete("batch = 0")
     code, found, told = checks(medallion, "silver.sales")
     assert (code, found) == (0, {})
-    assert "no row of batch 0" in told[0]
+    assert "no row for batch 0" in told[0]
 
 
 def test_where_rows_become_many_what_holds_is_compared(
@@ -388,4 +388,4 @@ def test_where_rows_become_many_what_holds_is_compared(
     assert answer.code == 0
     assert "rows read" in answer.out
     assert "rows in the table" in answer.out
-    assert "not compared: `explode` makes several rows of one" in answer.err
+    assert "not compared: `explode` turns a row into several" in answer.err

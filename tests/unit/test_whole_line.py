@@ -15,7 +15,7 @@ from medallion_jobs.runtime.whole_line import (
     DELTA_CATALOG,
     DELTA_EXTENSION,
     line_for_cluster_mode,
-    typed_words,
+    typed_arguments,
     whole_line,
 )
 
@@ -131,10 +131,10 @@ def test_what_was_typed_is_read_from_the_process() -> None:
     with subprocess.Popen(line, stdin=subprocess.PIPE) as process:
         deadline = time.monotonic() + 10
         # Between fork and exec it is a copy of this process.
-        while not typed_words(process.pid, lambda: line) and time.monotonic() < deadline:
+        while not typed_arguments(process.pid, lambda: line) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert typed_words(process.pid, lambda: line) == typed
+        assert typed_arguments(process.pid, lambda: line) == typed
         process.communicate(b"\n")
     # No such process, as on a system without /proc: what the JVM knows of itself.
-    assert typed_words(process.pid, lambda: line) == typed
-    assert typed_words(process.pid, list) == []
+    assert typed_arguments(process.pid, lambda: line) == typed
+    assert typed_arguments(process.pid, list) == []

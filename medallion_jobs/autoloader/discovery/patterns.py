@@ -197,7 +197,11 @@ def _class_end(pattern: str, start: int) -> int:
 
 def _class(inner: str) -> str:
     negated = inner[:1] in ("!", "^") and len(inner) > 1
-    chars = inner[1:] if negated else inner
-    for special in ("[", "&", "~", "|", "^"):
-        chars = chars.replace(special, "\\" + special)
-    return f"[{'^' if negated else ''}{chars}]"
+    letters = re.findall(r"\\.|.", inner[1:] if negated else inner, re.DOTALL)
+    parts, place = [], 0
+    while place < len(letters):
+        is_range = letters[place + 1 : place + 2] == ["-"] and place + 2 < len(letters)
+        ends = (letters[place], letters[place + 2]) if is_range else (letters[place],)
+        parts.append("-".join(re.escape(end[-1]) for end in ends))
+        place += 3 if is_range else 1
+    return f"[{'^' if negated else ''}{''.join(parts)}]"

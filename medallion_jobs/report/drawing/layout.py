@@ -1,4 +1,4 @@
-"""Where a graph's nodes and edges are drawn: in columns from left to right."""
+"""The layout of a graph: positions of nodes and edges, in columns from left to right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Box:
-    """Where a node is, and how large."""
+    """The position and size of a node."""
 
     x: float
     y: float
@@ -25,12 +25,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Layout:
-    """A drawing's plan; its upper left corner is at 0, 0.
+    """Positions in a drawing whose upper left corner is at 0, 0.
 
     Attributes:
         boxes: by the node's id.
-        ways: by edge, the points that it goes through: from box to column to box.
-        columns: of each layer, from where to where it reaches.
+        ways: by edge, the points that it passes: from box through columns to box.
+        columns: by layer, its left and right border.
         backward: edges that run from right to left, below all boxes.
     """
 
@@ -43,7 +43,7 @@ class Layout:
 
 
 def lay_out(drawn: Graph, sizes: Mapping[str, Size]) -> Layout:
-    """The plan of a drawing of boxes of these sizes."""
+    """The layout for boxes of these sizes."""
     plan = Plan(drawn, sizes)
     plan.order()
     plan.heights()

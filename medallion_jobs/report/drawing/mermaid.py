@@ -1,4 +1,4 @@
-"""A graph as Mermaid, which many pages and editors draw."""
+"""A graph as a Mermaid flowchart."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from medallion_jobs.report.graph import HEADINGS, KINDS, Edge, Graph, Node
 
-# What means something to Mermaid, or to the HTML that it makes, by its entity. Mermaid's own
-# form, `#35;`, is not read everywhere in a chart.
+# Characters with a meaning in Mermaid or in its HTML, and their entities. Mermaid's own form,
+# `#35;`, does not work everywhere in a chart.
 _ENTITIES = {
     '"': "quot",
     "#": "num",
@@ -39,35 +39,35 @@ _STYLES = {
 
 def mermaid(drawn: Graph) -> str:
     """A flowchart from left to right, with a box for each layer."""
-    words = _words(drawn)
+    ids = _mermaid_ids(drawn)
     lines = ["flowchart LR"]
     for kind in KINDS:
         nodes = [node for node in drawn.nodes if node.kind == kind]
         if nodes:
             lines.append(f'  subgraph layer_{kind}["{HEADINGS[kind]}"]')
-            lines += [f"    {words[node.id]}{_label(node)}" for node in nodes]
+            lines += [f"    {ids[node.id]}{_label(node)}" for node in nodes]
             lines.append("  end")
     for edge in drawn.edges:
-        lines.append(f"  {words[edge.source]} {_arrow(edge)} {words[edge.target]}")
-    lines += [f"  {line}" for line in _classes(drawn, words)]
+        lines.append(f"  {ids[edge.source]} {_arrow(edge)} {ids[edge.target]}")
+    lines += [f"  {line}" for line in _classes(drawn, ids)]
     return "\n".join(lines) + "\n"
 
 
 def escaped(text: str) -> str:
-    """Text as a label in quotes holds it."""
+    """Text for a quoted label."""
     line = (c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
     return "".join(f"&{_ENTITIES[c]};" if c in _ENTITIES else c for c in line)
 
 
-def _words(drawn: Graph) -> dict[str, str]:
-    """Each node's word: none of Mermaid's own, for all begin with the layer, and no other's."""
-    words: dict[str, str] = {}
+def _mermaid_ids(drawn: Graph) -> dict[str, str]:
+    """A unique Mermaid id for each node; none is a keyword, since all begin with the layer."""
+    ids: dict[str, str] = {}
     for node in drawn.nodes:
-        word = re.sub(r"\W", "_", node.id, flags=re.ASCII)
-        while word in words.values():
-            word += "_"
-        words[node.id] = word
-    return words
+        mermaid_id = re.sub(r"\W", "_", node.id, flags=re.ASCII)
+        while mermaid_id in ids.values():
+            mermaid_id += "_"
+        ids[node.id] = mermaid_id
+    return ids
 
 
 def _label(node: Node) -> str:
@@ -77,16 +77,16 @@ def _label(node: Node) -> str:
 
 
 def _arrow(edge: Edge) -> str:
-    says = "<br/>".join(map(escaped, edge.says))
-    return _ARROWS[edge.way] + (f'|"{says}"|' if says else "")
+    label = "<br/>".join(map(escaped, edge.label))
+    return _ARROWS[edge.way] + (f'|"{label}"|' if label else "")
 
 
-def _classes(drawn: Graph, words: Mapping[str, str]) -> Iterator[str]:
+def _classes(drawn: Graph, ids: Mapping[str, str]) -> Iterator[str]:
     members: dict[str, list[str]] = {
-        kind: [words[node.id] for node in drawn.nodes if node.kind == kind] for kind in KINDS
+        kind: [ids[node.id] for node in drawn.nodes if node.kind == kind] for kind in KINDS
     }
     members["layer"] = [f"layer_{kind}" for kind in KINDS if members[kind]]
-    members["outside"] = [words[node.id] for node in drawn.nodes if node.outside]
+    members["outside"] = [ids[node.id] for node in drawn.nodes if node.outside]
     for name, of_class in members.items():
         if of_class:
             yield f"classDef {name} {_STYLES[name]}"

@@ -1,4 +1,4 @@
-"""A page that shows a graph: the drawing, a title and a legend, and nothing from elsewhere."""
+"""A self-contained HTML page with the drawing of a graph, a title and a legend."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _OUTSIDE = (
 
 
 def page(drawn: Graph, *, subtitle: str) -> str:
-    """One HTML file; it takes the reader's colours, light or dark."""
+    """One HTML file; it follows the reader's light or dark colours."""
     title = xml(f"The pipeline {drawn.pipeline}")
     ways = [way for way in _EDGES if any(edge.way == way for edge in drawn.edges)]
-    legend = [_sample(way, words) for way, words in _EDGES.items() if way in ways]
+    legend = [_sample(way, text) for way, text in _EDGES.items() if way in ways]
     if any(node.outside for node in drawn.nodes):
         legend.append(_OUTSIDE)
     items = "\n".join(f"<li>{item}</li>" for item in legend)
@@ -49,8 +49,8 @@ def page(drawn: Graph, *, subtitle: str) -> str:
 """
 
 
-def _sample(way: str, words: str) -> str:
+def _sample(way: str, text: str) -> str:
     return (
         f'<svg width="38" height="16"><path class="{way}" marker-end="url(#{way}-head)" '
-        f'd="M1 8H36"/></svg>{words}'
+        f'd="M1 8H36"/></svg>{text}'
     )

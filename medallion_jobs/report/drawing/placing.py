@@ -1,8 +1,8 @@
-"""In which column of a graph's drawing a node stands, and how high.
+"""The column and the vertical position of each node in a drawing.
 
-A small Sugiyama layout: columns by layer and depth, places in a column by barycentres, heights
-by the mean of the neighbours. An edge over several columns has a slot in each that it passes,
-so that it can run between the boxes.
+A small Sugiyama layout: columns by layer and depth, the order within a column by barycentres,
+vertical positions by the mean of the neighbours. An edge across several columns has a slot in
+each of them, so that it runs between the boxes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SWEEPS_FOR_ORDER, _SWEEPS_FOR_HEIGHT = 24, 80
 
 @dataclass(frozen=True)
 class Size:
-    """What a node's box needs.
+    """The size of a node's box, and where edges meet it.
 
     Attributes:
-        anchor: how far below its top rows come in and go out.
-        ports: how far below its top each further edge comes in, in the order of the edges.
+        anchor: distance from the top at which edges of rows enter and leave.
+        ports: distance from the top at which each other edge enters.
     """
 
     width: float
@@ -35,7 +35,7 @@ class Size:
 
 @dataclass
 class Item:
-    """A node, or the slot of an edge that passes: what stands in a column."""
+    """An item of a column: a node, or the slot of an edge that passes through."""
 
     height: float
     anchor: float
@@ -49,11 +49,11 @@ class Item:
 
 @dataclass(frozen=True)
 class _Link:
-    """A piece of an edge, from one column to the next.
+    """A part of an edge, from one column to the next.
 
     Attributes:
-        port: how far below the right item's top it comes in.
-        rows: whether it is of an edge of rows; these are to be straight.
+        port: distance from the top of the right item at which it enters.
+        rows: whether the edge carries rows; these edges should be straight.
     """
 
     left: Item
@@ -103,12 +103,12 @@ class Plan:
             self.links.append(_Link(left, right, port, edge.way == "rows"))
 
     def port(self, edge: Edge) -> float:
-        """How far below its target's top an edge comes in."""
+        """Distance from the top of its target at which an edge enters."""
         size = self.sizes[edge.target]
         return size.ports.get(edge, size.anchor)
 
     def order(self) -> None:
-        """Puts items of a column so that edges cross seldom."""
+        """Sorts the items of each column so that few edges cross."""
         best, fewest = [list(column) for column in self.columns], self._crossings()
         for sweep in range(_SWEEPS_FOR_ORDER):
             self._sort_by_neighbours(rightwards=sweep % 2 == 0)
@@ -128,10 +128,10 @@ class Plan:
             column.sort(key=lambda item: centre[id(item)])
             places = {id(item): place for place, item in enumerate(column)}
             for link in self.links:
-                here, there = (link.left, link.right) if rightwards else (link.right, link.left)
-                if id(here) in places:
+                fixed, moved = (link.left, link.right) if rightwards else (link.right, link.left)
+                if id(fixed) in places:
                     into = link.port / max(link.right.height, 1.0) if not rightwards else 0.0
-                    near[id(there)].append(places[id(here)] + into)
+                    near[id(moved)].append(places[id(fixed)] + into)
 
     def _crossings(self) -> int:
         places = {id(item): place for column in self.columns for place, item in enumerate(column)}
@@ -148,7 +148,7 @@ class Plan:
         )
 
     def heights(self) -> None:
-        """Puts each item beside those it is linked with, as far as the order lets it."""
+        """Moves each item close to the items it is linked to, as far as the order allows."""
         for column in self.columns:
             y = 0.0
             for item in column:
@@ -171,7 +171,7 @@ class Plan:
             item.y = y
 
     def _wishes(self, item: Item) -> list[float]:
-        """Where the item's top would be for each of its links to be straight."""
+        """The positions of the item's top at which each of its links would be straight."""
         wishes: dict[bool, list[float]] = {True: [], False: []}
         for link in self._links_of[id(item)]:
             if link.right is item:
@@ -182,7 +182,7 @@ class Plan:
 
 
 def columns(drawn: Graph) -> dict[str, int]:
-    """Each node's column: by its layer, and in silver by how many tables are before it there."""
+    """Each node's column: by its layer, and within silver by its depth in the graph."""
     kinds = {node.id: node.kind for node in drawn.nodes}
     outside = {node.id for node in drawn.nodes if node.outside}
     before: dict[str, list[str]] = defaultdict(list)
@@ -206,9 +206,14 @@ def columns(drawn: Graph) -> dict[str, int]:
 def spread(
     wishes: Sequence[float], needs: Sequence[float], weights: Sequence[float]
 ) -> list[float]:
-    """Places as near to those wished for as can be, in their order, each with its room.
+    """Positions close to the wished ones, in their order, without overlaps.
 
-    The least squares of an order: neighbours that would overlap are moved as one.
+    A least-squares fit: neighbours that would overlap are moved together.
+
+    Args:
+        wishes: the wished positions.
+        needs: the room that each item takes.
+        weights: how much each wish counts.
     """
     before = [sum(needs[:number]) for number in range(len(needs))]
     blocks: list[tuple[float, float, int]] = []

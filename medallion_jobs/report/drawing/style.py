@@ -1,4 +1,4 @@
-"""How drawings look, by day and by night."""
+"""The style sheets of drawings, in light and dark colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _EDGES = "fill: none; stroke-width: 1.5;"
 DRAWING = f"""
 .name {{ font: 600 13px {MONO}; fill: #1f2933; }}
 .does {{ font: 11px {SANS}; fill: #3e4c59; }}
-.more, .says {{ font: 11px {SANS}; fill: #616e7c; }}
+.more, .label {{ font: 11px {SANS}; fill: #616e7c; }}
 .fact {{ font: 11px {SANS}; fill: #1d6f42; }}
 .layer {{ font: 600 12px {SANS}; letter-spacing: 0.06em; fill: #616e7c; }}
 .band {{ fill: #f3f5f7; }}
@@ -29,7 +29,7 @@ DRAWING = f"""
 @media (prefers-color-scheme: dark) {{
   .name {{ fill: #eef1f4; }}
   .does {{ fill: #cbd2d9; }}
-  .more, .says, .layer {{ fill: #9aa5b1; }}
+  .more, .label, .layer {{ fill: #9aa5b1; }}
   .fact {{ fill: #6fcf97; }}
   .band {{ fill: #1c2228; }}
   .box {{ fill: #262e36; }}

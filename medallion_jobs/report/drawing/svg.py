@@ -1,4 +1,4 @@
-"""A graph as an SVG that needs nothing else: no script, no font, no network."""
+"""A graph as a self-contained SVG, without scripts, fonts or network access."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NAME_SIZE, TEXT_SIZE = 13.0, 11.0
 _NAME_ROW, _TEXT_ROW, _PAD, _SIDE = 20.0, 16.0, 9.0, 5.0
 _NARROWEST, _WIDEST = 150.0, 310.0
 _MARGIN, _BAND_PAD, _HEADING = 6.0, 16.0, 34.0
-# XML 1.0 has no other characters.
+# Characters that XML 1.0 does not allow.
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# As they are, a reader takes these for the end of an attribute, or for blanks.
+# Unescaped, these would end an attribute, or be read as blanks.
 _REFERENCES = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of text in a box; `port` is the edge that comes in beside it."""
+    """A line of text in a box; `port` is the edge that enters next to it."""
 
     text: str
     style: str
@@ -66,9 +66,9 @@ def svg(drawn: Graph) -> str:
 
 
 def xml(text: str) -> str:
-    """Text as XML has it, also in an attribute: a reader gets it back as it was.
+    """Text escaped for XML, also for attributes.
 
-    What no XML can hold becomes a replacement character.
+    A character that XML does not allow becomes a replacement character.
     """
     return escape(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text), _REFERENCES)
 
@@ -79,9 +79,9 @@ def _rows(node: Node, edges: Sequence[Edge]) -> list[_Row]:
     rows += [_Row(fact, "fact") for fact in node.facts]
     for edge in edges:
         if edge.target == node.id and edge.way != "rows":
-            first, *more = edge.says
-            rows.append(_Row(first, "says", port=edge, ruled=True))
-            rows += [_Row(line, "says") for line in more]
+            first, *more = edge.label
+            rows.append(_Row(first, "label", port=edge, ruled=True))
+            rows += [_Row(line, "label") for line in more]
     return rows
 
 
@@ -94,7 +94,7 @@ def _size(rows: list[_Row]) -> Size:
 
 
 def _placed(rows: list[_Row]) -> Iterator[tuple[_Row, float]]:
-    """Rows, each with how far below the box's top it begins."""
+    """Rows, each with the distance of its top from the box's top."""
     y = _PAD
     for row in rows:
         y += _PAD if row.ruled else 0.0
@@ -114,11 +114,11 @@ def _bands(plan: Layout) -> Iterator[str]:
 
 def _node(node: Node, box: Box, rows: list[_Row]) -> str:
     classes = f"{node.kind} outside" if node.outside else node.kind
-    told = "\n".join(row.text for row in rows)
+    tooltip = "\n".join(row.text for row in rows)
     room = box.width - 2 * _PAD - _SIDE
     x = box.x + _SIDE + _PAD
     parts = [
-        f'<g class="{classes}"><title>{xml(told)}</title>',
+        f'<g class="{classes}"><title>{xml(tooltip)}</title>',
         f'<rect class="box" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" '
         f'height="{box.height:.1f}" rx="5"/>',
         f'<rect class="side" x="{box.x:.1f}" y="{box.y:.1f}" width="{_SIDE}" '
@@ -138,17 +138,17 @@ def _node(node: Node, box: Box, rows: list[_Row]) -> str:
 
 def _edge(edge: Edge, plan: Layout, drawn: Graph) -> str:
     names = {node.id: node.name for node in drawn.nodes}
-    told = " ".join([names[edge.target], _VERBS[edge.way], names[edge.source], *edge.says])
+    tooltip = " ".join([names[edge.target], _VERBS[edge.way], names[edge.source], *edge.label])
     points = plan.ways[edge]
     way = _straight(points) if edge in plan.backward else _curved(points)
     return (
         f'<path class="{edge.way}" marker-end="url(#{edge.way}-head)" d="{way}">'
-        f"<title>{xml(told)}</title></path>"
+        f"<title>{xml(tooltip)}</title></path>"
     )
 
 
 def _curved(points: tuple[Point, ...]) -> str:
-    """From box to column by curves, straight across each column between."""
+    """A path with curves between columns, and straight lines across each column."""
     way = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
     for number, (start, end) in enumerate(pairwise(points)):
         middle = (start[0] + end[0]) / 2

@@ -1,11 +1,11 @@
-"""How much room text takes in a drawing, about, and text that fits."""
+"""The approximate width of text in a drawing, and text cut to a width."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
 
-# Widths as shares of the font's size, of the widest of the fonts that a browser may take.
+# Widths relative to the font size, for the widest font that a browser may choose.
 _MONO = 0.61
 _WIDE = 1.1
 _SANS: Mapping[str, float] = {
@@ -20,12 +20,12 @@ _CUT = "…"
 
 
 def width(text: str, size: float, *, mono: bool = False) -> float:
-    """The room that a line of text takes at most, in the unit of the font's size."""
+    """The maximum width of a line of text, in the unit of the font size."""
     return size * sum(_width_of(character, mono) for character in text)
 
 
 def fitted(text: str, room: float, size: float, *, mono: bool = False) -> str:
-    """The text on one line, cut where it would be wider than the room."""
+    """The text on one line, cut to the width `room`."""
     line = " ".join(text.split())
     if width(line, size, mono=mono) <= room:
         return line

@@ -1,1 +1,1 @@
-"""Audits: tables held against what they were made of, at fixed versions, with no lock."""
+"""Audits: compares tables with their sources, at fixed versions, without a lock."""

@@ -1,4 +1,4 @@
-"""What the batches of a silver table's query have told, added up."""
+"""The metrics of a silver query's batches, added up."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ class Batches:
     """The batches of one generation, by number.
 
     Attributes:
-        last: the newest batch that the table has, told of or not; -1 before the first.
+        last: the newest batch in the table, with metrics or not; -1 before the first.
+        counts: by batch, its metrics by column; None for a count that the metrics lack.
+        cut_off: batches of interrupted runs, whose metrics are incomplete.
     """
 
     generation: int
     last: int
-    told: Mapping[int, Mapping[str, int | None]]
+    counts: Mapping[int, Mapping[str, int | None]]
     cut_off: tuple[int, ...]
 
     @classmethod
@@ -45,56 +47,56 @@ class Batches:
         log = snapshot(paths.metrics(config.state_path, ref))
         if log is None:
             return cls(generation, last, {}, ())
-        # A table of an earlier version may lack columns.
-        counts = [name if name in log.columns else f"NULL::BIGINT AS {name}" for name in _COUNTS]
+        # A metrics table of an earlier version may lack columns.
+        columns = [name if name in log.columns else f"NULL::BIGINT AS {name}" for name in _COUNTS]
         rows = rows_of(
             duck.execute(
-                f"SELECT {', '.join(counts)}, remarks FROM {scan(log.path)} "  # noqa: S608
+                f"SELECT {', '.join(columns)}, remarks FROM {scan(log.path)} "  # noqa: S608
                 f"WHERE generation = {generation} AND batch <= {last} ORDER BY batch"
             )
         )
-        told = {int(str(row[0])): dict(zip(_COUNTS, row[:-1], strict=True)) for row in rows}
+        counts = {int(str(row[0])): dict(zip(_COUNTS, row[:-1], strict=True)) for row in rows}
         cut_off = tuple(
             int(str(row[0]))
             for row in rows
             if tuple(row[-1] or ())[:1] == _CUT_OFF  # type: ignore[arg-type]
         )
-        return cls(generation, last, told, cut_off)  # type: ignore[arg-type]
+        return cls(generation, last, counts, cut_off)  # type: ignore[arg-type]
 
     def before(self, batch: int) -> Batches:
-        """Those before a batch."""
-        told = {number: counts for number, counts in self.told.items() if number < batch}
+        """The batches before a batch."""
+        counts = {number: row for number, row in self.counts.items() if number < batch}
         cut_off = tuple(number for number in self.cut_off if number < batch)
-        return replace(self, last=batch - 1, told=told, cut_off=cut_off)
+        return replace(self, last=batch - 1, counts=counts, cut_off=cut_off)
 
     @property
     def numbers(self) -> frozenset[int]:
-        return frozenset(self.told)
+        return frozenset(self.counts)
 
     @property
     def missing(self) -> list[int]:
-        """Batches that nothing is told of."""
-        return [number for number in range(self.last + 1) if number not in self.told]
+        """Batches without metrics."""
+        return [number for number in range(self.last + 1) if number not in self.counts]
 
     @cached_property
     def _counted(self) -> list[Mapping[str, int]]:
-        """Those of which all is told: not so what a cut-off run had counted."""
+        """Batches with all counts; those of interrupted runs are left out."""
         return [
             {name: count for name, count in counts.items() if count is not None}
-            for number, counts in self.told.items()
+            for number, counts in self.counts.items()
             if number not in self.cut_off and None not in counts.values()
         ]
 
     @property
     def rows_in(self) -> int | None:
-        """Rows that were read; None where a batch does not tell."""
-        read = [counts["rows_in"] for counts in self.told.values()]
-        told = [count for count in read if count is not None]
-        return sum(told) if len(told) == len(read) else None
+        """Rows that were read; None if a batch lacks the count."""
+        read = [counts["rows_in"] for counts in self.counts.values()]
+        known = [count for count in read if count is not None]
+        return sum(known) if len(known) == len(read) else None
 
     @property
     def rows_out(self) -> int:
-        return sum(counts["rows_out"] or 0 for counts in self.told.values())
+        return sum(counts["rows_out"] or 0 for counts in self.counts.values())
 
     @property
     def filtered(self) -> int:
@@ -117,16 +119,16 @@ class Batches:
 
     @property
     def unknown(self) -> int:
-        """Rows that were read by batches that did not tell what became of them all."""
-        whole = {counts["batch"] for counts in self._counted}
+        """Rows read, but not written, by batches that lack some counts."""
+        complete = {counts["batch"] for counts in self._counted}
         return sum(
             max(0, (counts["rows_in"] or 0) - (counts["rows_out"] or 0))
-            for number, counts in self.told.items()
-            if number not in whole
+            for number, counts in self.counts.items()
+            if number not in complete
         )
 
     def balanced(self, show: int) -> Iterator[Check]:
-        """Each batch by itself: what it read is what it wrote and what it put elsewhere."""
+        """Checks each batch: the rows it read are those it wrote, left out or parked."""
         sums = {
             counts["batch"]: (
                 counts["rows_in"],
@@ -138,7 +140,7 @@ class Batches:
         yield Check(
             "rows of each batch",
             sum(read for read, _ in sums.values()),
-            sum(gone for _, gone in sums.values()),
+            sum(accounted for _, accounted in sums.values()),
             mismatches=tuple(
                 Mismatch(f"batch {number} of v{self.generation}", *wrong[number])
                 for number in sorted(wrong)[:show]

@@ -1,4 +1,4 @@
-"""A bronze table and its quarantine beside the ledger, file by file."""
+"""Compares a bronze table and its quarantine with the ledger, file by file."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from medallion_jobs.lake.tables import Snapshot, Txn, snapshot
 from medallion_jobs.report.lake_views import scan, views
 from medallion_jobs.report.verify.check import Audit, Check, Mismatch
 
-# Of a file that was read twice, since its content changed, the older rows are there as a whole
-# or not at all, as the source's policy was.
-_JOINED = """
+# For a file that was read again, since its content changed, the older rows are either all in the
+# table or all replaced, by the source's `on_changed_file`.
+_PER_FILE = """
     CREATE OR REPLACE TEMP TABLE audited AS
-    WITH told AS (
+    WITH reported AS (
         SELECT path, version, generation, batch, coalesce(bad, 0) AS bad,
                CASE WHEN state IN ('COMMITTED', 'ARCHIVING', 'ARCHIVED') THEN rows ELSE 0 END
                AS rows
         FROM ledger
     ), newest AS (
-        SELECT path, max(version) AS newest FROM told WHERE rows IS NOT NULL GROUP BY path
+        SELECT path, max(version) AS newest FROM reported WHERE rows IS NOT NULL GROUP BY path
     ), held AS (
         SELECT {file} AS path, {version} AS version, count(*) AS n FROM {bronze} GROUP BY ALL
     ), lines AS (
@@ -35,11 +35,11 @@ _JOINED = """
            coalesce(h.n, 0) AS held, coalesce(t.bad, 0) AS bad, coalesce(l.n, 0) AS lines,
            t.path IS NULL AS unknown,
            coalesce(h.n, 0) = 0 AND coalesce(n.newest > version, false) AS replaced
-    FROM told t FULL JOIN held h USING (path, version) FULL JOIN lines l USING (path, version)
+    FROM reported t FULL JOIN held h USING (path, version) FULL JOIN lines l USING (path, version)
     LEFT JOIN newest n USING (path)
     WHERE path NOT IN (SELECT path FROM unsettled)
 """
-_LATER = """
+_UNFINISHED_BATCHES = """
     INSERT INTO unsettled SELECT DISTINCT path FROM ledger
     JOIN reached USING (generation) WHERE batch > newest
 """
@@ -49,15 +49,15 @@ _NO_LINES = """
 
 
 def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> Audit:
-    """Counts the rows of each file, and its lines in quarantine, against the ledger.
+    """Compares the rows of each file, and its quarantined lines, with the ledger's counts.
 
-    A batch may be under way: of files that it reads, nothing is said.
+    Files of a batch in progress are left out.
 
     Args:
-        show: files to name, at most.
+        show: the maximum number of files to list.
 
     Raises:
-        UsageError: the table has never been written.
+        UsageError: the table was never written.
     """
     ref = TableRef("bronze", name)
     path, ledger = config.table_path(ref), paths.ledger(config, name)
@@ -69,18 +69,20 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
             next_step="`medallion run bronze`; then verify again",
         )
     newest = recorded.generations[-1].number
-    waiting = _prepare(duck, config, ref, table, newest)
+    unsettled = _prepare(duck, config, ref, table, newest)
     quarantine = paths.quarantine(config, ref)
     version = f"coalesce({FILE_VERSION}, 1)" if FILE_VERSION in table.columns else "1"
     duck.execute(
-        _JOINED.format(
+        _PER_FILE.format(
             file=INPUT_FILE,
             version=version,
             bronze=scan(path, table.version),
             quarantine=scan(quarantine) if snapshot(quarantine) else _NO_LINES,
         )
     )
-    remarks = (f"a batch is under way, or was cut off: {waiting:,} files of it are not counted",)
+    remarks = (
+        f"a batch is in progress, or was interrupted: {unsettled:,} of its files are not counted",
+    )
     return Audit(
         table=f"{ref}",
         of=f"the ledger of {ref}, at version {table.version}",
@@ -88,26 +90,26 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
             _check(duck, "rows of each file", ("rows", "held"), "NOT replaced", show),
             _check(duck, "bad lines of each file", ("bad", "lines"), "true", show),
         ),
-        remarks=remarks if waiting else (),
+        remarks=remarks if unsettled else (),
     )
 
 
 def _prepare(
     duck: duckdb.DuckDBPyConnection, config: Pipeline, ref: TableRef, table: Snapshot, newest: int
 ) -> int:
-    """Makes what the comparison reads; gives how many files are left out of it."""
+    """Creates the temporary tables to compare; returns how many files are left out."""
     home = QueryFolder.of(config.state_path, ref)
     reached = {n: table.txn(home.checkpoint(n).app_id) for n in range(1, newest + 1)}
     duck.execute("CREATE OR REPLACE TEMP TABLE reached (generation INTEGER, newest BIGINT)")
     duck.executemany("INSERT INTO reached VALUES (?, ?)", [list(pair) for pair in reached.items()])
-    told = views(config)["ledger", ref.name]
-    duck.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS {told}")
+    ledger = views(config)["ledger", ref.name]
+    duck.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS {ledger}")
     duck.execute("CREATE OR REPLACE TEMP TABLE unsettled (path VARCHAR)")
-    duck.execute(_LATER)
+    duck.execute(_UNFINISHED_BATCHES)
     app_id = home.checkpoint(newest).app_id
     events = snapshot(paths.ledger(config, ref.name) / "events")
     if events is None or events.txn(app_id) < reached[newest]:
-        # Bronze has the batch, and the ledger does not tell of it yet.
+        # The batch is in bronze, and the ledger does not have its events yet.
         last = Txn(app_id, reached[newest], "")
         for path, _ in account.loaded_by(table.path, last, INPUT_FILE, "count(*)"):
             duck.execute("INSERT INTO unsettled VALUES (?)", [path])
@@ -118,34 +120,34 @@ def _prepare(
 def _check(
     duck: duckdb.DuckDBPyConnection, what: str, columns: tuple[str, str], among: str, show: int
 ) -> Check:
-    told, found = columns
-    wrong = f"({among}) AND {told} <> {found}"
+    expected, found = columns
+    wrong = f"({among}) AND {expected} <> {found}"
     totals = duck.execute(
-        f"SELECT coalesce(sum({told}) FILTER (WHERE {among}), 0)::BIGINT, "  # noqa: S608
+        f"SELECT coalesce(sum({expected}) FILTER (WHERE {among}), 0)::BIGINT, "  # noqa: S608
         f"coalesce(sum({found}), 0)::BIGINT, count(*) FILTER (WHERE {wrong}) FROM audited"
     ).fetchone()
     assert totals is not None  # an aggregate has one row
     named = duck.execute(
-        f"SELECT path, version, generation, batch, unknown, {told}, {found} FROM audited "  # noqa: S608
+        f"SELECT path, version, generation, batch, unknown, {expected}, {found} FROM audited "  # noqa: S608
         f"WHERE {wrong} ORDER BY path, version LIMIT {show}"
     ).fetchall()
     return Check(
         what=what,
         expected=totals[0],
         found=totals[1],
-        mismatches=tuple(Mismatch(_place(*row[:5]), row[5], row[6]) for row in named),
+        mismatches=tuple(Mismatch(_describe(*row[:5]), row[5], row[6]) for row in named),
         wrong=totals[2],
     )
 
 
-def _place(
+def _describe(
     path: str, version: int, generation: int | None, batch: int | None, is_unknown: bool
 ) -> str:
-    words = [path]
+    parts = [path]
     if version > 1:
-        words.append(f"content {version} of it")
+        parts.append(f"content {version} of it")
     if batch is not None:
-        words.append(f"batch {batch} of v{generation}")
+        parts.append(f"batch {batch} of v{generation}")
     if is_unknown:
-        words.append("not in the ledger")
-    return ", ".join(words)
+        parts.append("not in the ledger")
+    return ", ".join(parts)

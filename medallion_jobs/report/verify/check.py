@@ -1,4 +1,4 @@
-"""What an audit tells: numbers that must agree, and where they do not."""
+"""The result of an audit: counts that must agree, and where they do not."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One thing whose numbers do not agree.
+    """A file, batch or commit whose counts do not agree.
 
     Attributes:
-        where: the file, the batch or the commit.
+        where: describes the file, batch or commit.
     """
 
     where: str
@@ -21,14 +21,15 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Check:
-    """One account.
+    """A comparison of two counts.
 
     Attributes:
-        what: what was counted.
-        expected, found: two numbers that are the same where nothing is wrong.
-        unknown: how much of `expected` nobody counted; `found` may lack so much of it.
-        parts: what `found` is made of.
-        mismatches: some of what is wrong, and `wrong` how many there are.
+        what: what is counted.
+        expected, found: equal if the table is right.
+        unknown: rows that no metrics account for; `found` may be less than `expected` by these.
+        parts: the counts that add up to `found`.
+        mismatches: the first mismatches.
+        wrong: the number of all mismatches.
     """
 
     what: str
@@ -46,10 +47,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found of one table.
+    """The checks of one table.
 
     Attributes:
-        of: what it was held against, such as `bronze.sales at version 3`.
+        of: what it was compared with, such as `bronze.sales at version 3`.
         remarks: what could not be compared, and why.
     """
 

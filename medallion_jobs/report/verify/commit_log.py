@@ -1,4 +1,4 @@
-"""What the log of a silver table tells of its rows, beside its batches."""
+"""Rows added and removed according to a silver table's Delta log."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from medallion_jobs.config import TableRef
 from medallion_jobs.lake.tables import Commit, Snapshot
 from medallion_jobs.report.verify.versions import history
 
-# What follows the query's own id where rows that were put aside go on.
-_LATER = ("released", "replayed")
+# Suffixes of the query's application id in commits that add parked rows.
+_SUFFIXES = ("released", "replayed")
 
 
 @dataclass(frozen=True)
@@ -18,23 +18,24 @@ class Log:
     """The commits of a table up to a version.
 
     Attributes:
-        app_id: of the generation that is asked about.
+        snapshot: the table at that version.
+        app_id: the application id of the generation.
     """
 
-    there: Snapshot
+    snapshot: Snapshot
     ref: TableRef
     app_id: str
 
     @cached_property
     def added_later(self) -> int | None:
-        """Rows that were put aside and added later; None where one commit is not told."""
+        """Parked rows that were added later; None if the log lacks one of their commits."""
         wanted = {
             (app_id, number)
-            for app_id in (f"{self.app_id}/{how}" for how in _LATER)
-            for number in range(self.there.txn(app_id) + 1)
+            for app_id in (f"{self.app_id}/{suffix}" for suffix in _SUFFIXES)
+            for number in range(self.snapshot.txn(app_id) + 1)
         }
         added = 0
-        for commit in history(self.there.path, self.there.version) if wanted else ():
+        for commit in history(self.snapshot.path, self.snapshot.version) if wanted else ():
             if wanted & commit.txns.items():
                 added += _inserted(commit)
                 wanted -= commit.txns.items()
@@ -44,7 +45,7 @@ class Log:
 
     @property
     def removed(self) -> int | None:
-        """Rows that its queries have deleted; None where the log begins later."""
+        """Rows that its queries have deleted; None if the log starts later."""
         commits = self._since_first
         if commits is None:
             return None
@@ -53,16 +54,16 @@ class Log:
         )
 
     @property
-    def strange(self) -> list[Commit]:
-        """Commits by none of its queries that may have changed rows, newest first."""
-        told = self._since_first or history(self.there.path, self.there.version)
-        return [one for one in told if not self._is_ours(one) and one.may_change_rows]
+    def foreign(self) -> list[Commit]:
+        """Commits by others than its queries that may have changed rows, newest first."""
+        found = self._since_first or history(self.snapshot.path, self.snapshot.version)
+        return [c for c in found if not self._is_ours(c) and c.may_change_rows]
 
     @cached_property
     def _since_first(self) -> list[Commit] | None:
-        """The commits since the generation's first batch; None where the log begins later."""
+        """The commits since the generation's first batch; None if the log starts later."""
         found: list[Commit] = []
-        for commit in history(self.there.path, self.there.version):
+        for commit in history(self.snapshot.path, self.snapshot.version):
             found.append(commit)
             if commit.txns.get(self.app_id) == 0:
                 return found

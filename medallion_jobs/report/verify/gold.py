@@ -1,7 +1,7 @@
-"""A gold table beside what its source comes to: groups missing, extra, repeated and different.
+"""Compares a gold table with an aggregation of its source: missing, extra and different groups.
 
-Both sides are put under one another and grouped by the table's keys, so that one pass finds
-every difference, with nulls equal to each other in keys as in values.
+Both sides are united and grouped by the table's keys, so that one pass finds every difference.
+Nulls are equal, in keys and in values.
 """
 
 from __future__ import annotations
@@ -34,26 +34,27 @@ if TYPE_CHECKING:
 What = Literal["missing", "extra", "repeated", "different"]
 _WHATS: tuple[What, ...] = get_args(What)
 
-# Floating-point numbers that are added up in another order differ in their last digits.
+# Sums of floating-point numbers differ in their last digits with the order of addition.
 TOLERANCE = 1e-9
 
-# Hidden columns: a row of each side as a struct, and a group's rows in gold. The third side is
-# what gold's own measures make of the columns computed from them.
+# Hidden columns: a row of each side as a struct, and the number of a group's rows in gold. The
+# third side has the computed columns, derived from the measures in gold.
 _GOLD, _SOURCE, _OWN, _COPIES = "gold side", "source side", "own side", "rows in gold"
-_GROUP, _WHAT, _VALUES, _PLACE = "group as text", "what it is", "values as text", "its place"
+_GROUP, _WHAT, _VALUES, _KEYS = "group as text", "kind of difference", "values as text", "keys"
 _NESTED = (ArrayType, MapType, StructType, VariantType)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A group that is not alike on both sides.
+    """A group that differs between the two sides.
 
     Attributes:
         group: the keys, as text.
-        what: missing from gold, extra in gold, repeated in gold, or different in a column.
-        values: by column, gold's value and the source's, as text; of a group that one side
-            lacks, all columns; of a repeated one, none.
-        copies: the group's rows in gold.
+        what: missing from gold, extra in gold, more than once in gold (`repeated`), or
+            different in a column.
+        values: by column, gold's value and the source's, as text. Has all columns if one side
+            lacks the group, and none for a repeated group.
+        copies: the number of the group's rows in gold.
     """
 
     group: Mapping[str, str | None]
@@ -64,14 +65,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A gold table held against its source.
+    """A comparison of a gold table with its source.
 
     Attributes:
-        gold, source: groups of each side.
-        counts: groups by what they are, of those that are not alike.
-        columns: groups that are different, by the column in which they are.
-        tolerant: columns of floating-point numbers, which need not be equal to the last digit.
-        shown: some of the differences, in the order of the keys.
+        gold, source: the number of groups on each side.
+        counts: the number of differing groups by kind of difference.
+        columns: the number of `different` groups by column.
+        tolerant: columns of floating-point numbers, which are compared with a tolerance.
+        shown: the first differences, in the order of the keys.
     """
 
     gold: int
@@ -89,50 +90,49 @@ class Comparison:
 def compare(
     name: str, gold: DataFrame, source: DataFrame, aggregation: Aggregation, show: int
 ) -> Comparison:
-    """Holds gold against what `source`, the table that it is made of, comes to.
+    """Compares gold with the aggregation of its source.
 
     Args:
-        name: what messages call the gold table.
+        name: the gold table's name, for messages.
         gold: the gold table's rows.
-        source: the rows that it is made of, all of them, as of the same moment.
-        show: differences to give in full, at most.
+        source: all rows of its source, at the version that gold has read.
+        show: the maximum number of differences to return in full.
 
     Raises:
-        UsageError: gold lacks a column that the config declares, or has it in another type.
+        UsageError: gold lacks a column that the config declares, or has it with another type.
     """
-    right = aggregation.of(source)
-    _checkcolumns(name, gold.schema, right.schema, str(aggregation.table.from_))
-    values = [column for column in right.columns if column not in aggregation.keys]
-    kinds = {column: right.schema[column].dataType for column in values}
-    groups = _beside(gold.select(right.columns), right, aggregation, values)
-    judged = _judged(groups, aggregation.keys, kinds, set(aggregation.table.columns))
-    found = _counted(judged, values, show)
+    expected = aggregation.of(source)
+    _check_columns(name, gold.schema, expected.schema, str(aggregation.table.from_))
+    values = [column for column in expected.columns if column not in aggregation.keys]
+    kinds = {column: expected.schema[column].dataType for column in values}
+    groups = _united(gold.select(expected.columns), expected, aggregation, values)
+    compared = _compared(groups, aggregation.keys, kinds, set(aggregation.table.columns))
+    found = _counted(compared, values, show)
     return Comparison(
         gold=found["in gold"],
         source=found["in source"],
         counts={what: found[what] for what in _WHATS if found[what]},
         columns={name: found[_differing(name)] for name in values if found[_differing(name)]},
         tolerant=tuple(column for column, kind in kinds.items() if _is_inexact(kind)),
-        shown=tuple(_difference(one) for one in found["shown"] or ()),
+        shown=tuple(_difference(row) for row in found["shown"] or ()),
     )
 
 
-def _checkcolumns(name: str, has: StructType, wanted: StructType, source: str) -> None:
-    there = {field.name: field.dataType for field in has}
+def _check_columns(name: str, has: StructType, wanted: StructType, source: str) -> None:
+    existing = {field.name: field.dataType for field in has}
     wrong = [
-        f"{field.name}: it is not there"
-        if field.name not in there
-        else f"{field.name}: it has {there[field.name].simpleString()}, and {source} gives "
-        f"{field.dataType.simpleString()}"
+        f"{field.name}: missing"
+        if field.name not in existing
+        else f"{field.name}: its type is {existing[field.name].simpleString()}, from {source} "
+        f"it is {field.dataType.simpleString()}"
         for field in wanted
-        if field.name not in there or not _fit(there[field.name], field.dataType)
+        if field.name not in existing or not _fit(existing[field.name], field.dataType)
     ]
     if wrong:
         raise UsageError(
-            f"{name} was made with other columns than the config declares:\n  "
-            + "\n  ".join(wrong),
+            f"{name} has other columns than the config declares:\n  " + "\n  ".join(wrong),
             untouched="nothing was compared",
-            next_step="bring it up to the config: `medallion run gold`; then verify again",
+            next_step="bring it in line with the config: `medallion run gold`; then verify again",
         )
 
 
@@ -141,12 +141,12 @@ def _fit(data_type: DataType, other: DataType) -> bool:
     return same or (isinstance(data_type, NumericType) and isinstance(other, NumericType))
 
 
-def _beside(
-    gold: DataFrame, right: DataFrame, aggregation: Aggregation, values: Sequence[str]
+def _united(
+    gold: DataFrame, expected: DataFrame, aggregation: Aggregation, values: Sequence[str]
 ) -> DataFrame:
-    """One row a group, with a row of each side, where there is one."""
-    sides = {_GOLD: gold, _SOURCE: right}
-    if aggregation.table.columns and any(_is_inexact(right.schema[v].dataType) for v in values):
+    """One row per group, with the row of each side that has the group."""
+    sides = {_GOLD: gold, _SOURCE: expected}
+    if aggregation.table.columns and any(_is_inexact(expected.schema[v].dataType) for v in values):
         sides[_OWN] = aggregation.finished(gold)
     keys = [col(key) for key in aggregation.keys]
     row = F.struct(*[col(name) for name in values])
@@ -156,10 +156,10 @@ def _beside(
     return together.groupBy(*keys).agg(F.count(col(_GOLD)).alias(_COPIES), *rows)
 
 
-def _judged(
+def _compared(
     groups: DataFrame, keys: Sequence[str], kinds: Mapping[str, DataType], computed: set[str]
 ) -> DataFrame:
-    """Each group with what is wrong with it; null where nothing is."""
+    """Each group with its difference; null if both sides agree."""
     in_gold, in_source = col(_GOLD).isNotNull(), col(_SOURCE).isNotNull()
     own = _OWN in groups.columns
     shown = []
@@ -167,8 +167,8 @@ def _judged(
         gold, source = col(_GOLD)[name], col(_SOURCE)[name]
         same = _same(gold, source, kind)
         if own and name in computed:
-            # Rounding, or a bound, makes much of a last digit: a column that is right by the
-            # measures beside it is right.
+            # Rounding or a threshold can turn a difference in the last digit into a large one:
+            # a column that follows from gold's own measures is right.
             same |= _same(gold, col(_OWN)[name], kind)
         value = F.struct(
             F.lit(name).alias("column"),
@@ -176,7 +176,7 @@ def _judged(
             _text(source, kind).alias("source"),
         )
         shown.append(F.when(~in_gold | ~in_source | ~same, value))
-    differences = F.filter(F.array(*shown), lambda one: one.isNotNull()) if shown else F.array()
+    differences = F.filter(F.array(*shown), lambda value: value.isNotNull()) if shown else F.array()
     what = (
         F.when(~in_gold, "missing")
         .when(col(_COPIES) > 1, "repeated")
@@ -185,7 +185,7 @@ def _judged(
     )
     return groups.select(
         F.struct(*[_text(col(k), groups.schema[k].dataType).alias(k) for k in keys]).alias(_GROUP),
-        F.struct(*[col(key) for key in keys]).alias(_PLACE),
+        F.struct(*[col(key) for key in keys]).alias(_KEYS),
         col(_COPIES),
         in_source.alias(_SOURCE),
         what.alias(_WHAT),
@@ -193,19 +193,19 @@ def _judged(
     )
 
 
-def _counted(judged: DataFrame, values: Sequence[str], show: int) -> Mapping[str, Any]:
-    """All that is to be told, in one row."""
+def _counted(compared: DataFrame, values: Sequence[str], show: int) -> Mapping[str, Any]:
+    """All counts and the first differences, from one row."""
     what, differences = col(_WHAT), col(_VALUES)
-    names = F.transform(differences, lambda one: one["column"])
-    told = ", ".join(map(column, (_GROUP, _WHAT, _VALUES, _COPIES)))
+    names = F.transform(differences, lambda value: value["column"])
+    fields = ", ".join(map(column, (_GROUP, _WHAT, _VALUES, _COPIES)))
     first = F.expr(
-        f"min_by(struct({told}), {column(_PLACE)}, {show})"
+        f"min_by(struct({fields}), {column(_KEYS)}, {show})"
         f" FILTER (WHERE {column(_WHAT)} IS NOT NULL)"
     )
-    (found,) = judged.agg(
+    (found,) = compared.agg(
         F.count_if(col(_COPIES) > 0).alias("in gold"),
         F.count_if(col(_SOURCE)).alias("in source"),
-        *(F.count_if(what == one).alias(one) for one in _WHATS),
+        *(F.count_if(what == kind).alias(kind) for kind in _WHATS),
         *(
             F.count_if((what == "different") & F.array_contains(names, name)).alias(
                 _differing(name)
@@ -218,7 +218,7 @@ def _counted(judged: DataFrame, values: Sequence[str], show: int) -> Mapping[str
 
 
 def _differing(name: str) -> str:
-    """What the count of groups that differ in a column is called; no other count is."""
+    """The name of the count of groups that differ in a column; no other count has it."""
     return f"differing in {name}"
 
 
@@ -226,24 +226,24 @@ def _difference(row: Any) -> Difference:
     return Difference(
         group=row[_GROUP].asDict(),
         what=row[_WHAT],
-        values={one["column"]: (one["gold"], one["source"]) for one in row[_VALUES] or ()},
+        values={value["column"]: (value["gold"], value["source"]) for value in row[_VALUES] or ()},
         copies=row[_COPIES],
     )
 
 
-def _same(one: Column, other: Column, kind: DataType) -> Column:
-    """Whether two values are alike; null is alike to null, NaN to NaN."""
+def _same(left: Column, right: Column, kind: DataType) -> Column:
+    """Whether two values are equal; null equals null, NaN equals NaN."""
     if isinstance(kind, MapType):
-        one, other = (F.array_sort(F.map_entries(value)) for value in (one, other))
+        left, right = (F.array_sort(F.map_entries(value)) for value in (left, right))
     elif isinstance(kind, VariantType):
-        one, other = F.to_json(one), F.to_json(other)
-    same = one.eqNullSafe(other)
+        left, right = F.to_json(left), F.to_json(right)
+    same = left.eqNullSafe(right)
     if not _is_inexact(kind):
         return same
-    largest = F.greatest(F.abs(one), F.abs(other))
-    # Both are numbers: NaN would be near to everything, infinity to every number.
-    near = (largest < float("inf")) & (F.abs(one - other) <= largest * TOLERANCE)
-    return same | F.coalesce(one.isNotNull() & other.isNotNull() & near, F.lit(False))
+    largest = F.greatest(F.abs(left), F.abs(right))
+    # The bound on `largest` excludes NaN and infinity, which would be near to any number.
+    near = (largest < float("inf")) & (F.abs(left - right) <= largest * TOLERANCE)
+    return same | F.coalesce(left.isNotNull() & right.isNotNull() & near, F.lit(False))
 
 
 def _is_inexact(kind: DataType) -> bool:

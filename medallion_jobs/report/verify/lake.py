@@ -1,4 +1,4 @@
-"""Which tables of a pipeline are verified, and the accounts of bronze and silver."""
+"""Selects the tables to verify, and audits those of bronze and silver."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from medallion_jobs.report.verify.check import Audit
 
 @dataclass(frozen=True)
 class Chosen:
-    """The tables to verify, each after those that it is made of."""
+    """The tables to verify, each after its sources."""
 
     layers: tuple[TableRef, ...]
     gold: tuple[TableRef, ...]
 
 
 def chosen(config: Pipeline, table: str | None, *, layers: bool) -> Chosen:
-    """What to verify, by a table's name; by none, all.
+    """The tables to verify.
 
     Args:
-        layers: bronze and silver, too; of one gold table, those that it is made of.
+        table: the name of one table; None selects all.
+        layers: also selects bronze and silver; with one gold table, only its sources.
 
     Raises:
-        UsageError: no such table, or one that needs `layers`.
+        UsageError: no such table, or a bronze or silver table without `layers`.
     """
     files = [TableRef("bronze", name) for name in config.bronze]
     rows = [TableRef("silver", name) for name in config.silver_in_order()]
@@ -38,7 +39,7 @@ def chosen(config: Pipeline, table: str | None, *, layers: bool) -> Chosen:
     if table is None and not groups and not layers:
         raise UsageError(
             f"pipeline {config.pipeline} has no gold table",
-            next_step="to count the rows of the others: medallion verify --layers",
+            next_step="to verify bronze and silver: medallion verify --layers",
         )
     if table is None:
         return Chosen((*files, *rows) if layers else (), tuple(groups))
@@ -50,43 +51,43 @@ def chosen(config: Pipeline, table: str | None, *, layers: bool) -> Chosen:
         )
     ref = known[table]
     if ref.layer == "gold":
-        return Chosen(_above(config, ref) if layers else (), (ref,))
+        return Chosen(_upstream(config, ref) if layers else (), (ref,))
     if not layers:
         raise UsageError(
-            f"{table} is no gold table: there is nothing to compute it from again",
+            f"{table} is not a gold table, so it cannot be computed again",
             untouched="nothing was compared",
-            next_step=f"to count its rows: medallion verify {table} --layers",
+            next_step=f"to compare its row counts: medallion verify {table} --layers",
         )
     return Chosen((ref,), ())
 
 
-def _above(config: Pipeline, ref: TableRef) -> tuple[TableRef, ...]:
-    """The tables that a table is made of, from the first."""
+def _upstream(config: Pipeline, ref: TableRef) -> tuple[TableRef, ...]:
+    """The direct and indirect sources of a table, the first one first."""
     if ref.layer == "bronze":
         return ()
     source = (config.silver if ref.layer == "silver" else config.gold)[ref.name].from_
-    return (*_above(config, source), source)
+    return (*_upstream(config, source), source)
 
 
 def audits(
     config: Pipeline, tables: tuple[TableRef, ...], show: int
 ) -> Iterator[Audit | MedallionError]:
-    """The account of each table of bronze and silver, or why there can be none.
+    """The audit of each bronze and silver table, or the error that prevents it.
 
     Args:
-        show: mismatches of a check to name, at most.
+        show: the maximum number of mismatches per check.
     """
     with connect(paths.lake(config)) as duck:
         for ref in tables:
-            of = bronze.audit if ref.layer == "bronze" else silver.audit
+            audit = bronze.audit if ref.layer == "bronze" else silver.audit
             try:
-                yield of(duck, config, ref.name, show)
+                yield audit(duck, config, ref.name, show)
             except MedallionError as error:
                 yield error
             except duckdb.Error as error:
                 yield UsageError(
-                    f"{ref} cannot be verified, for it cannot be read: {error}",
+                    f"{ref} cannot be verified, because it cannot be read: {error}",
                     untouched="nothing was compared",
-                    next_step="put back what is gone, or make it anew: "
+                    next_step="restore the missing files, or rebuild the table: "
                     f'`medallion checkpoint reset {ref} --reason "…" --yes`',
                 )

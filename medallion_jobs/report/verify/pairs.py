@@ -1,4 +1,4 @@
-"""Which version of a gold table stands for which version of what it is made of."""
+"""Pairs of versions: a gold table's newest, and the version of its source that it has read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medallion_jobs.errors import MedallionError, TransientError, UsageError
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.report.verify.gold import Comparison
 from medallion_jobs.report.verify.gold import compare as compare_rows
-from medallion_jobs.report.verify.versions import lost
+from medallion_jobs.report.verify.versions import missing_files
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ _RESET = 'medallion checkpoint reset {} --reason "…" --yes'
 
 @dataclass(frozen=True)
 class Pair:
-    """Two versions that belong together.
+    """A version of a gold table, and the version of its source that it has read.
 
     Attributes:
-        batch: the newest batch that is in the gold table, or changed nothing in it; -1 where
-            there was nothing to read yet.
+        batch: the newest batch that is in the gold table, or changed nothing in it; -1 before
+            the first batch.
     """
 
     table: TableRef
@@ -42,14 +42,14 @@ class Pair:
 
 
 def pair_of(config: Pipeline, ref: TableRef, logic: Logic) -> Pair:
-    """The gold table's newest version, and the version of its source that it stands for.
+    """The gold table's newest version, and the version of its source that it has read.
 
     Args:
-        logic: what the config has the table's query compute.
+        logic: the logic of the table's query according to the config.
 
     Raises:
-        UsageError: it cannot be told, or can no longer be read.
-        TransientError: a run is in the midst of it.
+        UsageError: the versions cannot be determined, or can no longer be read.
+        TransientError: a run has read a version of the source in part.
     """
     home = QueryFolder.of(config.state_path, ref)
     recorded = manifest.read(home)
@@ -60,30 +60,32 @@ def pair_of(config: Pipeline, ref: TableRef, logic: Logic) -> Pair:
         raise _cannot(ref, "it was reset, and has not run since")
     _check_logic(ref, binding, logic)
     checkpoint = home.checkpoint(number)
-    # Before the table is looked at: what is noted as done is in it then, or changed nothing.
-    done = checkpoint.latest_commits
-    there = _bound(config, ref, ref, binding.target_id)
-    if (again := manifest.read(home)) is None or again.current.number != number:
+    # Read before the table: a batch that is committed by now is in the table, or changed nothing.
+    committed = checkpoint.latest_commits
+    gold = _same_table(config, ref, ref, binding.target_id)
+    if (current := manifest.read(home)) is None or current.current.number != number:
         raise TransientError(f"{ref} was reset just now", next_step="verify again")
-    # The table is ahead of the notes where a run was cut off, or is, between the two.
-    batch = max(done, there.txn(checkpoint.app_id))
-    source = config.gold[ref.name].from_
-    read = _bound(config, ref, source, binding.source_id)
-    version = _source_version(config, home, checkpoint, batch, read)
-    if version > read.version:
-        raise _cannot(ref, f"it has read version {version} of {source}, which is at {read.version}")
-    if gone := lost(read.path, version):
-        raise _cannot(ref, f"it stands for version {version} of {source}, and {gone}")
-    if gone := lost(there.path, there.version):
-        raise _cannot(ref, f"of it, {gone}", next_step=f"`{_RESET.format(ref)}`")
-    return Pair(ref, there.path, there.version, source, read.path, version, batch)
+    # The table is ahead of the checkpoint while a run is, or was interrupted, between the two.
+    batch = max(committed, gold.txn(checkpoint.app_id))
+    source_ref = config.gold[ref.name].from_
+    source = _same_table(config, ref, source_ref, binding.source_id)
+    version = _source_version(config, home, checkpoint, batch, source)
+    if version > source.version:
+        raise _cannot(
+            ref, f"it has read version {version} of {source_ref}, which is at {source.version}"
+        )
+    if missing := missing_files(source.path, version):
+        raise _cannot(ref, f"it has read version {version} of {source_ref}, but {missing}")
+    if missing := missing_files(gold.path, gold.version):
+        raise _cannot(ref, missing, next_step=f"`{_RESET.format(ref)}`")
+    return Pair(ref, gold.path, gold.version, source_ref, source.path, version, batch)
 
 
 def compare(spark: SparkSession, pair: Pair, aggregation: Aggregation, show: int) -> Comparison:
-    """The gold table at its version beside its source at its own, in one job.
+    """Compares the two versions in one Spark job.
 
     Raises:
-        UsageError: the table has other columns than the config declares.
+        UsageError: the gold table has other columns than the config declares.
     """
     gold = _at(spark, pair.path, pair.version)
     source = _at(spark, pair.source_path, pair.source_version)
@@ -95,20 +97,20 @@ def _at(spark: SparkSession, path: Location, version: int) -> DataFrame:
 
 
 def _check_logic(ref: TableRef, binding: Binding, logic: Logic) -> None:
-    was, is_now = binding.logic.state, logic.state
-    changed = sorted(part for part in {*was, *is_now} if was.get(part) != is_now.get(part))
+    old, new = binding.logic.state, logic.state
+    changed = sorted(part for part in {*old, *new} if old.get(part) != new.get(part))
     if changed:
-        told = "; ".join(f"{p}: {was.get(p, '')!r} became {is_now.get(p, '')!r}" for p in changed)
-        raise _cannot(ref, f"the config has changed since it ran: {told}")
+        changes = "; ".join(f"{p}: {old.get(p, '')!r} became {new.get(p, '')!r}" for p in changed)
+        raise _cannot(ref, f"the config has changed since it ran: {changes}")
 
 
-def _bound(config: Pipeline, ref: TableRef, table: TableRef, wanted: str) -> Snapshot:
-    """A table that the query of `ref` reads or writes, if it is still that one."""
-    there = snapshot(config.table_path(table))
-    if there is None or there.id != wanted:
-        what = "is gone" if there is None else "is another table than it was"
-        raise _cannot(ref, f"{table} {what}", next_step=f"`{_RESET.format(ref)}`")
-    return there
+def _same_table(config: Pipeline, ref: TableRef, table: TableRef, table_id: str) -> Snapshot:
+    """A table that the query of `ref` reads or writes; refused if it is another table by now."""
+    found = snapshot(config.table_path(table))
+    if found is None or found.id != table_id:
+        problem = "does not exist any more" if found is None else "was replaced by another table"
+        raise _cannot(ref, f"{table} {problem}", next_step=f"`{_RESET.format(ref)}`")
+    return found
 
 
 def _source_version(
@@ -122,20 +124,22 @@ def _source_version(
     try:
         reached = Offset.after(checkpoint, batch)
     except FileNotFoundError:
-        raise _cannot(ref, f"its checkpoint knows nothing of batch {batch}") from None
+        raise _cannot(ref, f"its checkpoint has no batch {batch}") from None
     assert reached is not None  # there is a batch
     if reached.whole is not None:
         return reached.whole
     if config.gold[ref.name].mode == "incremental":
-        # Its first batch takes the snapshot as a whole, however many batches read it.
+        # Incremental mode reads the whole snapshot in its first batch.
         return reached.version
-    words = f"{ref} is in the midst of version {reached.version} of what it reads"
     if lock.is_running(home.lock):
-        raise TransientError(words, next_step="verify again when its run has got further")
-    raise _cannot(ref, "it stopped in the midst of a version of what it reads")
+        raise TransientError(
+            f"{ref} has read version {reached.version} of its source only in part",
+            next_step="verify again after its next batches",
+        )
+    raise _cannot(ref, "it stopped after reading a version of its source only in part")
 
 
-def _cannot(ref: TableRef, why: str, next_step: str = _RUN) -> MedallionError:
+def _cannot(ref: TableRef, reason: str, next_step: str = _RUN) -> MedallionError:
     return UsageError(
-        f"{ref} cannot be verified: {why}", untouched="nothing was compared", next_step=next_step
+        f"{ref} cannot be verified: {reason}", untouched="nothing was compared", next_step=next_step
     )

@@ -1,4 +1,4 @@
-"""Rows of a silver table that were put aside, and where they are now."""
+"""Parked rows of a silver table (quarantined and held), and where they are now."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from medallion_jobs.report.lake_views import scan
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.duck import text
 
-# A row has one id, also where a run that was cut off has left it in both places.
+# A row keeps its id, also if an interrupted run left it in both tables.
 _COUNTED = """
     WITH rows AS (
         SELECT id, bool_or(kind = 'quarantine') AS is_quarantined, bool_or(kind = 'held') AS is_held
         FROM ({rows}) WHERE generation = {generation} AND since <= {until} GROUP BY id
-    ), gone AS (
+    ), released AS (
         SELECT id, bool_or(how IN ('released', 'replayed')) AS went_on,
                bool_or(how = 'dropped') AS dropped
-        FROM ({claims}) GROUP BY id
+        FROM ({releases}) GROUP BY id
     )
     SELECT count(*) FILTER (WHERE went_on), count(*) FILTER (WHERE dropped AND NOT went_on),
            count(*) FILTER (WHERE is_quarantined AND stays),
@@ -32,21 +32,21 @@ _COUNTED = """
     FROM (
         SELECT rows.*, coalesce(went_on, false) AS went_on, coalesce(dropped, false) AS dropped,
                NOT coalesce(went_on OR dropped, false) AS stays
-        FROM rows LEFT JOIN gone USING (id)
+        FROM rows LEFT JOIN released USING (id)
     )
 """
 
 
 @dataclass(frozen=True)
 class Parked:
-    """How many of them are where.
+    """Counts of parked rows by where they are now.
 
     Attributes:
-        went_on: into the table, or were in it already.
-        dropped: waited, and then broke a rule that drops rows, or had no match.
-        quarantined: are in quarantine, dismissed or not.
-        waiting: wait for a dimension's key.
-        held: of all these, those that have waited.
+        went_on: released into the table, or already in it.
+        dropped: held first, then dropped by a rule or by an inner lookup without a match.
+        quarantined: in quarantine, dismissed or not.
+        waiting: held, waiting for a dimension's key.
+        held: those of all these that were ever held.
     """
 
     went_on: int = 0
@@ -66,37 +66,41 @@ class Parked:
         generation: int,
         until: datetime | None,
     ) -> Parked:
-        """Those of a generation, as they were when the target was at its version.
+        """The counts of a generation at the version of the target.
 
         Args:
-            until: rows that were put aside later are passed over.
+            until: ignores rows that were parked later; None counts all.
         """
         kinds = {"quarantine": paths.quarantine(config, ref), "held": paths.held(config, ref)}
-        there = {kind: path for kind, path in kinds.items() if snapshot(path)}
-        if not there:
+        tables = {kind: path for kind, path in kinds.items() if snapshot(path)}
+        if not tables:
             return cls()
-        # Claims first: they are forgotten after their rows are removed, never before.
-        said = " UNION ALL ".join(_claims(duck, kind, path, target) for kind, path in there.items())
+        # Releases are read first: they are removed after their rows, never before.
+        released = " UNION ALL ".join(
+            _releases(duck, kind, path, target) for kind, path in tables.items()
+        )
         rows = " UNION ALL ".join(
             f"SELECT id, generation, since, '{kind}' AS kind FROM {scan(path)}"  # noqa: S608
-            for kind, path in there.items()
+            for kind, path in tables.items()
         )
-        moment = f"{text(until.isoformat())}::TIMESTAMPTZ" if until else "'infinity'::TIMESTAMPTZ"
+        timestamp = (
+            f"{text(until.isoformat())}::TIMESTAMPTZ" if until else "'infinity'::TIMESTAMPTZ"
+        )
         counted = duck.execute(
-            _COUNTED.format(rows=rows, claims=said, generation=generation, until=moment)
+            _COUNTED.format(rows=rows, releases=released, generation=generation, until=timestamp)
         ).fetchone()
         return cls(*counted) if counted else cls()
 
 
-def _claims(
+def _releases(
     duck: duckdb.DuckDBPyConnection, kind: str, parked_rows: Location, target: Snapshot
 ) -> str:
-    """A table of those claims on a siding's rows that count."""
-    name = f"claims_of_{kind}"
-    count = releases.effective(parked_rows, target.txn)
-    known = scan(paths.releases(parked_rows)) if count else "(SELECT '' AS id, '' AS how)"
+    """Creates a table of the effective releases of parked rows; returns SQL that reads it."""
+    name = f"releases_of_{kind}"
+    condition = releases.effective(parked_rows, target.txn)
+    source = scan(paths.releases(parked_rows)) if condition else "(SELECT '' AS id, '' AS how)"
     duck.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT id, how FROM {known} "  # noqa: S608
-        f"WHERE {count or 'false'}"
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT id, how FROM {source} "  # noqa: S608
+        f"WHERE {condition or 'false'}"
     )
     return f"SELECT id, how FROM {name}"  # noqa: S608

@@ -1,9 +1,9 @@
-"""A silver table's rows accounted for: all that was read is somewhere, once.
+"""Accounts for a silver table's rows: each row that was read is in exactly one place.
 
-Where a row becomes one row, those read of the source are those in the table, and those that
-were filtered, dropped, repeated, or put aside. Where it becomes several, or is changed by a
-later one, what was read and what was added to the table are held against the source and the
-table by themselves.
+If each source row becomes one row, the rows of the source are those in the table plus those
+filtered, dropped, parked or left out as duplicates. If a source row can become several rows, or
+later rows change it, only the rows read are compared with the source, and the rows added with
+the table.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from medallion_jobs.report.verify.batches import Batches
 from medallion_jobs.report.verify.check import Audit, Check, Mismatch
 from medallion_jobs.report.verify.commit_log import Log
 from medallion_jobs.report.verify.parked_rows import Parked
-from medallion_jobs.report.verify.versions import lost
+from medallion_jobs.report.verify.versions import missing_files
 
 
 def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> Audit:
     """Accounts for the rows of one silver table.
 
     Args:
-        show: batches or commits to name, at most.
+        show: the maximum number of batches or commits to list.
 
     Raises:
-        UsageError: the table has never been written.
+        UsageError: the table was never written.
     """
     return _Silver.of(duck, config, name, show).audit()
 
 
 @dataclass(frozen=True)
 class _Silver:
-    """One table, as of the newest of its batches of which all is noted.
+    """One table, as of its newest batch with metrics.
 
     Attributes:
-        has_member: whether a row of the table stands for what is not known.
-        log: the table's, up to that batch.
+        has_member: whether the table has an unknown member.
+        log: the table's commits up to that batch.
     """
 
     duck: duckdb.DuckDBPyConnection
@@ -61,30 +61,32 @@ class _Silver:
     def of(cls, duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> _Silver:
         ref = TableRef("silver", name)
         home, path = QueryFolder.of(config.state_path, ref), config.table_path(ref)
-        there, recorded = snapshot(path), manifest.read(home)
-        if there is None or recorded is None or recorded.current.binding is None:
-            why = "it was reset, and has not run since" if there and recorded else "it never ran"
-            raise _cannot(ref, why)
+        table, recorded = snapshot(path), manifest.read(home)
+        if table is None or recorded is None or recorded.current.binding is None:
+            was_reset = table is not None and recorded is not None
+            raise _cannot(
+                ref, "it was reset, and has not run since" if was_reset else "it never ran"
+            )
         generation, logic = recorded.current.number, recorded.current.binding.logic
         app_id = home.checkpoint(generation).app_id
-        written = there.txn(app_id)
+        written = table.txn(app_id)
         batches = Batches.read(duck, config, ref, generation, written)
         if written >= 0 and written not in batches.numbers:
-            # It is in the table, and what came of it is not noted yet: a run is at it.
+            # The batch is in the table, but has no metrics yet: a run is between the two.
             commit = commit_of(path, app_id, written)
             before = snapshot(path, commit.version - 1) if commit else None
-            if before is not None and before.version < there.version:
-                there, batches = before, batches.before(written)
+            if before is not None and before.version < table.version:
+                table, batches = before, batches.before(written)
         commit = commit_of(path, app_id, batches.last)
-        moment = BatchContext.of(commit).moment if commit else None
+        timestamp = BatchContext.of(commit).moment if commit else None
         return cls(
             duck=duck,
             config=config,
             show=show,
             has_member="unknown_member" in logic.state,
-            log=Log(there, ref, app_id),
+            log=Log(table, ref, app_id),
             batches=batches,
-            parked=Parked.read(duck, config, ref, there, generation=generation, until=moment),
+            parked=Parked.read(duck, config, ref, table, generation=generation, until=timestamp),
         )
 
     @property
@@ -105,29 +107,29 @@ class _Silver:
             remarks.append(f"rows read: not compared: {version}")
         if missing := self.batches.missing:
             remarks.append(
-                f"rows read and written: not compared: metrics.batches has no row of batch "
+                f"rows read and written: not compared: metrics.batches has no row for batch "
                 f"{', '.join(map(str, missing[:3]))}" + (" and others" if missing[3:] else "")
             )
         else:
             read = None if isinstance(version, str) else self._count(source, version)
             checks += self._checks(read, remarks)
-        of = f"{self.table.from_}" + ("" if isinstance(version, str) else f" at version {version}")
-        return Audit(str(self.ref), of, tuple(checks), tuple(remarks))
+        at = "" if isinstance(version, str) else f" at version {version}"
+        return Audit(str(self.ref), f"{self.table.from_}{at}", tuple(checks), tuple(remarks))
 
     def _checks(self, read: int | None, remarks: list[str]) -> Iterator[Check]:
         batches = self.batches
         if read is not None and batches.rows_in is None:
-            remarks.append("rows read: not compared: a batch does not tell how many it read")
+            remarks.append("rows read: not compared: a batch has no count of the rows it read")
             read = None
         if read is not None and batches.rows_in is not None:
             yield Check("rows read", read, batches.rows_in)
-        many = self._many
-        if many is None:
+        not_one_to_one = self._not_one_to_one
+        if not_one_to_one is None:
             yield from batches.balanced(self.show)
             if read is not None:
                 yield self._account(read)
         else:
-            remarks.append(f"rows accounted for: not compared: {many}")
+            remarks.append(f"rows accounted for: not compared: {not_one_to_one}")
         added = self._added
         if isinstance(added, str):
             remarks.append(f"rows added: not compared: {added}")
@@ -136,7 +138,7 @@ class _Silver:
 
     @cached_property
     def live(self) -> int:
-        return self._count(self.ref, self.log.there.version)
+        return self._count(self.ref, self.log.snapshot.version)
 
     def _count(self, ref: TableRef, version: int) -> int:
         table = scan(self.config.table_path(ref), version)
@@ -145,48 +147,48 @@ class _Silver:
 
     @cached_property
     def _source(self) -> tuple[TableRef, int | str]:
-        """The source's version up to which it is read; in words, why it cannot be counted."""
+        """The source, and the version up to which it is read, or why that cannot be counted."""
         source = self.table.from_
         home = QueryFolder.of(self.config.state_path, self.ref)
         reached = Offset.after(home.checkpoint(self.batches.generation), self.batches.last)
         if reached is None or reached.whole is None:
-            return source, f"it is in the midst of a version of {source}"
-        gone = lost(self.config.table_path(source), reached.whole)
-        return source, f"{source}: {gone}" if gone else reached.whole
+            return source, f"it has read a version of {source} only in part"
+        missing = missing_files(self.config.table_path(source), reached.whole)
+        return source, f"{source}: {missing}" if missing else reached.whole
 
     @property
-    def _many(self) -> str | None:
-        """Why a row that is read is not one row that is written or put aside, if so."""
+    def _not_one_to_one(self) -> str | None:
+        """Why a source row may not become exactly one row; None if it always does."""
         table = self.table
         if table.explode:
-            return "`explode` makes several rows of one"
+            return "`explode` turns a row into several"
         if table.transform:
-            return f"`transform: {table.transform}` may make several rows of one, or none"
+            return f"`transform: {table.transform}` may turn a row into several, or none"
         if table.write != "append":
-            return f"`write: {table.write}` changes rows that are there"
+            return f"`write: {table.write}` changes existing rows"
         if table.dedupe and table.dedupe.keep != "first":
-            return f"`dedupe: keep: {table.dedupe.keep}` replaces rows that are there"
+            return f"`dedupe: keep: {table.dedupe.keep}` replaces existing rows"
         return None
 
     def _account(self, read: int) -> Check:
         batches, parked = self.batches, self.parked
-        again, uncounted = self._repeated_later
+        duplicates, uncounted = self._duplicates_later
         parts = {
             "in the table": self.live,
             "filtered": batches.filtered,
             "dropped": batches.dropped + parked.dropped,
-            "repeated": batches.repeated + again,
+            "repeated": batches.repeated + duplicates,
             "in quarantine": parked.quarantined,
             "waiting": parked.waiting,
         }
-        unknown = uncounted + batches.unknown + self._tidied
+        unknown = uncounted + batches.unknown + self._removed_held_rows
         return self._named(
             Check("rows accounted for", read, sum(parts.values()), unknown, _without_zeros(parts))
         )
 
     @property
     def _may_lose_later(self) -> bool:
-        """Whether a row that was put aside may come to no row of the table when it goes on."""
+        """Whether a parked row may not reach the table when it is released."""
         table = self.table
         return bool(
             table.dedupe
@@ -195,13 +197,13 @@ class _Silver:
         )
 
     @property
-    def _tidied(self) -> int:
-        """Rows that waited, went on, and are not known any more, of which some may be dropped."""
+    def _removed_held_rows(self) -> int:
+        """Held rows that were released and then removed; some of them may have been dropped."""
         return max(0, self.batches.held - self.parked.held) if self._may_lose_later else 0
 
     @cached_property
-    def _repeated_later(self) -> tuple[int, int]:
-        """Rows that went on and were in the table already; and those that may have been."""
+    def _duplicates_later(self) -> tuple[int, int]:
+        """Released rows that were already in the table, and those that may have been."""
         if not self.table.dedupe or not self.parked.went_on:
             return 0, 0
         added = self.log.added_later
@@ -211,19 +213,19 @@ class _Silver:
 
     @cached_property
     def _added(self) -> int | str:
-        """Rows that were added to the table, less those that a delete took away again."""
+        """Rows added to the table, less those deleted again; or why they cannot be counted."""
         later = self.log.added_later
         if later is None:
-            return "the table's log no longer tells of rows that went on later"
+            return "the table's log no longer has all commits of released rows"
         removed = 0
         if self._changes and (cut_off := self.batches.cut_off):
-            # Told of these are also rows that were changed.
-            return f"batch {cut_off[0]} was written by a run that was cut off"
+            # The metrics of such a batch also count changed rows.
+            return f"batch {cut_off[0]} was written by an interrupted run"
         if self.table.deletes and self.table.deletes.how == "hard":
-            taken_away = self.log.removed
-            if taken_away is None:
-                return "the table's log no longer tells of rows that were deleted"
-            removed = taken_away
+            deleted = self.log.removed
+            if deleted is None:
+                return "the table's log no longer has all commits that deleted rows"
+            removed = deleted
         return self.batches.rows_out + later - removed + self.has_member
 
     @property
@@ -233,16 +235,16 @@ class _Silver:
         return self.table.write != "append" or bool(dedupe and dedupe.keep != "first")
 
     def _named(self, check: Check) -> Check:
-        """The check; where it is not right, with commits that nobody here has made."""
+        """The check; if it fails, with the commits by others than the table's queries."""
         if check.is_right:
             return check
-        strange = self.log.strange
+        foreign = self.log.foreign
         named = tuple(
-            Mismatch(f"version {one.version}: {one.info.get('operation')} by none of its queries")
-            for one in strange[: self.show]
+            Mismatch(f"version {c.version}: {c.info.get('operation')} by none of its queries")
+            for c in foreign[: self.show]
         )
         return Check(
-            check.what, check.expected, check.found, check.unknown, check.parts, named, len(strange)
+            check.what, check.expected, check.found, check.unknown, check.parts, named, len(foreign)
         )
 
 
@@ -250,9 +252,9 @@ def _without_zeros(parts: dict[str, int]) -> dict[str, int]:
     return {name: count for name, count in parts.items() if count or name == "in the table"}
 
 
-def _cannot(ref: TableRef, why: str) -> UsageError:
+def _cannot(ref: TableRef, reason: str) -> UsageError:
     return UsageError(
-        f"{ref} cannot be verified: {why}",
+        f"{ref} cannot be verified: {reason}",
         untouched="nothing was compared",
         next_step="`medallion run silver`; then verify again",
     )

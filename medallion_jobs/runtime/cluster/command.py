@@ -13,16 +13,16 @@ from medallion_jobs.runtime.command_line import Parser
 
 
 class NotRunning(MedallionError):
-    """`status` of a cluster that does not run, or not all of it."""
+    """`status` found that the cluster, or a part of it, does not run."""
 
     exit_code = 1
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Starts, shows or ends the cluster.
 
     Raises:
-        MedallionError: it could not be started, or, for `status`, does not run.
+        MedallionError: the cluster could not be started, or, for `status`, does not run.
     """
     parser = Parser(prog="scripts/cluster", add_help=False, allow_abbrev=False)
     parser.add_argument("command", choices=("up", "status", "down"))
@@ -32,43 +32,43 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--memory", default="4g")
     parser.add_argument("--port", type=int, default=7077)
     parser.add_argument("--ui-port", type=int, default=8080)
-    given = parser.parse_args(list(words))
+    given = parser.parse_args(list(arguments))
     cluster = Cluster((given.dir or cache_dir() / "cluster").resolve())
     if given.command == "up":
         size = Size(given.workers, given.cores, given.memory)
-        cluster.up(size, given.port, given.ui_port, _say)
+        cluster.up(size, given.port, given.ui_port, _print)
     if given.command == "down":
         ended = cluster.down()
-        _say(f"ended {', '.join(ended)}" if ended else "nothing of it ran")
+        _print(f"ended {', '.join(ended)}" if ended else "nothing was running")
     else:
         _show(cluster)
 
 
 def _show(cluster: Cluster) -> None:
-    told = cluster.state()
-    if told is None:
+    state = cluster.state()
+    if state is None:
         raise NotRunning(
-            f"no master runs for {cluster.folder}",
+            f"no master is running for {cluster.folder}",
             next_step=f"scripts/cluster up --dir {cluster.folder}",
         )
-    _say(f"master      {cluster.settings.master}, pid {cluster.master.pid}, {cluster.ui}")
+    _print(f"master      {cluster.settings.master}, pid {cluster.master.pid}, {cluster.ui}")
     for worker in cluster.workers:
-        _say(f"{worker.name:<11} {f'pid {worker.pid}' if worker.pid else 'does not run'}")
-    _say(f"cores       {told['coresused']} of {told['cores']} in use")
-    _say(f"memory      {told['memoryused']} of {told['memory']} MB in use")
-    for app in told["activeapps"]:
-        _say(f"application {app['name']}, {app['cores']} cores, {app['state'].lower()}")
-    _say(f"logs        {from_home(cluster.folder)}")
-    _say(
+        _print(f"{worker.name:<11} {f'pid {worker.pid}' if worker.pid else 'not running'}")
+    _print(f"cores       {state['coresused']} of {state['cores']} in use")
+    _print(f"memory      {state['memoryused']} of {state['memory']} MB in use")
+    for app in state["activeapps"]:
+        _print(f"application {app['name']}, {app['cores']} cores, {app['state'].lower()}")
+    _print(f"logs        {from_home(cluster.folder)}")
+    _print(
         "submit      scripts/submit bronze --config conf/sales.yaml -- "
         f"--properties-file {from_home(cluster.settings.for_jobs)}"
     )
     if any(worker.pid is None for worker in cluster.workers):
         raise NotRunning(
-            "a worker does not run", next_step=f"scripts/cluster up --dir {cluster.folder}"
+            "a worker is not running", next_step=f"scripts/cluster up --dir {cluster.folder}"
         )
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""One of Spark's long-running processes: started, found again, and ended.
+"""A long-running process of Spark: starts it, finds it again, and ends it.
 
-Its pid file is locked by the process itself, from its start to its end. So the lock tells
-whether it lives, however it died, and a pid that was given to another process misleads nobody.
+The process locks its pid file as long as it runs. So the lock shows whether it is alive, however
+it ended, even if another process has got its pid.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PATIENCE_SECONDS = 20.0
-_GLANCE_SECONDS = 0.05
+STOP_TIMEOUT_SECONDS = 20.0
+_POLL_SECONDS = 0.05
 
 
 class Daemon:
-    """A process by its name; `NAME.pid` and `NAME.log` are in the folder."""
+    """A process by its name; its folder has `NAME.pid` and `NAME.log`."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class Daemon:
 
     @property
     def pid(self) -> int | None:
-        """The process's id, or None when it does not run."""
+        """The process id, or None if it does not run."""
         try:
             file = self._pid_file.open("r+")
         except FileNotFoundError:
@@ -36,17 +36,17 @@ class Daemon:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                told = file.read().strip()  # nothing yet, of one that is just being started
-                return int(told) if told else None
+                text = file.read().strip()  # empty while the process is being started
+                return int(text) if text else None
         return None
 
     def start(self, line: Sequence[str], environ: Mapping[str, str]) -> None:
-        """Starts it, in a session of its own: it outlives the terminal, and us."""
+        """Starts it in a new session, so that it outlives the terminal and this process."""
         with self._pid_file.open("a+") as lock, self.log.open("ab") as log:
             fcntl.flock(lock, fcntl.LOCK_EX)
             lock.truncate(0)
             os.set_inheritable(lock.fileno(), True)
-            # Not subprocess: it takes a child for forgotten when nobody waits for its end.
+            # Not subprocess: it warns about a child that nobody waits for.
             pid = os.posix_spawn(
                 line[0],
                 list(line),
@@ -61,21 +61,21 @@ class Daemon:
             lock.write(f"{pid}\n")
 
     def end(self) -> bool:
-        """Ends it, by force when it does not go; False when it did not run."""
+        """Ends it, by force if needed; returns False if it was not running."""
         pid = self.pid
         if pid is None:
             return False
         for number in (signal.SIGTERM, signal.SIGKILL):
             os.kill(pid, number)
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
             while self.pid == pid and time.monotonic() < deadline:
-                time.sleep(_GLANCE_SECONDS)
+                time.sleep(_POLL_SECONDS)
             if self.pid != pid:
                 break
         return True
 
-    def last_words(self, lines: int = 8) -> str:
-        """The end of its log."""
+    def log_tail(self, lines: int = 8) -> str:
+        """The last lines of its log."""
         if not self.log.exists():
-            return "(it wrote no log)"
+            return "(no log)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

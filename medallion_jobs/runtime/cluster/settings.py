@@ -1,9 +1,9 @@
-"""The cluster's two files of settings, which hold the secret that its processes share.
+"""The cluster's two properties files, with the secret that its processes share.
 
     spark.properties     for spark-submit: `-- --properties-file FOLDER/spark.properties`
     daemons.properties   for the master and the workers
 
-Only the user may read them, so nobody else on the machine can submit to the cluster.
+Only the user can read them, so nobody else on the machine can submit to the cluster.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _FOR_ALL = {
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
     "spark.network.crypto.saslFallback": "false",
-    # Whoever reads a page shall not end an application by it.
+    # The web pages must not be able to end applications.
     "spark.ui.killEnabled": "false",
 }
 _FOR_DAEMONS = {
-    # The REST server takes jobs of everybody: it knows no authentication.
+    # The REST server has no authentication, so it would accept jobs from everybody.
     "spark.master.rest.enabled": "false",
     "spark.master.ui.decommission.allow.mode": "DENY",
-    # On another port than was told nobody would find it.
+    # On another port, clients would not find it.
     "spark.port.maxRetries": "0",
     "spark.worker.cleanup.enabled": "true",
 }
 _FOR_JOBS = {
     "spark.driver.host": LOOPBACK,
     "spark.driver.bindAddress": LOOPBACK,
-    # An application takes every core there is, and leaves none to the next layer, unless told.
+    # By default an application takes all cores, and leaves none to the next layer.
     "spark.cores.max": "2",
     "spark.executor.cores": "1",
     "spark.executor.memory": "1g",
-    # 50 by default: fifty tasks to read the log of a table of ten rows.
+    # The default of 50 means fifty tasks to read the log of a small table.
     "spark.databricks.delta.snapshotPartitions": "2",
 }
 
@@ -58,7 +58,7 @@ class Settings:
         return self._read(_MASTER)
 
     def write(self, master: str) -> None:
-        """Writes both files; the secret stays the one that it was."""
+        """Writes both files; an existing secret is kept."""
         secret = {_SECRET: self._read(_SECRET) or secrets.token_hex(32)}
         _write(self.for_daemons, {**_FOR_ALL, **_FOR_DAEMONS, **secret})
         _write(self.for_jobs, {_MASTER: master, **_FOR_ALL, **_FOR_JOBS, **secret})
@@ -73,7 +73,7 @@ class Settings:
 def _write(file: Path, settings: Mapping[str, str]) -> None:
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)
-    # Closed to others from its first moment on.
+    # Created unreadable for others.
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
         handle.writelines(f"{key} {value}\n" for key, value in settings.items())
     part.replace(file)

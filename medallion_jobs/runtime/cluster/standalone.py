@@ -1,4 +1,4 @@
-"""The cluster: what runs of it, and how the missing is started."""
+"""The cluster: its running processes, and starting the missing ones."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from medallion_jobs.runtime.spark_home import spark_environment
 
 READY_WITHIN_SECONDS = 120.0
 _ANSWER_WITHIN_SECONDS = 5.0
-_GLANCE_SECONDS = 0.2
-# Small and soon started: they do little but tell others what to do.
+_POLL_SECONDS = 0.2
+# Small and quick to start: these processes only coordinate.
 _DAEMON_JVM = {
     "SPARK_DAEMON_MEMORY": "512m",
     "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
@@ -31,7 +31,7 @@ _DAEMON_JVM = {
 
 @dataclass(frozen=True)
 class Size:
-    """What each worker may give away: cores are slots for tasks, not this machine's."""
+    """What each worker offers: cores are slots for tasks, not cores of this machine."""
 
     workers: int
     cores: int
@@ -52,15 +52,15 @@ class Cluster:
         numbers = sorted(int(file.stem.partition("-")[2]) for file in self.folder.glob("*-*.pid"))
         return [Daemon(self.folder, f"worker-{number}") for number in numbers]
 
-    def up(self, size: Size, port: int, ui_port: int, tell: Callable[[str], None]) -> None:
-        """Starts what does not run yet of a master and `size.workers` workers; waits for all.
+    def up(self, size: Size, port: int, ui_port: int, report: Callable[[str], None]) -> None:
+        """Starts the master and `size.workers` workers that are not running; waits for all.
 
         Raises:
-            UsageError: a port is taken, or there is no Java.
-            TransientError: it did not come up.
+            UsageError: a port is in use, or there is no Java.
+            TransientError: a process did not start.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(self.folder / "lock", tell):
+        with locked(self.folder / "lock", report):
             if self.master.pid is None:
                 self._start_master(_port(port), _port(ui_port))
             for number in range(1, size.workers + 1):
@@ -70,7 +70,7 @@ class Cluster:
             self._await(size.workers)
 
     def down(self) -> list[str]:
-        """Ends all of it; the names of those that ran."""
+        """Ends all processes; returns the names of those that were running."""
         if not self.folder.is_dir():
             return []
         with locked(self.folder / "lock"):
@@ -78,17 +78,17 @@ class Cluster:
             return [worker.name for worker in (*self.workers, self.master) if worker.end()]
 
     def state(self) -> dict[str, Any] | None:
-        """What the master tells of itself, or None when it does not answer."""
+        """The state that the master reports, or None if it does not answer."""
         if self.master.pid is None or not self._ui.exists():
             return None
         url = f"http://{LOOPBACK}:{self._ui.read_text().strip()}/json/"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(url, timeout=_ANSWER_WITHIN_SECONDS) as answer:
-                told: dict[str, Any] = json.load(answer)
+                state: dict[str, Any] = json.load(answer)
         except (URLError, OSError, ValueError):
-            return None  # it is starting, or going
-        return told
+            return None  # it is starting or stopping
+        return state
 
     @property
     def _ui(self) -> Path:
@@ -96,7 +96,7 @@ class Cluster:
 
     @property
     def ui(self) -> str:
-        """The address of the master's page."""
+        """The address of the master's web page."""
         return f"http://{LOOPBACK}:{self._ui.read_text().strip()}"
 
     def _start_master(self, port: int, ui_port: int) -> None:
@@ -107,8 +107,8 @@ class Cluster:
     def _start_worker(self, worker: Daemon, size: Size) -> None:
         work = self.folder / worker.name
         slots = ["--cores", str(size.cores), "--memory", size.memory]
-        place = ["--work-dir", str(work), str(self.settings.master)]
-        self._start(worker, "worker.Worker", _port(0), _port(0), *slots, *place)
+        options = ["--work-dir", str(work), str(self.settings.master)]
+        self._start(worker, "worker.Worker", _port(0), _port(0), *slots, *options)
 
     def _start(self, daemon: Daemon, name: str, port: int, ui_port: int, *further: str) -> None:
         spark = spark_environment()
@@ -118,7 +118,7 @@ class Cluster:
             **_DAEMON_JVM,
             "SPARK_LOCAL_IP": LOOPBACK,
             "SPARK_PUBLIC_DNS": LOOPBACK,
-            # The user's own defaults are for other clusters.
+            # Not the user's own defaults, which are for other clusters.
             "SPARK_CONF_DIR": str(self.folder),
         }
         line = [
@@ -134,19 +134,19 @@ class Cluster:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         wanted = [self.master, *self.workers[:workers]]
         while time.monotonic() < deadline:
-            dead = next((one for one in wanted if one.pid is None), None)
+            dead = next((daemon for daemon in wanted if daemon.pid is None), None)
             if dead:
-                raise self._not_up(dead, "ended as soon as it was started")
-            told = self.state()
-            if told and told["aliveworkers"] >= workers:
+                raise self._not_up(dead, "ended right after its start")
+            state = self.state()
+            if state and state["aliveworkers"] >= workers:
                 return
-            time.sleep(_GLANCE_SECONDS)
+            time.sleep(_POLL_SECONDS)
         raise self._not_up(wanted[-1], f"is not ready after {READY_WITHIN_SECONDS:.0f} s")
 
     def _not_up(self, daemon: Daemon, what: str) -> TransientError:
         return TransientError(
-            f"the {daemon.name} {what}. Its log, {daemon.log}, ends with:\n{daemon.last_words()}",
-            untouched="what runs of the cluster goes on",
+            f"the {daemon.name} {what}. Its log, {daemon.log}, ends with:\n{daemon.log_tail()}",
+            untouched="running processes of the cluster",
             next_step=f"scripts/cluster down --dir {self.folder}, then up again",
         )
 
@@ -155,7 +155,7 @@ def _port(wanted: int) -> int:
     """`wanted`, or a free one for 0.
 
     Raises:
-        UsageError: somebody has it.
+        UsageError: it is in use.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -163,8 +163,8 @@ def _port(wanted: int) -> int:
             probe.bind((LOOPBACK, wanted))
         except OSError as error:
             raise UsageError(
-                f"port {wanted} cannot be had: {error.strerror}",
+                f"port {wanted} cannot be used: {error.strerror}",
                 untouched="nothing was started",
-                next_step="another: --port N --ui-port N, or 0 for any that is free",
+                next_step="use other ports: --port N --ui-port N, or 0 for any free port",
             ) from error
         return int(probe.getsockname()[1])

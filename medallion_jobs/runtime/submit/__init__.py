@@ -1,4 +1,4 @@
-"""One layer to spark-submit: the line, and what has to travel with it."""
+"""Submits a layer: the command for spark-submit, and the files to send along."""
 
 from medallion_jobs.runtime.submit.command import main
 

@@ -14,28 +14,28 @@ from medallion_jobs.runtime.submit.job import IN_IMAGE, LAYERS, Job
 from medallion_jobs.runtime.submit.submission import submission
 
 
-def main(words: Sequence[str]) -> None:
-    """Prints the line, and becomes the spark-submit that it calls.
+def main(arguments: Sequence[str]) -> None:
+    """Prints the command and replaces this process by spark-submit.
 
     Raises:
-        MedallionError: nothing was started, and why.
+        MedallionError: the job cannot be submitted; nothing was started.
     """
-    at = words.index("--") if "--" in words else len(words)
-    only_print, job = _job(words[:at])
-    made = submission(job, spark_options.parse(words[at + 1 :]), os.environ, _say)
-    line = shlex.join(made.line)
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    only_print, job = _job(arguments[:at])
+    submitted = submission(job, spark_options.parse(arguments[at + 1 :]), os.environ, _print)
+    line = shlex.join(submitted.line)
     if only_print:
         sys.stdout.write(line + "\n")
         return
-    _say(line)
-    os.execve(made.line[0], made.line, dict(made.environ))  # noqa: S606 (no shell is wanted)
+    _print(line)
+    os.execve(submitted.line[0], submitted.line, dict(submitted.environ))  # noqa: S606 (no shell is needed)
 
 
-def _job(words: Sequence[str]) -> tuple[bool, Job]:
+def _job(arguments: Sequence[str]) -> tuple[bool, Job]:
     parser = Parser(prog="scripts/submit", add_help=False, allow_abbrev=False)
-    if not words or words[0] not in LAYERS:
-        named = words[0] if words else ""
-        parser.error(f"no layer {named!r}: scripts/submit {'|'.join(LAYERS)} --config FILE")
+    if not arguments or arguments[0] not in LAYERS:
+        name = arguments[0] if arguments else ""
+        parser.error(f"unknown layer {name!r}: scripts/submit {'|'.join(LAYERS)} --config FILE")
     parser.add_argument("layer")
     parser.add_argument("--config", "-c", default="conf/sales.yaml")
     parser.add_argument("--master")
@@ -44,9 +44,9 @@ def _job(words: Sequence[str]) -> tuple[bool, Job]:
     parser.add_argument("--image-home", default="/opt/medallion")
     parser.add_argument("--image-jars", default="/opt/cache/jars")
     parser.add_argument("--print", action="store_true")
-    given, rest = parser.parse_known_args(list(words))
+    given, rest = parser.parse_known_args(list(arguments))
 
-    # These are the job's own, and are handed on as they are.
+    # These options belong to the job, and are passed on unchanged.
     peek = Parser(prog="scripts/submit", add_help=False, allow_abbrev=False)
     peek.add_argument("--env", "-e")
     peek.add_argument("--set", action="append", default=[])
@@ -57,7 +57,7 @@ def _job(words: Sequence[str]) -> tuple[bool, Job]:
     job = Job(
         layer=given.layer,
         config=None if in_image else Path(given.config),
-        config_there=given.config.removeprefix(IN_IMAGE),
+        config_at_driver=given.config.removeprefix(IN_IMAGE),
         env=env,
         sets=tuple(seen.set),
         options=tuple(rest if seen.env or not env else ["--env", env, *rest]),
@@ -70,7 +70,7 @@ def _job(words: Sequence[str]) -> tuple[bool, Job]:
     return given.print, job
 
 
-def _say(line: str) -> None:
-    """Talk goes to stderr: stdout is for the job's progress, or for the line alone."""
+def _print(line: str) -> None:
+    """Prints to stderr: stdout is for the job's progress, or for the command only."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

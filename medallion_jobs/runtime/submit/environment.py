@@ -1,4 +1,4 @@
-"""A Python with the package's dependencies as one archive, for drivers on bare nodes."""
+"""An archive of a Python with the package's dependencies, for drivers on bare nodes."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime.cache import INSTALLED_IN, cache_dir, from_home, locked
 
 PACKAGE = "medallion-jobs"
-# Spark brings its own to every driver, and it is two thirds of the whole.
+# Spark provides it to every driver, and it is two thirds of the size.
 WITH_SPARK = "pyspark"
 
 
-def packed_environment(tell: Callable[[str], None]) -> Path:
-    """The archive for `--archives`, made once for each state of the lock file.
+def packed_environment(report: Callable[[str], None]) -> Path:
+    """The archive for `--archives`, created once for each state of the lock file.
 
-    It holds a virtual environment, so the nodes need the same Python at the same place.
+    It is a virtual environment, so the nodes need the same Python at the same path.
 
     Raises:
-        UsageError: there is no lock file, or nothing to pack with.
+        UsageError: there is no lock file, or venv-pack2 is not installed.
         TransientError: a package could not be installed.
     """
     lock = INSTALLED_IN / "requirements.lock"
     if not lock.is_file():
         raise UsageError(
-            f"there is no {lock} to make an environment of",
+            f"{lock} is missing, so no environment can be packed",
             untouched="nothing was started",
-            next_step="run this in a clone of the repository, or name an archive of your own: "
+            next_step="run this in a clone of the repository, or pass your own archive: "
             "--environment FILE",
         )
     if find_spec("venv_pack") is None:
@@ -47,17 +47,17 @@ def packed_environment(tell: Callable[[str], None]) -> Path:
     wanted = "".join(_locked(lock.read_text(encoding="utf-8"), set(dependencies(PACKAGE))))
     digest = hashlib.sha256(f"{sys.version}\0{wanted}".encode()).hexdigest()[:16]
     folder = cache_dir() / "submit"
-    made = folder / f"environment-{digest}.tar.gz"
-    with locked(folder / ".environment.lock", tell):
-        if not made.exists():
-            tell(f"environment  packing {wanted.count('==')} packages, once, which takes minutes")
-            _pack(wanted, made)
-    tell(f"environment  {from_home(made)}")
-    return made
+    archive = folder / f"environment-{digest}.tar.gz"
+    with locked(folder / ".environment.lock", report):
+        if not archive.exists():
+            report(f"environment  packing {wanted.count('==')} packages, once; this takes minutes")
+            _pack(wanted, archive)
+    report(f"environment  {from_home(archive)}")
+    return archive
 
 
 def dependencies(name: str) -> Iterator[str]:
-    """The package's dependencies, and theirs, as this environment has them."""
+    """The direct and indirect dependencies of the package in this environment."""
     waiting, seen = [name], set()
     while waiting:
         for line in requires(waiting.pop()) or ():
@@ -76,13 +76,13 @@ def dependencies(name: str) -> Iterator[str]:
 def _is_installed(name: str) -> bool:
     try:
         requires(name)
-    except PackageNotFoundError:  # of another platform or Python
+    except PackageNotFoundError:  # for another platform or Python
         return False
     return True
 
 
 def _locked(lock: str, names: set[str]) -> Iterator[str]:
-    """The entries of a lock file for these packages, hashes and all."""
+    """The entries of a lock file for these packages, with their hashes."""
     for entry in re.findall(r"^\S+==.*\n(?:[ \t]+--hash.*\n)*", lock, re.MULTILINE):
         if _canonical(entry.partition("==")[0]) in names:
             yield entry
@@ -92,26 +92,26 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _pack(wanted: str, made: Path) -> None:
+def _pack(wanted: str, archive: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="medallion-environment-") as work:
         prefix, lock = Path(work) / "venv", Path(work) / "wanted.lock"
         lock.write_text(wanted, encoding="utf-8")
-        part = made.with_name(f".{made.name}")
+        part = archive.with_name(f".{archive.name}")
         _python("venv", "--without-pip", str(prefix))
         pip = ("pip", "--python", str(prefix / "bin" / "python"), "install", "--quiet")
         _python(*pip, "--no-deps", "--require-hashes", "-r", str(lock))
         pack = ("venv_pack", "--quiet", "--force", "--format", "tar.gz")
         _python(*pack, "--prefix", str(prefix), "--output", str(part))
-        shutil.move(part, made)
+        shutil.move(part, archive)
 
 
-def _python(module: str, *words: str) -> None:
-    line = [sys.executable, "-m", module, *words]
+def _python(module: str, *arguments: str) -> None:
+    line = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        output = done.stderr.strip().splitlines() or ["no output"]
         raise TransientError(
-            f"python -m {module} ended with {done.returncode}: {said[-1]}",
-            untouched="nothing was started, and no archive was made",
-            next_step="type the same command again; for a proxy or a mirror see docs/setup.md",
+            f"python -m {module} ended with {done.returncode}: {output[-1]}",
+            untouched="nothing was started, and no archive was created",
+            next_step="run the same command again; for a proxy or a mirror see docs/setup.md",
         )

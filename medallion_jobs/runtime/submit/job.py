@@ -1,4 +1,4 @@
-"""What is to be submitted: a layer, its config, and where its driver shall run."""
+"""A job to submit: a layer, its config, and where its driver runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAYERS = ("bronze", "silver", "gold")
-IN_IMAGE = "local://"  # Spark's own scheme for what the driver's image holds
+IN_IMAGE = "local://"  # Spark's scheme for files in the driver's image
 
 
 @dataclass(frozen=True)
@@ -14,19 +14,19 @@ class Job:
     """A layer and its options.
 
     Attributes:
-        config: the config's path here; None when the driver's image holds it.
-        config_there: the same as the job is told it, where nothing moves it.
+        config: the config's local path; None if it is in the driver's image.
+        config_at_driver: the config's path for the driver, unless it is sent along.
         env: the overlay's name.
         sets: the values of `--set`.
-        options: all that the job is told besides `--config`, `--env` and `--set` among it.
-        environment: an archive with the driver's Python, `pack` to make one, or None.
-        image_home: the folder of the image that holds `medallion_jobs/`.
-        image_jars: the folder of the image that holds the jars.
+        options: all arguments of the job but `--config`; includes `--env` and `--set`.
+        environment: an archive with the driver's Python, `pack` to create one, or None.
+        image_home: the folder in the image with `medallion_jobs/`.
+        image_jars: the folder in the image with the jars.
     """
 
     layer: str
     config: Path | None
-    config_there: str
+    config_at_driver: str
     env: str | None
     sets: tuple[str, ...]
     options: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""What travels to a driver on another machine: the package, and the config with its layers.
+"""Archives for a driver on another machine: the package, and the config with its layers.
 
-Both archives are named after what they hold, so the same sources give the same bytes under
-the same name, and an archive that is there need not be made again.
+The archives are named by their content, so the same sources give the same bytes under the same
+name, and an existing archive can be reused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from medallion_jobs.runtime.cache import cache_dir, locked
 
 PACKAGE = Path(__file__).resolve().parents[2]
-# The oldest moment that a zip can tell: the same for all files, whenever they were written.
+# The oldest timestamp of a zip, for all files, so that archives are reproducible.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _PLAIN_FILE = 0o100644 << 16
 
@@ -30,10 +30,10 @@ def package_zip() -> Path:
 
 
 def config_zip(config: Path, env: str | None) -> Path:
-    """The config, base.yaml beside it, and the overlay `env`, as a zip for `--archives`.
+    """The config, base.yaml in its folder, and the overlay `env`, as a zip for `--archives`.
 
-    They lie in it as they lie on disk: unpacked, the config finds its layers as it does here.
-    What is not there is left out; it is for the config's own reader to miss it.
+    The layout is that on disk, so that the unpacked config finds its layers. Missing files are
+    left out; the config's loader reports them.
     """
     layers = ["base.yaml", config.name, *([f"env/{env}.yaml"] if env else [])]
     files = {name: config.parent / name for name in layers}
@@ -46,13 +46,13 @@ def _zip(name: str, files: Mapping[str, Path]) -> Path:
     for inner, content in contents.items():
         digest.update(f"{inner}\0{len(content)}\0".encode() + content)
     folder = cache_dir() / "submit"
-    made = folder / f"{name}-{digest.hexdigest()[:16]}.zip"
-    if not made.exists():
+    archive_path = folder / f"{name}-{digest.hexdigest()[:16]}.zip"
+    if not archive_path.exists():
         with locked(folder / ".lock"):
-            part = made.with_suffix(".part")
+            part = archive_path.with_suffix(".part")
             _write(part, contents)
-            part.replace(made)
-    return made
+            part.replace(archive_path)
+    return archive_path
 
 
 def _write(path: Path, contents: Mapping[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""What is refused before anything is started."""
+"""Checks that refuse a job before anything is started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medallion_jobs.runtime.submit.job import Job
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
-# Loaded when they are called: the set-up needs this package before theirs is installed.
+# Imports are inside the functions: the set-up needs this package before theirs are installed.
 
 
 def is_secret(key: str) -> bool:
@@ -23,17 +23,17 @@ def is_secret(key: str) -> bool:
 
 
 def may_be_shown(key: str, value: object) -> bool:
-    """Whether a setting of the config may stand in a command.
+    """Whether a setting of the config may appear in a command.
 
-    What came through a placeholder may not: it may be a secret, whatever its key is called.
+    A value from a placeholder may not: it can be a secret, whatever its key is.
     """
     from medallion_jobs.config.secrecy import Hidden  # noqa: PLC0415
 
     return not is_secret(key) and not isinstance(value, Hidden)
 
 
-def secrets_in_line(sets: Sequence[str], conf: Mapping[str, str]) -> None:
-    """Everybody on a machine can read the lines that run on it.
+def secrets_in_command(sets: Sequence[str], conf: Mapping[str, str]) -> None:
+    """Refuses secrets in a command, which everybody on the machine can read.
 
     Raises:
         UsageError: one of the settings is a secret.
@@ -44,18 +44,19 @@ def secrets_in_line(sets: Sequence[str], conf: Mapping[str, str]) -> None:
     wrong = [key for key, value in pairs.items() if is_secret(key) and not is_placeholder(value)]
     if wrong:
         raise UsageError(
-            f"{', '.join(wrong)}: a secret may not stand in a command, where everybody reads it",
+            f"{', '.join(wrong)}: a secret must not be in a command, which "
+            "everybody on the machine can read",
             untouched="nothing was started",
-            next_step="of the config: KEY: ${env:NAME} or ${file:PATH}. Of Spark: in a file that "
-            "only you may read, -- --properties-file FILE",
+            next_step="for the config, use KEY: ${env:NAME} or ${file:PATH}; for Spark, a file "
+            "that only you can read, -- --properties-file FILE",
         )
 
 
-def mistakes_in_config(job: Job, away: bool, tell: Callable[[str], None]) -> Pipeline | None:
-    """The config, where it can be read here.
+def checked_config(job: Job, cluster_mode: bool, report: Callable[[str], None]) -> Pipeline | None:
+    """The config, if it can be loaded on this machine; else None.
 
     Raises:
-        ConfigError: the job would end of it at once.
+        ConfigError: the config has mistakes with which the job would fail at once.
     """
     from medallion_jobs.config import ConfigError, load  # noqa: PLC0415
 
@@ -64,23 +65,25 @@ def mistakes_in_config(job: Job, away: bool, tell: Callable[[str], None]) -> Pip
     try:
         return load(job.config, job.env, job.sets).pipeline
     except ConfigError as error:
-        # The driver elsewhere may have the variables and secret files that are missed here.
-        if not away or not job.config.is_file():
+        # A driver elsewhere may have the variables and secret files that are missing here.
+        if not cluster_mode or not job.config.is_file():
             raise
-        tell(f"note: the config was not checked here: {str(error).splitlines()[0]}")
+        report(f"note: the config was not checked here: {str(error).splitlines()[0]}")
         return None
 
 
-def cluster_mode(kind: str, pipeline: Pipeline | None, environ: Mapping[str, str]) -> None:
-    """What cannot be right where the driver runs elsewhere.
+def unfit_for_cluster_mode(
+    kind: str, pipeline: Pipeline | None, environ: Mapping[str, str]
+) -> None:
+    """Refuses what cannot work in cluster mode, with the driver on another machine.
 
     Raises:
-        UsageError: the master has no such mode, or tables or settings would stay behind.
+        UsageError: the master has no cluster mode, or tables or settings would be missing there.
     """
     if kind in ("local", "spark"):
         what = {
-            "local": "a driver of its own process has nowhere else to run",
-            "spark": "a standalone cluster takes no Python job in cluster mode",
+            "local": "a local master runs the driver in this process only",
+            "spark": "a standalone cluster accepts no Python job in cluster mode",
         }
         raise UsageError(
             what[kind],
@@ -90,15 +93,15 @@ def cluster_mode(kind: str, pipeline: Pipeline | None, environ: Mapping[str, str
     overrides = sorted(key for key in environ if key.startswith("MEDALLION__"))
     if overrides:
         raise UsageError(
-            f"{', '.join(overrides)}: set here, and the driver elsewhere would not see it",
+            f"{', '.join(overrides)}: set here, but a driver on another machine does not see it",
             untouched="nothing was started",
-            next_step="write it as --set or in an overlay, and unset it",
+            next_step="use --set or an overlay instead, and unset it",
         )
     for key, root in _roots(pipeline):
         if "://" not in root and not PurePosixPath(root.removeprefix("file:")).is_absolute():
             raise UsageError(
-                f"{key} is {root}: relative to the folder of a driver elsewhere, whose folder "
-                "is removed when it ends",
+                f"{key} is {root}: a relative path would be in the driver's working folder, which "
+                "is removed when the driver ends",
                 untouched="nothing was started",
                 next_step=f"--set {key}=… with an absolute path or a URI that all machines share",
             )

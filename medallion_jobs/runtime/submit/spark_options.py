@@ -1,4 +1,4 @@
-"""What somebody passes to spark-submit, as far as it decides what we have to add."""
+"""The options for spark-submit that affect what we have to add."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime.command_line import Parser
 
 MASTERS = "local[N], spark://HOST:PORT, k8s://URL or yarn"
-# Options that take a list: what separates its items, and the setting that stands for it.
+# Options that take a list: the separator of its items, and the equivalent setting.
 LISTS = {
     "jars": (",", "spark.jars"),
     "py_files": (",", "spark.submit.pyFiles"),
@@ -31,10 +31,10 @@ class SparkOptions:
     """The options for spark-submit.
 
     Attributes:
-        lists: what was given for `--jars` and the other lists, by name; ours are added to it.
-        conf: of each `--conf KEY=VALUE`, the last.
+        lists: the values of `--jars` and the other lists, by name; ours are added to them.
+        conf: the last value of each `--conf KEY=VALUE`.
         files: the settings of the properties file, or else of spark-defaults.conf.
-        rest: all other words, as they were.
+        rest: all other arguments, unchanged.
     """
 
     master: str | None
@@ -45,15 +45,15 @@ class SparkOptions:
     rest: tuple[str, ...]
 
     def setting(self, key: str) -> str | None:
-        """The value that spark-submit would take from `--conf`, else from a file."""
+        """The value that spark-submit takes from `--conf`, else from a file."""
         return self.conf.get(key, self.files.get(key))
 
 
-def parse(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> SparkOptions:
-    """Reads what stands behind `--`.
+def parse(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> SparkOptions:
+    """Parses the arguments after `--`.
 
     Raises:
-        UsageError: an option has no value, a `--conf` is no KEY=VALUE, or the properties file
+        UsageError: an option has no value, a `--conf` is not KEY=VALUE, or the properties file
             cannot be read.
     """
     parser = Parser(prog="scripts/submit", add_help=False, allow_abbrev=False)
@@ -63,7 +63,7 @@ def parse(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> Spar
     parser.add_argument("--properties-file", type=Path)
     for name in LISTS:
         parser.add_argument("--" + name.replace("_", "-"), default="")
-    given, rest = parser.parse_known_args(list(words))
+    given, rest = parser.parse_known_args(list(arguments))
     for pair in given.conf:
         if not _PAIR.fullmatch(pair):
             parser.error(f"--conf {pair.partition('=')[0]} is not KEY=VALUE")
@@ -84,12 +84,12 @@ def kind_of(master: str) -> str:
     """`local`, `spark`, `k8s` or `yarn`.
 
     Raises:
-        UsageError: Spark knows no such master.
+        UsageError: Spark has no such master.
     """
     match = re.fullmatch(r"(local)(\[.*\])?|(spark|k8s)://.+|(yarn)", master)
     if not match:
         raise UsageError(
-            f"--master {master} is none that Spark knows",
+            f"--master {master} is not a master that Spark supports",
             untouched="nothing was started",
             next_step=f"--master {MASTERS}",
         )
@@ -97,7 +97,7 @@ def kind_of(master: str) -> str:
 
 
 def is_on_loopback(master: str) -> bool:
-    """Whether the driver and everything that it talks to are on this machine."""
+    """Whether the driver and all processes that it connects to are on this machine."""
     if master.startswith("spark://"):
         return urlsplit(master).hostname in ("127.0.0.1", "localhost", "::1")
     return master.startswith("local")
@@ -109,13 +109,13 @@ def _defaults(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _properties(file: Path) -> Mapping[str, str]:
-    """The settings of a file as spark-submit reads it: `key value` or `key=value` a line."""
+    """The settings of a file as spark-submit reads it: one `key value` or `key=value` per line."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"the properties file {file} cannot be read: {error}",
             untouched="nothing was started",
-            next_step="name one that is there: -- --properties-file FILE",
+            next_step="pass an existing file: -- --properties-file FILE",
         ) from error
     return {match[1]: match[2] for line in lines if (match := _PROPERTY.fullmatch(line))}

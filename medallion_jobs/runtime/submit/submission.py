@@ -1,4 +1,4 @@
-"""The line for spark-submit: what the user wrote, and what the master needs besides."""
+"""The command for spark-submit: the user's options, and what the master needs in addition."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from medallion_jobs.runtime.submit.spark_options import LISTS, SparkOptions, kin
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
-# Of the config's settings, those that count before there is a driver; it sets the others.
+# Settings of the config that must be set before the driver starts; it sets the others itself.
 _BEFORE_THE_DRIVER = ("spark.kubernetes.", "spark.yarn.", "spark.driver.memory")
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A line to run, and the environment variables to run it under."""
+    """A command to run, and its environment variables."""
 
     line: tuple[str, ...]
     environ: Mapping[str, str]
 
 
 def submission(
-    job: Job, spark: SparkOptions, environ: Mapping[str, str], tell: Callable[[str], None]
+    job: Job, spark: SparkOptions, environ: Mapping[str, str], report: Callable[[str], None]
 ) -> Submission:
-    """How to run a job; what is passed to spark-submit itself wins over all else.
+    """The command for a job; options of spark-submit itself take precedence.
 
     Raises:
-        MedallionError: the master does not take such a job, or something would be missing
-            where the driver runs, or a secret would stand in the line.
+        MedallionError: the master does not accept the job, something would be missing where the
+            driver runs, or a secret would be in the command.
     """
     mode = spark.deploy_mode or job.deploy_mode or spark.setting("spark.submit.deployMode")
-    away = mode == "cluster"
-    refusals.secrets_in_line(job.sets, spark.conf)
-    pipeline = refusals.mistakes_in_config(job, away, tell)
-    said = spark.master or job.master or spark.setting("spark.master")
-    master = said or (pipeline.spark.master if pipeline else None) or "local[*]"
+    is_cluster_mode = mode == "cluster"
+    refusals.secrets_in_command(job.sets, spark.conf)
+    pipeline = refusals.checked_config(job, is_cluster_mode, report)
+    given = spark.master or job.master or spark.setting("spark.master")
+    master = given or (pipeline.spark.master if pipeline else None) or "local[*]"
     kind = kind_of(master)
-    # Where the config is not here, it may name what is in a store.
+    # A config that is not on this machine may use an object store.
     jars = needed(objects=pipeline is None or pipeline.has_objects)
-    if away:
-        refusals.cluster_mode(kind, pipeline, environ)
-    if not away:
-        way = ways.here(job, master, jars, environ, tell)
+    if is_cluster_mode:
+        refusals.unfit_for_cluster_mode(kind, pipeline, environ)
+    if not is_cluster_mode:
+        way = ways.here(job, master, jars, environ, report)
     elif kind == "yarn" or spark.setting(ways.UPLOAD):
-        way = ways.carried(job, kind, jars, environ, tell)
+        way = ways.carried(job, kind, jars, environ, report)
     else:
         way = ways.in_image(job, jars, environ)
-    settings = {**_name(job, pipeline), **_of_config(pipeline, away), **way.settings}
+    settings = {**_name(job, pipeline), **_of_config(pipeline, is_cluster_mode), **way.settings}
     settings = {key: value for key, value in settings.items() if spark.setting(key) is None}
     home = spark_environment()
     line = (
@@ -70,17 +70,17 @@ def submission(
 
 
 def _name(job: Job, pipeline: Pipeline | None) -> dict[str, str]:
-    # Spark would call it after the job's file, which tells no pipeline from another.
-    name = pipeline.pipeline if pipeline else Path(job.config_there).stem
+    # Spark would use the name of the job's file, which is the same for all pipelines.
+    name = pipeline.pipeline if pipeline else Path(job.config_at_driver).stem
     return {"spark.app.name": f"medallion {name} {job.layer}"}
 
 
-def _of_config(pipeline: Pipeline | None, away: bool) -> dict[str, str]:
+def _of_config(pipeline: Pipeline | None, is_cluster_mode: bool) -> dict[str, str]:
     if pipeline is None:
         return {}
     memory = pipeline.spark.driver_memory
     settings = {"spark.driver.memory": memory} if memory else {}
-    if away:
+    if is_cluster_mode:
         settings |= {
             key: str(value)
             for key, value in pipeline.spark.conf.items()
@@ -90,7 +90,7 @@ def _of_config(pipeline: Pipeline | None, away: bool) -> dict[str, str]:
 
 
 def _lists(ours: Mapping[str, list[str]], spark: SparkOptions) -> list[str]:
-    """`--jars` and the like: of two, or of an option and a setting, Spark takes only one."""
+    """`--jars` and similar lists, with the user's items: Spark reads each list only once."""
     words = []
     for name, (separator, key) in LISTS.items():
         theirs = spark.lists[name] or spark.setting(key)
