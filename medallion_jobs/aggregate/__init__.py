@@ -3,4 +3,4 @@
 from medallion_jobs.aggregate.aggregation import Aggregation
 from medallion_jobs.aggregate.text import normalised
 
-__all__ = ["Aggregation", "normalised"]
+__all__ = ["Aggregation", "aggregation", "complete", "incremental", "normalised"]

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.admission import chunks
-from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
+from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path, to_uri
 from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
 
@@ -19,8 +19,12 @@ __all__ = [
     "Loading",
     "Outcome",
     "State",
+    "archive",
     "autoload",
     "chunks",
+    "is_local",
+    "loading",
+    "schemas",
     "to_path",
     "to_uri",
 ]

@@ -16,4 +16,9 @@ __all__ = [
     "QueryFolder",
     "StartPoint",
     "check",
+    "lock",
+    "manifest",
+    "offsets",
+    "reset",
+    "start_checks",
 ]

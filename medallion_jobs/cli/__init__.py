@@ -107,3 +107,6 @@ def main() -> None:
             "error: this is a bug in medallion_jobs; the traceback above shows where", err=True
         )
         sys.exit(3)
+
+
+__all__ = ["main"]

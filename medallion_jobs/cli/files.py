@@ -22,7 +22,7 @@ from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
-    from medallion_jobs.autoloader.file_entry import FileEntry
+    from medallion_jobs.autoloader import FileEntry
     from medallion_jobs.config import Pipeline
     from medallion_jobs.report.files import Matched
 
@@ -155,7 +155,7 @@ def _skip_reason(matched: Matched) -> str:
 
 
 def _retry(pipeline: Pipeline, retried: Sequence[Matched]) -> None:
-    from medallion_jobs.autoloader.ledger.ledger import Ledger
+    from medallion_jobs.autoloader import Ledger
     from medallion_jobs.lake import paths
 
     for table in sorted({file.table for file in retried}):
@@ -168,7 +168,7 @@ def _current_entry(matched: Matched) -> FileEntry:
 
     A file that no longer exists keeps those of the ledger; the batch marks it MISSING.
     """
-    from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path
+    from medallion_jobs.autoloader import FileEntry, is_local, to_path
 
     if is_local(matched.path):
         try:

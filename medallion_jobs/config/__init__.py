@@ -63,5 +63,11 @@ __all__ = [
     "Watermark",
     "json_schema",
     "load",
+    "names",
     "pipeline_from_values",
+    "problems",
+    "reference",
+    "secrecy",
+    "sinks",
+    "units",
 ]

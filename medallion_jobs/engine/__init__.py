@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medallion_jobs.engine.runner import run
 
-__all__ = ["run"]
+__all__ = ["failures", "query", "run", "runner", "session", "stream", "supervisor"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,4 +2,4 @@
 
 from medallion_jobs.observe.batch_table import BatchTable
 
-__all__ = ["BatchTable"]
+__all__ = ["BatchTable", "batch", "batch_table", "console", "events", "rule_table", "set_aside"]

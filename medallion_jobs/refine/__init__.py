@@ -1,1 +1,12 @@
 """The refinery: how one micro-batch becomes rows of a silver table."""
+
+__all__ = [
+    "batch",
+    "batch_context",
+    "expectations",
+    "lookup",
+    "quarantine",
+    "target_table",
+    "transform",
+    "write",
+]

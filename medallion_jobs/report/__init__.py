@@ -1,1 +1,17 @@
 """What people read: status, files and query, with no JVM."""
+
+__all__ = [
+    "arrow",
+    "atomic_file",
+    "drawing",
+    "files",
+    "formats",
+    "graph",
+    "graph_facts",
+    "quality",
+    "quarantine",
+    "query",
+    "status",
+    "time_travel",
+    "verify",
+]

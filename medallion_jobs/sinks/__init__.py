@@ -1,1 +1,3 @@
 """Sinks: databases that gold tables are loaded into."""
+
+__all__ = ["postgres"]

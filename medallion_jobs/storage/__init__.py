@@ -28,6 +28,8 @@ __all__ = [
     "below",
     "children",
     "create",
+    "delta",
+    "duck",
     "is_below",
     "location",
     "put",

@@ -145,6 +145,30 @@ def test_imports_run_downwards() -> None:
     assert wrong == []
 
 
+def shown_by(package: str) -> set[str]:
+    """What a package shows to other rooms: names and modules in its `__all__`."""
+    for node in trees()[package].body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_rooms_import_from_each_other_what_they_show() -> None:
+    packages = {module.rpartition(".")[0] for module in trees()} - {""}
+    hidden = set()
+    for one in imports():
+        if room(one.by) == room(one.of):
+            continue
+        parts = one.of.split(".")
+        for depth, name in enumerate(parts[1:], 1):
+            package = ".".join(parts[:depth])
+            if name not in shown_by(package):
+                hidden.add(f"{one}: {package} does not show {name}")
+        if one.of in packages and one.name and one.name not in shown_by(one.of):
+            hidden.add(f"{one}: {one.of} does not show {one.name}")
+    assert hidden == set()
+
+
 def test_no_circles() -> None:
     """Neither when modules are loaded nor by imports in functions."""
     reached: dict[str, set[str]] = {module: set() for module in trees()}

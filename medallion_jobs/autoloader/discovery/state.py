@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medallion_jobs.autoloader.discovery.stores import Stamp
-from medallion_jobs.config.source import Source
+from medallion_jobs.config import Source
 from medallion_jobs.storage import Location, put
 
 # The version of the files' format; files of another version are not used.

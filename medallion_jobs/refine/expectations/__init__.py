@@ -1,1 +1,3 @@
 """Expectations: the rules of a table, and the rows that break them."""
+
+__all__ = ["broken_rules", "rules"]

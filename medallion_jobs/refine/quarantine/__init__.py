@@ -1,1 +1,3 @@
 """Parked rows: quarantine and hold, from which each row is released exactly once."""
+
+__all__ = ["held_rows", "releases", "replay"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from medallion_jobs.config.silver import Dedupe
+from medallion_jobs.config import Dedupe
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.columns import RESCUED
 from medallion_jobs.lake.tables.sql import col
