@@ -12,7 +12,7 @@ restored, the checkpoint is gone, or the table's log lost its last entry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,51 +73,66 @@ def check(home: QueryFolder, claim: Claim) -> StartPoint:
     """Checks whether a query may start.
 
     Raises:
-        Refused: a start would lose rows, duplicate them or compute wrong values.
+        Refused: the first finding: a start would lose rows, duplicate them or compute wrong
+            values.
     """
+    for finding in findings(home, claim):
+        raise finding
+    manifest = manifests.read(home) or manifests.first(home, claim.pipeline)
+    checkpoint = home.checkpoint(manifest.current.number)
     target = snapshot(claim.target_path)
-    manifest = manifests.read(home)
-    if manifest is None:
-        _check_untouched(home, claim, target)
-        manifest = manifests.first(home, claim.pipeline)
-    _check_owner(claim, manifest)
-    _check_newest(home, claim, manifest, target)
-    current = manifest.current
-    checkpoint = home.checkpoint(current.number)
     written = target.txn(checkpoint.app_id) if target else -1
-    if current.binding is None:
-        _check_unstarted(claim, checkpoint, current, target, written)
-    else:
-        _check_target(claim, checkpoint, current, target, written)
-        _check_source(claim, checkpoint, current)
-        _check_logic(claim, current)
     return StartPoint(
         manifest=manifest,
         checkpoint=checkpoint,
         last_written=written,
         repaired=tuple(checkpoint.remove_leftovers()) if written < 0 else (),
-        changed=_free_changes(claim, current),
+        changed=_free_changes(claim, manifest.current),
     )
 
 
-def _check_untouched(home: QueryFolder, claim: Claim, target: Snapshot | None) -> None:
+def findings(home: QueryFolder, claim: Claim) -> Iterator[Refused]:
+    """Every reason for which a query may not start. Reads only, and starts no JVM."""
+    target = snapshot(claim.target_path)
+    try:
+        manifest = manifests.read(home)
+    except Refused as unreadable:
+        yield unreadable
+        return
+    if manifest is None:
+        yield from _check_untouched(home, claim, target)
+        manifest = manifests.first(home, claim.pipeline)
+    yield from _check_owner(claim, manifest)
+    yield from _check_newest(home, claim, manifest, target)
+    current = manifest.current
+    checkpoint = home.checkpoint(current.number)
+    written = target.txn(checkpoint.app_id) if target else -1
+    if current.binding is None:
+        yield from _check_unstarted(claim, checkpoint, current, target, written)
+    else:
+        yield from _check_target(claim, checkpoint, current, target, written)
+        yield from _check_source(claim, checkpoint, current)
+        yield from _check_logic(claim, current)
+
+
+def _check_untouched(home: QueryFolder, claim: Claim, target: Snapshot | None) -> Iterator[Refused]:
     """Without a manifest there must be no checkpoint and no rows either."""
     if home.generations:
         remain = ", ".join(f"v{number}" for number in home.generations)
-        raise _refusal(
+        yield _refusal(
             claim, f"its manifest is gone, but checkpoints remain ({remain}): {home.manifest}"
         )
     if target and target.rows:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"its table has {target.rows:,} rows, but its checkpoint is gone "
             f"(no {home.manifest}): the query would read everything again and duplicate them",
         )
 
 
-def _check_owner(claim: Claim, manifest: Manifest) -> None:
+def _check_owner(claim: Claim, manifest: Manifest) -> Iterator[Refused]:
     if manifest.pipeline != claim.pipeline:
-        raise Refused(
+        yield Refused(
             f"{claim.ref} was not started: under this storage.root, the pipeline "
             f"{manifest.pipeline} writes it, not {claim.pipeline}",
             untouched="no table, no checkpoint",
@@ -127,14 +142,14 @@ def _check_owner(claim: Claim, manifest: Manifest) -> None:
 
 def _check_newest(
     home: QueryFolder, claim: Claim, manifest: Manifest, target: Snapshot | None
-) -> None:
+) -> Iterator[Refused]:
     """The manifest must know every generation that has run."""
     known = max(generation.number for generation in manifest.generations)
     ran = max([0, *home.generations])
     if target and target.txn(home.checkpoint(known + 1).app_id) >= 0:
         ran = max(ran, known + 1)
     if ran > known:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"its manifest ends with generation v{known}, but v{ran} has run: "
             f"an older manifest was restored",
@@ -147,17 +162,17 @@ def _check_unstarted(
     current: Generation,
     target: Snapshot | None,
     written: int,
-) -> None:
+) -> Iterator[Refused]:
     """A generation that never ran must have no checkpoint and no batch in the table."""
     if checkpoint.latest_offsets >= 0 or written >= 0:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"its manifest says that generation v{current.number} never ran, but "
             f"{'the table has batches of it' if written >= 0 else 'it has a checkpoint'}: "
             f"an older manifest was restored",
         )
     if current.number == 1 and target and target.rows:
-        raise _refusal(claim, f"its table has {target.rows:,} rows, but it has no checkpoint")
+        yield _refusal(claim, f"its table has {target.rows:,} rows, but it has no checkpoint")
 
 
 def _check_target(
@@ -166,36 +181,37 @@ def _check_target(
     current: Generation,
     target: Snapshot | None,
     written: int,
-) -> None:
+) -> Iterator[Refused]:
     commits, offsets = checkpoint.latest_commits, checkpoint.latest_offsets
     if target is None:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"its table was removed ({claim.target_path}), but its checkpoint is at batch "
             f"{offsets}: rows that were already read would be missing for good",
         )
+        return
     assert current.binding is not None  # the caller has checked
     if target.id != current.binding.target_id:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"its table is not the recorded one: id {target.id} at {claim.target_path}, "
             f"id {current.binding.target_id} in the manifest",
         )
     if written < commits:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"its table has batches up to {written} of {checkpoint.app_id}, but the "
             f"checkpoint has finished batch {commits}: the table was restored to an older "
             f"version or lost the end of its log",
         )
     if written > offsets and offsets < 0:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"its table has rows up to batch {written} of {checkpoint.app_id}, but its "
             f"checkpoint is gone ({checkpoint.path}): the query would read everything again",
         )
     if written > offsets:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"an older checkpoint was restored: the table has batch {written} of "
             f"{checkpoint.app_id}, but the checkpoint ends with batch {offsets}; "
@@ -203,24 +219,25 @@ def _check_target(
         )
 
 
-def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> None:
+def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> Iterator[Refused]:
     source = snapshot(claim.source_path)
     assert current.binding is not None  # the caller has checked
     if claim.source != current.binding.source:
-        raise _refusal(
+        yield _refusal(
             claim, f"it reads {claim.source} now, and read {current.binding.source} before"
         )
     if source is None:
-        raise _refusal(claim, f"its source is gone: {claim.source} at {claim.source_path}")
+        yield _refusal(claim, f"its source is gone: {claim.source} at {claim.source_path}")
+        return
     if lost := ahead_of(checkpoint, source):
-        raise _refusal(
+        yield _refusal(
             claim,
             f"it has read {lost} of {claim.source}, whose newest is version {source.version}: "
             f"that table lost the end of its log or was restored, so new rows in it would be "
             f"read in part, or twice",
         )
     if source.id != current.binding.source_id:
-        raise _refusal(
+        yield _refusal(
             claim,
             f"{claim.source} is not the recorded table: id {source.id} at "
             f"{claim.source_path}, id {current.binding.source_id} in the manifest",
@@ -234,14 +251,14 @@ def ahead_of(checkpoint: Checkpoint, source: Snapshot) -> str | None:
     return f"version {read}" if read > source.version else None
 
 
-def _check_logic(claim: Claim, current: Generation) -> None:
+def _check_logic(claim: Claim, current: Generation) -> Iterator[Refused]:
     assert current.binding is not None  # the caller has checked
     changes = _differences(current.binding.logic.state, claim.logic.state)
     if changes:
         listed = "; ".join(
             f"{part}: {old!r} became {new!r}" for part, (old, new) in changes.items()
         )
-        raise _refusal(
+        yield _refusal(
             claim,
             f"its logic changed, and its state does not fit the new logic: {listed}. "
             f"Spark would continue from the old state and write wrong values",

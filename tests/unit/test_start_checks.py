@@ -1,4 +1,4 @@
-"""The start fence: which states may go on, and which are refused with what to type."""
+"""The start checks: which states may go on, and which are refused with what to type."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lakes import GOLD, SILVER, Lake, touch_batches, write_table
 
 from medallion_jobs.checkpoint import Claim, Logic, StartPoint, check, manifest
+from medallion_jobs.checkpoint.start_checks import findings
 from medallion_jobs.errors import Refused
 
 SUM = Logic(
@@ -214,6 +215,25 @@ def test_a_table_of_another_pipeline_is_refused(ran: Lake) -> None:
         passes(ran, replace(ran.claim(GOLD), pipeline="another"))
     assert f"{GOLD} was not started" in caught.value.what
     assert "another storage.root" in caught.value.next_step
+
+
+def test_all_findings_are_listed_and_a_start_raises_the_first(ran: Lake) -> None:
+    claim = replace(
+        ran.claim(GOLD),
+        pipeline="another",
+        source="silver.other",
+        logic=Logic(state={**SUM.state, "group_by": "region"}),
+    )
+    found = [finding.what for finding in findings(ran.home(GOLD), claim)]
+    assert [
+        reason in text
+        for reason, text in zip(("pipeline", "it reads", "became"), found, strict=True)
+    ] == [True] * 3
+    with pytest.raises(Refused) as caught:
+        passes(ran, claim)
+    assert caught.value.what == found[0]
+    ran.home(GOLD).manifest.write_text("no json")
+    assert len(list(findings(ran.home(GOLD), claim))) == 1
 
 
 # --- the invariant itself
