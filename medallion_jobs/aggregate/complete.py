@@ -4,7 +4,7 @@
 
 A batch that changes no group does not rewrite the table's files: a fingerprint of the rows, which
 each commit records, is the same as before. Its transaction is still committed, without rows,
-because the fence uses it to check that the table has not lost the end of its log.
+because the start checks use it to check that the table has not lost the end of its log.
 """
 
 from __future__ import annotations

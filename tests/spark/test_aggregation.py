@@ -410,7 +410,7 @@ def test_a_batch_that_changes_nothing_writes_nothing(streamed: Streamed) -> None
     since = list(tables.commits(path, before.version + 1))
     assert not any(commit.added for commit in since)
     assert (after.rows, after.files) == (before.rows, before.files)
-    # The transaction is there: the fence sees that the table is not behind its checkpoint.
+    # The transaction is there: the start checks see that the table is not behind its checkpoint.
     newest = max(int(p.name) for p in (streamed.checkpoint("day") / "commits").glob("[0-9]*"))
     assert after.txn("gold.day/v1") == newest
 

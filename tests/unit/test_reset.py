@@ -19,7 +19,7 @@ def planned(lake: Lake) -> Reset:
 
 
 def starts_as(lake: Lake) -> int:
-    """The generation as which gold passes the fence."""
+    """The generation as which gold passes the start checks."""
     return check(lake.home(GOLD), lake.claim(GOLD)).generation
 
 
