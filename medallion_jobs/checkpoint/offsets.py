@@ -1,10 +1,15 @@
-"""How far a query has read its source, from its checkpoint and the source's Delta log."""
+"""How far a query has read its source: `SourceOffsets`, the port, and `DeltaOffsets` behind it.
+
+The engine asks a source only what the port has, so another kind of source needs a class here
+and no change of the engine.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from medallion_jobs.checkpoint.folder import Checkpoint
 from medallion_jobs.lake.tables import Commit, commits, has_log_since, snapshot
@@ -51,25 +56,61 @@ class Amount:
         return Amount(self.files - other.files, self.rows - other.rows)
 
 
-def backlog(checkpoint: Checkpoint, source: Location) -> Amount | None:
-    """What is left to read in `source` after the newest planned batch; None as in `progress`."""
-    return progress(checkpoint, source, checkpoint.latest_offsets)[1]
+class SourceOffsets(Protocol):
+    """What the engine asks about a query's source. Runs without a JVM."""
+
+    def identity(self) -> str | None:
+        """An id that another source of the same name does not have; None if there is no source."""
+
+    def missing(self, checkpoint: Checkpoint) -> str | None:
+        """What the query has read and the source no longer has, as text; None if nothing."""
+
+    def progress(self, checkpoint: Checkpoint, batch: int) -> tuple[Amount | None, Amount | None]:
+        """What `batch` read, and what was left after it; both None if that is unknown."""
 
 
-def progress(
-    checkpoint: Checkpoint, source: Location, batch: int
-) -> tuple[Amount | None, Amount | None]:
-    """What `batch` read of `source`, and what was left after it.
+@dataclass(frozen=True)
+class DeltaOffsets:
+    """The offsets of a query that streams a Delta table.
 
-    Both are None if the source's log no longer reaches back to the start of the batch.
+    Attributes:
+        path: the table.
     """
-    before, after = Offset.after(checkpoint, batch - 1), Offset.after(checkpoint, batch)
-    oldest = before or after
-    if oldest and not has_log_since(source, oldest.version):
-        return None, None
-    newer = list(commits(source, oldest.version)) if oldest else []
-    left_before, left = (_left(source, offset, newer) for offset in (before, after))
-    return left_before - left, left
+
+    path: Location
+
+    def identity(self) -> str | None:
+        """The Delta table id."""
+        source = snapshot(self.path)
+        return source.id if source else None
+
+    def missing(self, checkpoint: Checkpoint) -> str | None:
+        """The version that was read, if the table lost the end of its log or was restored."""
+        source = snapshot(self.path)
+        reached = Offset.after(checkpoint, checkpoint.latest_offsets)
+        if source is None or reached is None:
+            return None
+        read = reached.version - (reached.index < 0)
+        if read <= source.version:
+            return None
+        return f"version {read}, but its newest is version {source.version}"
+
+    def backlog(self, checkpoint: Checkpoint) -> Amount | None:
+        """What is left to read after the newest planned batch; None as in `progress`."""
+        return self.progress(checkpoint, checkpoint.latest_offsets)[1]
+
+    def progress(self, checkpoint: Checkpoint, batch: int) -> tuple[Amount | None, Amount | None]:
+        """What `batch` read of the table, and what was left after it.
+
+        Both are None if the table's log no longer reaches back to the start of the batch.
+        """
+        before, after = Offset.after(checkpoint, batch - 1), Offset.after(checkpoint, batch)
+        oldest = before or after
+        if oldest and not has_log_since(self.path, oldest.version):
+            return None, None
+        newer = list(commits(self.path, oldest.version)) if oldest else []
+        left_before, left = (_left(self.path, offset, newer) for offset in (before, after))
+        return left_before - left, left
 
 
 def _left(source: Location, offset: Offset | None, newer: Iterable[Commit]) -> Amount:

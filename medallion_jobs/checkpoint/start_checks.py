@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs.checkpoint import manifest as manifests
 from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
 from medallion_jobs.checkpoint.manifest import Generation, Logic, Manifest
-from medallion_jobs.checkpoint.offsets import Offset
+from medallion_jobs.checkpoint.offsets import DeltaOffsets, SourceOffsets
 from medallion_jobs.errors import Refused
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.storage import Location
@@ -67,6 +67,11 @@ class Claim:
     logic: Logic
     reads: TableRef | None = None
     pipeline: str = ""
+
+    @property
+    def offsets(self) -> SourceOffsets:
+        """How the engine asks about the source."""
+        return DeltaOffsets(self.source_path)
 
 
 def check(home: QueryFolder, claim: Claim) -> StartPoint:
@@ -220,35 +225,28 @@ def _check_target(
 
 
 def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> Iterator[Refused]:
-    source = snapshot(claim.source_path)
+    identity = claim.offsets.identity()
     assert current.binding is not None  # the caller has checked
     if claim.source != current.binding.source:
         yield _refusal(
             claim, f"it reads {claim.source} now, and read {current.binding.source} before"
         )
-    if source is None:
+    if identity is None:
         yield _refusal(claim, f"its source is gone: {claim.source} at {claim.source_path}")
         return
-    if lost := ahead_of(checkpoint, source):
+    if missing := claim.offsets.missing(checkpoint):
         yield _refusal(
             claim,
-            f"it has read {lost} of {claim.source}, whose newest is version {source.version}: "
+            f"it has read {claim.source} up to {missing}: "
             f"that table lost the end of its log or was restored, so new rows in it would be "
             f"read in part, or twice",
         )
-    if source.id != current.binding.source_id:
+    if identity != current.binding.source_id:
         yield _refusal(
             claim,
-            f"{claim.source} is not the recorded table: id {source.id} at "
+            f"{claim.source} is not the recorded table: id {identity} at "
             f"{claim.source_path}, id {current.binding.source_id} in the manifest",
         )
-
-
-def ahead_of(checkpoint: Checkpoint, source: Snapshot) -> str | None:
-    """The version that a query has read, if `source` does not have it any more; else None."""
-    reached = Offset.after(checkpoint, checkpoint.latest_offsets)
-    read = reached.version - (reached.index < 0) if reached else 0
-    return f"version {read}" if read > source.version else None
 
 
 def _check_logic(claim: Claim, current: Generation) -> Iterator[Refused]:

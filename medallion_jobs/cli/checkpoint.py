@@ -144,17 +144,18 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
     Bronze is append-only and loads what is missing, so its readers can continue after a reset.
     They cannot if the table was removed or lost commits: they would read its rows twice.
     """
-    from medallion_jobs.checkpoint import QueryFolder, manifest, start_checks
-    from medallion_jobs.lake.tables import snapshot
+    from medallion_jobs.checkpoint import QueryFolder, manifest
+    from medallion_jobs.checkpoint.offsets import DeltaOffsets
 
-    table = snapshot(pipeline.table_path(ref))
+    table = DeltaOffsets(pipeline.table_path(ref))
     for reader in readers:
         home = QueryFolder.of(pipeline.state_path, reader)
         recorded = manifest.read(home)
         if recorded and recorded.current.binding:
             bound = recorded.current.binding
             checkpoint = home.checkpoint(recorded.current.number)
-            if bound.source == str(ref) and (not table or start_checks.ahead_of(checkpoint, table)):
+            is_lost = table.identity() is None or table.missing(checkpoint)
+            if bound.source == str(ref) and is_lost:
                 return True
     return False
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.errors import StreamingQueryException
 
-from medallion_jobs.checkpoint import Lock, QueryFolder, StartPoint, offsets
+from medallion_jobs.checkpoint import Lock, QueryFolder, StartPoint
+from medallion_jobs.checkpoint.offsets import Amount
 from medallion_jobs.engine.failures import explain
 from medallion_jobs.engine.stream import Batch, Start, Stream, Written
 from medallion_jobs.errors import DataError, MedallionError, Refused
@@ -142,8 +143,7 @@ class Running:
         Args:
             seconds: the duration of the batch.
         """
-        source = self.stream.claim.source_path
-        taken, left = offsets.progress(self.start_point.checkpoint, source, batch.number)
+        taken, left = self.stream.claim.offsets.progress(self.start_point.checkpoint, batch.number)
         rows_in = _rows(taken) if written.rows_in is None else written.rows_in
         counts = {field.name: getattr(written, field.name) for field in fields(written)}
         return BatchDone(
@@ -189,5 +189,5 @@ class Running:
         return explain(str(self.ref), failure, claim.target_path)
 
 
-def _rows(amount: offsets.Amount | None) -> int | None:
+def _rows(amount: Amount | None) -> int | None:
     return amount.rows if amount else None

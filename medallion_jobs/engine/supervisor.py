@@ -226,11 +226,11 @@ class Supervisor:
     def _bind(self, query: Running) -> None:
         """Records what this generation reads and writes, now that both exist."""
         claim = query.stream.claim
-        source, target = snapshot(claim.source_path), snapshot(claim.target_path)
+        source, target = claim.offsets.identity(), snapshot(claim.target_path)
         if source is None or target is None:
             raise AssertionError(f"{claim.ref}: its tables must exist before it starts")
         binding = Binding(
-            source=claim.source, source_id=source.id, target_id=target.id, logic=claim.logic
+            source=claim.source, source_id=source, target_id=target.id, logic=claim.logic
         )
         if (
             query.start_point.manifest.current.binding != binding

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 from medallion_jobs.checkpoint import Lock, QueryFolder, lock, manifest
-from medallion_jobs.checkpoint.offsets import Offset, backlog
+from medallion_jobs.checkpoint.offsets import DeltaOffsets, Offset
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import LockHeld
 from medallion_jobs.lake import paths
@@ -96,7 +96,7 @@ def _limits_of_streamed(home: QueryFolder, path: Location, older_than: timedelta
     newest = checkpoint.latest_offsets
     if newest < 0 or newest != checkpoint.latest_commits:
         return "its query has not finished its newest batch"
-    remaining = backlog(checkpoint, path)
+    remaining = DeltaOffsets(path).backlog(checkpoint)
     if remaining is None or remaining.files:
         return "its query has not read all of it"
     # At a start, Spark plans the newest batch again, from the end of the batch before it; the

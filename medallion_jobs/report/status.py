@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from medallion_jobs.checkpoint import Checkpoint, QueryFolder, lock, manifest
-from medallion_jobs.checkpoint.offsets import backlog
+from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Snapshot, commit_of, snapshot
@@ -73,7 +73,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
     checkpoint = home.checkpoint(recorded.current.number) if recorded else None
     batch = at = seconds = behind = broken = warning = None
     if checkpoint and recorded:
-        remaining = backlog(checkpoint, source)
+        remaining = DeltaOffsets(source).backlog(checkpoint)
         behind = remaining.rows if remaining else None
         written = table.txn(checkpoint.app_id) if table else -1
         if written >= 0:

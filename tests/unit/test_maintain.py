@@ -16,7 +16,7 @@ from lakes import BRONZE, Lake, Medallion, batch_done, offset, touch_batches
 from medallion_jobs import observe as metrics
 from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.checkpoint.offsets import backlog
+from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.maintenance import lake as maintenance
@@ -91,7 +91,7 @@ def test_small_files_become_one_and_nothing_is_lost(lake: Lake, ledger: Ledger) 
 
 def test_a_query_that_has_read_all_has_still_read_all(lake: Lake, ledger: Ledger) -> None:
     maintain(lake)
-    left = backlog(lake.home(BRONZE).checkpoint(1), ledger.discovered)
+    left = DeltaOffsets(ledger.discovered).backlog(lake.home(BRONZE).checkpoint(1))
     assert left
     assert (left.files, left.rows) == (0, 0)
     (bronze, *_) = status(lake.config)

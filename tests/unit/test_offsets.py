@@ -8,7 +8,7 @@ import pytest
 from lakes import offset, write_table
 
 from medallion_jobs.checkpoint import Checkpoint
-from medallion_jobs.checkpoint.offsets import Amount, Offset, backlog, progress
+from medallion_jobs.checkpoint.offsets import Amount, DeltaOffsets, Offset
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,11 @@ def plan_batches(checkpoint: Checkpoint, *offsets: str) -> None:
 
 
 def test_before_the_first_batch_all_is_left(checkpoint: Checkpoint, source: Path) -> None:
-    assert backlog(checkpoint, source) == Amount(4, 15)
+    assert DeltaOffsets(source).backlog(checkpoint) == Amount(4, 15)
 
 
 def test_without_a_source_nothing_is_left(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    assert backlog(checkpoint, tmp_path / "none") == Amount(0, 0)
+    assert DeltaOffsets(tmp_path / "none").backlog(checkpoint) == Amount(0, 0)
 
 
 def test_a_position_is_read_from_the_offset(checkpoint: Checkpoint) -> None:
@@ -64,18 +64,18 @@ def test_what_is_left_after_a_position(
     checkpoint: Checkpoint, source: Path, reached: str, left: Amount
 ) -> None:
     plan_batches(checkpoint, reached)
-    assert backlog(checkpoint, source) == left
+    assert DeltaOffsets(source).backlog(checkpoint) == left
 
 
 def test_what_a_batch_took_and_left(checkpoint: Checkpoint, source: Path) -> None:
     plan_batches(checkpoint, offset(1), offset(3), offset(4))
-    assert progress(checkpoint, source, 0) == (Amount(1, 1), Amount(3, 14))
-    assert progress(checkpoint, source, 1) == (Amount(2, 6), Amount(1, 8))
-    assert progress(checkpoint, source, 2) == (Amount(1, 8), Amount(0, 0))
+    assert DeltaOffsets(source).progress(checkpoint, 0) == (Amount(1, 1), Amount(3, 14))
+    assert DeltaOffsets(source).progress(checkpoint, 1) == (Amount(2, 6), Amount(1, 8))
+    assert DeltaOffsets(source).progress(checkpoint, 2) == (Amount(1, 8), Amount(0, 0))
 
 
 def test_a_commit_without_rows_is_no_backlog(checkpoint: Checkpoint, tmp_path: Path) -> None:
     plan_batches(checkpoint, offset(1))
     for rows in (1, 0):
         write_table(tmp_path / "source", rows)
-    assert backlog(checkpoint, tmp_path / "source").rows == 0
+    assert DeltaOffsets(tmp_path / "source").backlog(checkpoint).rows == 0
