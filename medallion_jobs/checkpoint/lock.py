@@ -23,6 +23,7 @@ from typing import Any
 
 from medallion_jobs.checkpoint import lock_backends, processes
 from medallion_jobs.errors import LockHeld, MedallionError, TransientError
+from medallion_jobs.masking import masked
 from medallion_jobs.storage import Location, ObjectPath
 
 HEARTBEAT_SECONDS = 5.0
@@ -53,7 +54,7 @@ class Lock:
             "host": socket.gethostname(),
             "user": getpass.getuser(),
             "since": _now(),
-            "command": " ".join(sys.argv)[:_COMMAND_LENGTH],
+            "command": masked(" ".join(sys.argv))[:_COMMAND_LENGTH],
         }
         self._taken_by: bytes | None = None
         self._writes = threading.Lock()

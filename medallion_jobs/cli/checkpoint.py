@@ -17,6 +17,7 @@ from medallion_jobs.cli.options import (
 )
 from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
+from medallion_jobs.masking import masked
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline, TableRef
@@ -87,7 +88,7 @@ def show(
         "table_txn": target.txn(checkpoint.app_id) if target else None,
         "latest_commits": checkpoint.latest_commits,
     }
-    typer.echo(json.dumps(details, indent=2))
+    typer.echo(masked(json.dumps(details, indent=2)))
 
 
 @app.command()

@@ -79,5 +79,5 @@ def _row(event: BatchDone, generation: int, run_id: str) -> dict[str, object]:
         "generation": generation,
         "run_id": run_id,
         "at": datetime.fromisoformat(event.at),
-        "remarks": list(event.remarks),
+        "remarks": [masked(remark) for remark in event.remarks],
     }

@@ -20,6 +20,8 @@ def names_in(file: str) -> set[str]:
     for node in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
         for target in node.targets if isinstance(node, ast.Assign) else ():
             found.add(ast.unparse(target))
+        if isinstance(node, ast.AnnAssign):
+            found.add(ast.unparse(node.target))
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         for inner in node.body if isinstance(node, ast.ClassDef) else ():

@@ -10,6 +10,7 @@ from enum import Enum
 import pyarrow as pa
 
 from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.masking import masked
 
 _UTC_MICROS = pa.timestamp("us", tz="UTC")
 _FILE = [
@@ -98,7 +99,7 @@ def events(
         "rows": [o.rows for o in outcomes],
         "rescued": [o.rescued for o in outcomes],
         "bad": [o.bad for o in outcomes],
-        "error": [o.error for o in outcomes],
+        "error": [o.error and masked(o.error) for o in outcomes],
         "generation": [generation] * len(outcomes),
         "batch": [batch] * len(outcomes),
         "updated_at": [at] * len(outcomes),
