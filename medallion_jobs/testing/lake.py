@@ -78,7 +78,11 @@ class LakeHarness:
             f"landing.root={Path(folder) / 'landing'}",
             "spark.shuffle_partitions=1",
         ]
-        return cls(load(Path(config_file), env, [*own, *settings]).pipeline)
+        config = load(Path(config_file), env, [*own, *settings]).pipeline
+        for name, table in config.bronze.items():
+            if not table.source.path:  # it is below `landing.root`, and a run demands it
+                (Path(folder) / "landing" / name).mkdir(parents=True, exist_ok=True)
+        return cls(config)
 
     # What goes in
 
@@ -205,10 +209,6 @@ class LakeHarness:
 
     def _run(self, streams: Sequence[Stream]) -> list[BatchDone]:
         self.events = []
-        for name in self.config.bronze:
-            folder = self.config.landing_path(name)
-            if isinstance(folder, Path):
-                folder.mkdir(parents=True, exist_ok=True)
         runner.run(self.config, streams, self.events.append)
         return self.batches()
 

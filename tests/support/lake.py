@@ -99,11 +99,11 @@ class Lake:
 
     def run(self, *layers: str) -> list[Event]:
         """Runs layers (all, unless named) in this process, on its one session."""
-        from medallion_jobs import bronze, gold, silver
+        from medallion_jobs.testing import LakeHarness  # it imports pyspark
 
-        jobs = {"bronze": bronze, "silver": silver, "gold": gold}
-        config = self.config
-        return run_streams(config, [s for x in layers or jobs for s in jobs[x].streams(config)])
+        harness = LakeHarness(self.config)
+        harness.run(*layers)
+        return harness.events
 
     def cli(self, *arguments: str) -> str:
         """Runs a command that needs no JVM of its own, in this process; gives its stdout."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -33,5 +34,18 @@ def test_every_module_and_data_file_is_in_the_wheel(tmp_path: Path) -> None:
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert held == expected
-    assert f"{PACKAGE}/log4j2.properties" in held
+    assert f"{PACKAGE}/engine/log4j2.properties" in held
     assert "medallion = medallion_jobs.cli:main" in commands
+
+
+def test_the_files_beside_modules_are_there() -> None:
+    """A module that is moved leaves such a file behind, and nothing says so: Spark then logs more."""
+    named = [
+        file.with_name(name)
+        for file in (ROOT / PACKAGE).rglob("*.py")
+        for name in re.findall(
+            r'Path\(__file__\)\.with_name\("([^"]+)"\)', file.read_text(encoding="utf-8")
+        )
+    ]
+    assert named
+    assert [file for file in named if not file.is_file()] == []
