@@ -115,7 +115,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, spark: object) -> tuple[OwnLak
                 5,
                 "where",
                 "{",
-                "`where: _input_file = 'none'` is not true of such rows",
+                "`where: _input_file = 'none'` is not true of these rows",
             ),
         ),
     ],

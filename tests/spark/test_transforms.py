@@ -488,7 +488,7 @@ def test_columns_that_would_fall_on_one_name_are_refused(spark: SparkSession) ->
     for ddl, said in frames.items():
         with pytest.raises(UsageError, match=said):
             refined(spark.createDataFrame([], ddl), {"flatten": "meta"})
-    with pytest.raises(UsageError, match="_rescued_data is not a column of texts"):
+    with pytest.raises(UsageError, match="_rescued_data is not a string column"):
         refined(spark.createDataFrame([], "s string, _rescued_data int"), {"parse": {"s": "a int"}})
 
 
