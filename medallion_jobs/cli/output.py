@@ -1,8 +1,7 @@
-"""Prints rows: a table for reading, CSV or JSON for programs."""
+"""Prints rows: a table for reading, JSON for programs."""
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,6 @@ class Format(str, Enum):
     """How rows are printed."""
 
     TABLE = "table"
-    CSV = "csv"
     JSON = "json"
 
 
@@ -28,10 +26,6 @@ def print_rows(
     if form is Format.JSON:
         records = [dict(zip(columns, row, strict=True)) for row in rows]
         typer.echo(json.dumps(records, default=_plain, indent=2, ensure_ascii=False))
-    elif form is Format.CSV:
-        out = csv.writer(sys.stdout, lineterminator="\n")
-        out.writerow(columns)
-        out.writerows(["" if cell is None else cell for cell in row] for row in rows)
     else:
         _print_table(columns, rows)
 

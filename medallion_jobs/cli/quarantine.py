@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.export import Form
 from medallion_jobs.cli.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -21,6 +22,8 @@ from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from medallion_jobs.config import Pipeline, TableRef
     from medallion_jobs.report.quarantine import Wanted
 
@@ -39,6 +42,14 @@ SinceOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")]
 
 _NOTHING = "nothing is quarantined"
+
+
+class Form(str, Enum):
+    """The file format of an export."""
+
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 @app.command("list")
@@ -103,8 +114,9 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     """Write open rows to a file, to fix and land again."""
-    from medallion_jobs.cli.export import write
     from medallion_jobs.report import quarantine as report
+    from medallion_jobs.report.atomic_file import open_atomically
+    from medallion_jobs.report.formats import WRITERS_OF_QUARANTINE
 
     pipeline = _load(config, env, overrides)
     ref = table_of(pipeline, table)
@@ -113,9 +125,16 @@ def export(
         raise UsageError(
             f"{to} already exists", untouched="the file", next_step="add --force to replace it"
         )
-    with report.reader(pipeline, ref, wanted) as rows:
-        written = write(rows, to, form)
-    typer.echo(f"{written:,} rows written to {to}; they stay in quarantine", err=True)
+    counts: list[int] = []
+    with report.reader(pipeline, ref, wanted) as rows, open_atomically(to) as out:
+        WRITERS_OF_QUARANTINE[form.value](rows.schema, _counted(rows, counts), out)
+    typer.echo(f"{sum(counts):,} rows written to {to}; they stay in quarantine", err=True)
+
+
+def _counted(batches: Iterable[pa.RecordBatch], counts: list[int]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        counts.append(batch.num_rows)
+        yield batch
 
 
 @app.command()

@@ -133,15 +133,21 @@ def _time_travel(versions: list[str] | tuple[()], as_of: str | None) -> TimeTrav
 
 
 def _list(pipeline: Pipeline, form: Form) -> None:
-    from medallion_jobs.cli.output import Format
-
     if form not in (Form.TABLE, Form.CSV, Form.JSON):
         raise UsageError(f"--list cannot write {form.value}; use table, csv or json")
-    rows = [(name, query.description, query.sql) for name, query in pipeline.queries.items()]
+    queries = pipeline.queries.items()
     if form is not Form.TABLE:
-        print_rows(("name", "description", "sql"), rows, Format(form.value))
-    elif rows:
-        print_rows(("name", "description"), [row[:2] for row in rows])
+        import pyarrow as pa
+
+        from medallion_jobs.report.formats import WRITERS
+
+        fields = ("name", "description", "sql")
+        schema = pa.schema([(field, pa.string()) for field in fields])
+        rows = [{"name": name, **query.model_dump(include={*fields})} for name, query in queries]
+        with _opened(None) as sink:
+            WRITERS[form.value](schema, [pa.RecordBatch.from_pylist(rows, schema)], sink)
+    elif queries:
+        print_rows(("name", "description"), [(name, q.description) for name, q in queries])
     else:
         typer.echo("the config has no `queries`", err=True)
 
