@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+from medallion_jobs.cli.options import Given, with_config
 
 if TYPE_CHECKING:
     from medallion_jobs.report.graph import Graph
@@ -24,11 +24,10 @@ class Form(str, Enum):
     HTML = "html"
 
 
+@with_config
 def graph(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     form: Annotated[
         Form | None,
         typer.Option(
@@ -44,10 +43,9 @@ def graph(
     ] = False,
 ) -> None:
     """Draw folders, tables, lookups and sinks, from the config alone."""
-    from medallion_jobs.config import load
     from medallion_jobs.report import graph as report
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     drawn = report.graph(pipeline)
     if live:
         from medallion_jobs.report import graph_facts as lake

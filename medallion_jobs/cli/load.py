@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
+from medallion_jobs.cli.options import Given, JsonOption, with_config
 from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import MedallionError, UsageError
 
@@ -24,15 +18,14 @@ if TYPE_CHECKING:
 _COLUMNS = ("table", "sink", "version", "way", "inserted", "removed", "remarks")
 
 
+@with_config
 def load(
     table: Annotated[
         str | None,
         typer.Argument(help="A gold table; default: all that have sinks.", metavar="TABLE"),
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     whole: Annotated[
         bool,
         typer.Option(
@@ -46,9 +39,8 @@ def load(
     A run does this after each batch. This command is for a separate schedule, and for a
     database that was unavailable.
     """
-    from medallion_jobs.config import load as load_config
 
-    pipeline = load_config(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     loaded, errors = _load(pipeline, _chosen(pipeline, table), whole=whole)
     rows = [asdict(result) for result in loaded]
     if as_json:

@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-    timestamp,
-)
+from medallion_jobs.cli.options import Given, JsonOption, timestamp, with_config
 from medallion_jobs.cli.output import Format, print_rows
 from medallion_jobs.errors import UsageError
 
@@ -53,18 +46,17 @@ class Form(str, Enum):
 
 
 @app.command("list")
+@with_config
 def list_rules(
     table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     as_json: JsonOption = False,
 ) -> None:
     """Count rows by table and rule: open, replayed, dismissed, superseded by a reset."""
     from medallion_jobs.report import quarantine as report
 
-    pipeline = _load(config, env, overrides)
+    pipeline = given.pipeline
     wanted = [table_of(pipeline, table)] if table is not None else report.tables(pipeline)
     rows = report.summary(pipeline, wanted)
     if not rows:
@@ -74,12 +66,11 @@ def list_rules(
 
 
 @app.command()
+@with_config
 def show(
     table: TableArgument,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows, newest first.")] = 20,
@@ -88,7 +79,7 @@ def show(
     """Show open rows: the reason, file, batch, run and the original row."""
     from medallion_jobs.report import quarantine as report
 
-    pipeline = _load(config, env, overrides)
+    pipeline = given.pipeline
     ref = table_of(pipeline, table)
     wanted = wanted_of(pipeline, ref, rule, since)
     rows = report.rows(pipeline, ref, wanted, limit)
@@ -99,13 +90,12 @@ def show(
 
 
 @app.command()
+@with_config
 def export(
     table: TableArgument,
     *,
     to: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
     form: Annotated[
@@ -118,7 +108,7 @@ def export(
     from medallion_jobs.report.atomic_file import open_atomically
     from medallion_jobs.report.formats import WRITERS_OF_QUARANTINE
 
-    pipeline = _load(config, env, overrides)
+    pipeline = given.pipeline
     ref = table_of(pipeline, table)
     wanted = wanted_of(pipeline, ref, rule, since)
     if to.exists() and not force:
@@ -138,13 +128,12 @@ def _counted(batches: Iterable[pa.RecordBatch], counts: list[int]) -> Iterator[p
 
 
 @app.command()
+@with_config
 def dismiss(
     table: TableArgument,
     *,
     reason: Annotated[str, typer.Option(help="Why they are dismissed; the reason is kept.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
     ids: Annotated[
@@ -159,7 +148,7 @@ def dismiss(
 
     if not reason.strip():
         raise UsageError("--reason is empty: give a reason for those who read it later")
-    pipeline = _load(config, env, overrides)
+    pipeline = given.pipeline
     ref = table_of(pipeline, table)
     wanted = wanted_of(pipeline, ref, rule, since, ids)
     if not yes:
@@ -229,9 +218,3 @@ def wanted_of(
             next_step=f"one of: {', '.join(known)}" if known else _NOTHING,
         )
     return report.Wanted(rule, timestamp(since) if since else None, ids or None)
-
-
-def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:
-    from medallion_jobs.config import load
-
-    return load(config, env, overrides or ()).pipeline

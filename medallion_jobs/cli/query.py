@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    SetOption,
-    timestamp,
-)
+from medallion_jobs.cli.options import Given, timestamp, with_config
 from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
@@ -40,14 +34,13 @@ class Form(str, Enum):
     ARROW = "arrow"
 
 
+@with_config
 def query(
     sql: Annotated[
         str | None, typer.Argument(help="Such as: SELECT * FROM gold.sales_by_region_day")
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     saved: Annotated[
         str | None,
         typer.Option("--saved", "-s", help="Run a query from the config.", metavar="NAME"),
@@ -84,10 +77,9 @@ def query(
     """Run SQL over bronze.*, silver.*, gold.*, ledger.* and quarantine.*."""
     if [sql is not None, saved is not None, listed].count(True) != 1:
         raise typer.BadParameter("give one of: SQL, --saved NAME, --list")
-    from medallion_jobs.config import load
 
     form = Form.JSON if as_json else form or _form_of(out)
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     if listed:
         _list(pipeline, form)
         return

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
+from medallion_jobs.cli.options import Given, JsonOption, with_config
 from medallion_jobs.cli.quarantine import (
     RuleOption,
     SinceOption,
@@ -38,12 +32,11 @@ _REASONS_TO_STAY = {
 }
 
 
+@with_config
 def quarantined(
     table: TableArgument,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
     ids: Annotated[
@@ -57,10 +50,9 @@ def quarantined(
     as_json: JsonOption = False,
 ) -> None:
     """Write rows that are valid now to their table, each once; the others stay."""
-    from medallion_jobs.config import load
     from medallion_jobs.report import quarantine as report
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     ref = table_of(pipeline, table)
     if ref.layer != "silver":
         raise UsageError(
@@ -80,6 +72,7 @@ def quarantined(
     _print_counts(counts, ref, done=yes)
 
 
+@with_config
 def replay(
     table: Annotated[str, typer.Argument(help="A silver table, or silver for all of them.")],
     *,
@@ -87,15 +80,12 @@ def replay(
         str,
         typer.Option(help="The dimension whose keys arrived late.", metavar="customers"),
     ],
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     yes: YesOption = False,
 ) -> None:
     """Update rows of a table that were written before a dimension had their key."""
-    from medallion_jobs.config import load
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
 
     from medallion_jobs.refine.quarantine import replay as replays
 
