@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, with_config
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, YesOption, table_named, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def list_generations(
                     batches,
                 )
             )
-    print_rows(columns, rows, Format.JSON if as_json else Format.TABLE)
+    print_rows(columns, rows, as_json=as_json)
 
 
 @app.command()
@@ -88,7 +88,7 @@ def reset(
     table: TableArgument,
     *,
     reason: Annotated[str, typer.Option(help="The reason; it is kept in the manifest.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
+    yes: YesOption = False,
     given: Given,
 ) -> None:
     """Open a new generation of a query's state, and of the queries that read its table."""
@@ -153,10 +153,5 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
 def _query(pipeline: Pipeline, table: str) -> TableRef:
     from medallion_jobs.lake import paths
 
-    queries = {str(ref): ref for ref in paths.sources(pipeline)}
-    if table not in queries:
-        raise UsageError(
-            f"pipeline {pipeline.pipeline} has no query that writes {table}",
-            next_step="one of: " + ", ".join(queries),
-        )
-    return queries[table]
+    missing = f"pipeline {pipeline.pipeline} has no query that writes {table}"
+    return table_named(table, paths.sources(pipeline), missing)

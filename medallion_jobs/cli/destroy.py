@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from medallion_jobs.cli.options import Given, with_config
+from medallion_jobs.cli.options import Given, YesOption, with_config
 from medallion_jobs.storage import Location, is_below
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @with_config
 def destroy(
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
+    yes: YesOption = False,
     given: Given,
 ) -> None:
     """Remove a pipeline's tables, its state and the files made by `generate`."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, timestamp, with_config
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, YesOption, timestamp, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,11 +63,10 @@ def files(
         raise UsageError(f"--state {state} is not one of {', '.join(STATES)}")
     pipeline = given.pipeline
     wanted = report.Wanted(state, timestamp(since) if since else None, path)
-    form = Format.JSON if as_json else Format.TABLE
     if summary:
-        print_rows(report.SUMMARY_COLUMNS, report.summary(pipeline, wanted), form)
+        print_rows(report.SUMMARY_COLUMNS, report.summary(pipeline, wanted), as_json=as_json)
     else:
-        print_rows(report.COLUMNS, report.files(pipeline, wanted), form)
+        print_rows(report.COLUMNS, report.files(pipeline, wanted), as_json=as_json)
 
 
 @app.command()
@@ -80,7 +79,7 @@ def retry(
         typer.Option(help="Only files in this state.", metavar="QUARANTINED|MISSING|SKIPPED"),
     ] = None,
     path: PathOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
+    yes: YesOption = False,
 ) -> None:
     """Make the next run read files again that gave no row to bronze.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, with_config
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, table_named, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def maintain(
         done = lake.maintain(pipeline, age, dry_run=dry_run)
     rows = [asdict(upkeep) for upkeep in done]
     if as_json:
-        print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], Format.JSON)
+        print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], as_json=True)
         return
     columns = ("table", "files", "size", "log entries removed", "files removed", "left alone")
     print_rows(columns, [_cells(upkeep) for upkeep in done])
@@ -76,14 +76,8 @@ def maintain(
 def _named(pipeline: Pipeline, name: str) -> TableRef:
     from medallion_jobs.lake import paths
 
-    known = {str(ref): ref for ref in paths.sources(pipeline)}
-    if name not in known:
-        raise UsageError(
-            f"pipeline {pipeline.pipeline} has no table {name}",
-            untouched="nothing was changed",
-            next_step=f"one of: {', '.join(known)}",
-        )
-    return known[name]
+    missing = f"pipeline {pipeline.pipeline} has no table {name}"
+    return table_named(name, paths.sources(pipeline), missing, untouched="nothing was changed")
 
 
 def _cells(upkeep: Upkeep) -> tuple[object, ...]:

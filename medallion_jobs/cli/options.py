@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property, update_wrapper
@@ -15,7 +15,7 @@ import typer
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
-    from medallion_jobs.config import Loaded, Pipeline
+    from medallion_jobs.config import Loaded, Pipeline, TableRef
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The pipeline's YAML file.", metavar="FILE")
@@ -31,6 +31,8 @@ SetOption = Annotated[
     typer.Option("--set", help="Override one value; repeatable.", metavar="DOTTED.PATH=VALUE"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")]
 
 DEFAULT_CONFIG = Path("conf/sales.yaml")
 
@@ -82,6 +84,20 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
     update_wrapper(with_options, command)
     with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     return with_options
+
+
+def table_named(
+    name: str, tables: Iterable[TableRef], missing: str, *, untouched: str = ""
+) -> TableRef:
+    """The one of `tables` that has this name.
+
+    Raises:
+        UsageError: none has it, with the words of `missing`.
+    """
+    known = {str(ref): ref for ref in tables}
+    if name not in known:
+        raise UsageError(missing, untouched=untouched, next_step="one of: " + ", ".join(known))
+    return known[name]
 
 
 def timestamp(text: str, option: str = "--since") -> datetime:

@@ -7,23 +7,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from enum import Enum
 
 import typer
 
 
-class Format(str, Enum):
-    """How rows are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 def print_rows(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], form: Format = Format.TABLE
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, as_json: bool = False
 ) -> None:
     """Prints rows under their column names."""
-    if form is Format.JSON:
+    if as_json:
         records = [dict(zip(columns, row, strict=True)) for row in rows]
         typer.echo(json.dumps(records, default=_plain, indent=2, ensure_ascii=False))
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, timestamp, with_config
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.output import print_rows
 
 
 @with_config
@@ -31,7 +31,7 @@ def quality(
     begin = timestamp(since) if since else None
     rows = report.quality(given.pipeline, table, begin)
     if as_json:
-        print_rows(report.COLUMNS, rows, Format.JSON)
+        print_rows(report.COLUMNS, rows, as_json=True)
         return
     columns = ("table", "rule", "check", "otherwise", "batches", "rows", "broken", "share")
     print_rows(

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, timestamp, with_config
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import (
+    Given,
+    JsonOption,
+    YesOption,
+    table_named,
+    timestamp,
+    with_config,
+)
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ SinceOption = Annotated[
         help="Only rows quarantined since then.", metavar="2h|2026-01-31|2026-01-31T12:00"
     ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")]
+IdsOption = Annotated[list[str] | None, typer.Option("--id", help="Only this row; repeatable.")]
 
 _NOTHING = "nothing is quarantined"
 
@@ -62,7 +69,7 @@ def list_rules(
     if not rows:
         typer.echo(_NOTHING, err=True)
     if rows or as_json:
-        print_rows(report.SUMMARY_COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+        print_rows(report.SUMMARY_COLUMNS, rows, as_json=as_json)
 
 
 @app.command()
@@ -86,7 +93,7 @@ def show(
     if not rows:
         typer.echo(_NOTHING, err=True)
     if rows or as_json:
-        print_rows(report.COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+        print_rows(report.COLUMNS, rows, as_json=as_json)
 
 
 @app.command()
@@ -136,9 +143,7 @@ def dismiss(
     given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
-    ids: Annotated[
-        list[str] | None, typer.Option("--id", help="Only this row; repeatable.")
-    ] = None,
+    ids: IdsOption = None,
     yes: YesOption = False,
 ) -> None:
     """Mark open rows as dismissed. They stay in the quarantine; nothing is deleted."""
@@ -189,13 +194,8 @@ def table_of(pipeline: Pipeline, name: str) -> TableRef:
     """
     from medallion_jobs.report import quarantine as report
 
-    known = {str(ref): ref for ref in report.tables(pipeline)}
-    if name not in known:
-        raise UsageError(
-            f"pipeline {pipeline.pipeline} has no quarantine for {name}",
-            next_step="one of: " + ", ".join(known),
-        )
-    return known[name]
+    missing = f"pipeline {pipeline.pipeline} has no quarantine for {name}"
+    return table_named(name, report.tables(pipeline), missing)
 
 
 def wanted_of(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.cli.options import Given, JsonOption, YesOption, with_config
 from medallion_jobs.cli.quarantine import (
+    IdsOption,
     RuleOption,
     SinceOption,
     TableArgument,
-    YesOption,
     table_of,
     wanted_of,
 )
@@ -39,9 +39,7 @@ def quarantined(
     given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
-    ids: Annotated[
-        list[str] | None, typer.Option("--id", help="Only this row; repeatable.")
-    ] = None,
+    ids: IdsOption = None,
     set_column: Annotated[
         list[str] | None,
         typer.Option(help="Set a column of the original row; repeatable.", metavar="NAME=SQL"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def history(
         )
         for version in versions
     ]
-    print_rows(HISTORY_COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+    print_rows(HISTORY_COLUMNS, rows, as_json=as_json)
 
 
 def _versions(given: Given, table: str | None) -> tuple[str, list[Version]]:
