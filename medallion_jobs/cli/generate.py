@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, Given, JsonOption, with_config
+from medallion_jobs.cli.options import DEFAULT_CONFIG, Given, JsonOption, utc_timestamp, with_config
 from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location, below, is_below
 
@@ -172,14 +172,12 @@ def _timestamp(text: str | None) -> datetime:
     if text is None:
         return datetime.now(timezone.utc).replace(microsecond=0)
     try:
-        # Python 3.10 does not parse the Z.
-        timestamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return utc_timestamp(text)
     except ValueError as error:
         raise UsageError(
             f"--now {text} is not a timestamp such as 2026-01-31T12:00:00Z",
             untouched="nothing was written",
         ) from error
-    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=timezone.utc)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, with_config
+from medallion_jobs.cli.options import Given, OutOption, with_config
 
 if TYPE_CHECKING:
     from medallion_jobs.report.graph import Graph
@@ -34,10 +34,7 @@ def graph(
             "--format", "-f", help="The format; default: by the suffix of --out, else mermaid."
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Write to this file atomically.", metavar="FILE"),
-    ] = None,
+    out: OutOption = None,
     live: Annotated[
         bool, typer.Option("--live", help="Add each table's rows, version and last write.")
     ] = False,

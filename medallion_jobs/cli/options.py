@@ -32,6 +32,10 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Write to this file atomically.", metavar="FILE"),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")]
 
 DEFAULT_CONFIG = Path("conf/sales.yaml")
@@ -113,9 +117,19 @@ def timestamp(text: str, option: str = "--since") -> datetime:
     except ValueError:
         pass
     try:
-        value = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return utc_timestamp(text)
     except ValueError as error:
         raise UsageError(
             f"{option} {text} is neither a duration such as 2h nor a timestamp"
         ) from error
+
+
+def utc_timestamp(text: str) -> datetime:
+    """An ISO timestamp, in UTC if it names no zone.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    # Python 3.10 does not parse the Z.
+    value = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from medallion_jobs.config import Pipeline, TableRef
+    from medallion_jobs.report.lake_views import Row
     from medallion_jobs.report.quarantine import Wanted
 
 app = typer.Typer(no_args_is_help=True, help="Rows and lines that were rejected, and why.")
@@ -66,10 +67,7 @@ def list_rules(
     pipeline = given.pipeline
     wanted = [table_of(pipeline, table)] if table is not None else report.tables(pipeline)
     rows = report.summary(pipeline, wanted)
-    if not rows:
-        typer.echo(_NOTHING, err=True)
-    if rows or as_json:
-        print_rows(report.SUMMARY_COLUMNS, rows, as_json=as_json)
+    _print(report.SUMMARY_COLUMNS, rows, as_json=as_json)
 
 
 @app.command()
@@ -86,14 +84,9 @@ def show(
     """Show open rows: the reason, file, batch, run and the original row."""
     from medallion_jobs.report import quarantine as report
 
-    pipeline = given.pipeline
-    ref = table_of(pipeline, table)
-    wanted = wanted_of(pipeline, ref, rule, since)
+    pipeline, ref, wanted = _selected(given, table, rule, since)
     rows = report.rows(pipeline, ref, wanted, limit)
-    if not rows:
-        typer.echo(_NOTHING, err=True)
-    if rows or as_json:
-        print_rows(report.COLUMNS, rows, as_json=as_json)
+    _print(report.COLUMNS, rows, as_json=as_json)
 
 
 @app.command()
@@ -115,9 +108,7 @@ def export(
     from medallion_jobs.report.atomic_file import open_atomically
     from medallion_jobs.report.formats import WRITERS_OF_QUARANTINE
 
-    pipeline = given.pipeline
-    ref = table_of(pipeline, table)
-    wanted = wanted_of(pipeline, ref, rule, since)
+    pipeline, ref, wanted = _selected(given, table, rule, since)
     if to.exists() and not force:
         raise UsageError(
             f"{to} already exists", untouched="the file", next_step="add --force to replace it"
@@ -153,9 +144,7 @@ def dismiss(
 
     if not reason.strip():
         raise UsageError("--reason is empty: give a reason for those who read it later")
-    pipeline = given.pipeline
-    ref = table_of(pipeline, table)
-    wanted = wanted_of(pipeline, ref, rule, since, ids)
+    pipeline, ref, wanted = _selected(given, table, rule, since, ids)
     if not yes:
         dismissed = _ids(pipeline, ref, wanted)
         typer.echo(f"{len(dismissed):,} rows; nothing was changed; add --yes to do it", err=True)
@@ -184,6 +173,22 @@ def _ids(pipeline: Pipeline, ref: TableRef, wanted: Wanted) -> list[str]:
             next_step=f"list the ids: `medallion quarantine show {ref}`",
         )
     return found
+
+
+def _print(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) -> None:
+    if not rows:
+        typer.echo(_NOTHING, err=True)
+    if rows or as_json:
+        print_rows(columns, rows, as_json=as_json)
+
+
+def _selected(
+    given: Given, table: str, rule: str | None, since: str | None, ids: list[str] | None = None
+) -> tuple[Pipeline, TableRef, Wanted]:
+    """The pipeline, the table and its rows that a command line names."""
+    pipeline = given.pipeline
+    ref = table_of(pipeline, table)
+    return pipeline, ref, wanted_of(pipeline, ref, rule, since, ids)
 
 
 def table_of(pipeline: Pipeline, name: str) -> TableRef:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from medallion_jobs.cli.options import Given, timestamp, with_config
+from medallion_jobs.cli.options import Given, OutOption, timestamp, with_config
 from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
@@ -53,10 +53,7 @@ def query(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Write to this file atomically.", metavar="FILE"),
-    ] = None,
+    out: OutOption = None,
     limit: Annotated[
         int | None,
         typer.Option(
