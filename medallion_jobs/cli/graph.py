@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, OutOption, with_config
+from medallion_jobs.cli.output import opened
 
 if TYPE_CHECKING:
     from medallion_jobs.report.graph import Graph
@@ -49,12 +49,7 @@ def graph(
 
         drawn = lake.live(pipeline, drawn)
     text = _drawing(drawn, form or _form_of(out), live=live)
-    if out is None:
-        sys.stdout.write(text)
-        return
-    from medallion_jobs.report.atomic_file import open_atomically
-
-    with open_atomically(out) as sink:
+    with opened(out) as sink:
         sink.write(text.encode())
 
 

@@ -1,14 +1,31 @@
-"""Prints rows: a table for reading, JSON for programs."""
+"""Where output goes, and how rows look: a table for reading, JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import BinaryIO
 
 import typer
+
+
+@contextmanager
+def opened(out: Path | None) -> Iterator[BinaryIO]:
+    """A file that is written whole or not at all, or else stdout."""
+    if out is None:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    from medallion_jobs.report.atomic_file import open_atomically
+
+    with open_atomically(out) as sink:
+        yield sink
 
 
 def print_rows(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from enum import Enum
 from io import TextIOWrapper
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from medallion_jobs.cli.options import Given, OutOption, timestamp, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import opened, print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def _list(pipeline: Pipeline, form: Form) -> None:
         fields = ("name", "description", "sql")
         schema = pa.schema([(field, pa.string()) for field in fields])
         rows = [{"name": name, **query.model_dump(include={*fields})} for name, query in queries]
-        with _opened(None) as sink:
+        with opened(None) as sink:
             WRITERS[form.value](schema, [pa.RecordBatch.from_pylist(rows, schema)], sink)
     elif queries:
         print_rows(("name", "description"), [(name, q.description) for name, q in queries])
@@ -142,7 +141,7 @@ def _list(pipeline: Pipeline, form: Form) -> None:
 
 
 def _write(answer: Answer, form: Form, out: Path | None, limit: int | None) -> None:
-    with _opened(out) as sink:
+    with opened(out) as sink:
         if form is Form.TABLE:
             _print_table(answer, sink, limit or _ROWS_OF_TABLE)
             return
@@ -151,19 +150,6 @@ def _write(answer: Answer, form: Form, out: Path | None, limit: int | None) -> N
 
         batches = first(answer.batches, limit) if limit else answer.batches
         WRITERS[form.value](answer.batches.schema, batches, sink)
-
-
-@contextmanager
-def _opened(out: Path | None) -> Iterator[BinaryIO]:
-    if out is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    from medallion_jobs.report.atomic_file import open_atomically
-
-    with open_atomically(out) as sink:
-        yield sink
 
 
 def _print_table(answer: Answer, sink: BinaryIO, limit: int) -> None:
