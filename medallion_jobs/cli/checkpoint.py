@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, YesOption, table_named, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 from medallion_jobs.masking import masked
 
@@ -28,18 +22,17 @@ TableArgument = Annotated[str, typer.Argument(help="The table, such as gold.sale
 
 
 @app.command("list")
+@with_config
 def list_generations(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     as_json: JsonOption = False,
 ) -> None:
     """Show every generation of every query: when and why it was opened, and by whom."""
     from medallion_jobs.checkpoint import QueryFolder, manifest
     from medallion_jobs.lake import paths
 
-    pipeline = _load(config, env, overrides)
+    pipeline = given.pipeline
     columns = ("table", "generation", "current", "opened", "by", "reason", "reads", "batches")
     rows: list[tuple[object, ...]] = []
     for ref in paths.sources(pipeline):
@@ -59,22 +52,21 @@ def list_generations(
                     batches,
                 )
             )
-    print_rows(columns, rows, Format.JSON if as_json else Format.TABLE)
+    print_rows(columns, rows, as_json=as_json)
 
 
 @app.command()
+@with_config
 def show(
     table: TableArgument,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
 ) -> None:
     """Print a query's manifest as JSON, with the position of its current checkpoint."""
     from medallion_jobs.checkpoint import QueryFolder, manifest
     from medallion_jobs.lake.tables import snapshot
 
-    pipeline = _load(config, env, overrides)
+    pipeline = given.pipeline
     ref = _query(pipeline, table)
     home = QueryFolder.of(pipeline.state_path, ref)
     recorded = manifest.read(home)
@@ -92,14 +84,13 @@ def show(
 
 
 @app.command()
+@with_config
 def reset(
     table: TableArgument,
     *,
     reason: Annotated[str, typer.Option(help="The reason; it is kept in the manifest.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    yes: YesOption = False,
+    given: Given,
 ) -> None:
     """Open a new generation of a query's state, and of the queries that read its table."""
     from medallion_jobs.checkpoint import Lock, QueryFolder
@@ -108,7 +99,7 @@ def reset(
 
     if not reason.strip():
         raise UsageError("--reason is empty: give a reason for those who read the manifest later")
-    pipeline = _load(config, env, overrides)
+    pipeline = given.pipeline
     ref = _query(pipeline, table)
     readers = paths.readers(pipeline, ref)
     reset_readers = (
@@ -161,19 +152,8 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
     return False
 
 
-def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:
-    from medallion_jobs.config import load
-
-    return load(config, env, overrides or ()).pipeline
-
-
 def _query(pipeline: Pipeline, table: str) -> TableRef:
     from medallion_jobs.lake import paths
 
-    queries = {str(ref): ref for ref in paths.sources(pipeline)}
-    if table not in queries:
-        raise UsageError(
-            f"pipeline {pipeline.pipeline} has no query that writes {table}",
-            next_step="one of: " + ", ".join(queries),
-        )
-    return queries[table]
+    missing = f"pipeline {pipeline.pipeline} has no query that writes {table}"
+    return table_named(table, paths.sources(pipeline), missing)

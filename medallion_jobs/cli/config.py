@@ -8,14 +8,8 @@ from typing import Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
-from medallion_jobs.config import Setting, json_schema, load
+from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.config import Setting, json_schema
 from medallion_jobs.config.reference import markdown_table
 from medallion_jobs.config.secrecy import on_one_line
 
@@ -23,17 +17,16 @@ app = typer.Typer(no_args_is_help=True, help="Show the config and its JSON Schem
 
 
 @app.command()
+@with_config
 def show(
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     origin: Annotated[
         bool, typer.Option("--origin", help="Also print which layer set each value.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print each effective value by its dotted path; placeholders stay unresolved."""
-    settings = load(config, env, overrides or ()).settings
+    settings = given.loaded.settings
     if as_json:
         _print_json(settings, origin)
     elif sys.stdout.isatty():

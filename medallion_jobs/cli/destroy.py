@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+from medallion_jobs.cli.options import Given, YesOption, with_config
 from medallion_jobs.storage import Location, is_below
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
 
+@with_config
 def destroy(
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    yes: YesOption = False,
+    given: Given,
 ) -> None:
     """Remove a pipeline's tables, its state and the files made by `generate`."""
     from medallion_jobs import storage
     from medallion_jobs.checkpoint import Lock, QueryFolder
-    from medallion_jobs.config import load
     from medallion_jobs.lake import paths
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
     with ExitStack() as held:
         # The locks fail while a query runs, and keep queries from starting meanwhile.

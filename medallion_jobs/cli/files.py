@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-    timestamp,
-)
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, YesOption, timestamp, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,12 +37,11 @@ PathOption = Annotated[
 
 
 @app.callback()
+@with_config
 def files(
     context: typer.Context,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     state: Annotated[
         str | None, typer.Option(help="Only files in this state.", metavar="|".join(STATES))
     ] = None,
@@ -62,7 +54,6 @@ def files(
     as_json: JsonOption = False,
 ) -> None:
     """Show the ledger: every file that was found, its rows and its state."""
-    from medallion_jobs.config import load
     from medallion_jobs.report import files as report
 
     if context.invoked_subcommand:
@@ -70,38 +61,35 @@ def files(
         return
     if state and state.upper() not in STATES:
         raise UsageError(f"--state {state} is not one of {', '.join(STATES)}")
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     wanted = report.Wanted(state, timestamp(since) if since else None, path)
-    form = Format.JSON if as_json else Format.TABLE
     if summary:
-        print_rows(report.SUMMARY_COLUMNS, report.summary(pipeline, wanted), form)
+        print_rows(report.SUMMARY_COLUMNS, report.summary(pipeline, wanted), as_json=as_json)
     else:
-        print_rows(report.COLUMNS, report.files(pipeline, wanted), form)
+        print_rows(report.COLUMNS, report.files(pipeline, wanted), as_json=as_json)
 
 
 @app.command()
+@with_config
 def retry(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     state: Annotated[
         str | None,
         typer.Option(help="Only files in this state.", metavar="QUARANTINED|MISSING|SKIPPED"),
     ] = None,
     path: PathOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")] = False,
+    yes: YesOption = False,
 ) -> None:
     """Make the next run read files again that gave no row to bronze.
 
     Safe while the query runs: the ledger is append-only, and a running query reads the files
     with its next batch. Files whose rows are in bronze are never read again.
     """
-    from medallion_jobs.config import load
     from medallion_jobs.report import files as report
 
     _check_retryable(state, report.RETRYABLE)
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     matched = report.matched(pipeline, report.Wanted(state, path=path))
     retried = [file for file in matched if file.is_retryable]
     skipped = Counter(_skip_reason(file) for file in matched if not file.is_retryable)

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
+from medallion_jobs.cli.options import DEFAULT_CONFIG, Given, JsonOption, utc_timestamp, with_config
 from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location, below, is_below
 
@@ -27,11 +21,10 @@ if TYPE_CHECKING:
 DEFAULT_FILES = 10
 
 
+@with_config
 def generate(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     files: Annotated[
         int | None,
         typer.Option(
@@ -68,7 +61,7 @@ def generate(
 ) -> None:
     """Generate synthetic data: files for the landing folders, and dimension tables."""
     # Imported here, so that other commands do not load pyarrow and delta-rs.
-    from medallion_jobs.config import TableRef, load
+    from medallion_jobs.config import TableRef
     from medallion_jobs.generator import (
         Plan,
         draw_seed,
@@ -78,14 +71,14 @@ def generate(
     from medallion_jobs.generator import generate as write_files
     from medallion_jobs.generator import seed as seed_dimension
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     feed = feed_for(pipeline.pipeline)
     missing = [table for table in feed.tables if table not in pipeline.bronze]
     if missing:
         raise UsageError(
-            f"{config} has no bronze.{missing[0]}, a table that reads generated files",
+            f"{given.file} has no bronze.{missing[0]}, a table that reads generated files",
             untouched="nothing was written",
-            next_step=f"add bronze.{missing[0]} to {config}",
+            next_step=f"add bronze.{missing[0]} to {given.file}",
         )
     seconds = _seconds(duration)
     plan = Plan(
@@ -124,7 +117,7 @@ def generate(
         )
     if as_json:
         typer.echo(summary.to_json(), nl=False)
-    option = "" if config == DEFAULT_CONFIG else f" --config {config}"
+    option = "" if given.file == DEFAULT_CONFIG else f" --config {given.file}"
     _report(summary, landing.values(), option)
 
 
@@ -179,14 +172,12 @@ def _timestamp(text: str | None) -> datetime:
     if text is None:
         return datetime.now(timezone.utc).replace(microsecond=0)
     try:
-        # Python 3.10 does not parse the Z.
-        timestamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return utc_timestamp(text)
     except ValueError as error:
         raise UsageError(
             f"--now {text} is not a timestamp such as 2026-01-31T12:00:00Z",
             untouched="nothing was written",
         ) from error
-    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=timezone.utc)
 
 
 def _seconds(text: str | None) -> float | None:

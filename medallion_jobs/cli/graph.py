@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+from medallion_jobs.cli.options import Given, OutOption, with_config
+from medallion_jobs.cli.output import opened
 
 if TYPE_CHECKING:
     from medallion_jobs.report.graph import Graph
@@ -24,42 +24,32 @@ class Form(str, Enum):
     HTML = "html"
 
 
+@with_config
 def graph(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     form: Annotated[
         Form | None,
         typer.Option(
             "--format", "-f", help="The format; default: by the suffix of --out, else mermaid."
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Write to this file atomically.", metavar="FILE"),
-    ] = None,
+    out: OutOption = None,
     live: Annotated[
         bool, typer.Option("--live", help="Add each table's rows, version and last write.")
     ] = False,
 ) -> None:
     """Draw folders, tables, lookups and sinks, from the config alone."""
-    from medallion_jobs.config import load
     from medallion_jobs.report import graph as report
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     drawn = report.graph(pipeline)
     if live:
         from medallion_jobs.report import graph_facts as lake
 
         drawn = lake.live(pipeline, drawn)
     text = _drawing(drawn, form or _form_of(out), live=live)
-    if out is None:
-        sys.stdout.write(text)
-        return
-    from medallion_jobs.report.atomic_file import open_atomically
-
-    with open_atomically(out) as sink:
+    with opened(out) as sink:
         sink.write(text.encode())
 
 

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, table_named, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import MedallionError, UsageError
 
 if TYPE_CHECKING:
@@ -24,15 +18,14 @@ if TYPE_CHECKING:
 _COLUMNS = ("table", "sink", "version", "way", "inserted", "removed", "remarks")
 
 
+@with_config
 def load(
     table: Annotated[
         str | None,
         typer.Argument(help="A gold table; default: all that have sinks.", metavar="TABLE"),
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     whole: Annotated[
         bool,
         typer.Option(
@@ -46,13 +39,12 @@ def load(
     A run does this after each batch. This command is for a separate schedule, and for a
     database that was unavailable.
     """
-    from medallion_jobs.config import load as load_config
 
-    pipeline = load_config(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     loaded, errors = _load(pipeline, _chosen(pipeline, table), whole=whole)
     rows = [asdict(result) for result in loaded]
     if as_json:
-        print_rows(_COLUMNS, [tuple(row.values()) for row in rows], Format.JSON)
+        print_rows(_COLUMNS, [tuple(row.values()) for row in rows], as_json=True)
     elif rows:
         shown = [(*list(row.values())[:-1], "; ".join(row["remarks"])) for row in rows]
         print_rows(_COLUMNS, shown)
@@ -66,18 +58,14 @@ def load(
 def _chosen(pipeline: Pipeline, table: str | None) -> list[TableRef]:
     from medallion_jobs.config import TableRef
 
-    known = {f"gold.{name}": gold for name, gold in pipeline.gold.items() if gold.sinks}
+    known = [TableRef("gold", name) for name, gold in pipeline.gold.items() if gold.sinks]
     if not known:
         raise UsageError(
             f"no gold table of pipeline {pipeline.pipeline} has a sink",
             next_step="add a database to `sinks` of the gold table, as in docs/warehouse.md",
         )
-    if table is not None and table not in known:
-        raise UsageError(
-            f"pipeline {pipeline.pipeline} has no table {table} with a sink",
-            next_step="one of: " + ", ".join(known),
-        )
-    return [TableRef.parse(name) for name in known if table in (None, name)]
+    missing = f"pipeline {pipeline.pipeline} has no table {table} with a sink"
+    return known if table is None else [table_named(table, known, missing)]
 
 
 def _load(

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, table_named, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,15 +20,14 @@ if TYPE_CHECKING:
 _MINIMUM = timedelta(hours=1)
 
 
+@with_config
 def maintain(
     tables: Annotated[
         list[str] | None,
         typer.Argument(help="With --optimize: only these, due or not.", metavar="[TABLE]..."),
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     optimize: Annotated[
         bool,
         typer.Option(
@@ -55,7 +48,6 @@ def maintain(
     remove unused files. A table whose query runs is skipped, and files that a query has yet to
     read are kept.
     """
-    from medallion_jobs.config import load
     from medallion_jobs.maintenance import lake, optimizing
 
     age = _age(older_than)
@@ -65,7 +57,7 @@ def maintain(
             untouched="nothing was changed",
             next_step=f"medallion maintain --optimize {' '.join(tables)}",
         )
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     if optimize:
         named = [_named(pipeline, table) for table in tables or ()]
         done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
@@ -73,7 +65,7 @@ def maintain(
         done = lake.maintain(pipeline, age, dry_run=dry_run)
     rows = [asdict(upkeep) for upkeep in done]
     if as_json:
-        print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], Format.JSON)
+        print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], as_json=True)
         return
     columns = ("table", "files", "size", "log entries removed", "files removed", "left alone")
     print_rows(columns, [_cells(upkeep) for upkeep in done])
@@ -84,14 +76,8 @@ def maintain(
 def _named(pipeline: Pipeline, name: str) -> TableRef:
     from medallion_jobs.lake import paths
 
-    known = {str(ref): ref for ref in paths.sources(pipeline)}
-    if name not in known:
-        raise UsageError(
-            f"pipeline {pipeline.pipeline} has no table {name}",
-            untouched="nothing was changed",
-            next_step=f"one of: {', '.join(known)}",
-        )
-    return known[name]
+    missing = f"pipeline {pipeline.pipeline} has no table {name}"
+    return table_named(name, paths.sources(pipeline), missing, untouched="nothing was changed")
 
 
 def _cells(upkeep: Upkeep) -> tuple[object, ...]:

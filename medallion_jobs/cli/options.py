@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property, update_wrapper
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medallion_jobs.errors import UsageError
+
+if TYPE_CHECKING:
+    from medallion_jobs.config import Loaded, Pipeline, TableRef
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The pipeline's YAML file.", metavar="FILE")
@@ -25,7 +32,76 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Write to this file atomically.", metavar="FILE"),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")]
+
 DEFAULT_CONFIG = Path("conf/sales.yaml")
+
+
+@dataclass(frozen=True)
+class Given:
+    """The config that a command line names. It is read when a command first asks for it."""
+
+    file: Path
+    env: str | None
+    overrides: Sequence[str]
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The config with where its values come from.
+
+        Raises:
+            ConfigError: it has mistakes.
+        """
+        from medallion_jobs.config import load
+
+        return load(self.file, self.env, self.overrides)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The config alone."""
+        return self.loaded.pipeline
+
+
+def with_config(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command --config, --env and --set, in the place of its parameter `given`."""
+
+    def with_options(
+        *,
+        config: ConfigOption = DEFAULT_CONFIG,
+        env: EnvOption = None,
+        overrides: SetOption = None,
+        **others: object,
+    ) -> None:
+        command(given=Given(config, env, overrides or ()), **others)
+
+    options = list(signature(with_options, eval_str=True).parameters.values())[:-1]
+    parameters = [
+        one.replace(kind=Parameter.KEYWORD_ONLY)
+        for parameter in signature(command, eval_str=True).parameters.values()
+        for one in (options if parameter.name == "given" else [parameter])
+    ]
+    # Typer takes the options from here, and the help from the command.
+    update_wrapper(with_options, command)
+    with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return with_options
+
+
+def table_named(
+    name: str, tables: Iterable[TableRef], missing: str, *, untouched: str = ""
+) -> TableRef:
+    """The one of `tables` that has this name.
+
+    Raises:
+        UsageError: none has it, with the words of `missing`.
+    """
+    known = {str(ref): ref for ref in tables}
+    if name not in known:
+        raise UsageError(missing, untouched=untouched, next_step="one of: " + ", ".join(known))
+    return known[name]
 
 
 def timestamp(text: str, option: str = "--since") -> datetime:
@@ -41,9 +117,19 @@ def timestamp(text: str, option: str = "--since") -> datetime:
     except ValueError:
         pass
     try:
-        value = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return utc_timestamp(text)
     except ValueError as error:
         raise UsageError(
             f"{option} {text} is neither a duration such as 2h nor a timestamp"
         ) from error
+
+
+def utc_timestamp(text: str) -> datetime:
+    """An ISO timestamp, in UTC if it names no zone.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    # Python 3.10 does not parse the Z.
+    value = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)

@@ -1,37 +1,40 @@
-"""Prints rows: a table for reading, CSV or JSON for programs."""
+"""Where output goes, and how rows look: a table for reading, JSON for programs."""
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from enum import Enum
+from pathlib import Path
+from typing import BinaryIO
 
 import typer
 
 
-class Format(str, Enum):
-    """How rows are printed."""
+@contextmanager
+def opened(out: Path | None) -> Iterator[BinaryIO]:
+    """A file that is written whole or not at all, or else stdout."""
+    if out is None:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    from medallion_jobs.report.atomic_file import open_atomically
 
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
+    with open_atomically(out) as sink:
+        yield sink
 
 
 def print_rows(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], form: Format = Format.TABLE
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, as_json: bool = False
 ) -> None:
     """Prints rows under their column names."""
-    if form is Format.JSON:
+    if as_json:
         records = [dict(zip(columns, row, strict=True)) for row in rows]
         typer.echo(json.dumps(records, default=_plain, indent=2, ensure_ascii=False))
-    elif form is Format.CSV:
-        out = csv.writer(sys.stdout, lineterminator="\n")
-        out.writerow(columns)
-        out.writerows(["" if cell is None else cell for cell in row] for row in rows)
     else:
         _print_table(columns, rows)
 

@@ -6,25 +6,17 @@ from typing import Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-    timestamp,
-)
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, timestamp, with_config
+from medallion_jobs.cli.output import print_rows
 
 
+@with_config
 def quality(
     table: Annotated[
         str | None, typer.Argument(help="As silver.NAME; default: all tables that have rules.")
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     since: Annotated[
         str | None,
         typer.Option(
@@ -34,13 +26,12 @@ def quality(
     as_json: JsonOption = False,
 ) -> None:
     """Show for each rule: rows checked, rows that broke it, and when it last broke."""
-    from medallion_jobs.config import load
     from medallion_jobs.report import quality as report
 
     begin = timestamp(since) if since else None
-    rows = report.quality(load(config, env, overrides or ()).pipeline, table, begin)
+    rows = report.quality(given.pipeline, table, begin)
     if as_json:
-        print_rows(report.COLUMNS, rows, Format.JSON)
+        print_rows(report.COLUMNS, rows, as_json=True)
         return
     columns = ("table", "rule", "check", "otherwise", "batches", "rows", "broken", "share")
     print_rows(

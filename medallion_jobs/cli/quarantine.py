@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.export import Form
 from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
+    Given,
     JsonOption,
-    SetOption,
+    YesOption,
+    table_named,
     timestamp,
+    with_config,
 )
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from medallion_jobs.config import Pipeline, TableRef
+    from medallion_jobs.report.lake_views import Row
     from medallion_jobs.report.quarantine import Wanted
 
 app = typer.Typer(no_args_is_help=True, help="Rows and lines that were rejected, and why.")
@@ -36,39 +40,42 @@ SinceOption = Annotated[
         help="Only rows quarantined since then.", metavar="2h|2026-01-31|2026-01-31T12:00"
     ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")]
+IdsOption = Annotated[list[str] | None, typer.Option("--id", help="Only this row; repeatable.")]
 
 _NOTHING = "nothing is quarantined"
 
 
+class Form(str, Enum):
+    """The file format of an export."""
+
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 @app.command("list")
+@with_config
 def list_rules(
     table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     as_json: JsonOption = False,
 ) -> None:
     """Count rows by table and rule: open, replayed, dismissed, superseded by a reset."""
     from medallion_jobs.report import quarantine as report
 
-    pipeline = _load(config, env, overrides)
+    pipeline = given.pipeline
     wanted = [table_of(pipeline, table)] if table is not None else report.tables(pipeline)
     rows = report.summary(pipeline, wanted)
-    if not rows:
-        typer.echo(_NOTHING, err=True)
-    if rows or as_json:
-        print_rows(report.SUMMARY_COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+    _print(report.SUMMARY_COLUMNS, rows, as_json=as_json)
 
 
 @app.command()
+@with_config
 def show(
     table: TableArgument,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows, newest first.")] = 20,
@@ -77,24 +84,18 @@ def show(
     """Show open rows: the reason, file, batch, run and the original row."""
     from medallion_jobs.report import quarantine as report
 
-    pipeline = _load(config, env, overrides)
-    ref = table_of(pipeline, table)
-    wanted = wanted_of(pipeline, ref, rule, since)
+    pipeline, ref, wanted = _selected(given, table, rule, since)
     rows = report.rows(pipeline, ref, wanted, limit)
-    if not rows:
-        typer.echo(_NOTHING, err=True)
-    if rows or as_json:
-        print_rows(report.COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+    _print(report.COLUMNS, rows, as_json=as_json)
 
 
 @app.command()
+@with_config
 def export(
     table: TableArgument,
     *,
     to: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
     form: Annotated[
@@ -103,34 +104,37 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     """Write open rows to a file, to fix and land again."""
-    from medallion_jobs.cli.export import write
     from medallion_jobs.report import quarantine as report
+    from medallion_jobs.report.atomic_file import open_atomically
+    from medallion_jobs.report.formats import WRITERS_OF_QUARANTINE
 
-    pipeline = _load(config, env, overrides)
-    ref = table_of(pipeline, table)
-    wanted = wanted_of(pipeline, ref, rule, since)
+    pipeline, ref, wanted = _selected(given, table, rule, since)
     if to.exists() and not force:
         raise UsageError(
             f"{to} already exists", untouched="the file", next_step="add --force to replace it"
         )
-    with report.reader(pipeline, ref, wanted) as rows:
-        written = write(rows, to, form)
-    typer.echo(f"{written:,} rows written to {to}; they stay in quarantine", err=True)
+    counts: list[int] = []
+    with report.reader(pipeline, ref, wanted) as rows, open_atomically(to) as out:
+        WRITERS_OF_QUARANTINE[form.value](rows.schema, _counted(rows, counts), out)
+    typer.echo(f"{sum(counts):,} rows written to {to}; they stay in quarantine", err=True)
+
+
+def _counted(batches: Iterable[pa.RecordBatch], counts: list[int]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        counts.append(batch.num_rows)
+        yield batch
 
 
 @app.command()
+@with_config
 def dismiss(
     table: TableArgument,
     *,
     reason: Annotated[str, typer.Option(help="Why they are dismissed; the reason is kept.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
-    ids: Annotated[
-        list[str] | None, typer.Option("--id", help="Only this row; repeatable.")
-    ] = None,
+    ids: IdsOption = None,
     yes: YesOption = False,
 ) -> None:
     """Mark open rows as dismissed. They stay in the quarantine; nothing is deleted."""
@@ -140,9 +144,7 @@ def dismiss(
 
     if not reason.strip():
         raise UsageError("--reason is empty: give a reason for those who read it later")
-    pipeline = _load(config, env, overrides)
-    ref = table_of(pipeline, table)
-    wanted = wanted_of(pipeline, ref, rule, since, ids)
+    pipeline, ref, wanted = _selected(given, table, rule, since, ids)
     if not yes:
         dismissed = _ids(pipeline, ref, wanted)
         typer.echo(f"{len(dismissed):,} rows; nothing was changed; add --yes to do it", err=True)
@@ -173,6 +175,22 @@ def _ids(pipeline: Pipeline, ref: TableRef, wanted: Wanted) -> list[str]:
     return found
 
 
+def _print(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) -> None:
+    if not rows:
+        typer.echo(_NOTHING, err=True)
+    if rows or as_json:
+        print_rows(columns, rows, as_json=as_json)
+
+
+def _selected(
+    given: Given, table: str, rule: str | None, since: str | None, ids: list[str] | None = None
+) -> tuple[Pipeline, TableRef, Wanted]:
+    """The pipeline, the table and its rows that a command line names."""
+    pipeline = given.pipeline
+    ref = table_of(pipeline, table)
+    return pipeline, ref, wanted_of(pipeline, ref, rule, since, ids)
+
+
 def table_of(pipeline: Pipeline, name: str) -> TableRef:
     """The table of that name.
 
@@ -181,13 +199,8 @@ def table_of(pipeline: Pipeline, name: str) -> TableRef:
     """
     from medallion_jobs.report import quarantine as report
 
-    known = {str(ref): ref for ref in report.tables(pipeline)}
-    if name not in known:
-        raise UsageError(
-            f"pipeline {pipeline.pipeline} has no quarantine for {name}",
-            next_step="one of: " + ", ".join(known),
-        )
-    return known[name]
+    missing = f"pipeline {pipeline.pipeline} has no quarantine for {name}"
+    return table_named(name, report.tables(pipeline), missing)
 
 
 def wanted_of(
@@ -210,9 +223,3 @@ def wanted_of(
             next_step=f"one of: {', '.join(known)}" if known else _NOTHING,
         )
     return report.Wanted(rule, timestamp(since) if since else None, ids or None)
-
-
-def _load(config: ConfigOption, env: EnvOption, overrides: SetOption) -> Pipeline:
-    from medallion_jobs.config import load
-
-    return load(config, env, overrides or ()).pipeline

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from enum import Enum
 from io import TextIOWrapper
 from pathlib import Path
@@ -12,14 +11,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    SetOption,
-    timestamp,
-)
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.options import Given, OutOption, timestamp, with_config
+from medallion_jobs.cli.output import opened, print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,14 +33,13 @@ class Form(str, Enum):
     ARROW = "arrow"
 
 
+@with_config
 def query(
     sql: Annotated[
         str | None, typer.Argument(help="Such as: SELECT * FROM gold.sales_by_region_day")
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     saved: Annotated[
         str | None,
         typer.Option("--saved", "-s", help="Run a query from the config.", metavar="NAME"),
@@ -60,10 +52,7 @@ def query(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Write to this file atomically.", metavar="FILE"),
-    ] = None,
+    out: OutOption = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -84,10 +73,9 @@ def query(
     """Run SQL over bronze.*, silver.*, gold.*, ledger.* and quarantine.*."""
     if [sql is not None, saved is not None, listed].count(True) != 1:
         raise typer.BadParameter("give one of: SQL, --saved NAME, --list")
-    from medallion_jobs.config import load
 
     form = Form.JSON if as_json else form or _form_of(out)
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     if listed:
         _list(pipeline, form)
         return
@@ -133,21 +121,27 @@ def _time_travel(versions: list[str] | tuple[()], as_of: str | None) -> TimeTrav
 
 
 def _list(pipeline: Pipeline, form: Form) -> None:
-    from medallion_jobs.cli.output import Format
-
     if form not in (Form.TABLE, Form.CSV, Form.JSON):
         raise UsageError(f"--list cannot write {form.value}; use table, csv or json")
-    rows = [(name, query.description, query.sql) for name, query in pipeline.queries.items()]
+    queries = pipeline.queries.items()
     if form is not Form.TABLE:
-        print_rows(("name", "description", "sql"), rows, Format(form.value))
-    elif rows:
-        print_rows(("name", "description"), [row[:2] for row in rows])
+        import pyarrow as pa
+
+        from medallion_jobs.report.formats import WRITERS
+
+        fields = ("name", "description", "sql")
+        schema = pa.schema([(field, pa.string()) for field in fields])
+        rows = [{"name": name, **query.model_dump(include={*fields})} for name, query in queries]
+        with opened(None) as sink:
+            WRITERS[form.value](schema, [pa.RecordBatch.from_pylist(rows, schema)], sink)
+    elif queries:
+        print_rows(("name", "description"), [(name, q.description) for name, q in queries])
     else:
         typer.echo("the config has no `queries`", err=True)
 
 
 def _write(answer: Answer, form: Form, out: Path | None, limit: int | None) -> None:
-    with _opened(out) as sink:
+    with opened(out) as sink:
         if form is Form.TABLE:
             _print_table(answer, sink, limit or _ROWS_OF_TABLE)
             return
@@ -156,19 +150,6 @@ def _write(answer: Answer, form: Form, out: Path | None, limit: int | None) -> N
 
         batches = first(answer.batches, limit) if limit else answer.batches
         WRITERS[form.value](answer.batches.schema, batches, sink)
-
-
-@contextmanager
-def _opened(out: Path | None) -> Iterator[BinaryIO]:
-    if out is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    from medallion_jobs.report.atomic_file import open_atomically
-
-    with open_atomically(out) as sink:
-        yield sink
 
 
 def _print_table(answer: Answer, sink: BinaryIO, limit: int) -> None:

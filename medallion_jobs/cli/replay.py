@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
+from medallion_jobs.cli.options import Given, JsonOption, YesOption, with_config
 from medallion_jobs.cli.quarantine import (
+    IdsOption,
     RuleOption,
     SinceOption,
     TableArgument,
-    YesOption,
     table_of,
     wanted_of,
 )
@@ -38,17 +32,14 @@ _REASONS_TO_STAY = {
 }
 
 
+@with_config
 def quarantined(
     table: TableArgument,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     rule: RuleOption = None,
     since: SinceOption = None,
-    ids: Annotated[
-        list[str] | None, typer.Option("--id", help="Only this row; repeatable.")
-    ] = None,
+    ids: IdsOption = None,
     set_column: Annotated[
         list[str] | None,
         typer.Option(help="Set a column of the original row; repeatable.", metavar="NAME=SQL"),
@@ -57,10 +48,9 @@ def quarantined(
     as_json: JsonOption = False,
 ) -> None:
     """Write rows that are valid now to their table, each once; the others stay."""
-    from medallion_jobs.config import load
     from medallion_jobs.report import quarantine as report
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     ref = table_of(pipeline, table)
     if ref.layer != "silver":
         raise UsageError(
@@ -80,6 +70,7 @@ def quarantined(
     _print_counts(counts, ref, done=yes)
 
 
+@with_config
 def replay(
     table: Annotated[str, typer.Argument(help="A silver table, or silver for all of them.")],
     *,
@@ -87,15 +78,12 @@ def replay(
         str,
         typer.Option(help="The dimension whose keys arrived late.", metavar="customers"),
     ],
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     yes: YesOption = False,
 ) -> None:
     """Update rows of a table that were written before a dimension had their key."""
-    from medallion_jobs.config import load
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
 
     from medallion_jobs.refine.quarantine import replay as replays
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+from medallion_jobs.cli.options import Given, with_config
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,12 +45,11 @@ class LogLevel(str, Enum):
     INFO = "info"
 
 
+@with_config
 def run(
     layer: Annotated[Layers, typer.Argument(help="Which layer.")] = Layers.ALL,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     once: Annotated[
         bool, typer.Option("--once", help="Process all available data, then end (the default).")
     ] = False,
@@ -76,12 +76,9 @@ def run(
         raise UsageError("--once and --continuous exclude each other")
     if interval and not continuous:
         raise UsageError("--interval needs --continuous")
-    from medallion_jobs.config import load
-
-    chosen = [*overrides] if overrides else []
     if interval:
-        chosen.append(f"trigger.interval={interval}")
-    pipeline = load(config, env, chosen).pipeline
+        given = replace(given, overrides=(*given.overrides, f"trigger.interval={interval}"))
+    pipeline = given.pipeline
 
     from medallion_jobs.engine.runner import run as run_streams
     from medallion_jobs.observe.console import shown

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
-from medallion_jobs.cli.output import Format, print_rows
+from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,12 +36,11 @@ TableArgument = Annotated[
 
 
 @app.command()
+@with_config
 def show(
     table: TableArgument = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     version: Annotated[
         int | None, typer.Option("--version", help="The version; default: the newest.")
     ] = None,
@@ -59,7 +52,7 @@ def show(
     """Print the schema with which a table's files are read."""
     from medallion_jobs.autoloader.schemas import registry
 
-    name, versions = _versions(config, env, overrides, table)
+    name, versions = _versions(given, table)
     shown = _version(name, versions, len(versions) if version is None else version)
     typer.echo(f"{name}, version {shown.version}: {shown.why}, {_at(shown)}", err=True)
     if form is SchemaFormat.DDL:
@@ -71,14 +64,13 @@ def show(
 
 
 @app.command()
+@with_config
 def diff(
     table: TableArgument = None,
     old: Annotated[int | None, typer.Argument(metavar="[A]", help="From this version.")] = None,
     new: Annotated[int | None, typer.Argument(metavar="[B]", help="To this version.")] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     as_json: JsonOption = False,
 ) -> None:
     """Print the changes between two versions; default: the last two."""
@@ -90,7 +82,7 @@ def diff(
                 f"schema diff {table} {old} {new}: expected a table and at most two versions"
             )
         old, new, table = int(table), old, None
-    name, versions = _versions(config, env, overrides, table)
+    name, versions = _versions(given, table)
     to = _version(name, versions, len(versions) if new is None else new)
     since = _version(name, versions, max(to.version - 1, 1) if old is None else old)
     changes = registry.changes(since.schema, to.schema)
@@ -106,16 +98,15 @@ def diff(
 
 
 @app.command()
+@with_config
 def history(
     table: TableArgument = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     as_json: JsonOption = False,
 ) -> None:
     """Show every version: when and why it was added, by which batch and file."""
-    _, versions = _versions(config, env, overrides, table)
+    _, versions = _versions(given, table)
     rows = [
         (
             version.version,
@@ -129,18 +120,15 @@ def history(
         )
         for version in versions
     ]
-    print_rows(HISTORY_COLUMNS, rows, Format.JSON if as_json else Format.TABLE)
+    print_rows(HISTORY_COLUMNS, rows, as_json=as_json)
 
 
-def _versions(
-    config: ConfigOption, env: EnvOption, overrides: SetOption, table: str | None
-) -> tuple[str, list[Version]]:
+def _versions(given: Given, table: str | None) -> tuple[str, list[Version]]:
     """The name of a table, such as `bronze.sales`, and all its versions, at least one."""
     from medallion_jobs.autoloader.schemas.registry import Registry
-    from medallion_jobs.config import load
     from medallion_jobs.lake import paths
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     name = _bronze_table(pipeline, table)
     folder = paths.schemas(pipeline, name)
     versions = Registry(folder).history()

@@ -7,29 +7,21 @@ from dataclasses import asdict
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
+from medallion_jobs.cli.options import Given, JsonOption, with_config
 from medallion_jobs.cli.output import print_rows
 
 
+@with_config
 def status(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     as_json: JsonOption = False,
 ) -> None:
     """Show each table's rows, last batch, broken rules, backlog, waiting files and lock."""
-    from medallion_jobs.config import load
     from medallion_jobs.observe.events import format_age, format_bytes
     from medallion_jobs.report.status import status as statuses
 
-    found = statuses(load(config, env, overrides or ()).pipeline)
+    found = statuses(given.pipeline)
     if as_json:
         records = [{**asdict(query), "state": query.state} for query in found]
         typer.echo(json.dumps(records, default=str, indent=2))

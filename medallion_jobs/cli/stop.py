@@ -9,27 +9,25 @@ from typing import Annotated
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, ConfigOption, EnvOption, SetOption
+from medallion_jobs.cli.options import Given, with_config
 from medallion_jobs.errors import TransientError
 
 _POLL_SECONDS = 0.2
 
 
+@with_config
 def stop(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     wait: Annotated[
         int, typer.Option(help="Seconds to wait for them to end; 0 does not wait.", min=0)
     ] = 60,
 ) -> None:
     """Ask the pipeline's running queries to end after their batch."""
     from medallion_jobs.checkpoint import QueryFolder, lock
-    from medallion_jobs.config import load
     from medallion_jobs.lake import paths
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
     running = [home for home in homes if lock.is_running(home.lock)]
     if not running:

@@ -6,27 +6,19 @@ import json
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
+from medallion_jobs.cli.options import Given, JsonOption, with_config
 
 
+@with_config
 def validate(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     as_json: JsonOption = False,
 ) -> None:
     """Check a config: keys and values, then every SQL expression and column with Spark."""
-    from medallion_jobs.config import load
 
     # Mistakes in keys and values are reported at once, before a JVM starts.
-    loaded = load(config, env, overrides or ())
+    loaded = given.loaded
 
     from medallion_jobs import validation
     from medallion_jobs.engine import session
@@ -43,4 +35,4 @@ def validate(
     for ref in paths.sources(loaded.pipeline):
         if ref not in tables:
             typer.echo(f"{ref}: not checked: columns are inferred when the first files are read")
-    typer.echo(f"{config} is valid", err=True)
+    typer.echo(f"{given.file} is valid", err=True)

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    EnvOption,
-    JsonOption,
-    SetOption,
-)
+from medallion_jobs.cli.options import Given, JsonOption, with_config
 from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import MedallionError
 
@@ -33,14 +27,13 @@ _LABELS = {
 }
 
 
+@with_config
 def verify(
     table: Annotated[
         str | None, typer.Argument(help="As gold.NAME; default: all gold tables.")
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    env: EnvOption = None,
-    overrides: SetOption = None,
+    given: Given,
     layers: Annotated[
         bool,
         typer.Option(
@@ -54,10 +47,9 @@ def verify(
 
     It takes no lock and changes nothing.
     """
-    from medallion_jobs.config import load
     from medallion_jobs.report.verify import lake
 
-    pipeline = load(config, env, overrides or ()).pipeline
+    pipeline = given.pipeline
     chosen = lake.chosen(pipeline, table, layers=layers)
     failures: list[MedallionError] = []
     audits: list[Audit] = []

@@ -1,11 +1,17 @@
-"""Writers for CSV, JSON, Parquet and Arrow, batch by batch."""
+"""Writers for CSV, JSON, Parquet and Arrow, batch by batch.
+
+Two formats are ours, with pyarrow's kernels where they serve. pyarrow writes no JSON, and its
+CSV writer quotes every text, writes no nested values, and gives a column one type: a quarantine's
+rows may have a number and a text under one name, and keep the digits of their numbers.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, BinaryIO
@@ -21,6 +27,9 @@ Writer = Callable[[pa.Schema, Iterable[pa.RecordBatch], BinaryIO], None]
 _NULL = "null"
 # Texts that a CSV reader would split, trim or read as null without quotes.
 _SPECIAL = r'[",\r\n]|^\s|\s$|^$'
+# A spreadsheet reads a text that begins with one of these, also after blanks, as a formula
+# (OWASP, "CSV Injection"). It treats the full-width forms the same.
+_FORMULA = re.compile("\\s*[=+@\uff1d\uff0b\uff0d\uff20-]|[\t\r\n]")
 
 
 def csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
@@ -56,16 +65,34 @@ def json_array(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: Binary
 
 def parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
     """One Parquet file, compressed with zstd."""
-    with pq.ParquetWriter(_CountingFile(out), schema, compression="zstd") as writer:
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(batch)
 
 
 def arrow(schema: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
     """Arrow's IPC stream."""
-    with pa.ipc.new_stream(_CountingFile(out), schema) as writer:
+    with pa.ipc.new_stream(out, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
+
+
+def original_rows(_: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
+    """The texts of the column `row`, one per line: a quarantine's rows as they were."""
+    for text in _original(batches):
+        out.write(f"{text}\n".encode())
+
+
+def original_rows_as_csv(_: pa.Schema, batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
+    """The union of the rows' own columns; what is not a JSON object goes to a column `line`.
+
+    Texts are quoted, so that an empty text differs from null, and none is a formula.
+    """
+    rows = [_cells_of(text) for text in _original(batches)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines: list[dict[str, object]] = [dict(zip(columns, columns, strict=True)), *rows]
+    for line in lines:
+        out.write((",".join(_safe_cell(line.get(name)) for name in columns) + "\n").encode())
 
 
 WRITERS: Mapping[str, Writer] = {
@@ -73,6 +100,12 @@ WRITERS: Mapping[str, Writer] = {
     "json": json_array,
     "parquet": parquet,
     "arrow": arrow,
+}
+# For an export of a quarantine: its column `row` is a JSON object, or for bronze any text.
+WRITERS_OF_QUARANTINE: Mapping[str, Writer] = {
+    "json": original_rows,
+    "csv": original_rows_as_csv,
+    "parquet": parquet,
 }
 
 
@@ -148,34 +181,42 @@ def _cell(value: Any) -> str | None:
     return json.dumps(plain, ensure_ascii=False)
 
 
-class _CountingFile:
-    """A file that counts its bytes: Arrow asks for the position, which a pipe does not have."""
+def _original(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
+    return (text for batch in batches for text in batch.column("row").to_pylist())
 
-    closed = False
 
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-        self._written = 0
+class _Number(str):
+    """A number that keeps all digits as they were written."""
 
-    def write(self, data: bytes) -> int:
-        count = self._out.write(data)
-        self._written += count
-        return count
+    __slots__ = ()
 
-    def tell(self) -> int:
-        return self._written
 
-    def flush(self) -> None:
-        self._out.flush()
+def _cells_of(row: str) -> dict[str, object]:
+    try:
+        cells = json.loads(row, parse_float=_Number, parse_int=_Number)
+    except ValueError:
+        cells = None
+    return cells if isinstance(cells, dict) else {"line": row}
 
-    def close(self) -> None:
-        self.flush()
 
-    def readable(self) -> bool:
-        return False
+def _safe_cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, _Number | bool):
+        return _digits_kept(value)
+    text = value if isinstance(value, str) else _digits_kept(value)
+    safe = f"'{text}" if _FORMULA.match(text) else text
+    return '"' + safe.replace('"', '""') + '"'
 
-    def writable(self) -> bool:
-        return True
 
-    def seekable(self) -> bool:
-        return False
+def _digits_kept(value: object) -> str:
+    """A value as JSON, with its numbers as they were written."""
+    if isinstance(value, _Number):
+        return value
+    if isinstance(value, dict):
+        return (
+            "{" + ",".join(f"{_digits_kept(k)}:{_digits_kept(v)}" for k, v in value.items()) + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ",".join(map(_digits_kept, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

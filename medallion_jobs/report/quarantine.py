@@ -18,8 +18,8 @@ from medallion_jobs.checkpoint import QueryFolder, manifest
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import snapshot
+from medallion_jobs.refine.quarantine import releases
 from medallion_jobs.report.lake_views import Row, connect, rows_of, scan
-from medallion_jobs.storage.duck import text
 
 SUMMARY_COLUMNS = (
     "table_name",
@@ -97,7 +97,7 @@ def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
             counted += rows_of(
                 duck.execute(
                     f"SELECT ?, rule, {counts}, min(time), max(time) "  # noqa: S608
-                    f"FROM (SELECT unnest(rules) AS rule, * FROM ({_states(duck, config, table)})) "
+                    f"FROM (SELECT unnest(rules) AS rule, * FROM ({_states(config, table)})) "
                     "GROUP BY rule ORDER BY rule",
                     [str(table)],
                 )
@@ -144,13 +144,13 @@ def _open(
             values.append(value)
     with connect(paths.lake(config)) as duck:
         yield duck.execute(
-            f"SELECT {', '.join(COLUMNS)} FROM ({_states(duck, config, table)}) "  # noqa: S608
+            f"SELECT {', '.join(COLUMNS)} FROM ({_states(config, table)}) "  # noqa: S608
             f"WHERE {' AND '.join(conditions)} {rest}",
             values,
         )
 
 
-def _states(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
+def _states(config: Pipeline, table: TableRef) -> str:
     """SQL of all rows of a quarantine, each with its state."""
     path = paths.quarantine(config, table)
     if not exists(config, table):
@@ -161,22 +161,17 @@ def _states(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) 
         recorded = manifest.read(QueryFolder.of(config.state_path, table))
         generation = recorded.current.number if recorded else "generation"
         parked = _ROWS.format(rows=scan(path), generation=generation)
-    return _STATES.format(rows=parked, releases=_releases(duck, config, table))
+    return _STATES.format(rows=parked, releases=_releases(config, table))
 
 
-def _releases(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
+def _releases(config: Pipeline, table: TableRef) -> str:
     """SQL of the effective releases: the id of each row, and how it left the quarantine.
 
     A release with a transaction takes effect once the table has the transaction; one without
     takes effect at once.
     """
-    path = paths.releases(paths.quarantine(config, table))
-    if snapshot(path) is None:
+    parked_rows, target = paths.quarantine(config, table), snapshot(config.table_path(table))
+    counting = releases.effective(parked_rows, lambda app_id: target.txn(app_id) if target else -1)
+    if not counting:
         return _NO_RELEASES
-    target = snapshot(config.table_path(table))
-    app_ids = rows_of(duck.execute(f"SELECT DISTINCT app_id FROM {scan(path)}"))  # noqa: S608
-    committed = {str(app): target.txn(str(app)) for (app,) in app_ids if app and target}
-    counting = ["app_id = ''"] + [
-        f"(app_id = {text(app_id)} AND number <= {number})" for app_id, number in committed.items()
-    ]
-    return _RELEASES.format(releases=scan(path), counting=" OR ".join(counting))
+    return _RELEASES.format(releases=scan(paths.releases(parked_rows)), counting=counting)

@@ -6,7 +6,6 @@ python -m medallion_jobs.runtime jars --all
                                           the same for all jars of the package
 python -m medallion_jobs.runtime shell    both, as shell commands to eval
 python -m medallion_jobs.runtime submit   submit a layer; used by scripts/submit
-python -m medallion_jobs.runtime cluster  a local Spark cluster; used by scripts/cluster
 """
 
 from __future__ import annotations
@@ -23,17 +22,16 @@ from medallion_jobs.runtime.java import find_java
 def main(arguments: list[str]) -> int:
     """Runs one of the commands; returns 0, or the exit code of the error."""
     simple = {"java": _java, "jars": _jars, "jars --all": _all_jars, "shell": _shell}
-    with_options = {"submit": _submit, "cluster": _cluster}
     command, *rest = arguments or [""]
     try:
-        if command in with_options:
-            with_options[command](rest)
+        if command == "submit":
+            _submit(rest)
         elif " ".join(arguments) in simple:
             simple[" ".join(arguments)]()
         else:
             raise UsageError(
                 f"no such command: {' '.join(arguments) or '(none)'}",
-                next_step=f"python -m medallion_jobs.runtime {'|'.join((*simple, *with_options))}",
+                next_step=f"python -m medallion_jobs.runtime {'|'.join((*simple, 'submit'))}",
             )
     except MedallionError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -61,19 +59,11 @@ def _shell() -> None:
     sys.stdout.write(f"export MEDALLION_JARS={shlex.quote(jars)}\n")
 
 
-# The set-up uses the other commands before the imports of these two are installed.
-
-
 def _submit(arguments: list[str]) -> None:
+    # The set-up uses the other commands before the imports of this one are installed.
     from medallion_jobs.runtime import submit  # noqa: PLC0415
 
     submit.main(arguments)
-
-
-def _cluster(arguments: list[str]) -> None:
-    from medallion_jobs.runtime import cluster  # noqa: PLC0415
-
-    cluster.main(arguments)
 
 
 def _print(line: str) -> None:

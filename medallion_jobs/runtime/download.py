@@ -10,9 +10,6 @@ from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
-
-from medallion_jobs.runtime.maven_settings import active_proxy
 
 TIMEOUT_SECONDS = 30  # of silence, not of the whole download
 ATTEMPTS = 5  # the next one is made only if this one received some bytes
@@ -33,7 +30,7 @@ def download(url: str, part: Path, login: tuple[str, str] | None = None) -> None
         UnreachableError: the connection failed or was lost, and a retry received nothing.
         NotThereError: the server refuses the file (HTTP 4xx).
     """
-    opener = _opener(url)
+    opener = urllib.request.build_opener()  # with the proxies of the environment
     for _ in range(ATTEMPTS):
         before = _size(part)
         try:
@@ -79,17 +76,6 @@ def _receive(
     expected = response.headers.get("Content-Length")
     if expected is not None and received < int(expected):
         raise ConnectionError(f"the connection was lost after {received} of {expected} bytes")
-
-
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Uses the proxies of the environment, else the active one of settings.xml."""
-    parts = urlsplit(url)
-    if parts.hostname and parts.scheme not in urllib.request.getproxies():
-        proxy = active_proxy(parts.scheme, parts.hostname)
-        if proxy:
-            handler = urllib.request.ProxyHandler({parts.scheme: proxy})
-            return urllib.request.build_opener(handler)
-    return urllib.request.build_opener()
 
 
 def _is_temporary(status: int) -> bool:

@@ -96,14 +96,15 @@ def _fetch(jar: Jar, part: Path, report: Callable[[str], None]) -> None:
             f"{url} (named by {source.named_by}) could not be fetched: {error}",
             untouched=_cached(part),
             next_step="run the same command again; it resumes the download. Behind a proxy: "
-            "https_proxy=http://HOST:PORT. With a mirror: MEDALLION_MAVEN_URL=https://HOST/PATH",
+            "https_proxy=http://HOST:PORT. With a mirror: MEDALLION_MAVEN_URL=https://HOST/PATH "
+            "(Maven's settings.xml is not read)",
         ) from error
     except NotThereError as error:
         raise UsageError(
             f"{url} (named by {source.named_by}) was refused: {error}",
             untouched=_cached(part),
             next_step="MEDALLION_MAVEN_URL=https://HOST/PATH of a repository that holds "
-            f"{jar.group}:{jar.artifact}:{jar.version}",
+            f"{jar.group}:{jar.artifact}:{jar.version} (Maven's settings.xml is not read)",
         ) from error
     if not _is_valid(part, jar):
         found = _sha256(part)

@@ -1,4 +1,4 @@
-"""The Maven repository to fetch from, as configured for `mvn`, for Spark or for us."""
+"""The Maven repository to fetch from, as configured for Spark or for us."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from medallion_jobs.errors import UsageError
-from medallion_jobs.runtime.maven_settings import central_mirror
 
 OUR_VARIABLE = "MEDALLION_MAVEN_URL"
 SPARKS_VARIABLE = "DEFAULT_ARTIFACT_REPOSITORY"
@@ -23,7 +22,7 @@ class Repository:
 
     Attributes:
         url: its address, without user and password.
-        named_by: the variable, file or default that it comes from.
+        named_by: the variable or default that it comes from.
         login: user and password, or None.
     """
 
@@ -35,8 +34,7 @@ class Repository:
 def repository() -> Repository:
     """The repository to fetch from: the first that is configured, without a fallback.
 
-    `$MEDALLION_MAVEN_URL`, `$DEFAULT_ARTIFACT_REPOSITORY` (Spark's own variable), a mirror
-    of Central in Maven's settings.xml, else Central.
+    `$MEDALLION_MAVEN_URL`, `$DEFAULT_ARTIFACT_REPOSITORY` (Spark's own variable), else Central.
 
     Raises:
         UsageError: the address has an unsupported scheme, or no address is known.
@@ -44,9 +42,6 @@ def repository() -> Repository:
     for variable in (OUR_VARIABLE, SPARKS_VARIABLE):
         if os.environ.get(variable):
             return _repository(os.environ[variable], variable)
-    mirror = central_mirror()
-    if mirror:
-        return _repository(mirror.url, str(mirror.file), mirror.login)
     return _repository(central_url(), "Spark's default")
 
 
@@ -74,7 +69,7 @@ def central_url() -> str:
     )
 
 
-def _repository(address: str, named_by: str, login: tuple[str, str] | None = None) -> Repository:
+def _repository(address: str, named_by: str) -> Repository:
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https", "file"):
         raise UsageError(
@@ -82,7 +77,6 @@ def _repository(address: str, named_by: str, login: tuple[str, str] | None = Non
             untouched="nothing was fetched",
             next_step=f"set {OUR_VARIABLE} to the address of a Maven repository",
         )
-    if parts.username:
-        login = (unquote(parts.username), unquote(parts.password or ""))
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
     return Repository(bare.geturl().rstrip("/"), named_by, login)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from local_cluster.daemon import Daemon
+from local_cluster.standalone import Cluster
 
-from medallion_jobs.runtime.cluster.daemon import Daemon
-from medallion_jobs.runtime.cluster.standalone import Cluster
 from support.lake import ROOT, Lake
 from support.processes import SHORT_LIVED, Medallion
 

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_cluster import command as cluster
+from local_cluster import daemon as daemons
+from local_cluster.daemon import Daemon
+from local_cluster.settings import Settings
+from support.lake import ROOT
 
 from medallion_jobs.errors import MedallionError, UsageError
-from medallion_jobs.runtime import cluster
-from medallion_jobs.runtime.cluster import daemon as daemons
-from medallion_jobs.runtime.cluster.daemon import Daemon
-from medallion_jobs.runtime.cluster.settings import Settings
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)\n"
 
@@ -111,7 +112,7 @@ def test_status_and_down_where_nothing_runs(
     cluster.main(["down", "--dir", str(tmp_path / "none")])
     assert "nothing was running" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
-    line = [sys.executable, "-m", "medallion_jobs.runtime", "cluster", "sideways"]
+    line = [sys.executable, str(ROOT / "scripts" / "local_cluster"), "sideways"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "sideways" in done.stderr

@@ -269,6 +269,16 @@ def test_an_export_as_parquet_is_the_quarantine_itself(
     assert sorted(pq.read_table(file).column("row").to_pylist()) == ["[1]", "{", "{", "{"]
 
 
+def test_an_export_into_no_folder_is_refused(
+    lake: Lake, medallion: Medallion, tmp_path: Path
+) -> None:
+    park(lake, **PARKED)
+    to = str(tmp_path / "nowhere" / "rows.json")
+    answer = medallion("quarantine", "export", str(SILVER), "--to", to)
+    assert answer.code == 2
+    assert "does not exist" in answer.err
+
+
 def test_dismiss_shows_first_and_then_marks(lake: Lake, medallion: Medallion) -> None:
     park(lake, **PARKED)
     before = lake.files()

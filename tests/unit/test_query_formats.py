@@ -367,6 +367,9 @@ def test_rows_are_written_as_they_come(form: str) -> None:
     class Sink(io.RawIOBase):
         written = 0
 
+        def writable(self) -> bool:
+            return True
+
         def write(self, data: Any) -> int:
             self.written += len(data)
             return len(data)

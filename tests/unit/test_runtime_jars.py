@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from medallion_jobs.errors import TransientError, UsageError
+from medallion_jobs.errors import MedallionError, TransientError, UsageError
 from medallion_jobs.runtime.jars import Jar, delta_jars
 
 BYTES = bytes(range(256)) * 1024
@@ -199,23 +199,38 @@ def test_only_an_answer_that_may_change_is_worth_a_retry(
     assert str(status) in str(caught.value)
 
 
-def test_the_mirror_of_settings_xml_is_asked_with_its_login(
-    maven: Maven, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_repository_is_asked_with_the_login_of_its_address(
+    maven: Maven, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maven.serve(ONE)
-    monkeypatch.delenv("MEDALLION_MAVEN_URL")
-    monkeypatch.delenv("DEFAULT_ARTIFACT_REPOSITORY", raising=False)
-    settings = tmp_path / "home" / ".m2" / "settings.xml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(
-        "<settings><servers><server><id>m</id><username>ann</username><password>word</password>"
-        "</server></servers><mirrors><mirror><id>m</id><mirrorOf>central</mirrorOf>"
-        f"<url>{maven.url}</url></mirror></mirrors></settings>"
-    )
+    monkeypatch.setenv("MEDALLION_MAVEN_URL", maven.url.replace("http://", "http://ann:word@"))
 
     delta_jars((ONE,))
 
     assert maven.logins == ["Basic " + base64.b64encode(b"ann:word").decode()]
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, UsageError), (503, TransientError)])
+def test_where_only_settings_xml_names_a_mirror_the_variable_is_named(
+    maven: Maven,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    error: type[MedallionError],
+) -> None:
+    settings = tmp_path / "home" / ".m2" / "settings.xml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("<settings><mirrors><mirror/></mirrors></settings>")
+    for name in ("MEDALLION_MAVEN_URL", "DEFAULT_ARTIFACT_REPOSITORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("medallion_jobs.runtime.maven.central_url", lambda: maven.url)
+    maven.status = status
+
+    with pytest.raises(error) as caught:
+        delta_jars((ONE,))
+
+    assert "MEDALLION_MAVEN_URL=https://" in caught.value.next_step
+    assert "settings.xml is not read" in caught.value.next_step
 
 
 @pytest.mark.parametrize(

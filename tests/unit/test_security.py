@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 
 from medallion_jobs import masking
-from medallion_jobs.cli import export
 from medallion_jobs.config import ConfigError, load
 from medallion_jobs.config.secrecy import is_secret
 from medallion_jobs.engine import security
 from medallion_jobs.errors import DataError, TransientError, UsageError
 from medallion_jobs.lake.tables import sql
 from medallion_jobs.observe.events import Note, as_json, as_line
+from medallion_jobs.report.formats import WRITERS_OF_QUARANTINE
 
 CLUSTER = "spark://127.0.0.1:7077"
 LOGINS = {"spark.authenticate": "true", "spark.network.crypto.enabled": "true"}
@@ -259,7 +259,8 @@ FORMULAS = (
 def test_no_cell_of_an_export_is_a_formula(tmp_path: Path, text: str) -> None:
     rows = pa.table({"row": [json.dumps({"a": text, text: "b"})]})
     file = tmp_path / "rows.csv"
-    export.write(rows.to_reader(), file, export.Form.CSV)
+    with file.open("wb") as out:
+        WRITERS_OF_QUARANTINE["csv"](rows.schema, rows.to_batches(), out)
     with file.open(encoding="utf-8", newline="") as lines:
         read = list(csv.reader(lines))
     assert read == [["a", f"'{text}"], [f"'{text}", "b"]]
@@ -268,5 +269,6 @@ def test_no_cell_of_an_export_is_a_formula(tmp_path: Path, text: str) -> None:
 def test_a_text_that_is_no_formula_is_as_it_was(tmp_path: Path) -> None:
     rows = pa.table({"row": [json.dumps({"a": "x=1", "b": "  y", "c": -1.5})]})
     file = tmp_path / "rows.csv"
-    export.write(rows.to_reader(), file, export.Form.CSV)
+    with file.open("wb") as out:
+        WRITERS_OF_QUARANTINE["csv"](rows.schema, rows.to_batches(), out)
     assert file.read_text() == '"a","b","c"\n"x=1","  y",-1.5\n'

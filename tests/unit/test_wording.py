@@ -17,6 +17,7 @@ NOT_SAID = re.compile(
     r"tell(s|ing)?|said|saying|in vain|lost its way|of one's own|begun anew)\b",
     re.IGNORECASE,
 )
+ROOMS = sorted([*(ROOT / "medallion_jobs").iterdir(), ROOT / "scripts" / "local_cluster"])
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "conf").glob("*.yaml")])
 
 
@@ -35,9 +36,8 @@ def read_by_people(source: str) -> Iterator[tuple[int, str]]:
             yield token.start[0], re.sub(r"\{[^{}]*\}", "{}", token.string)
 
 
-@pytest.mark.parametrize("room", sorted(p.name for p in (ROOT / "medallion_jobs").iterdir()))
-def test_the_code(room: str) -> None:
-    path = ROOT / "medallion_jobs" / room
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.name)
+def test_the_code(path: Path) -> None:
     found = [
         f"{file.relative_to(ROOT)}:{place}"
         for file in ([path] if path.suffix == ".py" else sorted(path.rglob("*.py")))

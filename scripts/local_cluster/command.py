@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from local_cluster.standalone import Cluster, Size
 from medallion_jobs.errors import MedallionError
 from medallion_jobs.runtime.cache import cache_dir, from_home
-from medallion_jobs.runtime.cluster.standalone import Cluster, Size
 from medallion_jobs.runtime.command_line import Parser
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+from local_cluster.daemon import Daemon
+from local_cluster.settings import LOOPBACK, Settings
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime.cache import locked
-from medallion_jobs.runtime.cluster.daemon import Daemon
-from medallion_jobs.runtime.cluster.settings import LOOPBACK, Settings
 from medallion_jobs.runtime.spark_home import spark_environment
 
 READY_WITHIN_SECONDS = 120.0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
-_SECRET = "spark.authenticate.secret"  # noqa: S105 (its name)
+_SECRET = "spark.authenticate.secret"
 _MASTER = "spark.master"
 _FOR_ALL = {
     "spark.authenticate": "true",
