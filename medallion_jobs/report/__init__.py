@@ -8,6 +8,7 @@ __all__ = [
     "formats",
     "graph",
     "graph_facts",
+    "lake_views",
     "quality",
     "quarantine",
     "query",
