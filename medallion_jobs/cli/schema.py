@@ -137,12 +137,12 @@ def _versions(
 ) -> tuple[str, list[Version]]:
     """The name of a table, such as `bronze.sales`, and all its versions, at least one."""
     from medallion_jobs.autoloader.schemas.registry import Registry
-    from medallion_jobs.config import load
-    from medallion_jobs.lake import paths
+    from medallion_jobs.config import TableRef, load
+    from medallion_jobs.lake.paths import TablePaths
 
     pipeline = load(config, env, overrides or ()).pipeline
     name = _bronze_table(pipeline, table)
-    folder = paths.schemas(pipeline, name)
+    folder = TablePaths(pipeline, TableRef("bronze", name)).schemas
     versions = Registry(folder).history()
     if not versions:
         raise UsageError(

@@ -28,9 +28,10 @@ def stop(
     from medallion_jobs.checkpoint import QueryFolder, lock
     from medallion_jobs.config import load
     from medallion_jobs.lake import paths
+    from medallion_jobs.lake.paths import TablePaths
 
     pipeline = load(config, env, overrides or ()).pipeline
-    homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
+    homes = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in paths.sources(pipeline)]
     running = [home for home in homes if lock.is_running(home.lock)]
     if not running:
         typer.echo("nothing is running", err=True)

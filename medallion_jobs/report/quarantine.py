@@ -17,6 +17,7 @@ import pyarrow as pa
 from medallion_jobs.checkpoint import QueryFolder, manifest
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.report.lake_views import Row, connect, rows_of, scan
 from medallion_jobs.storage.duck import text
@@ -84,7 +85,7 @@ def tables(config: Pipeline) -> list[TableRef]:
 
 def exists(config: Pipeline, table: TableRef) -> bool:
     """Whether anything was ever put into the table's quarantine."""
-    return (paths.quarantine(config, table) / "_delta_log").is_dir()
+    return (TablePaths(config, table).quarantine / "_delta_log").is_dir()
 
 
 def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
@@ -152,28 +153,29 @@ def _open(
 
 def _states(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
     """SQL of all rows of a quarantine, each with its state."""
-    path = paths.quarantine(config, table)
+    of = TablePaths(config, table)
+    path = of.quarantine
     if not exists(config, table):
         parked = _NONE
     elif table.layer == "bronze":
         parked = _LINES.format(rows=scan(path))
     else:
-        recorded = manifest.read(QueryFolder.of(config.state_path, table))
+        recorded = manifest.read(QueryFolder.of(of))
         generation = recorded.current.number if recorded else "generation"
         parked = _ROWS.format(rows=scan(path), generation=generation)
-    return _STATES.format(rows=parked, releases=_releases(duck, config, table))
+    return _STATES.format(rows=parked, releases=_releases(duck, of))
 
 
-def _releases(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
+def _releases(duck: duckdb.DuckDBPyConnection, table: TablePaths) -> str:
     """SQL of the effective releases: the id of each row, and how it left the quarantine.
 
     A release with a transaction takes effect once the table has the transaction; one without
     takes effect at once.
     """
-    path = paths.releases(paths.quarantine(config, table))
+    path = paths.releases(table.quarantine)
     if snapshot(path) is None:
         return _NO_RELEASES
-    target = snapshot(config.table_path(table))
+    target = snapshot(table.data)
     app_ids = rows_of(duck.execute(f"SELECT DISTINCT app_id FROM {scan(path)}"))  # noqa: S608
     committed = {str(app): target.txn(str(app)) for (app,) in app_ids if app and target}
     counting = ["app_id = ''"] + [

@@ -30,7 +30,6 @@ from medallion_jobs.lake.tables.write import (
     append,
     check_schema,
     create,
-    ensure,
     recreate,
     register,
     replace,
@@ -38,6 +37,7 @@ from medallion_jobs.lake.tables.write import (
     require,
     rows_written,
     set_properties,
+    widen,
 )
 
 __all__ = [
@@ -57,7 +57,6 @@ __all__ = [
     "commit_of",
     "commits",
     "create",
-    "ensure",
     "ensure_layout",
     "files_since",
     "has_log_since",
@@ -73,5 +72,6 @@ __all__ = [
     "rows_written",
     "set_properties",
     "snapshot",
+    "widen",
     "with_conf",
 ]
