@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from medallion_jobs.checkpoint import Claim, Logic
@@ -57,9 +56,9 @@ class SilverStream:
     def ref(self) -> TableRef:
         return TableRef("silver", self.name)
 
-    @cached_property
+    @property
     def paths(self) -> TablePaths:
-        return TablePaths(self.config, self.ref, self.slot)
+        return self._refinery.paths
 
     @property
     def table(self) -> SilverTable:

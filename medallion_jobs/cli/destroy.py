@@ -59,12 +59,12 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
 
     to_remove = []
     for ref in paths.sources(pipeline):
-        of = TablePaths(pipeline, ref)
-        to_remove += [of.data, of.quarantine, of.held, of.tombstones]
-        to_remove += [of.rule_metrics, of.metrics, of.checkpoints]
+        places = TablePaths(pipeline, ref)
+        to_remove += [places.data, places.quarantine, places.held, places.tombstones]
+        to_remove += [places.rule_metrics, places.metrics, places.checkpoints]
     for name in pipeline.bronze:
-        of = TablePaths(pipeline, TableRef("bronze", name))
-        to_remove += [of.ledger, of.schemas, *_registrations(of)]
+        places = TablePaths(pipeline, TableRef("bronze", name))
+        to_remove += [places.ledger, places.schemas, *_registrations(places)]
     to_remove += _generated(pipeline)
     warehouse = paths.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):

@@ -88,7 +88,7 @@ class Supervisor:
     def _admit(self, stream: Stream, held: ExitStack) -> Running:
         claim = stream.claim
         home = claim.home
-        lock = held.enter_context(Lock(home.lock, str(claim.ref)))
+        lock = held.enter_context(Lock(home.lock, str(claim.paths)))
         home.stop.unlink(missing_ok=True)
         if lock.took_over:
             self._note(claim.ref, "took over from a run that died", lock.took_over["since"])

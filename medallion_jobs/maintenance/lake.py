@@ -40,11 +40,11 @@ def maintain(config: Pipeline, older_than: timedelta, *, dry_run: bool) -> list[
 def _maintain_query(
     config: Pipeline, ref: TableRef, older_than: timedelta, *, dry_run: bool
 ) -> Iterator[Upkeep]:
-    of = TablePaths(config, ref)
-    tables = {name: path for name, path in _tables_of(of).items() if snapshot(path)}
+    places = TablePaths(config, ref)
+    tables = {name: path for name, path in _tables_of(places).items() if snapshot(path)}
     if not tables:
         return
-    home = QueryFolder.of(of)
+    home = QueryFolder.of(places)
     with ExitStack() as held:
         if lock.is_running(home.lock):
             yield from (upkeep.skip(n, p, "its query is running") for n, p in tables.items())

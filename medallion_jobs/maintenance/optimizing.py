@@ -66,11 +66,11 @@ class _Work:
         self._spark: Callable[[], SparkSession] = cache(lambda: session.build(config))
 
     def on(self, ref: TableRef) -> Iterator[Upkeep]:
-        of = TablePaths(self._config, ref)
-        path = of.data
+        places = TablePaths(self._config, ref)
+        path = places.data
         if tables.snapshot(path) is None:
             return
-        home = QueryFolder.of(of)
+        home = QueryFolder.of(places)
         with ExitStack() as held:
             if lock.is_running(home.lock):
                 yield upkeep.skip(str(ref), path, "its query is running")

@@ -153,17 +153,17 @@ def _open(
 
 def _states(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> str:
     """SQL of all rows of a quarantine, each with its state."""
-    of = TablePaths(config, table)
-    path = of.quarantine
+    places = TablePaths(config, table)
+    path = places.quarantine
     if not exists(config, table):
         parked = _NONE
     elif table.layer == "bronze":
         parked = _LINES.format(rows=scan(path))
     else:
-        recorded = manifest.read(QueryFolder.of(of))
+        recorded = manifest.read(QueryFolder.of(places))
         generation = recorded.current.number if recorded else "generation"
         parked = _ROWS.format(rows=scan(path), generation=generation)
-    return _STATES.format(rows=parked, releases=_releases(duck, of))
+    return _STATES.format(rows=parked, releases=_releases(duck, places))
 
 
 def _releases(duck: duckdb.DuckDBPyConnection, table: TablePaths) -> str:

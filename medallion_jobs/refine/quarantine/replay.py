@@ -102,8 +102,8 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
             return Replayed(sum(counts), readers if any(counts) else ())
         # Readers first: after a crash in between, none continues over a changed table.
         for reader in reversed(readers):
-            read_by = TablePaths(config, reader)
-            plan = reset.plan(QueryFolder.of(read_by), read_by.data, config.pipeline)
+            places = TablePaths(config, reader)
+            plan = reset.plan(QueryFolder.of(places), places.data, config.pipeline)
             plan.carry_out(f"missed lookups in {dimension} were backfilled in {ref}")
         # The word is stored in the table's log, so it stays.
         app_id = f"{home.checkpoint(generation).app_id}/{'mended'}"

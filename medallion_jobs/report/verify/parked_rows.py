@@ -72,8 +72,8 @@ class Parked:
         Args:
             until: ignores rows that were parked later; None counts all.
         """
-        of = TablePaths(config, ref)
-        kinds = {"quarantine": of.quarantine, "held": of.held}
+        places = TablePaths(config, ref)
+        kinds = {"quarantine": places.quarantine, "held": places.held}
         tables = {kind: path for kind, path in kinds.items() if snapshot(path)}
         if not tables:
             return cls()
