@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from medallion_jobs.aggregate import Aggregation, complete, incremental
@@ -22,6 +23,7 @@ from medallion_jobs.engine import runner
 from medallion_jobs.engine.stream import Batch, Sink, Start, Written
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import tables
+from medallion_jobs.lake.paths import LIVE, TablePaths
 from medallion_jobs.sinks import postgres
 from medallion_jobs.storage import Location
 
@@ -36,10 +38,15 @@ _FOR_MERGES = {"delta.enableDeletionVectors": "true"}
 
 @dataclass(frozen=True)
 class GoldStream:
-    """The query that maintains one gold table."""
+    """The query that maintains one gold table.
+
+    Attributes:
+        slot: the slot of the table that it writes; what it reads is live.
+    """
 
     config: Pipeline
     name: str
+    slot: str = LIVE
 
     @property
     def output_mode(self) -> str:
@@ -52,6 +59,10 @@ class GoldStream:
     @property
     def ref(self) -> TableRef:
         return TableRef("gold", self.name)
+
+    @cached_property
+    def paths(self) -> TablePaths:
+        return TablePaths(self.config, self.ref, self.slot)
 
     @property
     def table(self) -> GoldTable:
@@ -69,10 +80,10 @@ class GoldStream:
         return Claim(
             pipeline=self.config.pipeline,
             reads=self.table.from_,
-            ref=self.ref,
-            target_path=self.config.table_path(self.ref),
+            paths=self.paths,
+            target_path=self.paths.data,
             source=str(self.table.from_),
-            source_path=self.config.table_path(self.table.from_),
+            source_path=TablePaths(self.config, self.table.from_).data,
             logic=Logic(state={**self.aggregation.logic, **derived}),
         )
 
@@ -103,7 +114,8 @@ class GoldStream:
         tables.set_properties(spark, path, self._properties)
         if self._has_written(start):
             tables.ensure_layout(spark, self.ref, path, layout)
-        tables.register(spark, self.ref, path)
+        if self.paths.is_live:
+            tables.register(spark, self.ref, path)
 
     def _has_written(self, start: Start) -> bool:
         """Whether this generation wrote the table; if not, its first batch rebuilds the table."""
@@ -113,7 +125,7 @@ class GoldStream:
 
     @property
     def _home(self) -> QueryFolder:
-        return QueryFolder.of(self.config.state_path, self.ref)
+        return QueryFolder.of(self.paths)
 
     @property
     def _properties(self) -> dict[str, str]:
@@ -123,7 +135,10 @@ class GoldStream:
 
     @property
     def sinks(self) -> Sequence[Sink]:
-        return (postgres.Loader(self.config, self.ref),) if self.table.sinks else ()
+        # A database has one place for the table, and the live one is loaded into it.
+        if not self.table.sinks or not self.paths.is_live:
+            return ()
+        return (postgres.Loader(self.config, self.ref),)
 
     def discover(self) -> Sequence[str]:
         return ()  # Spark's Delta source finds new versions itself

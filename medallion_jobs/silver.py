@@ -18,6 +18,7 @@ from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.engine import runner
 from medallion_jobs.engine.stream import Batch, Sink, Start, Written
 from medallion_jobs.lake import tables
+from medallion_jobs.lake.paths import LIVE, TablePaths
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.quarantine.held_rows import HeldRows
@@ -34,21 +35,30 @@ _STATE_KEYS = ("write", "keys", "sequence", "surrogate_key", "unknown_member")
 
 @dataclass(frozen=True)
 class SilverStream:
-    """The query that writes one silver table."""
+    """The query that writes one silver table.
+
+    Attributes:
+        slot: the slot of the table that it writes; what it reads is live.
+    """
 
     config: Pipeline
     name: str
+    slot: str = LIVE
     output_mode = "append"
     _refinery: Refinery = field(init=False, repr=False, compare=False)
     _waiting: HeldRows = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_refinery", Refinery(self.config, self.ref))
+        object.__setattr__(self, "_refinery", Refinery(self.config, self.ref, self.slot))
         object.__setattr__(self, "_waiting", HeldRows(self._refinery))
 
     @property
     def ref(self) -> TableRef:
         return TableRef("silver", self.name)
+
+    @property
+    def paths(self) -> TablePaths:
+        return self._refinery.paths
 
     @property
     def table(self) -> SilverTable:
@@ -63,10 +73,10 @@ class SilverStream:
         return Claim(
             pipeline=self.config.pipeline,
             reads=table.from_,
-            ref=self.ref,
-            target_path=self.config.table_path(self.ref),
+            paths=self.paths,
+            target_path=self.paths.data,
             source=str(table.from_),
-            source_path=self.config.table_path(table.from_),
+            source_path=self._refinery.path_of(table.from_),
             # A table with one row for each key cannot continue as one with a row for each
             # change. All other settings only affect the rows of each batch.
             logic=Logic(
@@ -78,11 +88,11 @@ class SilverStream:
     def preflight(self, made: Collection[Location]) -> None:
         tables.require(self.claim.source, self.claim.source_path, made)
         for name in self.table.dimensions:
-            lookup.check_dimension(name, self.config.table_path(name), made)
+            lookup.check_dimension(name, self._refinery.path_of(name), made)
 
     def prepare(self, spark: SparkSession, start: Start) -> None:
         for name in self.table.dimensions:
-            tables.register(spark, name, self.config.table_path(name))
+            tables.register(spark, name, self._refinery.path_of(name))
         make(self._refinery, spark, is_rebuild=start.rebuilds_table)
         self._waiting.begin(spark, start.generation)
 

@@ -30,7 +30,8 @@ from medallion_jobs.config import (
     TableRef,
 )
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import layout as layouts
 from medallion_jobs.lake.tables import schema as schemas
 from medallion_jobs.lake.tables.sql import col
@@ -79,7 +80,7 @@ class _Checker:
 
     def _bronze(self, name: str) -> None:
         source, here = self._config.bronze[name].source, f"bronze.{name}.source"
-        registry = Registry(paths.schemas(self._config, name))
+        registry = Registry(TablePaths(self._config, TableRef("bronze", name)).schemas)
         columns = BronzeColumns(self._spark, source, registry, has_versions=source.keeps_versions)
         with self._reported_at(f"{here}.schema_hints", source.schema_hints or ""):
             columns.hinted(StructType())
@@ -167,7 +168,7 @@ class _Checker:
         """A table as this pipeline would build it, else an existing one, else None."""
         if ref in self.frames:
             return self.frames[ref]
-        path = self._config.table_path(ref)
+        path = TablePaths(self._config, ref).data
         if tables.snapshot(path) is None:
             return None
         return self._spark.read.format("delta").load(str(path))

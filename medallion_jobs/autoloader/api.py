@@ -65,7 +65,7 @@ class Loading:
         return not self.is_active
 
     def _start(self, loader: AutoLoader, spark: SparkSession, seconds: float | None) -> None:
-        supervisor = Supervisor(loader.config.state_path, self._take, self._stop)
+        supervisor = Supervisor(self._take, self._stop)
         with ExitStack() as held:
             # Not in the thread, so that the caller gets the error if the start is refused.
             running = held.enter_context(supervisor.admitted([loader]))

@@ -35,7 +35,8 @@ from medallion_jobs.config import Layout, Pipeline, Source, TableRef
 from medallion_jobs.engine import stream
 from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.errors import DataError
-from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.paths import LIVE, TablePaths
 from medallion_jobs.observe.set_aside import SetAside
 from medallion_jobs.storage import Location
 
@@ -53,6 +54,7 @@ class AutoLoader:
     Attributes:
         written_to: the Delta table in which the start checks look up what was written.
         layout: the layout of that table; None if this query does not maintain it.
+        slot: the slot of all that it writes. The files are those of the live table.
     """
 
     config: Pipeline
@@ -61,6 +63,7 @@ class AutoLoader:
     written_to: Location
     output_mode = "append"
     layout: Layout | None = None
+    slot: str = LIVE
     _spark: SparkSession | None = None
     _columns: BronzeColumns | None = None
     _older: Older = NOTHING_OLDER
@@ -71,33 +74,41 @@ class AutoLoader:
     _complaints: frozenset[str] = frozenset()
 
     @classmethod
-    def to_table(cls, config: Pipeline, name: str) -> AutoLoader:
+    def to_table(cls, config: Pipeline, name: str, slot: str = LIVE) -> AutoLoader:
         """The query that fills a bronze table."""
         ref, source = TableRef("bronze", name), config.bronze[name].source
         layout = config.layout_of(ref)
-        path = config.table_path(ref)
+        table = TablePaths(config, ref, slot)
         sink = DeltaSink(
             name=str(ref),
-            path=path,
+            path=table.data,
             ref=ref,
             comment=f"Files of {', '.join(config.landing_paths(name))} as they came",
             keeps_versions=source.keeps_versions,
             replaces=source.on_changed_file == "reprocess",
             widens=source.widens,
             layout=layout,
+            in_catalog=table.is_live,
         )
-        return cls(config, name, sink, path, layout=layout)
+        return cls(config, name, sink, table.data, layout=layout, slot=slot)
 
     @classmethod
-    def to_function(cls, config: Pipeline, name: str, call: EachBatch) -> AutoLoader:
+    def to_function(
+        cls, config: Pipeline, name: str, call: EachBatch, slot: str = LIVE
+    ) -> AutoLoader:
         """The query that hands each batch's rows to a function."""
         sink = FunctionSink(f"bronze.{name}", call, config.bronze[name].source.keeps_versions)
         # The ledger records a batch only after the function has taken it.
-        return cls(config, name, sink, paths.ledger(config, name) / "events")
+        table = TablePaths(config, TableRef("bronze", name), slot)
+        return cls(config, name, sink, table.events, slot=slot)
 
     @property
     def ref(self) -> TableRef:
         return TableRef("bronze", self.name)
+
+    @cached_property
+    def paths(self) -> TablePaths:
+        return TablePaths(self.config, self.ref, self.slot)
 
     @cached_property
     def source(self) -> Source:
@@ -109,7 +120,7 @@ class AutoLoader:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(paths.ledger(self.config, self.name))
+        return Ledger(self.paths.ledger)
 
     @cached_property
     def discovery(self) -> Discovery:
@@ -128,7 +139,7 @@ class AutoLoader:
         source = self.source
         return Claim(
             pipeline=self.config.pipeline,
-            ref=self.ref,
+            paths=self.paths,
             target_path=self.written_to,
             source=f"files of {', '.join(self.roots)}",
             source_path=self.ledger.discovered,
@@ -151,7 +162,7 @@ class AutoLoader:
     def prepare(self, spark: SparkSession, start: Start) -> None:
         self._spark = spark
         self.ledger.ensure()
-        registry = Registry(paths.schemas(self.config, self.name))
+        registry = Registry(self.paths.schemas)
         self._columns = BronzeColumns(
             spark, self.source, registry, start.generation, self.sink.has_versions
         )
@@ -205,7 +216,8 @@ class AutoLoader:
 
     def _cleaned(self) -> Sequence[str]:
         """Cleans the source when that is due; returns remarks for the user."""
-        if time.monotonic() < self._cleans_at:
+        # Files are there once, for every slot: only the live table's query removes them.
+        if not self.paths.is_live or time.monotonic() < self._cleans_at:
             return ()
         cleaned = self.cleaner.clean(datetime.now(timezone.utc))
         if not cleaned.waiting:
@@ -325,9 +337,9 @@ class AutoLoader:
 
     @cached_property
     def _quarantine(self) -> BadRecords:
-        return BadRecords(paths.quarantine(self.config, self.ref), str(self.ref))
+        return BadRecords(self.paths.quarantine, str(self.ref))
 
     def _register(self) -> Sequence[str]:
         """Registers as a reader of the landing folders; returns remarks on failures."""
-        me = Reader.of(self.config, self.name)
+        me = Reader.of(self.paths)
         return [remark for root in self.roots if (remark := register(root, me, self.config.store))]

@@ -12,12 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from medallion_jobs.config import TableRef
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.storage import Location
-
-if TYPE_CHECKING:
-    from medallion_jobs.config import TableRef
 
 _BATCH = re.compile(r"[0-9]+")
 
@@ -69,15 +67,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class QueryFolder:
-    """The folder with all state of the query that writes `ref`."""
+    """The folder with all state of a query that writes `ref`."""
 
     ref: TableRef
     path: Location
 
     @classmethod
-    def of(cls, state: Location, ref: TableRef) -> QueryFolder:
-        """The folder of `ref` under the engine's state folder."""
-        return cls(ref, state / "checkpoints" / ref.layer / ref.name)
+    def of(cls, paths: TablePaths) -> QueryFolder:
+        """The folder of the query that writes the table at `paths`."""
+        return cls(paths.ref, paths.checkpoints)
 
     @property
     def manifest(self) -> Location:

@@ -21,6 +21,7 @@ from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
 from medallion_jobs.checkpoint.manifest import Generation, Logic, Manifest
 from medallion_jobs.checkpoint.offsets import DeltaOffsets, SourceOffsets
 from medallion_jobs.errors import Refused
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.storage import Location
 
@@ -54,13 +55,15 @@ class Claim:
     """What a query will read, write and compute; the checks compare it with what exists.
 
     Attributes:
+        paths: where the table lies, and all that is kept for its query.
+        target_path: the Delta table in which its batches are looked up.
         source: the name of its source, as the manifest records it.
         source_path: the Delta table that it streams from.
         reads: the table that it reads, if another query writes that table.
         pipeline: the pipeline of the query.
     """
 
-    ref: TableRef
+    paths: TablePaths
     target_path: Location
     source: str
     source_path: Location
@@ -73,19 +76,28 @@ class Claim:
         """How the engine asks about the source."""
         return DeltaOffsets(self.source_path)
 
+    @property
+    def ref(self) -> TableRef:
+        return self.paths.ref
 
-def check(home: QueryFolder, claim: Claim) -> StartPoint:
+    @property
+    def home(self) -> QueryFolder:
+        """The folder of the query's state."""
+        return QueryFolder.of(self.paths)
+
+
+def check(claim: Claim) -> StartPoint:
     """Checks whether a query may start.
 
     Raises:
         Refused: the first finding: a start would lose rows, duplicate them or compute wrong
             values.
     """
-    for finding in findings(home, claim):
+    for finding in findings(claim):
         raise finding
+    home, target = claim.home, snapshot(claim.target_path)
     manifest = manifests.read(home) or manifests.first(home, claim.pipeline)
     checkpoint = home.checkpoint(manifest.current.number)
-    target = snapshot(claim.target_path)
     written = target.txn(checkpoint.app_id) if target else -1
     return StartPoint(
         manifest=manifest,
@@ -96,9 +108,9 @@ def check(home: QueryFolder, claim: Claim) -> StartPoint:
     )
 
 
-def findings(home: QueryFolder, claim: Claim) -> Iterator[Refused]:
+def findings(claim: Claim) -> Iterator[Refused]:
     """Every reason for which a query may not start. Reads only, and starts no JVM."""
-    target = snapshot(claim.target_path)
+    home, target = claim.home, snapshot(claim.target_path)
     try:
         manifest = manifests.read(home)
     except Refused as unreadable:

@@ -31,12 +31,13 @@ def list_generations(
     """Show every generation of every query: when and why it was opened, and by whom."""
     from medallion_jobs.checkpoint import QueryFolder, manifest
     from medallion_jobs.lake import paths
+    from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
     columns = ("table", "generation", "current", "opened", "by", "reason", "reads", "batches")
     rows: list[tuple[object, ...]] = []
     for ref in paths.sources(pipeline):
-        home = QueryFolder.of(pipeline.state_path, ref)
+        home = QueryFolder.of(TablePaths(pipeline, ref))
         recorded = manifest.read(home)
         for generation in recorded.generations if recorded else ():
             batches = home.checkpoint(generation.number).latest_commits + 1
@@ -64,16 +65,18 @@ def show(
 ) -> None:
     """Print a query's manifest as JSON, with the position of its current checkpoint."""
     from medallion_jobs.checkpoint import QueryFolder, manifest
+    from medallion_jobs.lake.paths import TablePaths
     from medallion_jobs.lake.tables import snapshot
 
     pipeline = given.pipeline
     ref = _query(pipeline, table)
-    home = QueryFolder.of(pipeline.state_path, ref)
+    paths = TablePaths(pipeline, ref)
+    home = QueryFolder.of(paths)
     recorded = manifest.read(home)
     if recorded is None:
         raise UsageError(f"{ref} never ran: there is no {home.manifest}")
     checkpoint = home.checkpoint(recorded.current.number)
-    target = snapshot(pipeline.table_path(ref))
+    target = snapshot(paths.data)
     details = recorded.model_dump(mode="json") | {
         "checkpoint": str(checkpoint.path),
         "latest_offsets": checkpoint.latest_offsets,
@@ -96,6 +99,7 @@ def reset(
     from medallion_jobs.checkpoint import Lock, QueryFolder
     from medallion_jobs.checkpoint.reset import plan
     from medallion_jobs.lake import paths
+    from medallion_jobs.lake.paths import TablePaths
 
     if not reason.strip():
         raise UsageError("--reason is empty: give a reason for those who read the manifest later")
@@ -105,13 +109,17 @@ def reset(
     reset_readers = (
         readers if ref.layer != "bronze" or _has_lost_rows(pipeline, ref, readers) else []
     )
-    homes = [QueryFolder.of(pipeline.state_path, query) for query in (ref, *reset_readers)]
+    to_reset = [TablePaths(pipeline, query) for query in (ref, *reset_readers)]
+    homes = [QueryFolder.of(table) for table in to_reset]
     with ExitStack() as held:
         for home in homes:
             # Without state no run can be active, and a dry run must not create the folder.
             if yes or home.path.exists():
                 held.enter_context(Lock(home.lock, str(home.ref)))
-        plans = [plan(home, pipeline.table_path(home.ref), pipeline.pipeline) for home in homes]
+        plans = [
+            plan(home, table.data, pipeline.pipeline)
+            for home, table in zip(homes, to_reset, strict=True)
+        ]
         for change in plans:
             before = f"v{change.before}" if change.before else "none"
             typer.echo(
@@ -138,10 +146,11 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
     """
     from medallion_jobs.checkpoint import QueryFolder, manifest
     from medallion_jobs.checkpoint.offsets import DeltaOffsets
+    from medallion_jobs.lake.paths import TablePaths
 
-    table = DeltaOffsets(pipeline.table_path(ref))
+    table = DeltaOffsets(TablePaths(pipeline, ref).data)
     for reader in readers:
-        home = QueryFolder.of(pipeline.state_path, reader)
+        home = QueryFolder.of(TablePaths(pipeline, reader))
         recorded = manifest.read(home)
         if recorded and recorded.current.binding:
             bound = recorded.current.binding

@@ -13,6 +13,7 @@ from medallion_jobs.storage import Location, is_below
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
+    from medallion_jobs.lake.paths import TablePaths
 
 
 @with_config
@@ -25,9 +26,10 @@ def destroy(
     from medallion_jobs import storage
     from medallion_jobs.checkpoint import Lock, QueryFolder
     from medallion_jobs.lake import paths
+    from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
-    homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
+    homes = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in paths.sources(pipeline)]
     with ExitStack() as held:
         # The locks fail while a query runs, and keep queries from starting meanwhile.
         for home in homes:
@@ -49,23 +51,18 @@ def destroy(
 
 def _to_remove(pipeline: Pipeline) -> list[Location]:
     """Existing tables, state and generated files of this pipeline."""
-    from medallion_jobs.checkpoint import QueryFolder
+    from medallion_jobs.config import TableRef
     from medallion_jobs.lake import paths
+    from medallion_jobs.lake.paths import TablePaths
 
     to_remove = []
     for ref in paths.sources(pipeline):
-        to_remove += [
-            pipeline.table_path(ref),
-            paths.quarantine(pipeline, ref),
-            paths.held(pipeline, ref),
-            paths.tombstones(pipeline, ref),
-            paths.quality_metrics(pipeline.state_path, ref),
-            paths.metrics(pipeline.state_path, ref),
-            QueryFolder.of(pipeline.state_path, ref).path,
-        ]
+        places = TablePaths(pipeline, ref)
+        to_remove += [places.data, places.quarantine, places.held, places.tombstones]
+        to_remove += [places.rule_metrics, places.metrics, places.checkpoints]
     for name in pipeline.bronze:
-        to_remove += [paths.ledger(pipeline, name), paths.schemas(pipeline, name)]
-        to_remove += _registrations(pipeline, name)
+        places = TablePaths(pipeline, TableRef("bronze", name))
+        to_remove += [places.ledger, places.schemas, *_registrations(places)]
     to_remove += _generated(pipeline)
     warehouse = paths.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):
@@ -73,13 +70,13 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
     return [path for path in to_remove if path.exists()]
 
 
-def _registrations(pipeline: Pipeline, bronze_table: str) -> list[Location]:
+def _registrations(table: TablePaths) -> list[Location]:
     """Files by which a bronze table is registered as a reader of its landing folders."""
     from medallion_jobs.autoloader.archive.file_location import fixed_part, is_cleanable
     from medallion_jobs.autoloader.archive.registrations import Reader
 
-    reader = Reader.of(pipeline, bronze_table)
-    roots = filter(is_cleanable, pipeline.landing_paths(bronze_table))
+    reader, pipeline = Reader.of(table), table.config
+    roots = filter(is_cleanable, pipeline.landing_paths(table.ref.name))
     return [
         file
         for root in roots
@@ -94,12 +91,14 @@ def _generated(pipeline: Pipeline) -> list[Location]:
     """Files and dimension tables that `generate` made, according to its summaries."""
     from medallion_jobs.config import TableRef
     from medallion_jobs.generator import FEEDS, is_made, made_files
+    from medallion_jobs.lake.paths import TablePaths
 
     feed = FEEDS.get(pipeline.pipeline)
     if feed is None or not pipeline.bronze.keys() >= set(feed.tables):
         return []
     dimensions = [
-        pipeline.table_path(TableRef("silver", dimension.name)) for dimension in feed.dimensions(15)
+        TablePaths(pipeline, TableRef("silver", dimension.name)).data
+        for dimension in feed.dimensions(15)
     ]
     summaries = pipeline.landing_root / "_generated"
     files = [

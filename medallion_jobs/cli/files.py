@@ -144,10 +144,11 @@ def _skip_reason(matched: Matched) -> str:
 
 def _retry(pipeline: Pipeline, retried: Sequence[Matched]) -> None:
     from medallion_jobs.autoloader import Ledger
-    from medallion_jobs.lake import paths
+    from medallion_jobs.config import TableRef
+    from medallion_jobs.lake.paths import TablePaths
 
     for table in sorted({file.table for file in retried}):
-        ledger = Ledger(paths.ledger(pipeline, table.removeprefix("bronze.")))
+        ledger = Ledger(TablePaths(pipeline, TableRef.parse(table)).ledger)
         ledger.retry([_current_entry(file) for file in retried if file.table == table])
 
 

@@ -70,6 +70,7 @@ def generate(
     )
     from medallion_jobs.generator import generate as write_files
     from medallion_jobs.generator import seed as seed_dimension
+    from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
     feed = feed_for(pipeline.pipeline)
@@ -99,7 +100,7 @@ def generate(
         for dimension in feed.dimensions(plan.customers)
     }
     added = {
-        str(table): seed_dimension(pipeline.table_path(table), dimension)
+        str(table): seed_dimension(TablePaths(pipeline, table).data, dimension)
         for table, dimension in tables.items()
     }
     if added:

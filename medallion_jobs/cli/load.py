@@ -73,10 +73,11 @@ def _load(
 ) -> tuple[list[Loaded], list[MedallionError]]:
     from medallion_jobs.engine import session
     from medallion_jobs.lake import tables
+    from medallion_jobs.lake.paths import TablePaths
     from medallion_jobs.sinks.postgres import Loader
 
     for ref in refs:
-        tables.require(str(ref), pipeline.table_path(ref))
+        tables.require(str(ref), TablePaths(pipeline, ref).data)
     loaders = [Loader(pipeline, ref) for ref in refs]
     spark = session.build(pipeline, short=True)
     loaded: list[Loaded] = []

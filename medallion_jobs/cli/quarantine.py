@@ -139,7 +139,7 @@ def dismiss(
 ) -> None:
     """Mark open rows as dismissed. They stay in the quarantine; nothing is deleted."""
     from medallion_jobs.checkpoint import Lock, QueryFolder
-    from medallion_jobs.lake import paths
+    from medallion_jobs.lake.paths import TablePaths
     from medallion_jobs.refine.quarantine import releases
 
     if not reason.strip():
@@ -149,11 +149,11 @@ def dismiss(
         dismissed = _ids(pipeline, ref, wanted)
         typer.echo(f"{len(dismissed):,} rows; nothing was changed; add --yes to do it", err=True)
         return
-    with Lock(QueryFolder.of(pipeline.state_path, ref).lock, str(ref)):
+    paths = TablePaths(pipeline, ref)
+    with Lock(QueryFolder.of(paths).lock, str(ref)):
         dismissed = _ids(pipeline, ref, wanted)
         if dismissed:
-            path = paths.quarantine(pipeline, ref)
-            releases.dismiss(path, dismissed, reason, uuid.uuid4().hex[:12])
+            releases.dismiss(paths.quarantine, dismissed, reason, uuid.uuid4().hex[:12])
     typer.echo(f"{len(dismissed):,} rows are dismissed", err=True)
 
 

@@ -126,11 +126,12 @@ def history(
 def _versions(given: Given, table: str | None) -> tuple[str, list[Version]]:
     """The name of a table, such as `bronze.sales`, and all its versions, at least one."""
     from medallion_jobs.autoloader.schemas.registry import Registry
-    from medallion_jobs.lake import paths
+    from medallion_jobs.config import TableRef
+    from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
     name = _bronze_table(pipeline, table)
-    folder = paths.schemas(pipeline, name)
+    folder = TablePaths(pipeline, TableRef("bronze", name)).schemas
     versions = Registry(folder).history()
     if not versions:
         raise UsageError(

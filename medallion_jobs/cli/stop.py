@@ -26,9 +26,10 @@ def stop(
     """Ask the pipeline's running queries to end after their batch."""
     from medallion_jobs.checkpoint import QueryFolder, lock
     from medallion_jobs.lake import paths
+    from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
-    homes = [QueryFolder.of(pipeline.state_path, ref) for ref in paths.sources(pipeline)]
+    homes = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in paths.sources(pipeline)]
     running = [home for home in homes if lock.is_running(home.lock)]
     if not running:
         typer.echo("nothing is running", err=True)

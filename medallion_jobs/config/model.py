@@ -188,10 +188,6 @@ class Pipeline(Frozen):
         }
         return tuple(TopologicalSorter(reads).static_order())
 
-    def table_path(self, table: TableRef) -> Location:
-        """The absolute folder of a table: `<storage.root>/<layer>/<name>`."""
-        return self._storage / table.layer / table.name
-
     def landing_paths(self, bronze_table: str) -> tuple[str, ...]:
         """The folders, or patterns of folders, whose files `bronze_table` reads.
 

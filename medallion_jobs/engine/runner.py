@@ -59,7 +59,7 @@ def run(
     """
     stop = stop or StopSwitch()
     warnings = Warnings(emit)
-    supervisor = Supervisor(config.state_path, warnings.emit, stop)
+    supervisor = Supervisor(warnings.emit, stop)
     with (
         warnings.at_the_end(),
         supervisor.admitted(streams) as running,

@@ -18,7 +18,7 @@ from medallion_jobs.checkpoint import Binding, Claim, Lock, QueryFolder, manifes
 from medallion_jobs.engine.query import Running, StoppedBetweenBatchesError, StopSwitch
 from medallion_jobs.engine.stream import Batch, Stream
 from medallion_jobs.errors import Refused, TransientError
-from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.masking import without_secrets
 from medallion_jobs.observe.batch_table import BatchTable
@@ -44,8 +44,7 @@ _PAUSE_PER_CHECK = 50
 class Supervisor:
     """Runs streams on one Spark session."""
 
-    def __init__(self, state: Location, emit: Emit, stop: StopSwitch) -> None:
-        self._state = state
+    def __init__(self, emit: Emit, stop: StopSwitch) -> None:
         self._emit = emit
         self._stop = stop
         self._run_id = uuid.uuid4().hex[:12]
@@ -76,7 +75,8 @@ class Supervisor:
         """Refuses to read a table that was reset and that no run has started to rebuild."""
         if claim.reads is None or claim.source_path in made:
             return
-        upstream = manifest.read(QueryFolder.of(self._state, claim.reads))
+        source = TablePaths(claim.paths.config, claim.reads)
+        upstream = manifest.read(QueryFolder.of(source))
         if upstream and upstream.current.number > 1 and upstream.current.binding is None:
             raise Refused(
                 f"{claim.ref} was not started: its source {claim.reads} was reset and has not "
@@ -87,17 +87,17 @@ class Supervisor:
 
     def _admit(self, stream: Stream, held: ExitStack) -> Running:
         claim = stream.claim
-        home = QueryFolder.of(self._state, claim.ref)
-        lock = held.enter_context(Lock(home.lock, str(claim.ref)))
+        home = claim.home
+        lock = held.enter_context(Lock(home.lock, str(claim.paths)))
         home.stop.unlink(missing_ok=True)
         if lock.took_over:
             self._note(claim.ref, "took over from a run that died", lock.took_over["since"])
-        start_point = checkpoint.check(home, claim)
+        start_point = checkpoint.check(claim)
         for leftover in start_point.repaired:
             self._note(claim.ref, "removed leftovers of an interrupted first batch", leftover)
         if start_point.changed:
             self._note(claim.ref, "new logic from this run on", ", ".join(start_point.changed))
-        log = BatchTable(paths.metrics(self._state, claim.ref))
+        log = BatchTable(claim.paths.metrics)
         return Running(stream, home, start_point, lock, log)
 
     def run_once(self, running: Sequence[Running], spark: SparkSession) -> None:
@@ -185,7 +185,7 @@ class Supervisor:
         query.prepare_restart(change)
         # The result of the first check is outdated: the generation is bound now, and it has
         # written batches.
-        query.start_point = checkpoint.check(query.home, query.stream.claim)
+        query.start_point = checkpoint.check(query.stream.claim)
         self._start(query, spark, trigger)
         facts = {"source": query.stream.claim.source, "columns": ", ".join(change.fields)}
         self._emit(Note(str(query.ref), "restarted with new columns", facts))
@@ -203,11 +203,13 @@ class Supervisor:
             raise query.explain(failure) from failure
 
     def _writer(self, query: Running, spark: SparkSession) -> DataStreamWriter:
+        # The table in another slot has a query of another name: Spark runs no two of one name.
+        name = str(query.stream.claim.paths)
         # A query inherits the scheduler pool of the thread that starts it.
-        spark.sparkContext.setLocalProperty("spark.scheduler.pool", str(query.ref))
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", name)
         return (
             query.stream.read(spark)
-            .writeStream.queryName(str(query.ref))
+            .writeStream.queryName(name)
             .outputMode(query.stream.output_mode)
             .option("checkpointLocation", str(query.start_point.checkpoint.path))
             .foreachBatch(lambda df, number: self._write(query, df, number))

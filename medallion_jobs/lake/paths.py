@@ -1,4 +1,4 @@
-"""The paths under `storage.root`, and which table reads which.
+"""Where everything lies under `storage.root`, and which table reads which.
 
 <layer>/<table>                            the tables
 _medallion/checkpoints/<layer>/<table>     a query's state (medallion_jobs.checkpoint)
@@ -10,47 +10,125 @@ _medallion/metrics/<layer>/<table>         a row for each batch of a query
 _medallion/metrics/quality/<layer>/<table> a row for each batch and rule of a table
 _medallion/tombstones/silver/<table>       keys that were deleted from a table
 _medallion/warehouse                       Spark's warehouse folder; it stays empty
+_medallion/slots/<slot>/<layer>/<table>    a table that is built beside the live one
+_medallion/slots/<slot>/checkpoints/…      and all of the above for it
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field
+
 from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.config.names import IDENTIFIER_PATTERN
+from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location
+
+# The slot of the tables that people and other queries read.
+LIVE = "live"
+
+
+@dataclass(frozen=True)
+class TablePaths:
+    """Where a table lies, and all that the engine keeps for it.
+
+    Attributes:
+        slot: which build of the table. What lies in another slot than `live` shares nothing with
+            the live table.
+
+    Raises:
+        UsageError: the slot's name is no identifier.
+    """
+
+    config: Pipeline = field(repr=False)
+    ref: TableRef
+    slot: str = LIVE
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(IDENTIFIER_PATTERN.rstrip("$"), self.slot):
+            raise UsageError(
+                f"{self.slot!r} cannot be the name of a slot",
+                untouched="nothing was started",
+                next_step="give it a name of letters, digits and _, such as rebuild",
+            )
+
+    def __str__(self) -> str:
+        return str(self.ref) if self.is_live else f"{self.ref} in slot {self.slot}"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this is the table that people and other queries read."""
+        return self.slot == LIVE
+
+    @property
+    def data(self) -> Location:
+        """The table itself."""
+        root = lake(self.config) if self.is_live else self.state
+        return self._table_in(root)
+
+    @property
+    def state(self) -> Location:
+        """The folder of the engine's state that this slot uses."""
+        state = self.config.state_path
+        return state if self.is_live else state / "slots" / self.slot
+
+    @property
+    def checkpoints(self) -> Location:
+        """The state of the query that writes the table."""
+        return self._table_in(self.state / "checkpoints")
+
+    @property
+    def ledger(self) -> Location:
+        """The files of a bronze table."""
+        return self.state / "ledger" / self.ref.name
+
+    @property
+    def discovered(self) -> Location:
+        """The part of the ledger that the bronze query streams."""
+        return self.ledger / "discovered"
+
+    @property
+    def events(self) -> Location:
+        """The part of the ledger that says what became of the files."""
+        return self.ledger / "events"
+
+    @property
+    def schemas(self) -> Location:
+        """The schema registry of a bronze table."""
+        return self.state / "schemas" / self.ref.name
+
+    @property
+    def quarantine(self) -> Location:
+        """Rows and records that could not be written to the table."""
+        return self._table_in(self.state / "quarantine")
+
+    @property
+    def held(self) -> Location:
+        """Rows of a silver table that are held until a dimension has their key."""
+        return self._table_in(self.state / "held")
+
+    @property
+    def tombstones(self) -> Location:
+        """Keys that were deleted from a silver table, so that no older change brings them back."""
+        return self._table_in(self.state / "tombstones")
+
+    @property
+    def metrics(self) -> Location:
+        """A row for each batch of the query that writes the table."""
+        return self._table_in(self.state / "metrics")
+
+    @property
+    def rule_metrics(self) -> Location:
+        """A row for each batch and rule of the table."""
+        return self._table_in(self.state / "metrics" / "quality")
+
+    def _table_in(self, folder: Location) -> Location:
+        return folder / self.ref.layer / self.ref.name
 
 
 def lake(config: Pipeline) -> Location:
     """The folder of the layers."""
     return config.state_path.parent
-
-
-def ledger(config: Pipeline, bronze_table: str) -> Location:
-    """The folder of a bronze table's ledger."""
-    return config.state_path / "ledger" / bronze_table
-
-
-def discovered(config: Pipeline, bronze_table: str) -> Location:
-    """The part of the ledger that the bronze query streams."""
-    return ledger(config, bronze_table) / "discovered"
-
-
-def schemas(config: Pipeline, bronze_table: str) -> Location:
-    """The folder of a bronze table's schema registry."""
-    return config.state_path / "schemas" / bronze_table
-
-
-def quarantine(config: Pipeline, table: TableRef) -> Location:
-    """The quarantine of a table."""
-    return config.state_path / "quarantine" / table.layer / table.name
-
-
-def held(config: Pipeline, table: TableRef) -> Location:
-    """The rows of a silver table that are held until a dimension has their key."""
-    return config.state_path / "held" / table.layer / table.name
-
-
-def tombstones(config: Pipeline, table: TableRef) -> Location:
-    """Keys that were deleted from a silver table, so that no older change brings them back."""
-    return config.state_path / "tombstones" / table.layer / table.name
 
 
 def releases(parked_rows: Location) -> Location:
@@ -61,16 +139,6 @@ def releases(parked_rows: Location) -> Location:
     return parked_rows / "_claims"
 
 
-def metrics(state: Location, table: TableRef) -> Location:
-    """The metrics of the query that writes a table, in the engine's state folder."""
-    return state / "metrics" / table.layer / table.name
-
-
-def quality_metrics(state: Location, table: TableRef) -> Location:
-    """The results of a table's rules for each batch, in the engine's state folder."""
-    return state / "metrics" / "quality" / table.layer / table.name
-
-
 def warehouse(config: Pipeline) -> Location:
     """The folder where Spark would create a table without a location."""
     return config.state_path / "warehouse"
@@ -78,14 +146,17 @@ def warehouse(config: Pipeline) -> Location:
 
 def sources(config: Pipeline) -> dict[TableRef, Location]:
     """For each table, the Delta table that its query reads as a stream; layer by layer."""
+    bronze = [TableRef("bronze", name) for name in config.bronze]
+    silver = {TableRef("silver", name): table.from_ for name, table in config.silver.items()}
+    gold = {TableRef("gold", name): table.from_ for name, table in config.gold.items()}
     return {
-        **{TableRef("bronze", name): discovered(config, name) for name in config.bronze},
-        **{TableRef("silver", n): config.table_path(t.from_) for n, t in config.silver.items()},
-        **{TableRef("gold", n): config.table_path(t.from_) for n, t in config.gold.items()},
+        **{ref: TablePaths(config, ref).discovered for ref in bronze},
+        **{ref: TablePaths(config, read).data for ref, read in {**silver, **gold}.items()},
     }
 
 
 def readers(config: Pipeline, table: TableRef) -> list[TableRef]:
     """The tables whose queries read `table`, directly or through other tables."""
-    direct = [ref for ref, source in sources(config).items() if source == config.table_path(table)]
+    path = TablePaths(config, table).data
+    direct = [ref for ref, source in sources(config).items() if source == path]
     return [*direct, *(indirect for reader in direct for indirect in readers(config, reader))]

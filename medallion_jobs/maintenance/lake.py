@@ -17,6 +17,7 @@ from medallion_jobs.checkpoint.offsets import DeltaOffsets, Offset
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import LockHeld
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.maintenance import upkeep
 from medallion_jobs.maintenance.upkeep import Limits, Upkeep
@@ -39,10 +40,11 @@ def maintain(config: Pipeline, older_than: timedelta, *, dry_run: bool) -> list[
 def _maintain_query(
     config: Pipeline, ref: TableRef, older_than: timedelta, *, dry_run: bool
 ) -> Iterator[Upkeep]:
-    tables = {name: path for name, path in _tables_of(config, ref).items() if snapshot(path)}
+    places = TablePaths(config, ref)
+    tables = {name: path for name, path in _tables_of(places).items() if snapshot(path)}
     if not tables:
         return
-    home = QueryFolder.of(config.state_path, ref)
+    home = QueryFolder.of(places)
     with ExitStack() as held:
         if lock.is_running(home.lock):
             yield from (upkeep.skip(n, p, "its query is running") for n, p in tables.items())
@@ -63,27 +65,27 @@ def _maintain_query(
                 yield work(name, path, limits or Limits(older_than))
 
 
-def _tables_of(config: Pipeline, ref: TableRef) -> dict[str, Location]:
-    """The engine's tables that only the query of `ref` writes, by name."""
-    ledger = paths.ledger(config, ref.name)
+def _tables_of(table: TablePaths) -> dict[str, Location]:
+    """The engine's tables that only the query of `table` writes, by name."""
+    ref = table.ref
     of_files = {
-        f"ledger/{ref.name}/discovered": ledger / "discovered",
-        f"ledger/{ref.name}/events": ledger / "events",
+        f"ledger/{ref.name}/discovered": table.discovered,
+        f"ledger/{ref.name}/events": table.events,
     }
     parked = {
-        f"quarantine/silver/{ref.name}": paths.quarantine(config, ref),
-        f"held/silver/{ref.name}": paths.held(config, ref),
+        f"quarantine/silver/{ref.name}": table.quarantine,
+        f"held/silver/{ref.name}": table.held,
     }
     of_rows = {
         **parked,
         **{f"{name}/_claims": paths.releases(path) for name, path in parked.items()},
-        f"tombstones/silver/{ref.name}": paths.tombstones(config, ref),
+        f"tombstones/silver/{ref.name}": table.tombstones,
     }
     return {
         **(of_files if ref.layer == "bronze" else {}),
         **(of_rows if ref.layer == "silver" else {}),
-        f"metrics/{ref.layer}/{ref.name}": paths.metrics(config.state_path, ref),
-        f"metrics/quality/{ref.layer}/{ref.name}": paths.quality_metrics(config.state_path, ref),
+        f"metrics/{ref.layer}/{ref.name}": table.metrics,
+        f"metrics/quality/{ref.layer}/{ref.name}": table.rule_metrics,
     }
 
 

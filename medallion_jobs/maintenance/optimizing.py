@@ -16,6 +16,7 @@ from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine import session
 from medallion_jobs.errors import LockHeld, UsageError
 from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables.sql import table
 from medallion_jobs.maintenance import readers, upkeep
 from medallion_jobs.maintenance.upkeep import Upkeep
@@ -46,7 +47,7 @@ def maintain(
         UsageError: a named table was never written.
     """
     refs = list(named or paths.sources(config))
-    missing = [str(ref) for ref in named if not tables.snapshot(config.table_path(ref))]
+    missing = [str(ref) for ref in named if not tables.snapshot(TablePaths(config, ref).data)]
     if missing:
         raise UsageError(
             f"never written: {', '.join(missing)}",
@@ -65,10 +66,11 @@ class _Work:
         self._spark: Callable[[], SparkSession] = cache(lambda: session.build(config))
 
     def on(self, ref: TableRef) -> Iterator[Upkeep]:
-        path = self._config.table_path(ref)
+        places = TablePaths(self._config, ref)
+        path = places.data
         if tables.snapshot(path) is None:
             return
-        home = QueryFolder.of(self._config.state_path, ref)
+        home = QueryFolder.of(places)
         with ExitStack() as held:
             if lock.is_running(home.lock):
                 yield upkeep.skip(str(ref), path, "its query is running")

@@ -9,6 +9,7 @@ from medallion_jobs.checkpoint import Checkpoint, QueryFolder, manifest
 from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import commit_of, commits, snapshot
 from medallion_jobs.storage import Location
 
@@ -19,7 +20,7 @@ def reason_to_keep(config: Pipeline, ref: TableRef, older_than: timedelta) -> st
     VACUUM removes a file that left the table longer ago than `older_than`. It must be kept while
     a query of this pipeline has yet to read an older version.
     """
-    path = config.table_path(ref)
+    path = TablePaths(config, ref).data
     newest = snapshot(path)
     cutoff = datetime.now(timezone.utc) - older_than
     for reader, version in _needs(config, ref):
@@ -35,7 +36,7 @@ def reason_to_keep(config: Pipeline, ref: TableRef, older_than: timedelta) -> st
 
 def _needs(config: Pipeline, ref: TableRef) -> Iterator[tuple[TableRef, int]]:
     """Queries, each with a version from which on it has yet to read files."""
-    path = config.table_path(ref)
+    path = TablePaths(config, ref).data
     for reader, source in paths.sources(config).items():
         checkpoint = _checkpoint(config, reader)
         if checkpoint is None or checkpoint.latest_offsets < 0:
@@ -48,7 +49,7 @@ def _needs(config: Pipeline, ref: TableRef) -> Iterator[tuple[TableRef, int]]:
 
 
 def _checkpoint(config: Pipeline, reader: TableRef) -> Checkpoint | None:
-    home = QueryFolder.of(config.state_path, reader)
+    home = QueryFolder.of(TablePaths(config, reader))
     recorded = manifest.read(home)
     return home.checkpoint(recorded.current.number) if recorded else None
 
@@ -67,7 +68,7 @@ def _unfinished(
     config: Pipeline, reader: TableRef, checkpoint: Checkpoint, ref: TableRef
 ) -> Iterator[tuple[TableRef, int]]:
     """Versions that a batch needs again that is written to its table, but not finished."""
-    path: Location = config.table_path(reader)
+    path: Location = TablePaths(config, reader).data
     commit = commit_of(path, checkpoint.app_id, checkpoint.latest_offsets)
     if commit is None:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation
@@ -13,8 +14,9 @@ from pyspark.sql import functions as F
 from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Batch, Written
 from medallion_jobs.errors import DataError, Refused
-from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake import tables
 from medallion_jobs.lake.hidden_columns import OUTCOME, hidden
+from medallion_jobs.lake.paths import LIVE, TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.observing import observing
 from medallion_jobs.lake.tables.sql import col
@@ -36,11 +38,13 @@ class Refinery:
     """Turns rows of a source into rows of one silver table.
 
     Attributes:
+        slot: the slot of the table that it writes; what it reads is live.
         checked: the dimension versions that are known to have unique keys.
     """
 
     config: Pipeline
     ref: TableRef
+    slot: str = LIVE
     checked: lookup.Checked = field(default_factory=lookup.Checked)
     _newest: datetime | None = None
     _rule_log: RuleTable | None = None
@@ -49,9 +53,17 @@ class Refinery:
     def table(self) -> SilverTable:
         return self.config.silver[self.ref.name]
 
+    @cached_property
+    def paths(self) -> TablePaths:
+        return TablePaths(self.config, self.ref, self.slot)
+
     @property
     def path(self) -> Location:
-        return self.config.table_path(self.ref)
+        return self.paths.data
+
+    def path_of(self, read: TableRef) -> Location:
+        """The live table of this name, which is what a batch reads or looks up."""
+        return TablePaths(self.config, read).data
 
     @property
     def recipe(self) -> Recipe:
@@ -59,11 +71,11 @@ class Refinery:
 
     @property
     def quarantine(self) -> ParkedRows:
-        return ParkedRows.quarantine(self.config, self.ref)
+        return ParkedRows.quarantine(self.paths)
 
     @property
     def held(self) -> ParkedRows:
-        return ParkedRows.held(self.config, self.ref)
+        return ParkedRows.held(self.paths)
 
     def write(self, source: DataFrame, batch: Batch) -> Written:
         """Writes one micro-batch.
@@ -118,12 +130,14 @@ class Refinery:
             versions=self.versions(),
             newest=self._newest_moment(spark),
             logic=config_digest(self.table),
-            before=self._version(self.ref),
+            before=self._version(self.ref, self.path),
         )
 
     def versions(self) -> dict[str, int]:
         """The newest version of each dimension, by `layer.name`."""
-        return {str(name): self._version(name) for name in self.table.dimensions}
+        return {
+            str(name): self._version(name, self.path_of(name)) for name in self.table.dimensions
+        }
 
     def dimensions(
         self, spark: SparkSession, versions: Mapping[str, int]
@@ -143,7 +157,7 @@ class Refinery:
         return lookup.Dimension.read(
             spark,
             config,
-            self.config.table_path(config.table),
+            self.path_of(config.table),
             version=version,
             checked=self.checked,
             table=table if table and table.unknown_member else None,
@@ -158,7 +172,7 @@ class Refinery:
             name: lookup.keys_of(
                 spark,
                 rule.references,
-                self.config.table_path(rule.references.table),
+                self.path_of(rule.references.table),
                 context.versions[str(rule.references.table)],
             )
             for name, rule in self.table.expect.items()
@@ -181,7 +195,7 @@ class Refinery:
             self.path,
             self.recipe.columns(judged).names,
             txn,
-            tombstones=paths.tombstones(self.config, self.ref),
+            tombstones=self.paths.tombstones,
             watermark=context.too_late(watermark.delay) if watermark else None,
         )
 
@@ -203,8 +217,7 @@ class Refinery:
                 parked_rows.put(parked, batch.txn, batch.generation, context.moment)
         if self.table.expect:
             if self._rule_log is None:
-                folder = paths.quality_metrics(self.config.state_path, self.ref)
-                self._rule_log = RuleTable(folder)
+                self._rule_log = RuleTable(self.paths.rule_metrics)
             self._rule_log.append(
                 batch_counts.of_rules(self.table, str(self.ref), counts, batch, context.moment)
             )
@@ -232,11 +245,11 @@ class Refinery:
         done = tables.changes(self.path, batch.txn)
         return Written.by_earlier_run(done.inserted + done.updated)
 
-    def _version(self, name: TableRef) -> int:
-        snapshot = tables.snapshot(self.config.table_path(name))
+    def _version(self, name: TableRef, path: Location) -> int:
+        snapshot = tables.snapshot(path)
         if snapshot is None:
             raise DataError(
-                f"{self.ref}: {name} is missing at {self.config.table_path(name)}",
+                f"{self.ref}: {name} is missing at {path}",
                 untouched="nothing of the batch is written",
                 next_step="put it back, then run again",
             )

@@ -25,7 +25,7 @@ _FOLLOWED = {"delta.enableChangeDataFeed": "true"}
 
 
 def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
-    """Creates the table or adds its new columns, and registers it.
+    """Creates the table or adds its new columns, and registers it if it is the live one.
 
     Args:
         is_rebuild: the query was reset and has not run since: the table starts empty.
@@ -47,16 +47,17 @@ def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
     tables.create(spark, path, schema, comment=about, properties=properties, layout=layout)
     tables.set_properties(spark, path, properties)
     if refinery.table.schema_:
-        tables.ensure(spark, ref, path, schema, comment=about)
+        tables.widen(spark, ref, path, schema)
     else:
         _grow(spark, ref, path, schema)
+    if refinery.paths.is_live:
         tables.register(spark, ref, path)
     tables.ensure_layout(spark, ref, path, layout)
 
 
 def shaped_source(refinery: Refinery, spark: SparkSession) -> DataFrame:
     """The shaped source, without rows: for its schema."""
-    path = refinery.config.table_path(refinery.table.from_)
+    path = refinery.path_of(refinery.table.from_)
     empty = spark.createDataFrame([], spark.read.format("delta").load(str(path)).schema)
     return refinery.recipe.shaped(empty)
 
@@ -82,7 +83,7 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
     # Only their columns are checked here; each batch checks their rows.
     dimensions = [
         lookup.Dimension.of(
-            config, spark.read.format("delta").load(str(refinery.config.table_path(config.table)))
+            config, spark.read.format("delta").load(str(refinery.path_of(config.table)))
         )
         for config in refinery.table.lookups
     ]

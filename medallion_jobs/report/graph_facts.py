@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 import duckdb
 
 from medallion_jobs.config import Pipeline
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, commits, snapshot
 from medallion_jobs.report.graph import Graph
 from medallion_jobs.report.lake_views import connect, rows_in
@@ -16,7 +17,7 @@ from medallion_jobs.report.lake_views import connect, rows_in
 def live(config: Pipeline, drawn: Graph) -> Graph:
     """The graph, with `facts` for each table of the lake."""
     tables = {
-        node.id: snapshot(config.table_path(node.table)) for node in drawn.nodes if node.table
+        node.id: snapshot(TablePaths(config, node.table).data) for node in drawn.nodes if node.table
     }
     with connect(config.state_path) as duck:
         facts = {node_id: _facts(duck, table) for node_id, table in tables.items()}

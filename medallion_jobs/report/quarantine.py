@@ -17,6 +17,7 @@ import pyarrow as pa
 from medallion_jobs.checkpoint import QueryFolder, manifest
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.refine.quarantine import releases
 from medallion_jobs.report.lake_views import Row, connect, rows_of, scan
@@ -84,7 +85,7 @@ def tables(config: Pipeline) -> list[TableRef]:
 
 def exists(config: Pipeline, table: TableRef) -> bool:
     """Whether anything was ever put into the table's quarantine."""
-    return (paths.quarantine(config, table) / "_delta_log").is_dir()
+    return (TablePaths(config, table).quarantine / "_delta_log").is_dir()
 
 
 def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
@@ -152,26 +153,25 @@ def _open(
 
 def _states(config: Pipeline, table: TableRef) -> str:
     """SQL of all rows of a quarantine, each with its state."""
-    path = paths.quarantine(config, table)
+    places = TablePaths(config, table)
+    path = places.quarantine
     if not exists(config, table):
         parked = _NONE
     elif table.layer == "bronze":
         parked = _LINES.format(rows=scan(path))
     else:
-        recorded = manifest.read(QueryFolder.of(config.state_path, table))
+        recorded = manifest.read(QueryFolder.of(places))
         generation = recorded.current.number if recorded else "generation"
         parked = _ROWS.format(rows=scan(path), generation=generation)
-    return _STATES.format(rows=parked, releases=_releases(config, table))
+    return _STATES.format(rows=parked, releases=_releases(places))
 
 
-def _releases(config: Pipeline, table: TableRef) -> str:
-    """SQL of the effective releases: the id of each row, and how it left the quarantine.
-
-    A release with a transaction takes effect once the table has the transaction; one without
-    takes effect at once.
-    """
-    parked_rows, target = paths.quarantine(config, table), snapshot(config.table_path(table))
-    counting = releases.effective(parked_rows, lambda app_id: target.txn(app_id) if target else -1)
+def _releases(table: TablePaths) -> str:
+    """SQL of the releases of a table's quarantine that are in effect."""
+    target = snapshot(table.data)
+    counting = releases.effective(
+        table.quarantine, lambda app_id: target.txn(app_id) if target else -1
+    )
     if not counting:
         return _NO_RELEASES
-    return _RELEASES.format(releases=scan(paths.releases(parked_rows)), counting=counting)
+    return _RELEASES.format(releases=scan(paths.releases(table.quarantine)), counting=counting)

@@ -10,6 +10,7 @@ from medallion_jobs.checkpoint import Checkpoint, QueryFolder, lock, manifest
 from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, commit_of, snapshot
 from medallion_jobs.observe import batch_table as metrics
 from medallion_jobs.observe import rule_table
@@ -67,8 +68,8 @@ def status(config: Pipeline) -> list[Status]:
 
 
 def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
-    home = QueryFolder.of(config.state_path, ref)
-    path = config.table_path(ref)
+    places = TablePaths(config, ref)
+    home, path = QueryFolder.of(places), places.data
     table, recorded = snapshot(path), manifest.read(home)
     checkpoint = home.checkpoint(recorded.current.number) if recorded else None
     batch = at = seconds = behind = broken = warning = None
@@ -80,10 +81,10 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
             batch = written
             commit = commit_of(path, checkpoint.app_id, written)
             at = datetime.fromtimestamp(commit.at_ms / 1000, timezone.utc) if commit else None
-            info = _batch_info(config, ref, recorded.current.number, written)
+            info = _batch_info(places, recorded.current.number, written)
             seconds = float(info[metrics.SECONDS]) if metrics.SECONDS in info else None
             warning = info.get(metrics.WARNING)
-            broken = _broken_rows(config, ref, recorded.current.number, written)
+            broken = _broken_rows(places, recorded.current.number, written)
     waiting_files = _waiting(source, checkpoint) if ref.layer == "bronze" else None
     return Status(
         table=str(ref),
@@ -116,16 +117,16 @@ def _waiting(discovered: Location, checkpoint: Checkpoint | None) -> Waiting | N
     return waiting(discovered, checkpoint, checkpoint.latest_commits if checkpoint else -1)
 
 
-def _batch_info(config: Pipeline, ref: TableRef, generation: int, batch: int) -> Mapping[str, str]:
+def _batch_info(places: TablePaths, generation: int, batch: int) -> Mapping[str, str]:
     """The metrics of a batch that are in its commit; no data file is opened."""
-    owner = metrics.app_id(str(ref), generation)
-    commit = commit_of(paths.metrics(config.state_path, ref), owner, batch)
+    owner = metrics.app_id(str(places.ref), generation)
+    commit = commit_of(places.metrics, owner, batch)
     return commit.info if commit else {}
 
 
-def _broken_rows(config: Pipeline, ref: TableRef, generation: int, batch: int) -> int | None:
-    if ref.layer != "silver" or not config.silver[ref.name].expect:
+def _broken_rows(places: TablePaths, generation: int, batch: int) -> int | None:
+    if places.ref.layer != "silver" or not places.config.silver[places.ref.name].expect:
         return None
-    owner = rule_table.app_id(str(ref), generation)
-    commit = commit_of(paths.quality_metrics(config.state_path, ref), owner, batch)
+    owner = rule_table.app_id(str(places.ref), generation)
+    commit = commit_of(places.rule_metrics, owner, batch)
     return int(commit.info[rule_table.BROKEN_ROWS]) if commit else None

@@ -11,6 +11,7 @@ from deltalake.exceptions import DeltaError
 
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, commits, snapshot
 from medallion_jobs.report.lake_views import scan
 from medallion_jobs.storage import Location, below, is_below
@@ -52,7 +53,7 @@ class TimeTravel:
                     next_step=f"use --version TABLE={self.only}; the query names {_listed(named)}",
                 )
             versions[next(iter(named))] = self.only
-        pinned = {config.table_path(table): version for table, version in versions.items()}
+        pinned = {TablePaths(config, table).data: version for table, version in versions.items()}
         return Reading(config, pinned, self.as_of)
 
 

@@ -28,7 +28,8 @@ from medallion_jobs.config import LAYERS, Pipeline, TableRef, load
 from medallion_jobs.engine import runner
 from medallion_jobs.engine.stream import Batch, Sink, Start, Stream, Written
 from medallion_jobs.errors import MedallionError, UsageError
-from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.observe.events import BatchDone, Event
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
@@ -100,7 +101,7 @@ class LakeHarness:
             UsageError: the pipeline has no such bronze table, or it does not read a folder of
                 this machine.
         """
-        self._table(f"bronze.{table}")
+        self._paths(f"bronze.{table}")
         folder = self.config.landing_path(table)
         if not isinstance(folder, Path):
             raise UsageError(
@@ -138,7 +139,7 @@ class LakeHarness:
                 untouched="nothing was written",
                 next_step="name a table that the pipeline only reads, or drop files for it",
             )
-        path = self.config.table_path(ref)
+        path = TablePaths(self.config, ref).data
         write_deltalake(str(path), pa.Table.from_pylist([dict(row) for row in rows]), mode="append")
 
     # What is done
@@ -171,7 +172,7 @@ class LakeHarness:
             AssertionError: the table had no such batch in this run.
             MedallionError: a query was refused, or failed of something else.
         """
-        ref = self._table(table)
+        ref = self._paths(table).ref
         streams = [
             _Crashing(stream, batch) if stream.claim.ref == ref else stream
             for stream in self._streams(layers)
@@ -197,15 +198,15 @@ class LakeHarness:
         Args:
             version: of the Delta table; the newest unless given.
         """
-        return _rows(self.config.table_path(self._table(table)), version)
+        return _rows(self._paths(table).data, version)
 
     def quarantined(self, table: str) -> list[dict[str, Any]]:
         """The rows in a table's quarantine: what they are, and why they are there."""
-        return _rows(paths.quarantine(self.config, self._table(table)))
+        return _rows(self._paths(table).quarantine)
 
     def held(self, table: str) -> list[dict[str, Any]]:
         """The rows of a silver table that have waited for a key of a dimension."""
-        return _rows(paths.held(self.config, self._table(table)))
+        return _rows(self._paths(table).held)
 
     def _run(self, streams: Sequence[Stream]) -> list[BatchDone]:
         self.events = []
@@ -219,14 +220,13 @@ class LakeHarness:
         chosen = tuple(layers) or LAYERS
         return [stream for layer in chosen for stream in jobs[layer].streams(self.config)]
 
-    def _table(self, name: str) -> TableRef:
+    def _paths(self, name: str) -> TablePaths:
         """A table that the pipeline writes, or that a test wrote for it."""
         with suppress(ValueError):
-            ref = TableRef.parse(name)
-            if ref.name in getattr(self.config, ref.layer) or tables.snapshot(
-                self.config.table_path(ref)
-            ):
-                return ref
+            table = TablePaths(self.config, TableRef.parse(name))
+            is_written = table.ref.name in getattr(self.config, table.ref.layer)
+            if is_written or tables.snapshot(table.data):
+                return table
         known = [f"{layer}.{table}" for layer in LAYERS for table in getattr(self.config, layer)]
         raise UsageError(
             f"the pipeline has no table {name}",

@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 from medallion_jobs.config import Pipeline, TableRef, pipeline_from_values
 from medallion_jobs.engine import session
 from medallion_jobs.engine.stream import Batch
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.target_table import make
@@ -71,14 +72,14 @@ class Side:
         ref = TableRef("silver", self.table)
         refinery = Refinery(config, ref)
         make(refinery, spark, is_rebuild=False)
-        rows = spark.read.format("delta").load(str(config.table_path(refinery.table.from_)))
+        rows = spark.read.format("delta").load(str(refinery.path_of(refinery.table.from_)))
         # One of many: what is put aside goes to tables that are there already.
         self.rounds += 1
         batch = Batch(Txn(f"{ref}/v1", self.rounds, "bench"), generation=1, replayed=False)
         started = time.monotonic()
         written = refinery.write(rows, batch)
         took = time.monotonic() - started
-        shutil.rmtree(config.table_path(ref))
+        shutil.rmtree(refinery.path)
         spark.sql(f"DROP TABLE {ref}")
         if counts:
             self.seconds.append(took)
@@ -135,7 +136,8 @@ def _compare(spark: SparkSession, config: Pipeline, options: argparse.Namespace)
     """Runs the rounds; returns whether the target is met."""
     for name in config.bronze:
         rows = orders(spark, options.rows, dirty=name == "dirty")
-        rows.write.format("delta").save(str(config.table_path(TableRef("bronze", name))))
+        path = TablePaths(config, TableRef("bronze", name)).data
+        rows.write.format("delta").save(str(path))
     ten = f"{len(RULES)} rules"
     sides = [
         Side("no rules", "plain"),

@@ -25,6 +25,7 @@ from medallion_jobs import gold
 from medallion_jobs.config import Pipeline, TableRef, load
 from medallion_jobs.engine import runner, session
 from medallion_jobs.lake import tables
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.observe.events import BatchDone, Event
 
@@ -99,7 +100,7 @@ class Lake:
 
     @property
     def _silver(self) -> Path:
-        return self.config.table_path(TableRef("silver", "sales"))
+        return TablePaths(self.config, TableRef("silver", "sales")).data
 
     def _rows(self, first: int, count: int, group: str | None = None) -> DataFrame:
         made = self.spark.range(first, first + count, 1, 2)

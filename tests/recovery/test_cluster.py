@@ -21,6 +21,7 @@ from support.processes import Medallion, completed
 
 from medallion_jobs.checkpoint import QueryFolder
 from medallion_jobs.config import TableRef
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.runtime.spark_home import spark_environment, spark_home
 
 TABLES = {"bronze": "sales", "silver": "sales", "gold": "sales_by_region_day"}
@@ -77,7 +78,7 @@ class Layers:
 
     def _checkpoint(self, layer: str) -> Path:
         ref = TableRef.parse(f"{layer}.{TABLES[layer]}")
-        return QueryFolder.of(self._lake.config.state_path, ref).path / "v1"
+        return QueryFolder.of(TablePaths(self._lake.config, ref)).path / "v1"
 
 
 # A dozen JVMs: what CI runs on a cluster is tests/e2e/test_containers_on_host.py.

@@ -14,6 +14,7 @@ from support.processes import Medallion, completed
 
 from medallion_jobs.checkpoint import QueryFolder, lock
 from medallion_jobs.config import TableRef
+from medallion_jobs.lake.paths import TablePaths
 
 # Seconds after the session is there: a run of these thirty files then takes 20 to 30 s, and its
 # first batch is done after 8 to 10.
@@ -60,7 +61,7 @@ def test_the_driver_killed_at_random_moments(thirty: Lake, kills: int) -> None:
 
 @pytest.mark.slow
 def test_the_jvm_killed_in_the_midst(thirty: Lake) -> None:
-    home = QueryFolder.of(thirty.config.state_path, TableRef("bronze", "sales"))
+    home = QueryFolder.of(TablePaths(thirty.config, TableRef("bronze", "sales")))
     with Medallion(thirty, "run", "--progress", "json") as run:
         run.wait_until(lambda: [e for e in run.events if e["event"] == "batch"])
         holder = lock.read(home.lock)

@@ -15,6 +15,7 @@ from support.lake import Lake
 
 from medallion_jobs.config import TableRef
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.maintenance import upkeep
 
@@ -250,7 +251,7 @@ def test_rows_are_put_once_and_leave_with_the_transaction_that_took_them(
 ) -> None:
     from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 
-    yard = Yard(spark, ParkedRows.held(storage.config, SALES))
+    yard = Yard(spark, ParkedRows.held(TablePaths(storage.config, SALES)))
     assert yard.open(9) is None
     assert not yard.parked_rows.has(txn(0))
     assert yard.put("abc", txn(0)) == 3
@@ -303,7 +304,7 @@ def test_a_row_that_is_parked_again_keeps_its_first_moment_and_a_dismissed_one_i
     from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
     from medallion_jobs.report import quarantine as report
 
-    yard = Yard(spark, ParkedRows.quarantine(storage.config, SALES))
+    yard = Yard(spark, ParkedRows.quarantine(TablePaths(storage.config, SALES)))
     yard.put("ab", txn(0))
     first = yard.open(0)
     assert first is not None
@@ -340,8 +341,8 @@ def test_a_row_that_moves_is_in_one_place_also_after_a_crash_in_between(
     from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 
     config = Lake.at(tmp_path).config
-    held = Yard(spark, ParkedRows.held(config, SALES))
-    bad = Yard(spark, ParkedRows.quarantine(config, SALES))
+    held = Yard(spark, ParkedRows.held(TablePaths(config, SALES)))
+    bad = Yard(spark, ParkedRows.quarantine(TablePaths(config, SALES)))
     held.put("abc", txn(0))
     rows = held.open(0)
     assert rows is not None

@@ -15,6 +15,7 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from medallion_jobs.checkpoint import Binding, Claim, Logic, QueryFolder, manifest
 from medallion_jobs.config import Landing, Pipeline, Storage, TableRef, load
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.observe.events import BatchDone
 
@@ -113,19 +114,22 @@ class Lake:
         }
         return _sales().model_copy(update=roots)
 
+    def paths(self, ref: TableRef) -> TablePaths:
+        return TablePaths(self.config, ref)
+
     def path(self, ref: TableRef) -> Path:
-        return self.config.table_path(ref)
+        return self.paths(ref).data
 
     def source(self, ref: TableRef) -> Path:
         return paths.sources(self.config)[ref]
 
     def home(self, ref: TableRef) -> QueryFolder:
-        return QueryFolder.of(self.config.state_path, ref)
+        return QueryFolder.of(self.paths(ref))
 
     def claim(self, ref: TableRef) -> Claim:
         """What the query that writes `ref` is about to do."""
         source = {BRONZE: f"the ledger of {BRONZE}", SILVER: str(BRONZE), GOLD: str(SILVER)}[ref]
-        return Claim(ref, self.path(ref), source, self.source(ref), self.logic)
+        return Claim(self.paths(ref), self.path(ref), source, self.source(ref), self.logic)
 
     def write(self, ref: TableRef, batch: int, generation: int = 1, rows: int = 3) -> None:
         """A batch's commit to the table."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lakes import BRONZE
 
 from medallion_jobs.autoloader.archive import cleanup, registrations
 from medallion_jobs.autoloader.archive.cleanup import Cleaned, Cleaner, check
@@ -19,6 +20,7 @@ from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.config import Pipeline
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -86,7 +88,8 @@ class Place:
     def cleaner(self, mode: str = "delete", most: int = 10_000, **source: Any) -> Cleaner:
         config = self.config(mode, **source)
         for root in config.landing_paths("sales"):
-            assert registrations.register(root, registrations.Reader.of(config, "sales")) is None
+            me = registrations.Reader.of(TablePaths(config, BRONZE))
+            assert registrations.register(root, me) is None
         return Cleaner(config, "sales", self.journal, most=most)
 
     def clean(self, mode: str = "delete", **source: Any) -> Cleaned:
@@ -618,7 +621,7 @@ def test_the_real_ledger_names_committed_files_only(place: Place) -> None:
 
 
 def ledger_of(config: Pipeline, files: Sequence[FileEntry]) -> Ledger:
-    ledger = Ledger(Path(registrations.Reader.of(config, "sales").ledger))
+    ledger = Ledger(Path(registrations.Reader.of(TablePaths(config, BRONZE)).ledger))
     ledger.ensure()
     ledger.admit(files)
     ledger.record([Outcome(file, State.COMMITTED, rows=1) for file in files], Txn("t", 0, "run"), 1)
@@ -638,7 +641,7 @@ def test_with_the_real_ledger_and_a_reader_that_lags_behind(place: Place) -> Non
             "storage": {"root": str(place.path / "lake2")},
         }
     )
-    other = registrations.Reader.of(hers, "sales")
+    other = registrations.Reader.of(TablePaths(hers, BRONZE))
     assert registrations.register(str(place.landing), other) is None
     soon = datetime.now(timezone.utc) + timedelta(days=31)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lakes import BRONZE
 from support import objects
 from test_cleanup import Journal
 
@@ -17,6 +18,7 @@ from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.ledger.tables import State
 from medallion_jobs.config import Pipeline
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.storage import ObjectPath
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -53,7 +55,7 @@ class Place:
 
     def cleaner(self, mode: str) -> Cleaner:
         config = self.config(mode)
-        me = registrations.Reader.of(config, "sales")
+        me = registrations.Reader.of(TablePaths(config, BRONZE))
         assert registrations.register(config.landing_paths("sales")[0], me, config.store) is None
         return Cleaner(config, "sales", self.journal)
 

@@ -26,7 +26,7 @@ def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     words = ("generate", "--files", "2", "--rows", "3", *lake.arguments)
     assert CliRunner().invoke(app, words).exit_code == 0
     lake.run_all()
-    write_table(paths.quarantine(lake.config, BRONZE))
+    write_table(lake.paths(BRONZE).quarantine)
     return lake
 
 
@@ -44,8 +44,8 @@ def doomed(lake: Lake) -> set[str]:
     doomed = [
         *(lake.path(ref) for ref in (BRONZE, SILVER, GOLD, CUSTOMERS, PRODUCTS)),
         *(lake.home(ref).path for ref in (BRONZE, SILVER, GOLD)),
-        paths.ledger(lake.config, "sales"),
-        paths.quarantine(lake.config, BRONZE),
+        lake.paths(BRONZE).ledger,
+        lake.paths(BRONZE).quarantine,
         *landing(lake).glob("sales_*.json"),
         *(lake.root / "landing" / "_generated").iterdir(),
     ]
@@ -73,11 +73,10 @@ def test_with_yes_all_of_it_goes_with_the_folders_that_it_empties(
 
 def test_what_the_engine_keeps_besides_goes_too(lake: Lake, medallion: Medallion) -> None:
     config = lake.config
-    for kept in (paths.schemas(config, "sales"), paths.metrics(config.state_path, GOLD)):
+    for kept in (lake.paths(BRONZE).schemas, lake.paths(GOLD).metrics):
         kept.mkdir(parents=True)
-    assert (
-        registrations.register(str(landing(lake)), registrations.Reader.of(config, "sales")) is None
-    )
+    me = registrations.Reader.of(lake.paths(BRONZE))
+    assert registrations.register(str(landing(lake)), me) is None
     other = registrations.Reader("other", "sales", "/elsewhere/ledger", "/elsewhere")
     assert registrations.register(str(landing(lake)), other) is None
     assert medallion("destroy", "--yes").code == 0
@@ -103,7 +102,7 @@ def test_files_and_tables_of_others_stay(lake: Lake, medallion: Medallion) -> No
         file.write_text("mine")
     other = TableRef("gold", "of_another_pipeline")
     write_table(lake.path(other))
-    write_table(paths.quarantine(lake.config, TableRef("bronze", "other")))
+    write_table(lake.paths(TableRef("bronze", "other")).quarantine)
     kept = {
         name: data
         for name, data in lake.files().items()

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lakes import Answer, Lake, Medallion
+from lakes import BRONZE, Answer, Lake, Medallion
 
 from medallion_jobs.autoloader.schemas.registry import Registry
-from medallion_jobs.lake import paths
 
 
 def struct(**fields: Any) -> dict[str, Any]:
@@ -33,7 +32,7 @@ FILE = "file:/in/b.json"
 
 @pytest.fixture
 def registry(lake: Lake) -> Registry:
-    made = Registry(paths.schemas(lake.config, "sales"))
+    made = Registry(lake.paths(BRONZE).schemas)
     made.record(SCHEMAS[0], "inferred")
     made.record(SCHEMAS[1], "new columns", batch=4, generation=1, file=FILE)
     made.record(SCHEMAS[2], "wider types", batch=5, generation=1, file=FILE)
@@ -93,7 +92,7 @@ def test_diff(
 
 
 def test_diff_of_the_only_version(lake: Lake, medallion: Medallion) -> None:
-    Registry(paths.schemas(lake.config, "sales")).record(SCHEMAS[0], "declared")
+    Registry(lake.paths(BRONZE).schemas).record(SCHEMAS[0], "declared")
     answer = medallion("schema", "diff")
     assert lines(answer) == []
     assert "version 1 to 1\nno change" in answer.err
@@ -127,7 +126,7 @@ def test_a_table_that_has_not_run_is_2(
     answer = medallion("schema", *words, "sales")
     assert (answer.code, answer.out) == (2, "")
     assert "bronze.sales has not run" in answer.err
-    assert str(paths.schemas(lake.config, "sales")) in answer.err
+    assert str(lake.paths(BRONZE).schemas) in answer.err
     assert list(lake.root.iterdir()) == []
 
 

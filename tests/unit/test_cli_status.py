@@ -15,7 +15,6 @@ from lakes import BRONZE, GOLD, SILVER, Lake, Medallion
 
 from medallion_jobs.autoloader import FileEntry, Ledger
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.lake import paths
 
 KEYS = {
     "table",
@@ -66,7 +65,7 @@ def test_status_as_a_table(lake: Lake, medallion: Medallion) -> None:
 
 def test_status_of_waiting_files(lake: Lake, medallion: Medallion) -> None:
     hour_ago = int((time.time() - 3 * 3600) * 1_000_000)
-    ledger = Ledger(paths.ledger(lake.config, "sales"))
+    ledger = Ledger(lake.paths(BRONZE).ledger)
     ledger.ensure()
     ledger.admit(
         [FileEntry(hour_ago, "file:/a", 1_200_000), FileEntry(hour_ago + 1, "file:/b", 34)]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from medallion_jobs.config import ConfigError, Problem, TableRef, load
+from medallion_jobs.lake.paths import TablePaths
 
 GOOD = """\
 pipeline: web
@@ -53,7 +54,7 @@ def test_folders_of_objects_do_not_contain_one_another(tmp_path: Path) -> None:
         load(file, overrides=roots, environ={})
     apart = load(file, overrides=[roots[0], "landing.root=s3a://shop/lake2"], environ={}).pipeline
     assert apart.has_objects
-    assert str(apart.table_path(TableRef("gold", "x"))) == "s3a://shop/lake/gold/x"
+    assert str(TablePaths(apart, TableRef("gold", "x")).data) == "s3a://shop/lake/gold/x"
     assert str(apart.landing_root) == "s3a://shop/lake2"
 
 

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from medallion_jobs.config import ConfigError, Measure, Pipeline, TableRef, load
+from medallion_jobs.lake.paths import TablePaths
 
 REPOSITORY = Path(__file__).parents[2]
 MINIMAL = """\
@@ -53,7 +54,7 @@ def test_places_are_absolute(conf: Path, tmp_path: Path) -> None:
     pipeline = load(
         conf / "web.yaml", overrides=["storage.root=file:///data/my%20lake"], environ={}
     ).pipeline
-    assert pipeline.table_path(TableRef("gold", "g")) == Path("/data/my lake/gold/g")
+    assert TablePaths(pipeline, TableRef("gold", "g")).data == Path("/data/my lake/gold/g")
     assert pipeline.state_path == Path("/data/my lake/_medallion")
     assert pipeline.landing_path("clicks") == tmp_path.resolve() / "landing" / "clicks"
     with pytest.raises(KeyError):

@@ -10,11 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from lakes import Answer, Lake, Medallion
+from lakes import BRONZE, Answer, Lake, Medallion
 
 from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State, to_uri
 from medallion_jobs.cli.files import STATES
-from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, commits
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS
 
@@ -27,7 +26,7 @@ NEW = FileEntry(1_700_000_000_000_002, "file:/in/new%0A.json", 5)
 
 @pytest.fixture(autouse=True)
 def ledger(lake: Lake) -> Ledger:
-    ledger = Ledger(paths.ledger(lake.config, "sales"))
+    ledger = Ledger(lake.paths(BRONZE).ledger)
     ledger.ensure()
     ledger.admit([GOOD, EMPTY, NEW])
     outcomes = [

@@ -6,11 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from lakes import Lake
+from lakes import BRONZE, Lake
 
 from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.autoloader.ledger.ledger import Compared
-from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, commits, snapshot
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS, Wanted, files, summary
 
@@ -22,7 +21,7 @@ A, B, C, D = (
 
 @pytest.fixture
 def ledger(lake: Lake) -> Ledger:
-    made = Ledger(paths.ledger(lake.config, "sales"))
+    made = Ledger(lake.paths(BRONZE).ledger)
     made.ensure()
     return made
 

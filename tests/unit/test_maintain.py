@@ -17,7 +17,6 @@ from medallion_jobs import observe as metrics
 from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.checkpoint.offsets import DeltaOffsets
-from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.maintenance import lake as maintenance
 from medallion_jobs.maintenance.upkeep import Upkeep
@@ -33,9 +32,9 @@ METRICS = "metrics/bronze/sales"
 @pytest.fixture
 def ledger(lake: Lake) -> Ledger:
     """As after a run of `CHUNKS` batches of one file each, all read, with no log cleaned."""
-    made = Ledger(paths.ledger(lake.config, "sales"))
+    made = Ledger(lake.paths(BRONZE).ledger)
     made.ensure()
-    log = metrics.BatchTable(paths.metrics(lake.config.state_path, BRONZE))
+    log = metrics.BatchTable(lake.paths(BRONZE).metrics)
     for n in range(CHUNKS):
         file = FileEntry(n, f"file:/in/{n}.json", 1)
         made.admit([file])
@@ -121,9 +120,7 @@ def test_transactions_outlive_the_log(lake: Lake, ledger: Ledger) -> None:
     assert there
     assert there.txn("bronze.sales/v1") == CHUNKS - 1
     again = batch_done(BRONZE, CHUNKS - 1, files=1)
-    assert not metrics.BatchTable(paths.metrics(lake.config.state_path, BRONZE)).append(
-        again, 1, "run"
-    )
+    assert not metrics.BatchTable(lake.paths(BRONZE).metrics).append(again, 1, "run")
 
 
 def test_files_that_compaction_replaced_go_when_they_are_old(lake: Lake, ledger: Ledger) -> None:
@@ -165,7 +162,7 @@ def test_a_chunk_stays_of_a_size_that_a_batch_can_take(
 
 
 def behind(lake: Lake) -> None:
-    Ledger(paths.ledger(lake.config, "sales")).admit([FileEntry(99, "file:/in/99.json", 5)])
+    Ledger(lake.paths(BRONZE).ledger).admit([FileEntry(99, "file:/in/99.json", 5)])
 
 
 def planned_only(lake: Lake) -> None:

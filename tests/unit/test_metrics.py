@@ -12,7 +12,6 @@ from deltalake import DeltaTable
 from lakes import BRONZE, GOLD, Lake
 
 from medallion_jobs import observe as metrics
-from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import commit_of
 from medallion_jobs.lake.tables.metrics_table import MOST_FILES
 from medallion_jobs.observe.batch_table import COLUMNS, SECONDS, app_id
@@ -40,7 +39,7 @@ BATCH = BatchDone(
 
 @pytest.fixture
 def folder(lake: Lake) -> Path:
-    return paths.metrics(lake.config.state_path, BRONZE)
+    return lake.paths(BRONZE).metrics
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -128,7 +127,7 @@ def test_many_batches_are_few_data_files(folder: Path) -> None:
 
 def test_the_batches_of_all_queries_are_one_view(lake: Lake) -> None:
     for ref, seconds in ((BRONZE, 1.0), (GOLD, 2.0)):
-        log = metrics.BatchTable(paths.metrics(lake.config.state_path, ref))
+        log = metrics.BatchTable(lake.paths(ref).metrics)
         log.append(replace(BATCH, table=str(ref), seconds=seconds), 1, "r-1")
     columns, found = run(
         lake.config, "SELECT table_name, seconds FROM metrics.batches ORDER BY seconds"

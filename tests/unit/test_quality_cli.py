@@ -10,7 +10,6 @@ from deltalake import DeltaTable
 from lakes import SILVER, Lake, Medallion
 
 from medallion_jobs.config import Expectation
-from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables.metrics_table import MOST_FILES
 from medallion_jobs.observe.rule_table import Judged, RuleCount, RuleTable
 from medallion_jobs.refine.expectations import rules as words
@@ -28,7 +27,7 @@ RULES = (
 
 @pytest.fixture
 def log(lake: Lake) -> RuleTable:
-    return RuleTable(paths.quality_metrics(lake.config.state_path, SILVER))
+    return RuleTable(lake.paths(SILVER).rule_metrics)
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def test_only_broken_rules_are_remarked() -> None:
 
 def test_a_batch_that_is_run_again_has_its_rows_once(lake: Lake, log: RuleTable) -> None:
     assert log.append(said(0, 2, 1))
-    folder = paths.quality_metrics(lake.config.state_path, SILVER)
+    folder = lake.paths(SILVER).rule_metrics
     assert not RuleTable(folder).append(said(0, 9, 9))
     assert RuleTable(folder).append(said(0, 3, 3, generation=2))
     assert not log.append(said(7))
@@ -112,7 +111,7 @@ def test_a_batch_that_is_run_again_has_its_rows_once(lake: Lake, log: RuleTable)
 def test_many_batches_are_few_data_files(lake: Lake, log: RuleTable) -> None:
     for batch in range(MOST_FILES + 3):
         assert log.append(said(batch, 0, 0))
-    table = DeltaTable(paths.quality_metrics(lake.config.state_path, SILVER))
+    table = DeltaTable(lake.paths(SILVER).rule_metrics)
     assert len(table.file_uris()) == 4
     assert table.to_pyarrow_table().num_rows == 2 * (MOST_FILES + 3)
 

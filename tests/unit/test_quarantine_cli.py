@@ -80,13 +80,13 @@ def park(lake: Lake, generation: int = 1, **parked: tuple[list[str], dict[str, A
         }
         for minute, (one, (rules, row)) in enumerate(parked.items())
     ]
-    path = paths.quarantine(lake.config, SILVER)
+    path = lake.paths(SILVER).quarantine
     write_deltalake(path, pa.Table.from_pylist(rows, schema=ROWS), mode="append")
 
 
 def claim(lake: Lake, number: int, *ids: str) -> None:
     """As a replay of these rows by a transaction of the table."""
-    parked_rows = paths.quarantine(lake.config, SILVER)
+    parked_rows = lake.paths(SILVER).quarantine
     releases.ensure(parked_rows)
     said = {"app_id": APP, "number": number, "how": "replayed", "run_id": "run", "at": NOON}
     table = pa.Table.from_pylist([{"id": one, **said} for one in ids], schema=releases.COLUMNS)
@@ -112,7 +112,7 @@ def refuse_lines(lake: Lake) -> None:
             ("{", "not valid JSON", 2),
         )
     ]
-    write_deltalake(paths.quarantine(lake.config, BRONZE), pa.Table.from_pylist(lines))
+    write_deltalake(lake.paths(BRONZE).quarantine, pa.Table.from_pylist(lines))
 
 
 def listed(medallion: Medallion, *words: str) -> dict[str, tuple[int, ...]]:
@@ -172,7 +172,7 @@ def test_rows_of_an_older_generation_are_superseded(
 ) -> None:
     assert ran is lake
     park(lake, **PARKED)
-    releases.dismiss(paths.quarantine(lake.config, SILVER), ["b"], "known", "run")
+    releases.dismiss(lake.paths(SILVER).quarantine, ["b"], "known", "run")
     lake.reset(SILVER)
     park(lake, generation=2, z=PARKED["a"])
     assert listed(medallion) == {"price": (1, 0, 1, 1), "late": (1, 0, 0, 2)}
@@ -232,7 +232,7 @@ def test_an_export_as_csv_has_no_formula_and_tells_null_from_empty(
 ) -> None:
     exact = '{"order_id": "@x", "price": -12345678901234567890.10, "tags": [1.0, {"a": 1e400}]}'
     park(lake, **PARKED, d=(["late"], {"raw": exact}))
-    path = paths.quarantine(lake.config, SILVER)
+    path = lake.paths(SILVER).quarantine
     rows = DeltaTable(path).to_pyarrow_table().to_pylist()
     rows[3]["row"] = exact
     write_deltalake(path, pa.Table.from_pylist(rows, schema=ROWS), mode="overwrite")
@@ -295,10 +295,10 @@ def test_dismiss_shows_first_and_then_marks(lake: Lake, medallion: Medallion) ->
 
     assert medallion("quarantine", *words, "--id", "c", "--yes").code == 0
     assert shown(medallion) == []
-    path = paths.releases(paths.quarantine(lake.config, SILVER))
+    path = paths.releases(lake.paths(SILVER).quarantine)
     kept = DeltaTable(path).to_pyarrow_table().to_pylist()
     assert {row["id"]: row["reason"] for row in kept} == dict.fromkeys("abc", "a test order")
-    table = snapshot(paths.quarantine(lake.config, SILVER))
+    table = snapshot(lake.paths(SILVER).quarantine)
     assert table
     assert table.rows == 3
 
@@ -327,7 +327,7 @@ def test_the_queries_of_the_docs_run(lake: Lake) -> None:
 
 
 def test_held_rows_are_a_table_too(lake: Lake) -> None:
-    path = paths.held(lake.config, SILVER)
+    path = lake.paths(SILVER).held
     write_deltalake(path, pa.table({"id": ["a"]}))
     releases.dismiss(path, ["a"], "known", "run")
     assert query.run(lake.config, "SELECT * FROM held.silver")[1] == [(str(SILVER), "a")]

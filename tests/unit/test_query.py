@@ -17,7 +17,7 @@ from lakes import BRONZE, GOLD, SILVER, Lake, write_table
 from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.config import TableRef, load
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.report.query import names, run, saved
 from medallion_jobs.report.time_travel import TimeTravel, version_at
@@ -64,11 +64,11 @@ def test_all_tables_there_are_also_those_of_other_pipelines(lake: Lake) -> None:
 
 
 def test_the_ledger_and_the_quarantine_are_tables_too(lake: Lake) -> None:
-    ledger = Ledger(paths.ledger(lake.config, "sales"))
+    ledger = Ledger(lake.paths(BRONZE).ledger)
     ledger.ensure()
     ledger.admit([FileEntry(1, "file:/a.json", 1)])
     for name in ("sales", "other"):
-        write_table(paths.quarantine(lake.config, TableRef("bronze", name)), rows=2)
+        write_table(lake.paths(TableRef("bronze", name)).quarantine, rows=2)
     assert run(lake.config, "SELECT path, state FROM ledger.sales")[1] == [
         ("file:/a.json", "DISCOVERED")
     ]
@@ -77,7 +77,7 @@ def test_the_ledger_and_the_quarantine_are_tables_too(lake: Lake) -> None:
 
 
 def test_the_queries_of_the_docs_run(lake: Lake) -> None:
-    ledger = Ledger(paths.ledger(lake.config, "sales"))
+    ledger = Ledger(lake.paths(BRONZE).ledger)
     ledger.ensure()
     file = FileEntry(1_700_000_000_000_000, "file:/a.json", 3)
     ledger.admit([file])
@@ -85,7 +85,7 @@ def test_the_queries_of_the_docs_run(lake: Lake) -> None:
     ledger.record(outcomes, Txn("bronze.sales/v1", 0, "run"), 1)
     write_deltalake(lake.path(BRONZE), pa.table({"_input_file": [file.path] * 2}))
     line = {"file": [file.path], "line": ["{"], "reason": ["not valid JSON"]}
-    write_deltalake(paths.quarantine(lake.config, BRONZE), pa.table(line))
+    write_deltalake(lake.paths(BRONZE).quarantine, pa.table(line))
 
     queries = re.findall(r'medallion query "(.*)"', DOCS.read_text())
     *others, books = [run(lake.config, sql)[1] for sql in queries]
@@ -236,7 +236,7 @@ def test_a_table_that_was_not_yet_there_is_named_if_the_query_does(lake: Lake) -
 
 def test_the_engines_own_tables_are_as_they_were_too(lake: Lake) -> None:
     for hours, name in enumerate(("sales", "other")):
-        path = paths.quarantine(lake.config, TableRef("bronze", name))
+        path = lake.paths(TableRef("bronze", name)).quarantine
         write_table(path)
         written_at(path, 0, START + timedelta(hours=hours))
     sql = "SELECT table_name FROM quarantine.bronze"
@@ -394,7 +394,7 @@ def test_every_saved_query_that_is_shipped_is_right(lake: Lake, file: Path) -> N
         update={"storage": lake.config.storage, "landing": lake.config.landing}
     )
     for name in config.gold.keys() & GOLDS.keys():
-        write_deltalake(config.table_path(TableRef("gold", name)), GOLDS[name])
+        write_deltalake(TablePaths(config, TableRef("gold", name)).data, GOLDS[name])
     assert config.queries
     for name, one in config.queries.items():
         assert one.description

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lakes import BRONZE
 
 from medallion_jobs.autoloader.archive import registrations
 from medallion_jobs.autoloader.archive.file_location import LeftError, fixed_part, location_of
@@ -19,6 +20,7 @@ from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.config import Pipeline, Source
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
 
 
@@ -86,7 +88,7 @@ def test_a_table_of_a_pipeline_as_a_reader(tmp_path: Path) -> None:
         }
     )
     lake = tmp_path / "lake"
-    assert Reader.of(config, "sales") == reader(lake, path_glob_filter="*.json")
+    assert Reader.of(TablePaths(config, BRONZE)) == reader(lake, path_glob_filter="*.json")
 
 
 def test_a_reader_leaves_its_name_where_no_listing_looks(landing: Path, me: Reader) -> None:

@@ -49,7 +49,7 @@ def ran(tmp_path: Path, _ran_once: Lake) -> Lake:
 
 
 def passes(lake: Lake, what: Claim | None = None) -> StartPoint:
-    return check(lake.home(GOLD), what or lake.claim(GOLD))
+    return check(what or lake.claim(GOLD))
 
 
 def refused(lake: Lake, what: Claim | None = None) -> Refused:
@@ -224,7 +224,7 @@ def test_all_findings_are_listed_and_a_start_raises_the_first(ran: Lake) -> None
         source="silver.other",
         logic=Logic(state={**SUM.state, "group_by": "region"}),
     )
-    found = [finding.what for finding in findings(ran.home(GOLD), claim)]
+    found = [finding.what for finding in findings(claim)]
     assert [
         reason in text
         for reason, text in zip(("pipeline", "it reads", "became"), found, strict=True)
@@ -233,7 +233,7 @@ def test_all_findings_are_listed_and_a_start_raises_the_first(ran: Lake) -> None
         passes(ran, claim)
     assert caught.value.what == found[0]
     ran.home(GOLD).manifest.write_text("no json")
-    assert len(list(findings(ran.home(GOLD), claim))) == 1
+    assert len(list(findings(claim))) == 1
 
 
 # --- the invariant itself

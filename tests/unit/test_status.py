@@ -12,7 +12,6 @@ from lakes import BRONZE, GOLD, SILVER, Lake, batch_done, offset, touch_batches
 from medallion_jobs import observe as metrics
 from medallion_jobs.autoloader import FileEntry, Ledger
 from medallion_jobs.checkpoint import Lock
-from medallion_jobs.lake import paths
 from medallion_jobs.report.status import Status, status
 
 MICROS = 1_700_000_000_000_000
@@ -100,7 +99,7 @@ def test_a_running_and_a_killed_query(lake: Lake) -> None:
 @pytest.fixture
 def ledger(lake: Lake) -> Ledger:
     """Three chunks of 1, 2 and 3 files, in versions 1 to 3."""
-    made = Ledger(paths.ledger(lake.config, "sales"))
+    made = Ledger(lake.paths(BRONZE).ledger)
     made.ensure()
     for chunk in (1, 2, 3):
         names = range(10 * chunk, 11 * chunk)
@@ -169,7 +168,7 @@ def test_where_the_log_no_longer_tells_nothing_is_claimed(lake: Lake, ledger: Le
 
 @pytest.mark.usefixtures("ran")
 def test_how_long_the_newest_batch_took(lake: Lake) -> None:
-    log = metrics.BatchTable(paths.metrics(lake.config.state_path, GOLD))
+    log = metrics.BatchTable(lake.paths(GOLD).metrics)
     for batch, seconds in ((0, 1.5), (1, 9.0)):
         log.append(batch_done(GOLD, batch, seconds=seconds), 1, "r-1")
     found = by_table(lake)

@@ -106,7 +106,7 @@ def test_who_begins_anew_needs_nothing_old(lake_behind: Lake) -> None:
 def test_a_dimension_stays_as_an_unfinished_batch_has_seen_it(lake_behind: Lake) -> None:
     lake = lake_behind
     dimension = lake.config.silver["sales"].lookups[0].table
-    path = lake.config.table_path(dimension)
+    path = lake.path(dimension)
     for version in range(3):
         write_table(path)
         aged(path, version, 20)

@@ -154,7 +154,7 @@ def bronze_rows(lake: Lake, batch: int, rows: Mapping[tuple[str, int], int], app
 
 @pytest.fixture
 def ledger(lake: Lake) -> Ledger:
-    made = Ledger(paths.ledger(lake.config, "sales"))
+    made = Ledger(lake.paths(BRONZE).ledger)
     made.ensure()
     made.admit([ONE, TWO])
     bronze_rows(lake, 0, {(ONE.path, 1): 3, (TWO.path, 1): 2})
@@ -224,8 +224,7 @@ class Silver:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self.state = lake.config.state_path
-        self.log = BatchTable(paths.metrics(self.state, SILVER))
+        self.log = BatchTable(lake.paths(SILVER).metrics)
 
     def batch(self, number: int, rows_in: int, rows_out: int, **counts: Any) -> None:
         """A batch: its source's commit, its own, its checkpoint and its metrics."""
@@ -266,8 +265,8 @@ class Silver:
         assert self.log.append(done, 1, "run")
 
     def park(self, kind: str, *ids: str, batch: int = 0) -> Path:
-        places_of = {"quarantine": paths.quarantine, "held": paths.held}
-        path = places_of[kind](self.lake.config, SILVER)
+        places = self.lake.paths(SILVER)
+        path = {"quarantine": places.quarantine, "held": places.held}[kind]
         at = pa.array([AT + timedelta(hours=batch)] * len(ids), pa.timestamp("us", "UTC"))
         rows = {"id": list(ids), "generation": pa.array([1] * len(ids), pa.int32()), "since": at}
         write_deltalake(path, pa.table(rows), mode="append")
@@ -321,7 +320,7 @@ def test_every_row_that_was_read_is_somewhere(silver: Silver, medallion: Medalli
         "in quarantine": 2,
     }
     # A row of quarantine is put back; another one dismissed, which stays what it is.
-    quarantine = paths.quarantine(silver.lake.config, SILVER)
+    quarantine = silver.lake.paths(SILVER).quarantine
     silver.claim(quarantine, "replayed", f"{APP}/replayed", 0, "q0")
     silver.commit((f"{APP}/replayed", 0), 1)
     releases.dismiss(quarantine, ["h1"], "no use", "r")
@@ -370,10 +369,10 @@ def test_without_the_metrics_of_a_batch_there_is_no_account(
     silver: Silver, medallion: Medallion
 ) -> None:
     silver.batch(1, 5, 5)
-    DeltaTable(paths.metrics(silver.state, SILVER)).alter.set_table_properties(
+    DeltaTable(silver.lake.paths(SILVER).metrics).alter.set_table_properties(
         {"delta.appendOnly": "false"}
     )
-    DeltaTable(paths.metrics(silver.state, SILVER)).delete("batch = 0")
+    DeltaTable(silver.lake.paths(SILVER).metrics).delete("batch = 0")
     code, found, told = checks(medallion, "silver.sales")
     assert (code, found) == (0, {})
     assert "no row for batch 0" in told[0]

@@ -28,8 +28,10 @@ from medallion_jobs.autoloader.archive.local_files import LocalFileActions
 from medallion_jobs.autoloader.archive.objects import ObjectActions
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.ledger.tables import State
+from medallion_jobs.config import TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.storage import Location, ObjectPath, is_below, location
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ class Cleaner:
         roots = {fixed_part(root, self._store) for root in config.landing_paths(table)}
         # A folder comes before its parents.
         self._roots = sorted(roots, key=str, reverse=True)
-        self._me = registrations.Reader.of(config, table)
+        self._me = registrations.Reader.of(TablePaths(config, TableRef("bronze", table)))
         self._ledger, self._most = ledger, most
         self._after: FileEntry | None = None
 

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -28,11 +27,9 @@ from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.autoloader.ledger import tables as ledger_tables
 from medallion_jobs.autoloader.ledger.tables import State
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.storage import S3, Location, location, put
 from medallion_jobs.storage.delta import open_delta
-
-if TYPE_CHECKING:
-    from medallion_jobs.config import Pipeline
 
 _READ = (State.COMMITTED, State.ARCHIVING, State.ARCHIVED)
 # Python and Hadoop differ on these characters; a filter that has one may match any file.
@@ -59,14 +56,15 @@ class Reader:
     file: str = ""
 
     @classmethod
-    def of(cls, config: Pipeline, table: str) -> Reader:
-        """The reader for a bronze table of a pipeline; does not register it."""
+    def of(cls, table: TablePaths) -> Reader:
+        """The reader for a bronze table; does not register it. Each slot is a reader of its own."""
+        config, name = table.config, table.ref.name
         return cls(
             pipeline=config.pipeline,
-            table=table,
-            ledger=str(paths.ledger(config, table)),
+            table=name,
+            ledger=str(table.ledger),
             storage=str(paths.lake(config)),
-            path_glob_filter=config.bronze[table].source.path_glob_filter,
+            path_glob_filter=config.bronze[name].source.path_glob_filter,
         )
 
     def __str__(self) -> str:

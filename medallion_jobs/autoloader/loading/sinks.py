@@ -69,7 +69,7 @@ class DeltaSink:
 
     Attributes:
         name: its name in messages.
-        ref: its name in the catalog; None keeps it out of the catalog.
+        in_catalog: whether it is registered in the session's catalog.
         keeps_versions: whether the source's policy asks for versions of files.
         widens: whether types may become wider.
         layout: its layout on disk.
@@ -77,12 +77,13 @@ class DeltaSink:
 
     name: str
     path: Location
-    ref: TableRef | None = None
+    ref: TableRef
     comment: str = ""
     keeps_versions: bool = False
     replaces: bool = False
     widens: bool = False
     layout: Layout = field(default_factory=Layout)
+    in_catalog: bool = True
 
     @property
     def has_versions(self) -> bool:
@@ -119,8 +120,8 @@ class DeltaSink:
             if self.widens or not change.startswith("ALTER COLUMN"):
                 spark.sql(f"ALTER TABLE {table(self.path)} {change}")
         tables.check_schema(spark, self.name, self.path, schema, fix=OTHER_LAKE)
-        if self.ref:
-            tables.ensure_layout(spark, self.ref, self.path, self.layout)
+        tables.ensure_layout(spark, self.ref, self.path, self.layout)
+        if self.in_catalog:
             tables.register(spark, self.ref, self.path)
 
     def write(self, rows: DataFrame, txn: Txn, instead_of: str | None) -> bool:

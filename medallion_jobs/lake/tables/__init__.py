@@ -30,7 +30,6 @@ from medallion_jobs.lake.tables.write import (
     append,
     check_schema,
     create,
-    ensure,
     recreate,
     register,
     replace,
@@ -38,6 +37,7 @@ from medallion_jobs.lake.tables.write import (
     require,
     rows_written,
     set_properties,
+    widen,
 )
 
 __all__ = [
@@ -58,7 +58,6 @@ __all__ = [
     "commit_of",
     "commits",
     "create",
-    "ensure",
     "ensure_layout",
     "files_since",
     "has_log_since",
@@ -83,5 +82,6 @@ __all__ = [
     "set_properties",
     "snapshot",
     "sql",
+    "widen",
     "with_conf",
 ]

@@ -117,26 +117,6 @@ def rows_written(path: Location, txn: Txn) -> int:
     return commit.rows if commit else 0
 
 
-def ensure(
-    spark: SparkSession,
-    ref: TableRef,
-    path: Location,
-    schema: StructType,
-    *,
-    comment: str,
-    properties: Mapping[str, str] | None = None,
-    layout: Layout | None = None,
-) -> None:
-    """Creates the table if it does not exist, adds missing columns, and registers it.
-
-    Raises:
-        UsageError: the existing table has other columns or types than declared.
-    """
-    create(spark, path, schema, comment=comment, properties=properties, layout=layout)
-    widen(spark, ref, path, schema)
-    register(spark, ref, path)
-
-
 def create(
     spark: SparkSession,
     path: Location,

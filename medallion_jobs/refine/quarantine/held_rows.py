@@ -72,7 +72,7 @@ class HeldRows:
 
     def begin(self, spark: SparkSession, generation: int) -> None:
         """Prepares for a generation; call it when the query starts."""
-        home = QueryFolder.of(self.refinery.config.state_path, self.refinery.ref)
+        home = QueryFolder.of(self.refinery.paths)
         self._spark = spark
         self._redrive = Redrive(
             refinery=self.refinery,
@@ -145,7 +145,7 @@ class HeldRows:
             keys = lookup.changed_keys(
                 spark,
                 config,
-                self.refinery.config.table_path(config.table),
+                self.refinery.path_of(config.table),
                 since=since.get(name),
                 to=versions[name],
             )
@@ -191,7 +191,7 @@ class HeldRows:
     def _subject(self) -> str:
         """The config and the dimension tables that a record is valid for."""
         ids = [
-            table.id if (table := tables.snapshot(self.refinery.config.table_path(name))) else ""
+            table.id if (table := tables.snapshot(self.refinery.path_of(name))) else ""
             for name in self.refinery.table.dimensions
         ]
         return " ".join([config_digest(self.refinery.table), *ids])

@@ -26,6 +26,7 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine.quarantine import releases
@@ -33,8 +34,6 @@ from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
-
-    from medallion_jobs.config import Pipeline, TableRef
 
 _WAIT = StructType([StructField("lookup", StringType()), StructField("key", StringType())])
 ROWS = StructType(
@@ -78,14 +77,12 @@ class ParkedRows:
     about: str
 
     @classmethod
-    def quarantine(cls, config: Pipeline, table: TableRef) -> ParkedRows:
-        path = paths.quarantine(config, table)
-        return cls(path, "quarantine", f"Rows that broke a rule of {table}")
+    def quarantine(cls, table: TablePaths) -> ParkedRows:
+        return cls(table.quarantine, "quarantine", f"Rows that broke a rule of {table.ref}")
 
     @classmethod
-    def held(cls, config: Pipeline, table: TableRef) -> ParkedRows:
-        path = paths.held(config, table)
-        return cls(path, "held", f"Rows of {table} that wait for a dimension's key")
+    def held(cls, table: TablePaths) -> ParkedRows:
+        return cls(table.held, "held", f"Rows of {table.ref} that wait for a dimension's key")
 
     def put(self, rows: DataFrame, txn: Txn, generation: int, moment: datetime) -> int:
         """Parks rows, once for each transaction.

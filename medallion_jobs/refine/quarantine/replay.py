@@ -12,6 +12,7 @@ from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine import session
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.quarantine.lookup_backfill import LookupBackfill, lookups_of
 from medallion_jobs.refine.quarantine.redrive import Redrive
@@ -101,11 +102,8 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
             return Replayed(sum(counts), readers if any(counts) else ())
         # Readers first: after a crash in between, none continues over a changed table.
         for reader in reversed(readers):
-            plan = reset.plan(
-                QueryFolder.of(config.state_path, reader),
-                config.table_path(reader),
-                config.pipeline,
-            )
+            places = TablePaths(config, reader)
+            plan = reset.plan(QueryFolder.of(places), places.data, config.pipeline)
             plan.carry_out(f"missed lookups in {dimension} were backfilled in {ref}")
         # The word is stored in the table's log, so it stays.
         app_id = f"{home.checkpoint(generation).app_id}/{'mended'}"
@@ -130,9 +128,10 @@ def _with_lookups(config: Pipeline) -> Iterator[str]:
 
 
 def _home(config: Pipeline, ref: TableRef) -> tuple[QueryFolder, int]:
-    home = QueryFolder.of(config.state_path, ref)
+    table = TablePaths(config, ref)
+    home = QueryFolder.of(table)
     recorded = manifest.read(home)
-    if recorded is None or tables.snapshot(config.table_path(ref)) is None:
+    if recorded is None or tables.snapshot(table.data) is None:
         raise UsageError(
             f"{ref} has never been written",
             untouched="nothing was written",
@@ -145,7 +144,8 @@ def _home(config: Pipeline, ref: TableRef) -> tuple[QueryFolder, int]:
 def _locked(config: Pipeline, refs: Sequence[TableRef]) -> Iterator[None]:
     with ExitStack() as held:
         for ref in refs:
-            held.enter_context(Lock(QueryFolder.of(config.state_path, ref).lock, str(ref)))
+            home = QueryFolder.of(TablePaths(config, ref))
+            held.enter_context(Lock(home.lock, str(ref)))
         yield
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import duckdb
 
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.observe.batch import NOT_WRITTEN, Written
 from medallion_jobs.report.lake_views import rows_of, scan
@@ -44,7 +44,7 @@ class Batches:
         last: int,
     ) -> Batches:
         """The batches up to `last`, from their metrics."""
-        log = snapshot(paths.metrics(config.state_path, ref))
+        log = snapshot(TablePaths(config, ref).metrics)
         if log is None:
             return cls(generation, last, {}, ())
         # A metrics table of an earlier version may lack columns.

@@ -8,8 +8,8 @@ from medallion_jobs.autoloader.loading import account
 from medallion_jobs.checkpoint import QueryFolder, manifest
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake import paths
 from medallion_jobs.lake.columns import FILE_VERSION, INPUT_FILE
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, Txn, snapshot
 from medallion_jobs.report.lake_views import scan, views
 from medallion_jobs.report.verify.check import Audit, Check, Mismatch
@@ -60,24 +60,23 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
         UsageError: the table was never written.
     """
     ref = TableRef("bronze", name)
-    path, ledger = config.table_path(ref), paths.ledger(config, name)
-    table, recorded = snapshot(path), manifest.read(QueryFolder.of(config.state_path, ref))
-    if table is None or recorded is None or snapshot(ledger / "events") is None:
+    paths = TablePaths(config, ref)
+    table, recorded = snapshot(paths.data), manifest.read(QueryFolder.of(paths))
+    if table is None or recorded is None or snapshot(paths.events) is None:
         raise UsageError(
             f"{ref} cannot be verified: it has never run",
             untouched="nothing was compared",
             next_step="`medallion run bronze`; then verify again",
         )
     newest = recorded.generations[-1].number
-    unsettled = _prepare(duck, config, ref, table, newest)
-    quarantine = paths.quarantine(config, ref)
+    unsettled = _prepare(duck, paths, table, newest)
     version = f"coalesce({FILE_VERSION}, 1)" if FILE_VERSION in table.columns else "1"
     duck.execute(
         _PER_FILE.format(
             file=INPUT_FILE,
             version=version,
-            bronze=scan(path, table.version),
-            quarantine=scan(quarantine) if snapshot(quarantine) else _NO_LINES,
+            bronze=scan(paths.data, table.version),
+            quarantine=scan(paths.quarantine) if snapshot(paths.quarantine) else _NO_LINES,
         )
     )
     remarks = (
@@ -95,19 +94,19 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
 
 
 def _prepare(
-    duck: duckdb.DuckDBPyConnection, config: Pipeline, ref: TableRef, table: Snapshot, newest: int
+    duck: duckdb.DuckDBPyConnection, paths: TablePaths, table: Snapshot, newest: int
 ) -> int:
     """Creates the temporary tables to compare; returns how many files are left out."""
-    home = QueryFolder.of(config.state_path, ref)
+    home = QueryFolder.of(paths)
     reached = {n: table.txn(home.checkpoint(n).app_id) for n in range(1, newest + 1)}
     duck.execute("CREATE OR REPLACE TEMP TABLE reached (generation INTEGER, newest BIGINT)")
     duck.executemany("INSERT INTO reached VALUES (?, ?)", [list(pair) for pair in reached.items()])
-    ledger = views(config)["ledger", ref.name]
+    ledger = views(paths.config)["ledger", paths.ref.name]
     duck.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS {ledger}")
     duck.execute("CREATE OR REPLACE TEMP TABLE unsettled (path VARCHAR)")
     duck.execute(_UNFINISHED_BATCHES)
     app_id = home.checkpoint(newest).app_id
-    events = snapshot(paths.ledger(config, ref.name) / "events")
+    events = snapshot(paths.events)
     if events is None or events.txn(app_id) < reached[newest]:
         # The batch is in bronze, and the ledger does not have its events yet.
         last = Txn(app_id, reached[newest], "")

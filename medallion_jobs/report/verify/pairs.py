@@ -10,6 +10,7 @@ from medallion_jobs.checkpoint import Binding, Checkpoint, Logic, QueryFolder, l
 from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import MedallionError, TransientError, UsageError
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.report.verify.gold import Comparison
 from medallion_jobs.report.verify.gold import compare as compare_rows
@@ -51,7 +52,7 @@ def pair_of(config: Pipeline, ref: TableRef, logic: Logic) -> Pair:
         UsageError: the versions cannot be determined, or can no longer be read.
         TransientError: a run has read a version of the source in part.
     """
-    home = QueryFolder.of(config.state_path, ref)
+    home = QueryFolder.of(TablePaths(config, ref))
     recorded = manifest.read(home)
     if recorded is None:
         raise _cannot(ref, "it has never run")
@@ -106,7 +107,7 @@ def _check_logic(ref: TableRef, binding: Binding, logic: Logic) -> None:
 
 def _same_table(config: Pipeline, ref: TableRef, table: TableRef, table_id: str) -> Snapshot:
     """A table that the query of `ref` reads or writes; refused if it is another table by now."""
-    found = snapshot(config.table_path(table))
+    found = snapshot(TablePaths(config, table).data)
     if found is None or found.id != table_id:
         problem = "does not exist any more" if found is None else "was replaced by another table"
         raise _cannot(ref, f"{table} {problem}", next_step=f"`{_RESET.format(ref)}`")

@@ -9,6 +9,7 @@ import duckdb
 
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import paths
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.refine.quarantine import releases
 from medallion_jobs.report.lake_views import scan
@@ -71,7 +72,8 @@ class Parked:
         Args:
             until: ignores rows that were parked later; None counts all.
         """
-        kinds = {"quarantine": paths.quarantine(config, ref), "held": paths.held(config, ref)}
+        places = TablePaths(config, ref)
+        kinds = {"quarantine": places.quarantine, "held": places.held}
         tables = {kind: path for kind, path in kinds.items() if snapshot(path)}
         if not tables:
             return cls()

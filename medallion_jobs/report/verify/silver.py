@@ -18,6 +18,7 @@ from medallion_jobs.checkpoint import QueryFolder, manifest
 from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.errors import UsageError
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import commit_of, snapshot
 from medallion_jobs.refine.batch_context import BatchContext
 from medallion_jobs.report.lake_views import scan
@@ -60,7 +61,8 @@ class _Silver:
     @classmethod
     def of(cls, duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> _Silver:
         ref = TableRef("silver", name)
-        home, path = QueryFolder.of(config.state_path, ref), config.table_path(ref)
+        paths = TablePaths(config, ref)
+        home, path = QueryFolder.of(paths), paths.data
         table, recorded = snapshot(path), manifest.read(home)
         if table is None or recorded is None or recorded.current.binding is None:
             was_reset = table is not None and recorded is not None
@@ -141,7 +143,7 @@ class _Silver:
         return self._count(self.ref, self.log.snapshot.version)
 
     def _count(self, ref: TableRef, version: int) -> int:
-        table = scan(self.config.table_path(ref), version)
+        table = scan(TablePaths(self.config, ref).data, version)
         counted = self.duck.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
         return int(counted[0]) if counted else 0
 
@@ -149,11 +151,11 @@ class _Silver:
     def _source(self) -> tuple[TableRef, int | str]:
         """The source, and the version up to which it is read, or why that cannot be counted."""
         source = self.table.from_
-        home = QueryFolder.of(self.config.state_path, self.ref)
+        home = QueryFolder.of(TablePaths(self.config, self.ref))
         reached = Offset.after(home.checkpoint(self.batches.generation), self.batches.last)
         if reached is None or reached.whole is None:
             return source, f"it has read a version of {source} only in part"
-        missing = missing_files(self.config.table_path(source), reached.whole)
+        missing = missing_files(TablePaths(self.config, source).data, reached.whole)
         return source, f"{source}: {missing}" if missing else reached.whole
 
     @property

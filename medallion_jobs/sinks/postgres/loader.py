@@ -15,6 +15,7 @@ from medallion_jobs.config.sinks import LONGEST_NAME
 from medallion_jobs.engine.failures import root_cause
 from medallion_jobs.errors import DataError, UsageError
 from medallion_jobs.lake import tables
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.sinks.postgres import changed
 from medallion_jobs.sinks.postgres.columns import stored
@@ -40,7 +41,7 @@ class Loader:
         # Of a session, only the start is a key; the end is a value.
         period = table.period.columns[:1] if table.period else ()
         keys = (*(table.group_by or ()), *period)
-        path = config.table_path(ref)
+        path = TablePaths(config, ref).data
         self._ref = ref
         self._transfers = tuple(Transfer(ref, path, keys, sink.jdbc) for sink in table.sinks)
         for transfer in self._transfers:
