@@ -30,9 +30,6 @@ bronze:
 silver:
   slot_customers:
     from: bronze.slot_customers
-    write: upsert
-    keys: customer
-    sequence: _load_time
     select: [customer, region]
   slot_orders:
     from: bronze.slot_orders
