@@ -30,9 +30,6 @@ bronze:
 silver:
   slot_customers:
     from: bronze.slot_customers
-    write: upsert
-    keys: customer
-    sequence: _load_time
     select: [customer, region]
   slot_orders:
     from: bronze.slot_orders
@@ -144,22 +141,27 @@ def test_bronze_and_gold_are_built_beside_too(lake: OwnLake, tmp_path: Path) -> 
     lake.run("bronze", "silver")
     run_streams(lake.config, [GoldStream(lake.config, "slot_totals")])
     versions = live_versions(lake)
-    loader = AutoLoader.to_table(lake.config, "slot_orders", slot="rebuild")
-    totals = GoldStream(lake.config, "slot_totals", slot="rebuild")
 
+    def beside() -> tuple[AutoLoader, GoldStream]:
+        return (
+            AutoLoader.to_table(lake.config, "slot_orders", slot="rebuild"),
+            GoldStream(lake.config, "slot_totals", slot="rebuild"),
+        )
+
+    loader, totals = beside()
     run_streams(lake.config, [loader, totals])
 
     assert live_versions(lake) == versions
     for stream, live in ((loader, "bronze.slot_orders"), (totals, "gold.slot_totals")):
         columns = ("order_id", "quantity", "region", "total")
-        beside, there = (
+        built_rows, live_rows = (
             in_order([{key: row[key] for key in columns if key in row} for row in rows])
             for rows in (rows_at(stream.paths.data), lake.rows(live))
         )
-        assert beside == there != []
+        assert built_rows == live_rows != []
     built = slot_versions(lake)
     assert f"{SLOTS}/rebuild/ledger/slot_orders/events" in built
-    run_streams(lake.config, [loader, totals])
+    run_streams(lake.config, beside())
     assert slot_versions(lake) == built
 
 
