@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
-from medallion_jobs.autoloader.readers import text_input
+from medallion_jobs.autoloader.readers import encodings
 from medallion_jobs.autoloader.readers.json_documents import JsonDocuments
 from medallion_jobs.autoloader.readers.json_lines import JsonLines
 from medallion_jobs.autoloader.readers.records import FormatReader, UnreadableError
@@ -134,7 +134,7 @@ def test_what_cannot_be_read_is_refused_and_not_empty(spark: SparkSession, tmp_p
         JsonLines().records(spark, found, StructType.fromDDL(SMALL), {})
     assert set(caught.value.files) == set(found)
     with pytest.raises(UsageError, match="EBCDIC"):
-        text_input.check_encoding({"encoding": "EBCDIC"})
+        encodings.of({"encoding": "EBCDIC"})
 
 
 DOCUMENTS = {

@@ -10,7 +10,8 @@ from pyspark.sql import SparkSession
 from medallion_jobs.autoloader.discovery.stores import store_for
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import file_schemas
-from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
+from medallion_jobs.autoloader.readers.csv_dialect import Dialect
+from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER
 from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
 from medallion_jobs.lake.columns import is_free
 

@@ -14,8 +14,9 @@ from pyspark.sql.types import StringType, StructField, StructType
 from medallion_jobs.autoloader.discovery.stores import store_for
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.autoloader.readers import file_schemas
-from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
+from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header
+from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
 from medallion_jobs.lake.columns import INPUT_FILE
 from medallion_jobs.lake.values import strict
@@ -88,7 +89,7 @@ class Group:
         )
 
     def _corrected(self, text: Column) -> Column:
-        return F.translate(text, *self.dialect.replacements) if self.dialect.replacements else text
+        return self.dialect.encoding.corrected(text, strictly=True)
 
     def _is_blank(self) -> Column:
         """Whether a row is a line with only a carriage return or spaces."""
@@ -139,7 +140,8 @@ class Group:
         """The reason why a record that Spark accepts is bad; null if it is good."""
         undecoded = F.contains(F.col(_JOINED), F.lit(NO_CHARACTER))
         reason = F.when(
-            undecoded, F.lit(f"bytes that are no {self.dialect.encoding.upper()}; see `encoding`")
+            undecoded,
+            F.lit(f"bytes that are no {self.dialect.encoding.name.upper()}; see `encoding`"),
         )
         if not (self.dialect.multi_line and self.dialect.quote):
             return reason
@@ -172,7 +174,7 @@ class Group:
 
     def _tails(self) -> dict[str, str]:
         """The tail of each file that is not compressed, without escapes, by URI."""
-        if self.dialect.is_wide:
+        if self.dialect.encoding.is_wide:
             return {}
         tails = {}
         for file in self.files:

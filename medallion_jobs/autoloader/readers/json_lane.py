@@ -34,7 +34,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.autoloader.discovery.stores import store_for
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers import text_input
+from medallion_jobs.autoloader.readers import encodings, text_input
 from medallion_jobs.lake.values import strict
 
 # Has a space, which no column of a table has in its name.
@@ -114,7 +114,7 @@ def lane_for(
     spark: SparkSession, files: Sequence[FileEntry], schema: StructType, options: Mapping[str, str]
 ) -> Lane | None:
     """The lane for files' lines, from a line of the first file; None if no line can have one."""
-    if not files or options.get(text_input.ENCODING, "utf-8").lower() not in ("utf-8", "utf8"):
+    if not files or not encodings.of(options).is_utf_8:
         return None
     try:
         head = store_for(files[0].path, lambda: spark).head(files[0].path, _HEAD)

@@ -11,31 +11,14 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path
+from medallion_jobs.autoloader.readers import encodings
+from medallion_jobs.autoloader.readers.encodings import Encoding
 from medallion_jobs.autoloader.readers.file_schemas import reader
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, UnreadableError
-from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-ENCODING = "encoding"
-# The encodings that Spark's readers know, by the names that users write, in lower case.
-_ENCODINGS = {
-    "utf-8": "UTF-8",
-    "utf8": "UTF-8",
-    "us-ascii": "US-ASCII",
-    "utf-16": "UTF-16",
-    "utf-16le": "UTF-16LE",
-    "utf-16be": "UTF-16BE",
-    "utf-32": "UTF-32",
-    "iso-8859-1": "ISO-8859-1",
-    "latin1": "ISO-8859-1",
-    "windows-1252": "windows-1252",
-    "cp1252": "windows-1252",
-}
-# The characters where windows-1252, unknown to Spark's readers, differs from ISO-8859-1.
-_LATIN = "".join(chr(code) for code in range(0x80, 0xA0) if code not in {129, 141, 143, 144, 157})
-_WINDOWS = _LATIN.encode("latin-1").decode("cp1252")
 # Spark reads these only in Hadoop's own framing. Files from the snappy and lz4 tools look empty
 # to it.
 _OTHER_FRAMING = (".snappy", ".lz4")
@@ -58,46 +41,36 @@ def lines(
         UnreadableError: files with a compression that look empty to Spark.
         UsageError: an unknown encoding.
     """
-    charset = _charset(options or {})
-    if charset == "UTF-8":
+    encoding = encodings.of(options or {})
+    if encoding.is_utf_8:
         return _with_file(reader(spark).text(_paths(files)), F.col(VALUE))
-    return _decoded(spark, files, charset, {})
+    return _decoded(spark, files, encoding, {})
 
 
 def documents(
     spark: SparkSession, files: Sequence[FileEntry], options: Mapping[str, str] | None = None
 ) -> DataFrame:
     """As `lines`, but each file is one text; a task holds it in memory, several times over."""
-    charset = _charset(options or {})
-    if charset == "UTF-8":
+    encoding = encodings.of(options or {})
+    if encoding.is_utf_8:
         frame = reader(spark).text(_paths(files), wholetext=True)
         return _with_file(frame, F.regexp_replace(VALUE, f"^{_MARK}", ""))
     # The reader splits lines; no file has this line end.
-    return _decoded(spark, files, charset, {"lineSep": "\ufdd8"})
-
-
-def check_encoding(options: Mapping[str, str]) -> None:
-    """Checks that the files' encoding can be read.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    _charset(options)
+    return _decoded(spark, files, encoding, {"lineSep": "\ufdd8"})
 
 
 def _decoded(
-    spark: SparkSession, files: Sequence[FileEntry], charset: str, options: Mapping[str, str]
+    spark: SparkSession, files: Sequence[FileEntry], encoding: Encoding, options: Mapping[str, str]
 ) -> DataFrame:
     """Reads lines with Spark's CSV reader, because the text reader does not decode files.
 
     Its special characters are set to noncharacters of Unicode, which texts should not have. A
     line that does have the separator arrives whole, as a corrupt record.
     """
-    is_windows = charset == "windows-1252"
     frame = (
         reader(spark)
         .options(
-            encoding="ISO-8859-1" if is_windows else charset,
+            encoding=encoding.spark,
             multiLine="true",  # otherwise lines are split before they are decoded
             mode="PERMISSIVE",
             columnNameOfCorruptRecord=_CORRUPT,
@@ -115,8 +88,7 @@ def _decoded(
         .schema(f"{VALUE} string, {_CORRUPT} string")
         .csv(_paths(files))
     )
-    value = F.coalesce(_CORRUPT, VALUE)
-    return _with_file(frame, F.translate(value, _LATIN, _WINDOWS) if is_windows else value)
+    return _with_file(frame, encoding.corrected(F.coalesce(_CORRUPT, VALUE), strictly=False))
 
 
 def _with_file(frame: DataFrame, value: Column) -> DataFrame:
@@ -134,14 +106,3 @@ def _paths(files: Sequence[FileEntry]) -> list[str]:
     if refused:
         raise UnreadableError(refused)
     return [to_path(file.path) for file in files]
-
-
-def _charset(options: Mapping[str, str]) -> str:
-    wanted = options.get(ENCODING, "UTF-8")
-    charset = _ENCODINGS.get(wanted.lower())
-    if charset is None:
-        raise UsageError(
-            f"unknown encoding {wanted}; known are {', '.join(_ENCODINGS)}",
-            next_step="set options.encoding of the source to one of them",
-        )
-    return charset
