@@ -5,6 +5,8 @@ from __future__ import annotations
 from medallion_jobs.lake.tables.sql import namable
 
 RESCUED = "_rescued_data"
+# The key of the file's path in `_rescued_data`, as in Auto Loader.
+RESCUED_FILE = "_file_path"
 INPUT_FILE, FILE_SIZE, FILE_MODIFIED = "_input_file", "_file_size", "_file_modified"
 # Optional: the version of the file that a row comes from, its load time (under one of two
 # names), and its batch.

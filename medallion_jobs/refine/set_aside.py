@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from medallion_jobs.autoloader.readers.records import RESCUED_FILE
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import DataError
-from medallion_jobs.lake.columns import RESCUED
+from medallion_jobs.lake.columns import RESCUED, RESCUED_FILE
 from medallion_jobs.lake.hidden_columns import OUTCOME, hidden, is_hidden
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.observe.set_aside import How, SetAside, cause_of, is_most, shortened

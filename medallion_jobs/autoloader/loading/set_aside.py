@@ -12,9 +12,8 @@ from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import to_path
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
-from medallion_jobs.autoloader.readers.records import RESCUED_FILE
 from medallion_jobs.errors import DataError
-from medallion_jobs.lake.columns import RESCUED
+from medallion_jobs.lake.columns import RESCUED, RESCUED_FILE
 from medallion_jobs.lake.tables import Txn, commit_of
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.observe.set_aside import SetAside, is_most, misfit_cause, shortened

@@ -19,8 +19,8 @@ from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header, by_header
 from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group, at
 from medallion_jobs.autoloader.readers.csv_types import common_types
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, RESCUED_FILE, Records
-from medallion_jobs.lake.columns import INPUT_FILE, RESCUED
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
+from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE
 from medallion_jobs.lake.values import strict
 
 

@@ -26,8 +26,8 @@ from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.readers import json_lane, json_schema, text_input
 from medallion_jobs.autoloader.readers.json_lane import REGULAR, Lane
-from medallion_jobs.autoloader.readers.records import RESCUED_FILE, Records
-from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESERVED
+from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, RESERVED
 from medallion_jobs.lake.values import json_marks, strict
 
 if TYPE_CHECKING:

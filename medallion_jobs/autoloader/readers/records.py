@@ -19,8 +19,6 @@ FILE_COLUMNS = {
     FILE_SIZE: "_metadata.file_size",
     FILE_MODIFIED: "_metadata.file_modification_time",
 }
-# The key of the file's path in `_rescued_data`, as in Auto Loader.
-RESCUED_FILE = "_file_path"
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from pyspark.sql.types import (
 
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import file_schemas
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, RESCUED_FILE, Records
-from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, is_free
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
+from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, is_free
 from medallion_jobs.lake.tables.json_text import JSON_TEXT
 from medallion_jobs.lake.tables.sql import col, namable
 
