@@ -14,17 +14,18 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers import file_schemas
+from medallion_jobs.autoloader.readers import frames
 from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header, by_header
-from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group, at
+from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group
 from medallion_jobs.autoloader.readers.csv_types import common_types
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
+from medallion_jobs.autoloader.readers.frames import at
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Records
 from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE
 from medallion_jobs.lake.values import strict
 
 
-class CsvFiles:
+class CsvFiles(FormatReader):
     """Reads csv files."""
 
     def records(
@@ -38,20 +39,17 @@ class CsvFiles:
         dialect = Dialect.of(options)
         fixed = None if dialect.header else tuple(columns.names)
         groups = by_header(spark, files, dialect, fixed, known=set(columns.names))
-        frames = [
+        parts = [
             _typed(Group(spark, header, some, dialect).rows(), header, columns, options)
             for header, some in groups.items()
         ]
         has = {name.lower() for name in columns.names}
         return Records(
-            frame=file_schemas.united(frames) if frames else _nothing(spark, columns),
+            frame=frames.united(parts, spark, columns, RAW, REASON),
             good=F.col(REASON).isNull(),
             reason=F.col(REASON),
             raw=F.col(RAW),
-            columns=[
-                *(F.col(at(n)).alias(name) for n, name in enumerate(columns.names)),
-                F.col(RESCUED),
-            ],
+            columns=frames.wanted(columns),
             has_new=any(name.lower() not in has for header in groups for name in header.namable),
         )
 
@@ -105,13 +103,4 @@ def _typed(
         RAW,
         REASON,
         *FILE_COLUMNS,
-    )
-
-
-def _nothing(spark: SparkSession, columns: StructType) -> DataFrame:
-    kinds: dict[str, DataType | str] = {at(n): f.dataType for n, f in enumerate(columns)}
-    kinds |= dict.fromkeys((RESCUED, RAW, REASON, INPUT_FILE), "string")
-    about = {"_file_size": "bigint", "_file_modified": "timestamp"}
-    return spark.range(0).select(
-        *(F.lit(None).cast(kind).alias(name) for name, kind in {**kinds, **about}.items())
     )

@@ -17,9 +17,6 @@ from medallion_jobs.lake.columns import is_free
 
 _HEAD = 64 * 1024  # bytes; if the header is longer, more is read
 _LONGEST_HEADER = 16 * 1024 * 1024
-# Spark reads these only in Hadoop's own framing. Files from the lz4 tool look empty to it, those
-# from the snappy tool like a block that is too large for any memory.
-_OTHER_FRAMING = (".snappy", ".lz4")
 
 
 @dataclass(frozen=True)
@@ -77,9 +74,8 @@ def _header(
     fixed: tuple[str, ...] | None,
     known: set[str],
 ) -> Header | None:
-    for ending in _OTHER_FRAMING:
-        if file.path.lower().endswith(ending):
-            raise BrokenHeadError(f"{ending} files are of many framings; use .gz, .bz2 or .zst")
+    if fault := file_schemas.framing_fault(file):
+        raise BrokenHeadError(fault)
     store, size = store_for(file.path, lambda: spark), _HEAD
     while True:
         head = store.head(file.path, size)

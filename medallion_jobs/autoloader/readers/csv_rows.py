@@ -12,11 +12,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from medallion_jobs.autoloader.discovery.stores import store_for
-from medallion_jobs.autoloader.file_entry import FileEntry, to_path
-from medallion_jobs.autoloader.readers import file_schemas
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.autoloader.readers import frames
 from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header
 from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER
+from medallion_jobs.autoloader.readers.frames import at
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
 from medallion_jobs.lake.columns import INPUT_FILE
 from medallion_jobs.lake.values import strict
@@ -37,37 +38,25 @@ class Group:
     files: Sequence[FileEntry]
     dialect: Dialect
 
-    @property
-    def _paths(self) -> list[str]:
-        return [to_path(file.path) for file in self.files]
-
     def inferred(self, options: Mapping[str, str]) -> StructType:
         """The columns with the types that Spark infers from the files."""
         formats = {
             k: options[k] for k in (strict.DATE_FORMAT, strict.TIMESTAMP_FORMAT) if k in options
         }
-        read = file_schemas.reader(self.spark).options(
-            **self.dialect.for_spark(self.header.newline)
-        )
-        found = read.options(inferSchema="true", **formats).csv(self._paths).schema
-        return StructType(
-            [
-                StructField(name, field.dataType)
-                for name, field in zip(self.header.names, found, strict=False)
-            ]
-        )
+        found = self._read({"inferSchema": "true", **formats}).schema
+        named = zip(self.header.names, found, strict=False)
+        return StructType([StructField(name, field.dataType) for name, field in named])
 
     def rows(self) -> DataFrame:
         """Fields as text, raw text and reason of bad records, and columns about the file."""
         count = len(self.header.names)
         fields = [StructField(at(n), StringType()) for n in range(count)]
-        read = file_schemas.reader(self.spark).options(
-            **self.dialect.for_spark(self.header.newline),
-            columnNameOfCorruptRecord=RAW,
-            maxColumns=str(max(_MOST_COLUMNS, 2 * count)),
+        most = str(max(_MOST_COLUMNS, 2 * count))
+        frame = self._read(
+            {"columnNameOfCorruptRecord": RAW, "maxColumns": most},
+            StructType([*fields, StructField(RAW, StringType())]),
         )
-        frame = read.schema(StructType([*fields, StructField(RAW, StringType())])).csv(self._paths)
-        rows = frame.select("*", *file_schemas.file_columns(frame)).where(~self._is_blank())
+        rows = frame.select("*", *frames.file_columns(frame)).where(~self._is_blank())
         texts = [F.col(at(n)) for n in range(count)]
         if self.dialect.multi_line and self.header.newline == "\n":
             texts[-1] = self._without_return(texts[-1])
@@ -87,6 +76,11 @@ class Group:
             reason.alias(REASON),
             *FILE_COLUMNS,
         )
+
+    def _read(self, more: Mapping[str, str], schema: StructType | None = None) -> DataFrame:
+        options = {**self.dialect.for_spark(self.header.newline), **more}
+        reader = frames.reader(self.spark).options(**options)
+        return reader.csv(frames.paths(self.files), schema)
 
     def _corrected(self, text: Column) -> Column:
         return self.dialect.encoding.corrected(text, strictly=True)
@@ -184,8 +178,3 @@ class Group:
                 tail = self.dialect.tail(store.read(file.path, start, file.size - start))
                 tails[file.path] = self.dialect.unquoted(tail)
         return tails
-
-
-def at(number: int) -> str:
-    """The name of the column at a position, counted from 0."""
-    return f"__{number}"

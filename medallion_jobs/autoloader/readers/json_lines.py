@@ -24,8 +24,9 @@ from uuid import uuid4
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.readers import json_lane, json_schema, text_input
+from medallion_jobs.autoloader.readers import json_lane, text_input
 from medallion_jobs.autoloader.readers.json_lane import REGULAR, Lane
+from medallion_jobs.autoloader.readers.json_schema import JsonFiles
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, RESERVED
 from medallion_jobs.lake.values import json_marks, strict
@@ -42,7 +43,6 @@ OBJECTS, MARKED = "all objects", "marked object"
 # Different in each process: no line has it, so no line can end the array early.
 _END = f"end {uuid4().hex}"
 _OBJECT_AND_END = 2
-_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 REPEATED = "a key is repeated in the JSON object"
 # The first bytes of compressed files, for files whose names do not show the compression.
 _COMPRESSED = {
@@ -54,7 +54,7 @@ _COMPRESSED = {
 }
 
 
-class JsonLines:
+class JsonLines(JsonFiles):
     """Reads files with one JSON object per line."""
 
     def records(
@@ -74,23 +74,11 @@ class JsonLines:
         records = records_of(parsed, columns, options, _reason())
         return _with_lane(records, columns, lane) if lane else records
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],
-        *,
-        typed: bool,
-    ) -> StructType:
-        records = self.records(spark, files, StructType(), options)
-        objects = records.frame.where(records.good).select(VALUE)
-        return json_schema.infer(spark, objects, options, typed=typed)
-
 
 def parsed_objects(text: Column) -> Column:
     """An array of maps of texts: one map and the end mark if a text is one JSON object."""
     bracketed = F.concat(F.lit("["), text, F.lit(f',{{"{_END}":""}}]'))
-    return F.from_json(bracketed, "array<map<string,string>>", _STRICT)
+    return F.from_json(bracketed, "array<map<string,string>>", strict.STRICT_JSON)
 
 
 def records_of(

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.lake.columns import FILE_MODIFIED, FILE_SIZE, INPUT_FILE
+from medallion_jobs.lake.columns import FILE_MODIFIED, FILE_SIZE, INPUT_FILE, RESCUED
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-# Columns about the file that the frame of every format has.
+# Columns about the file that the frame of every format has, and Spark's names for them.
 FILE_COLUMNS = {
-    INPUT_FILE: "_metadata.file_path",
-    FILE_SIZE: "_metadata.file_size",
-    FILE_MODIFIED: "_metadata.file_modification_time",
+    INPUT_FILE: "file_path",
+    FILE_SIZE: "file_size",
+    FILE_MODIFIED: "file_modification_time",
 }
 
 
@@ -43,6 +45,14 @@ class Records:
     raw: Column
     columns: Sequence[Column]
     has_new: Column | bool
+
+    @classmethod
+    def never_bad(
+        cls, frame: DataFrame, columns: Sequence[Column], *, has_new: bool = False
+    ) -> Records:
+        """The records of a format that has no bad ones."""
+        none = F.lit(None).cast("string")
+        return cls(frame, F.lit(True), none, none, columns, has_new)
 
 
 class UnreadableError(Exception):
@@ -89,3 +99,29 @@ class FormatReader(Protocol):
         Raises:
             UnreadableError: some headers cannot be read.
         """
+
+
+class FixedColumns(FormatReader):
+    """A format whose files all have the same columns.
+
+    Attributes:
+        has: these columns.
+    """
+
+    has: ClassVar[StructType]
+
+    def infer(
+        self,
+        spark: SparkSession,  # noqa: ARG002 (all readers have the same parameters)
+        files: Sequence[FileEntry],  # noqa: ARG002
+        options: Mapping[str, str],  # noqa: ARG002
+        *,
+        typed: bool,  # noqa: ARG002
+    ) -> StructType:
+        """The columns that all files have."""
+        return self.has
+
+
+def nothing_rescued() -> Column:
+    """`_rescued_data` of a format whose values all fit."""
+    return F.lit(None).cast("string").alias(RESCUED)

@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from medallion_jobs.autoloader.file_entry import FileEntry, to_path
-from medallion_jobs.autoloader.readers import encodings
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.autoloader.readers import encodings, frames
 from medallion_jobs.autoloader.readers.encodings import Encoding
-from medallion_jobs.autoloader.readers.file_schemas import reader
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, UnreadableError
+from medallion_jobs.autoloader.readers.file_schemas import framing_fault
+from medallion_jobs.autoloader.readers.records import UnreadableError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-# Spark reads these only in Hadoop's own framing. Files from the snappy and lz4 tools look empty
-# to it.
-_OTHER_FRAMING = (".snappy", ".lz4")
 VALUE = "value"  # the column of lines and documents
 _CORRUPT = "__corrupt"
 _MARK = "\ufeff"  # the byte-order mark, decoded
@@ -43,7 +40,7 @@ def lines(
     """
     encoding = encodings.of(options or {})
     if encoding.is_utf_8:
-        return _with_file(reader(spark).text(_paths(files)), F.col(VALUE))
+        return _with_file(frames.reader(spark).text(_paths(files)), F.col(VALUE))
     return _decoded(spark, files, encoding, {})
 
 
@@ -53,7 +50,7 @@ def documents(
     """As `lines`, but each file is one text; a task holds it in memory, several times over."""
     encoding = encodings.of(options or {})
     if encoding.is_utf_8:
-        frame = reader(spark).text(_paths(files), wholetext=True)
+        frame = frames.reader(spark).text(_paths(files), wholetext=True)
         return _with_file(frame, F.regexp_replace(VALUE, f"^{_MARK}", ""))
     # The reader splits lines; no file has this line end.
     return _decoded(spark, files, encoding, {"lineSep": "\ufdd8"})
@@ -68,7 +65,7 @@ def _decoded(
     line that does have the separator arrives whole, as a corrupt record.
     """
     frame = (
-        reader(spark)
+        frames.reader(spark)
         .options(
             encoding=encoding.spark,
             multiLine="true",  # otherwise lines are split before they are decoded
@@ -92,17 +89,11 @@ def _decoded(
 
 
 def _with_file(frame: DataFrame, value: Column) -> DataFrame:
-    about = [F.col(source).alias(name) for name, source in FILE_COLUMNS.items()]
-    return frame.select(value.alias(VALUE), *about)
+    return frame.select(value.alias(VALUE), *frames.file_columns(frame))
 
 
 def _paths(files: Sequence[FileEntry]) -> list[str]:
-    refused = {
-        file: f"Spark reads {ending} files only in Hadoop's framing; use .gz or .zst"
-        for file in files
-        for ending in _OTHER_FRAMING
-        if file.path.lower().endswith(ending)
-    }
+    refused = {file: fault for file in files if (fault := framing_fault(file))}
     if refused:
         raise UnreadableError(refused)
-    return [to_path(file.path) for file in files]
+    return frames.paths(files)

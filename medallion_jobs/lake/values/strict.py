@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # Reader options with the formats of timestamps and dates, as Spark datetime patterns.
 TIMESTAMP_FORMAT, DATE_FORMAT = "timestampFormat", "dateFormat"
+# Options of Spark's JSON parser, which otherwise takes `NaN` and texts in single quotes.
+STRICT_JSON = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 _A_DAY = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|\s*$)"
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 _OBJECT, _ARRAY = "map<string,string>", "array<string>"

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # Random for each process: no input text can contain it.
 _END = f"end {uuid4().hex}"
 _ALL = 2**31 - 1
-_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 
 
 def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
@@ -103,7 +102,9 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
 
 def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
     """The `value` of a JSON text, and whether all parts of it `fits`; never null."""
-    ended = F.from_json(F.concat(F.lit("["), text, F.lit(f',"{_END}"]')), "array<string>", _STRICT)
+    ended = F.from_json(
+        F.concat(F.lit("["), text, F.lit(f',"{_END}"]')), "array<string>", strict.STRICT_JSON
+    )
     # Spark stops reading after the first whole value: the rest would be lost.
     is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(_END))
     marked = F.when(json_marks.are_needed(text, texts=True), json_marks.marked(text))
