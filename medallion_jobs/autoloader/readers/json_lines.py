@@ -30,6 +30,7 @@ from medallion_jobs.autoloader.readers.json_schema import JsonFiles
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, RESERVED
 from medallion_jobs.lake.values import json_marks, strict
+from medallion_jobs.lake.values.type_walk import is_nested
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -87,7 +88,7 @@ def records_of(
     """The records of a frame that has `value`, the parsed objects and the marked ones."""
     marked = F.coalesce(MARKED, first())
     for number, field in enumerate(columns):
-        if strict.is_nested(field.dataType):
+        if is_nested(field.dataType):
             read = strict.reading(marked[field.name], field.dataType, options)
             frame = frame.withColumn(_nested(number), read)
     new = strict.has_new_key(F.map_keys(_texts()), columns, RESERVED)
@@ -133,7 +134,7 @@ def _parsed(lines: DataFrame, columns: StructType) -> DataFrame:
     """Adds what is parsed from `value`; leaves out blank lines, which are not records."""
     line = F.col(VALUE)
     blank = F.trim(line, F.lit(" \t\r\ufeff")) == ""
-    nested = any(strict.is_nested(field.dataType) for field in columns)
+    nested = any(is_nested(field.dataType) for field in columns)
     marked = F.get(parsed_objects(json_marks.marked(line)), F.lit(0))
     needed = ~F.col(REGULAR) & json_marks.are_needed(line, texts=nested)
     return (
@@ -187,7 +188,7 @@ def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
     for number, field in enumerate(schema):
         marked = strict.plain(F.col(MARKED)[field.name])
         text = F.when(is_marked, marked).otherwise(first()[field.name])
-        if strict.is_nested(field.dataType):
+        if is_nested(field.dataType):
             read = F.col(_nested(number))
             value, misfit = read["value"], ~read["fits"]
         else:

@@ -29,6 +29,7 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.lake.tables.sql import NOT_IN_NAMES
+from medallion_jobs.lake.values.type_walk import is_nested
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -120,11 +121,6 @@ def unknown_keys(keys: Column, schema: StructType) -> Column:
 def is_namable(name: Column) -> Column:
     """Whether a table can have a column of this name."""
     return (name != "") & ~name.rlike(NOT_IN_NAMES)
-
-
-def is_nested(kind: DataType) -> bool:
-    """Whether a type has inner types."""
-    return isinstance(kind, StructType | ArrayType | MapType)
 
 
 def plain(text: Column) -> Column:

@@ -24,6 +24,7 @@ from medallion_jobs.config import Parse, SilverTable
 from medallion_jobs.lake.hidden_columns import UNDECIDED
 from medallion_jobs.lake.tables.sql import col, namable
 from medallion_jobs.lake.values import json_marks, strict
+from medallion_jobs.lake.values.type_walk import is_nested
 from medallion_jobs.refine.transform import casts, functions, rescued
 from medallion_jobs.refine.transform.step import Step
 
@@ -81,7 +82,7 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
     field, kind = casts.named(rows, name), DataType.fromDDL(parse.schema_)
     if not isinstance(field.dataType, StringType):
         raise casts.wrong(f"{name} is {field.dataType.simpleString()}, not JSON text")
-    if not strict.is_nested(kind):
+    if not is_nested(kind):
         raise casts.wrong(
             f"{parse.schema_} has no columns: give columns, or an array, map or struct; for "
             "other types use `cast`"
