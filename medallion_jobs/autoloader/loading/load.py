@@ -103,7 +103,7 @@ class BatchLoad:
 
     def _records(self, files: Sequence[FileEntry]) -> Records:
         columns = self.columns
-        return columns.reader.records(self.spark, files, columns.in_files, columns.source.options)
+        return columns.records(files, columns.in_files)
 
     def _write(
         self, files: Sequence[FileEntry], not_loaded: dict[FileEntry, Outcome]

@@ -7,7 +7,6 @@ So it is used by its class name, and nothing has to be downloaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from io import BytesIO
 
 from pyspark.sql import DataFrameReader, SparkSession
@@ -17,6 +16,7 @@ from medallion_jobs.autoloader.discovery.stores import store_for
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import file_schemas, frames, typed_columns
 from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES, BrokenHeadError
+from medallion_jobs.autoloader.readers.records import Input
 from medallion_jobs.autoloader.readers.typed_columns import TypedFiles
 
 AVRO = "org.apache.spark.sql.avro.AvroFileFormat"
@@ -31,24 +31,22 @@ class AvroFiles(TypedFiles):
     def reader(self, spark: SparkSession) -> DataFrameReader:
         return frames.reader(spark).format(AVRO)
 
-    def schemas(
-        self, spark: SparkSession, files: Sequence[FileEntry]
-    ) -> dict[FileEntry, StructType]:
+    def schemas(self, given: Input) -> dict[FileEntry, StructType]:
         known: dict[str, StructType] = {}
 
         def schema(file: FileEntry) -> StructType:
-            written = _written_with(spark, file)
+            written = _written_with(given.spark, file)
             if written not in known:
                 # Spark reads the file's header again to convert the schema to its own types.
                 try:
-                    converted = self.reader(spark).load(frames.paths([file])).schema
+                    converted = self.reader(given.spark).load(frames.paths([file])).schema
                 except SPARK_FAILURES as failure:
                     raise file_schemas.as_broken(failure) from failure
                 typed_columns.check_names(converted)
                 known[written] = converted
             return known[written]
 
-        return file_schemas.of_each(files, schema)
+        return file_schemas.of_each(given.files, schema)
 
 
 def _written_with(spark: SparkSession, file: FileEntry) -> str:

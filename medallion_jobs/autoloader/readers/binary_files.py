@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from pyspark.sql import SparkSession
 from pyspark.sql.types import (
     BinaryType,
     LongType,
@@ -14,9 +11,8 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import frames
-from medallion_jobs.autoloader.readers.records import FixedColumns, Records, nothing_rescued
+from medallion_jobs.autoloader.readers.records import FixedColumns, Input, Records, nothing_rescued
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.sql import col
 
@@ -33,13 +29,7 @@ class BinaryFiles(FixedColumns):
         ]
     )
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],  # noqa: ARG002 (there are none)
-    ) -> Records:
+    def records(self, given: Input, columns: StructType) -> Records:
         """One record per file; without `content` among the columns, no file is opened.
 
         Raises:
@@ -54,7 +44,7 @@ class BinaryFiles(FixedColumns):
                 next_step="schema: any of path STRING, modificationTime TIMESTAMP, "
                 "length BIGINT, content BINARY; or leave `schema` out",
             )
-        frame = frames.reader(spark).format("binaryFile").load(frames.paths(files))
+        frame = frames.reader(given.spark).format("binaryFile").load(frames.paths(given.files))
         names = [*map(col, columns.names)]
         rows = frame.select(*names, *frames.file_columns(frame))
         return Records.never_bad(rows, [*names, nothing_rescued()])

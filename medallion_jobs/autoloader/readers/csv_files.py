@@ -7,20 +7,19 @@ together, and a row with more or fewer fields than its header is bad.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
-from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import frames
 from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header, by_header
 from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group
 from medallion_jobs.autoloader.readers.csv_types import common_types
 from medallion_jobs.autoloader.readers.frames import at
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Records
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Input, Records
 from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE
 from medallion_jobs.lake.values import strict
 
@@ -28,24 +27,18 @@ from medallion_jobs.lake.values import strict
 class CsvFiles(FormatReader):
     """Reads csv files."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
+    def records(self, given: Input, columns: StructType) -> Records:
         """The records of files; see FormatReader."""
-        dialect = Dialect.of(options)
+        dialect = Dialect.of(given.options)
         fixed = None if dialect.header else tuple(columns.names)
-        groups = by_header(spark, files, dialect, fixed, known=set(columns.names))
+        groups = by_header(given.spark, given.files, dialect, fixed, known=set(columns.names))
         parts = [
-            _typed(Group(spark, header, some, dialect).rows(), header, columns, options)
+            _typed(Group(given.spark, header, some, dialect).rows(), header, columns, given.options)
             for header, some in groups.items()
         ]
         has = {name.lower() for name in columns.names}
         return Records(
-            frame=frames.united(parts, spark, columns, RAW, REASON),
+            frame=frames.united(parts, given.spark, columns, RAW, REASON),
             good=F.col(REASON).isNull(),
             reason=F.col(REASON),
             raw=F.col(RAW),
@@ -53,17 +46,10 @@ class CsvFiles(FormatReader):
             has_new=any(name.lower() not in has for header in groups for name in header.namable),
         )
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],
-        *,
-        typed: bool,
-    ) -> StructType:
+    def infer(self, given: Input, *, typed: bool) -> StructType:
         """The columns of all headers, in the order in which they first appear."""
-        dialect = Dialect.of(options)
-        groups = by_header(spark, files, dialect, None, known=set())
+        dialect = Dialect.of(given.options)
+        groups = by_header(given.spark, given.files, dialect, None, known=set())
         names: dict[str, str] = {}
         for name in (name for header in groups for name in header.namable):
             # A table cannot have two columns that differ only by case: the first one wins.
@@ -71,7 +57,7 @@ class CsvFiles(FormatReader):
         kinds: Mapping[str, DataType] = {}
         if typed:
             kinds = common_types(
-                Group(spark, header, some, dialect).inferred(options)
+                Group(given.spark, header, some, dialect).inferred(given.options)
                 for header, some in groups.items()
             )
         return StructType(

@@ -7,7 +7,6 @@ in memory, several times over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -17,14 +16,13 @@ from pyspark.sql.types import StructType
 from medallion_jobs.autoloader.readers import json_lines, text_input
 from medallion_jobs.autoloader.readers.json_lines import MARKED, OBJECTS, REPEATED, VALUE
 from medallion_jobs.autoloader.readers.json_schema import JsonFiles
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Input, Records
 from medallion_jobs.lake.values import json_marks, strict
 from medallion_jobs.lake.values.strict import plain
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
-    from medallion_jobs.autoloader.file_entry import FileEntry
 
 # The document between a bracket and an end mark, as an array of texts: once unchanged, and once
 # with marks (json_marks) if it needs them.
@@ -38,18 +36,12 @@ _JSON, _IS_DOCUMENT = "__json", "__is_document"
 class JsonDocuments(JsonFiles):
     """Reads files that are a JSON object, or an array of objects."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
-        elements = _elements(text_input.documents(spark, files, options))
+    def records(self, given: Input, columns: StructType) -> Records:
+        elements = _elements(text_input.documents(given))
         frame = elements.withColumn(OBJECTS, json_lines.parsed_objects(F.col(_JSON))).withColumn(
             MARKED, F.when(json_marks.are_in(F.col(_JSON)), json_lines.first())
         )
-        return json_lines.records_of(frame, columns, options, _reason())
+        return json_lines.records_of(frame, columns, given.options, _reason())
 
 
 def _elements(documents: DataFrame) -> DataFrame:

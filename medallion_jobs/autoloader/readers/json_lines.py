@@ -16,7 +16,7 @@ these are marked (lake/values/json_marks.py) and the line is parsed once more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -27,15 +27,14 @@ from pyspark.sql.types import StructType
 from medallion_jobs.autoloader.readers import json_lane, text_input
 from medallion_jobs.autoloader.readers.json_lane import REGULAR, Lane
 from medallion_jobs.autoloader.readers.json_schema import JsonFiles
-from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.autoloader.readers.records import Input, Records
 from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, RESERVED
 from medallion_jobs.lake.values import json_marks, strict
 from medallion_jobs.lake.values.type_walk import is_nested
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
-    from medallion_jobs.autoloader.file_entry import FileEntry
 
 VALUE = text_input.VALUE
 # The array of the first parse, and the object of the second one, or null. No key can become a
@@ -58,21 +57,15 @@ _COMPRESSED = {
 class JsonLines(JsonFiles):
     """Reads files with one JSON object per line."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
-        lines = text_input.lines(spark, files, options)
-        lane = json_lane.lane_for(spark, files, columns, options)
+    def records(self, given: Input, columns: StructType) -> Records:
+        lines = text_input.lines(given)
+        lane = json_lane.lane_for(given, columns)
         if lane:
-            lines = lane.add_to(lines, columns, options)
+            lines = lane.add_to(lines, columns, given.options)
         else:
             lines = lines.withColumn(REGULAR, F.lit(False))
         parsed = _parsed(lines, columns)
-        records = records_of(parsed, columns, options, _reason())
+        records = records_of(parsed, columns, given.options, _reason())
         return _with_lane(records, columns, lane) if lane else records
 
 

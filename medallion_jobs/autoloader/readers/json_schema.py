@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
 
-from medallion_jobs.autoloader.readers.records import FormatReader
+from medallion_jobs.autoloader.readers.records import FormatReader, Input
 from medallion_jobs.autoloader.readers.text_input import VALUE
 from medallion_jobs.lake.tables.sql import namable
 from medallion_jobs.lake.values import json_marks
@@ -17,7 +17,6 @@ from medallion_jobs.lake.values.strict import STRICT_JSON, TIMESTAMP_FORMAT
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from medallion_jobs.autoloader.file_entry import FileEntry
 
 # Spark infers no column for a key that is always an empty object, but it does for one that is
 # always null. With the spaces, a key with `{}` in its name still cannot become a column.
@@ -31,17 +30,10 @@ _INNERMOST = r"[\[{][^\[\]{}]*+[\]}]"
 class JsonFiles(FormatReader):
     """A format whose records are JSON objects; `value` of its frame is an object's text."""
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],
-        *,
-        typed: bool,
-    ) -> StructType:
-        records = self.records(spark, files, StructType(), options)
+    def infer(self, given: Input, *, typed: bool) -> StructType:
+        records = self.records(given, StructType())
         objects = records.frame.where(records.good).select(VALUE)
-        return infer(spark, objects, options, typed=typed)
+        return infer(given.spark, objects, given.options, typed=typed)
 
 
 def infer(

@@ -8,7 +8,6 @@ not read, such as nanoseconds, is unreadable, and its error says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import DataFrameReader, SparkSession
@@ -17,6 +16,7 @@ from pyspark.sql.types import StructType
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path
 from medallion_jobs.autoloader.readers import file_schemas, frames, typed_columns
 from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES
+from medallion_jobs.autoloader.readers.records import Input
 from medallion_jobs.autoloader.readers.typed_columns import TypedFiles
 
 # The key of Spark's own schema in the footer of a file that Spark has written.
@@ -31,11 +31,9 @@ class ParquetFiles(TypedFiles):
         checked = frames.reader(spark).option("parquet.page.verify-checksum.enabled", "true")
         return checked.format("parquet")
 
-    def schemas(
-        self, spark: SparkSession, files: Sequence[FileEntry]
-    ) -> dict[FileEntry, StructType]:
-        jvm: Any = spark._jvm
-        state: Any = spark._jsparkSession.sessionState()
+    def schemas(self, given: Input) -> dict[FileEntry, StructType]:
+        jvm: Any = given.spark._jvm
+        state: Any = given.spark._jsparkSession.sessionState()
         hadoop = state.newHadoopConf()
         parquet = jvm.org.apache.spark.sql.execution.datasources.parquet
         converter = parquet.ParquetToSparkSchemaConverter(state.conf())
@@ -55,7 +53,7 @@ class ParquetFiles(TypedFiles):
                 typed_columns.check_names(known[text])
             return known[text]
 
-        return file_schemas.of_each(files, schema)
+        return file_schemas.of_each(given.files, schema)
 
 
 def _refuse_code(schema: str | None) -> None:

@@ -24,6 +24,19 @@ FILE_COLUMNS = {
 
 
 @dataclass(frozen=True)
+class Input:
+    """Files of one format, and what they are read with.
+
+    Attributes:
+        options: those of the source.
+    """
+
+    spark: SparkSession
+    files: Sequence[FileEntry]
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Records:
     """The records of some files, in one frame that is read in one pass.
 
@@ -70,27 +83,14 @@ class UnreadableError(Exception):
 class FormatReader(Protocol):
     """Reads the records of files of one format, and infers their columns."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
+    def records(self, given: Input, columns: StructType) -> Records:
         """The records of files, read as these columns. Starts no Spark job.
 
         Raises:
             UnreadableError: some headers cannot be read; the other files can.
         """
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],
-        *,
-        typed: bool,
-    ) -> StructType:
+    def infer(self, given: Input, *, typed: bool) -> StructType:
         """All columns of the files.
 
         Args:
@@ -110,14 +110,7 @@ class FixedColumns(FormatReader):
 
     has: ClassVar[StructType]
 
-    def infer(
-        self,
-        spark: SparkSession,  # noqa: ARG002 (all readers have the same parameters)
-        files: Sequence[FileEntry],  # noqa: ARG002
-        options: Mapping[str, str],  # noqa: ARG002
-        *,
-        typed: bool,  # noqa: ARG002
-    ) -> StructType:
+    def infer(self, given: Input, *, typed: bool) -> StructType:  # noqa: ARG002
         """The columns that all files have."""
         return self.has
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import text_input
-from medallion_jobs.autoloader.readers.records import FixedColumns, Records, nothing_rescued
+from medallion_jobs.autoloader.readers.records import FixedColumns, Input, Records, nothing_rescued
 from medallion_jobs.autoloader.readers.text_input import VALUE
 from medallion_jobs.errors import UsageError
 
@@ -20,13 +16,7 @@ class TextFiles(FixedColumns):
 
     has = StructType([StructField(VALUE, StringType())])
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
+    def records(self, given: Input, columns: StructType) -> Records:
         """The lines of files.
 
         Raises:
@@ -39,6 +29,6 @@ class TextFiles(FixedColumns):
                 untouched="nothing was read",
                 next_step="schema: value STRING, or leave `schema` out",
             )
-        is_whole = str(options.get("wholetext", "false")).lower() == "true"
+        is_whole = str(given.options.get("wholetext", "false")).lower() == "true"
         read = text_input.documents if is_whole else text_input.lines
-        return Records.never_bad(read(spark, files, options), [F.col(VALUE), nothing_rescued()])
+        return Records.never_bad(read(given), [F.col(VALUE), nothing_rescued()])

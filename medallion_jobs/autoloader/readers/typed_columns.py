@@ -9,7 +9,7 @@ whole value is rescued as well.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
@@ -32,7 +32,7 @@ from pyspark.sql.types import (
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import frames
 from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Records
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Input, Records
 from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, is_free
 from medallion_jobs.lake.tables.json_text import JSON_TEXT
 from medallion_jobs.lake.tables.sql import col, namable
@@ -65,46 +65,31 @@ class TypedFiles(FormatReader):
         """Spark's reader of the format."""
 
     @abstractmethod
-    def schemas(
-        self, spark: SparkSession, files: Sequence[FileEntry]
-    ) -> dict[FileEntry, StructType]:
+    def schemas(self, given: Input) -> dict[FileEntry, StructType]:
         """The schema of each file that is not empty.
 
         Raises:
             UnreadableError: some headers cannot be read.
         """
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],  # noqa: ARG002 (there are none)
-    ) -> Records:
+    def records(self, given: Input, columns: StructType) -> Records:
         """The records of files; those with the same schema are read together."""
         groups: dict[str, tuple[StructType, list[FileEntry]]] = {}
-        for file, schema in self.schemas(spark, files).items():
+        for file, schema in self.schemas(given).items():
             groups.setdefault(schema.json(), (schema, []))[1].append(file)
-        parts = [
-            _selected(self.reader(spark).schema(schema).load(frames.paths(some)), schema, columns)
-            for schema, some in groups.values()
-        ]
+        parts = []
+        for schema, some in groups.values():
+            rows = self.reader(given.spark).schema(schema).load(frames.paths(some))
+            parts.append(_selected(rows, schema, columns))
         return Records.never_bad(
-            frames.united([rows for rows, _ in parts], spark, columns),
+            frames.united([rows for rows, _ in parts], given.spark, columns),
             frames.wanted(columns),
             has_new=any(is_new for _, is_new in parts),
         )
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],  # noqa: ARG002
-        *,
-        typed: bool,  # noqa: ARG002 (the files have types)
-    ) -> StructType:
+    def infer(self, given: Input, *, typed: bool) -> StructType:  # noqa: ARG002 (the files have types)
         """The columns of all files, in the order in which they first appear."""
-        return merged(list(self.schemas(spark, files).values()))
+        return merged(list(self.schemas(given).values()))
 
 
 def merged(schemas: Sequence[StructType]) -> StructType:
