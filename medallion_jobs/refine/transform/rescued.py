@@ -22,7 +22,7 @@ from pyspark.sql.types import DataType, StringType, StructType
 
 from medallion_jobs.config import Expectation, Lookup, SilverTable
 from medallion_jobs.lake.columns import RESCUED
-from medallion_jobs.lake.hidden_columns import MISFITS, ROW, hidden
+from medallion_jobs.lake.hidden_columns import MISFITS, ROW, hidden, row_type
 from medallion_jobs.lake.tables.sql import col, quoted, unquoted
 from medallion_jobs.lake.values import strict
 from medallion_jobs.lake.values.type_walk import is_nested
@@ -183,9 +183,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
 
     It is null in a row whose values fit or are missing.
     """
-    shaped = rows.schema[ROW].dataType
-    assert isinstance(shaped, StructType)  # a recipe made it
-    row_values = sorted(Readers.of(table, shaped).all, key=str)
+    row_values = sorted(Readers.of(table, row_type(rows)).all, key=str)
     if table.on_rescued == "null" or not row_values:
         return rows.withColumn(MISFITS, F.lit(None).cast("map<string,string>"))
     unread = [hidden(name) for name in rows.columns if name.startswith(("cast ", "parse "))]
