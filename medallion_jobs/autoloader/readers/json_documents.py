@@ -8,7 +8,6 @@ in memory, several times over.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 # The document between a bracket and an end mark, as an array of texts: once unchanged, and once
 # with marks (json_marks) if it needs them.
 _WHOLE, _WHOLE_MARKED = "__whole", "__whole_marked"
-_END = f'{{"end {uuid4().hex}":""}}'  # different in each process: no document has it
+_END = f'{{"{strict.END_MARK}":""}}'
 _DOCUMENT_AND_END = 2
 # A record's JSON (null if the document is bad), and whether it is the whole document.
 _JSON, _IS_DOCUMENT = "__json", "__is_document"

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -40,8 +39,6 @@ VALUE = text_input.VALUE
 # The array of the first parse, and the object of the second one, or null. No key can become a
 # column whose name has a space, so Spark cannot confuse such a column with these.
 OBJECTS, MARKED = "all objects", "marked object"
-# Different in each process: no line has it, so no line can end the array early.
-_END = f"end {uuid4().hex}"
 _OBJECT_AND_END = 2
 REPEATED = "a key is repeated in the JSON object"
 # The first bytes of compressed files, for files whose names do not show the compression.
@@ -71,7 +68,7 @@ class JsonLines(JsonFiles):
 
 def parsed_objects(text: Column) -> Column:
     """An array of maps of texts: one map and the end mark if a text is one JSON object."""
-    bracketed = F.concat(F.lit("["), text, F.lit(f',{{"{_END}":""}}]'))
+    bracketed = F.concat(F.lit("["), text, F.lit(f',{{"{strict.END_MARK}":""}}]'))
     return F.from_json(bracketed, "array<map<string,string>>", strict.STRICT_JSON)
 
 
@@ -171,7 +168,7 @@ def no_text() -> Column:
 
 def _is_whole() -> Column:
     """Whether the array ends with the end mark, so that nothing follows the line's objects."""
-    return F.map_contains_key(F.try_element_at(OBJECTS, F.lit(-1)), _END)
+    return F.map_contains_key(F.try_element_at(OBJECTS, F.lit(-1)), strict.END_MARK)
 
 
 def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 TIMESTAMP_FORMAT, DATE_FORMAT = "timestampFormat", "dateFormat"
 # Options of Spark's JSON parser, which otherwise takes `NaN` and texts in single quotes.
 STRICT_JSON = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
+# Stands after a text in an array of JSON, to show that the parser has read the text to its end.
+# Different in each process: no text has it.
+END_MARK = f"end {uuid4().hex}"
 _A_DAY = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|\s*$)"
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 _OBJECT, _ARRAY = "map<string,string>", "array<string>"

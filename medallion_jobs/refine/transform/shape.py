@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -31,8 +30,6 @@ from medallion_jobs.refine.transform.step import Step
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Random for each process: no input text can contain it.
-_END = f"end {uuid4().hex}"
 _ALL = 2**31 - 1
 
 
@@ -103,11 +100,10 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
 
 def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
     """The `value` of a JSON text, and whether all parts of it `fits`; never null."""
-    ended = F.from_json(
-        F.concat(F.lit("["), text, F.lit(f',"{_END}"]')), "array<string>", strict.STRICT_JSON
-    )
+    bracketed = F.concat(F.lit("["), text, F.lit(f',"{strict.END_MARK}"]'))
+    ended = F.from_json(bracketed, "array<string>", strict.STRICT_JSON)
     # Spark stops reading after the first whole value: the rest would be lost.
-    is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(_END))
+    is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(strict.END_MARK))
     marked = F.when(json_marks.are_needed(text, texts=True), json_marks.marked(text))
     json = F.coalesce(marked, text)
     if isinstance(kind, StructType) and rest is not None:
