@@ -20,7 +20,7 @@ from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group
 from medallion_jobs.autoloader.readers.csv_types import common_types
 from medallion_jobs.autoloader.readers.frames import at
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Input, Records
-from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE
+from medallion_jobs.lake.columns import INPUT_FILE
 from medallion_jobs.lake.values import strict
 
 
@@ -78,14 +78,9 @@ def _typed(
         if field.name in texts and not isinstance(field.dataType, StringType):
             fits = strict.fits(text, field.dataType, options) | (F.trim(text) == "")
             rescued[field.name] = F.when(~fits, text)
-    json_text = F.lit(None).cast("string")
-    if rescued:
-        some = F.coalesce(*rescued.values()).isNotNull()
-        parts = [text.alias(name) for name, text in rescued.items()]
-        json_text = F.when(some, F.to_json(F.struct(*parts, F.col(INPUT_FILE).alias(RESCUED_FILE))))
     return rows.select(
         *(value.alias(at(n)) for n, value in enumerate(wanted)),
-        json_text.alias(RESCUED),
+        frames.rescued(rescued, F.col(INPUT_FILE)),
         RAW,
         REASON,
         *FILE_COLUMNS,

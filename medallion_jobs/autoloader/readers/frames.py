@@ -5,15 +5,16 @@ No name of a column in a file can then disturb another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
-from medallion_jobs.lake.columns import FILE_MODIFIED, FILE_SIZE, INPUT_FILE, RESCUED
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, nothing_rescued
+from medallion_jobs.lake.columns import FILE_MODIFIED, FILE_SIZE, INPUT_FILE, RESCUED, RESCUED_FILE
+from medallion_jobs.lake.tables.json_text import JSON_TEXT
 
 
 def reader(spark: SparkSession) -> DataFrameReader:
@@ -46,6 +47,16 @@ def wanted(columns: StructType) -> list[Column]:
     """The wanted columns by their names, and `_rescued_data`."""
     named = [F.col(at(n)).alias(name) for n, name in enumerate(columns.names)]
     return [*named, F.col(RESCUED)]
+
+
+def rescued(values: Mapping[str, Column], path: Column) -> Column:
+    """`_rescued_data`: the values that are not null, and the file's path, as JSON."""
+    if not values:
+        return nothing_rescued()
+    some = F.greatest(F.lit(False), *(value.isNotNull() for value in values.values()))
+    named = [value.alias(name) for name, value in values.items()]
+    text = F.to_json(F.struct(*named, path.alias(RESCUED_FILE)), JSON_TEXT)
+    return F.when(some, text).alias(RESCUED)
 
 
 def united(

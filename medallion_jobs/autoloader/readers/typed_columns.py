@@ -33,8 +33,7 @@ from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import frames
 from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Input, Records
-from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, is_free
-from medallion_jobs.lake.tables.json_text import JSON_TEXT
+from medallion_jobs.lake.columns import INPUT_FILE, is_free
 from medallion_jobs.lake.tables.sql import col, namable
 
 # Decimal digits that each integer type needs.
@@ -200,11 +199,11 @@ def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tupl
         for field in columns
         if field.name in own
     }
-    rescued = [
-        column.alias(name)
+    rescued = {
+        name: column
         for name, (column, _) in own.items()
         if name not in taken or not taken[name].fits
-    ]
+    }
     values = [
         _or_null(taken.get(field.name), field.dataType).alias(frames.at(n))
         for n, field in enumerate(columns)
@@ -214,9 +213,5 @@ def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tupl
         is_free(name) and name.lower() not in names for name in own
     )
     about = frames.file_columns(frame)
-    path = about[list(FILE_COLUMNS).index(INPUT_FILE)].alias(RESCUED_FILE)
-    text = F.lit(None).cast("string")
-    if rescued:
-        some = F.greatest(F.lit(False), *(column.isNotNull() for column in rescued))
-        text = F.when(some, F.to_json(F.struct(*rescued, path), JSON_TEXT))
-    return frame.select(*values, text.alias(RESCUED), *about), is_new
+    path = about[list(FILE_COLUMNS).index(INPUT_FILE)]
+    return frame.select(*values, frames.rescued(rescued, path), *about), is_new
