@@ -31,6 +31,7 @@ from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.json_text import JSON_TEXT
 from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.lake.values.type_walk import has
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _fingerprint(rows: DataFrame) -> tuple[int, str | None]:
     The text is None if a column is or contains a map: map entries have no order.
     """
     fields = rows.schema.fields
-    if any(has_type(MapType, field.dataType) for field in fields):
+    if has(rows.schema, MapType):
         return rows.count(), None
     # Spark's hash ignores nulls, so each column adds a flag for null.
     parts = [
@@ -145,12 +146,3 @@ def _plain(value: Column, kind: DataType) -> Column:
     if isinstance(kind, StructType | ArrayType):
         return F.to_json(F.struct(value.alias("value")), JSON_TEXT)
     return value
-
-
-def has_type(wanted: type[DataType] | tuple[type[DataType], ...], kind: DataType) -> bool:
-    """Whether a type is one of the wanted types, or contains one."""
-    if isinstance(kind, StructType):
-        return any(has_type(wanted, field.dataType) for field in kind)
-    if isinstance(kind, ArrayType):
-        return has_type(wanted, kind.elementType)
-    return isinstance(kind, wanted)

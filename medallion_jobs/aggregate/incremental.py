@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
-from pyspark.sql.types import MapType, VariantType
 
 from medallion_jobs.aggregate.aggregation import Aggregation
-from medallion_jobs.aggregate.complete import has_type
 from medallion_jobs.aggregate.foreign import has_changed
 from medallion_jobs.aggregate.touched import MAX_BROADCAST, RETRACTED, Touched
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import SOURCE, TARGET, Commit, Txn
 from medallion_jobs.lake.tables.sql import col, column
+from medallion_jobs.lake.values.type_walk import INCOMPARABLE, has
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -205,7 +204,7 @@ class _Batch:
         is_same = [
             # Maps and variants cannot be compared.
             F.lit(False)
-            if has_type((MapType, VariantType), old.schema[name].dataType)
+            if has(old.schema[name].dataType, INCOMPARABLE)
             else value.eqNullSafe(col(name, of="old"))
             for name, value in new_values.items()
         ]

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
-    ArrayType,
     DataType,
     DecimalType,
     DoubleType,
     FloatType,
     LongType,
-    StructType,
 )
 
 from medallion_jobs.aggregate.text import has_distinct, normalised, recognised
 from medallion_jobs.config import Measure
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.sql import col, over_row
+from medallion_jobs.lake.values.type_walk import inside
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -144,12 +143,4 @@ def _comparable(value: Column, kind: DataType) -> Column:
     """
     if isinstance(kind, FloatType | DoubleType):
         return (value + F.lit(0).cast(kind)).cast("string")
-    if isinstance(kind, StructType):
-        fields = [
-            _comparable(value.getField(field.name), field.dataType).alias(field.name)
-            for field in kind
-        ]
-        return F.when(value.isNotNull(), F.struct(*fields))
-    if isinstance(kind, ArrayType):
-        return F.transform(value, lambda element: _comparable(element, kind.elementType))
-    return value
+    return inside(value, kind, _comparable)

@@ -5,12 +5,13 @@ Each name contains a space, so no column of a table can have the same name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from medallion_jobs.lake.tables.sql import col
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import StructType
 
 # The shaped row, as it is stored if the row is parked.
 ROW = "the row"
@@ -31,6 +32,11 @@ OUTCOME = "outcome of the row"
 def hidden(name: str) -> Column:
     """The hidden column of this name."""
     return col(name)
+
+
+def row_type(rows: DataFrame) -> StructType:
+    """The type of `ROW`, of rows that a recipe has shaped."""
+    return cast("StructType", rows.schema[ROW].dataType)
 
 
 def is_hidden(name: str) -> bool:

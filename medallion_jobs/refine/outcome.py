@@ -9,18 +9,17 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from medallion_jobs.config import Expectation, SilverTable
 from medallion_jobs.lake.hidden_columns import (
     LATE,
     OUTCOME,
     RESCUED_VALUE,
-    ROW,
     SINCE,
     UNDECIDED,
     UNKNOWN,
     hidden,
+    row_type,
 )
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine import lookup
@@ -54,7 +53,7 @@ def decided(
         references: by rule, the keys of the dimension that it refers to.
         existing: the target table before the batch, for `unique` rules; None without one.
     """
-    readers = rescued.Readers.of(table, _kept(rows))
+    readers = rescued.Readers.of(table, row_type(rows))
     # A key that did not fit its column does not count as a miss.
     misfit_keys = [rescued.misfit(values) for values in readers.lookups]
     rows = lookup.without_misses(rows, misfit_keys)
@@ -119,12 +118,6 @@ def _cannot_be_judged(name: str, rule: Expectation) -> Column:
     if rule.otherwise == "drop" and rule.not_rescued is None:
         return hidden(rules.broken_column(name))
     return F.lit(False)
-
-
-def _kept(rows: DataFrame) -> StructType:
-    kept = rows.schema[ROW].dataType
-    assert isinstance(kept, StructType)  # a recipe made it
-    return kept
 
 
 def late(table: SilverTable, context: BatchContext) -> Column:

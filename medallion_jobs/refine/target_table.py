@@ -11,7 +11,7 @@ from medallion_jobs.config import TableRef
 from medallion_jobs.engine.failures import root_cause
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.hidden_columns import ROW
+from medallion_jobs.lake.hidden_columns import row_type
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.quarantine import row_text
@@ -70,9 +70,7 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
             unknown member does not fit the columns.
     """
     shaped = shaped_source(refinery, spark)
-    kept = shaped.schema[ROW].dataType
-    assert isinstance(kept, StructType)  # a recipe made it
-    if lost := row_text.unkeepable(kept):
+    if lost := row_text.unkeepable(row_type(shaped)):
         raise UsageError(
             f"{refinery.ref}: rows with {', '.join(lost)} cannot be stored in quarantine or hold "
             "without loss",

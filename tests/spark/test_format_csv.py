@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 from support.records import Read, found, read
 
 from medallion_jobs.autoloader.readers.csv_files import CsvFiles
-from medallion_jobs.autoloader.readers.records import UnreadableError
+from medallion_jobs.autoloader.readers.records import Input, UnreadableError
 from medallion_jobs.errors import UsageError
 
 CSV = CsvFiles()
@@ -246,9 +246,9 @@ def test_columns_and_types_are_inferred_over_all_headers(
     )
     some = [found(file) for file in files]
     texts = StructType.fromDDL("id string, name string, when string, A string, n string")
-    assert CSV.infer(spark, some, {}, typed=False) == texts
+    assert CSV.infer(Input(spark, some, {}), typed=False) == texts
     typed = StructType.fromDDL("id double, name string, when date, A int, n bigint")
-    assert CSV.infer(spark, some, {}, typed=True) == typed
+    assert CSV.infer(Input(spark, some, {}), typed=True) == typed
     no_header = {"header": "false"}
-    assert CSV.infer(spark, some[2:3], no_header, typed=False).names == ["_c0", "_c1"]
+    assert CSV.infer(Input(spark, some[2:3], no_header), typed=False).names == ["_c0", "_c1"]
     assert read(spark, CSV, files[3:], "id int").rows == {}

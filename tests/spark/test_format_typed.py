@@ -17,7 +17,7 @@ from support.records import Read, found, read
 from medallion_jobs.autoloader.readers.avro_files import AVRO, AvroFiles
 from medallion_jobs.autoloader.readers.binary_files import BinaryFiles
 from medallion_jobs.autoloader.readers.parquet_files import ParquetFiles
-from medallion_jobs.autoloader.readers.records import FormatReader, UnreadableError
+from medallion_jobs.autoloader.readers.records import FormatReader, Input, UnreadableError
 from medallion_jobs.autoloader.readers.text_files import TextFiles
 from medallion_jobs.errors import UsageError
 
@@ -100,7 +100,7 @@ def test_columns_are_inferred_over_all_files(
     reader = READERS[kind]
     one = written(spark, kind, "1 AS id, named_struct('a', 1) AS s, 1 AS A", tmp_path / "one")
     two = written(spark, kind, "named_struct('b', 'x') AS s, 2L AS id, 'y' AS z", tmp_path / "two")
-    schema = reader.infer(spark, [found(one), found(two)], {}, typed=False)
+    schema = reader.infer(Input(spark, [found(one), found(two)], {}), typed=False)
     wanted = StructType.fromDDL("id bigint, s struct<a: int, b: string>, A int, z string")
     assert schema.simpleString() == wanted.simpleString()
     ddl = "id bigint, s struct<a: int, b: string>, A int, z string"
@@ -157,7 +157,7 @@ def test_text(spark: SparkSession, tmp_path: Path) -> None:
     assert told.rows == {"a.txt": [("one",), ("",), ("two",)], "b [1]*.TXT.GZ": [("one",)]}
     whole = read(spark, text, files[:1], "value string", {"wholetext": "true"})
     assert whole.rows == {"a.txt": [("one\r\n\ntwo",)]}
-    assert text.infer(spark, [], {}, typed=False).simpleString() == "struct<value:string>"
+    assert text.infer(Input(spark, [], {}), typed=False).simpleString() == "struct<value:string>"
     with pytest.raises(UsageError, match="one column"):
         read(spark, text, files, "line string")
 
@@ -172,6 +172,6 @@ def test_binary(spark: SparkSession, tmp_path: Path) -> None:
     assert told.rows == {"a [1]*.bin": [(bytearray(b"\x00\xff"), 2)]}
     assert read(spark, binary, files, "length bigint").rows["a [1]*.bin"] == [(2,)]
     names = ["path", "modificationTime", "length", "content"]
-    assert binary.infer(spark, [], {}, typed=False).names == names
+    assert binary.infer(Input(spark, [], {}), typed=False).names == names
     with pytest.raises(UsageError, match="size"):
         read(spark, binary, files, "size bigint")

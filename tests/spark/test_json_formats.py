@@ -13,10 +13,10 @@ import pytest
 from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
-from medallion_jobs.autoloader.readers import text_input
+from medallion_jobs.autoloader.readers import encodings
 from medallion_jobs.autoloader.readers.json_documents import JsonDocuments
 from medallion_jobs.autoloader.readers.json_lines import JsonLines
-from medallion_jobs.autoloader.readers.records import FormatReader, UnreadableError
+from medallion_jobs.autoloader.readers.records import FormatReader, Input, UnreadableError
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -131,10 +131,10 @@ def test_an_encoding_is_read(
 def test_what_cannot_be_read_is_refused_and_not_empty(spark: SparkSession, tmp_path: Path) -> None:
     found = _files(tmp_path, {"a.json.lz4": LINES.encode(), "b.json.Snappy": LINES.encode()})
     with pytest.raises(UnreadableError) as caught:
-        JsonLines().records(spark, found, StructType.fromDDL(SMALL), {})
+        JsonLines().records(Input(spark, found, {}), StructType.fromDDL(SMALL))
     assert set(caught.value.files) == set(found)
     with pytest.raises(UsageError, match="EBCDIC"):
-        text_input.check_encoding({"encoding": "EBCDIC"})
+        encodings.of({"encoding": "EBCDIC"})
 
 
 DOCUMENTS = {
@@ -187,7 +187,7 @@ def test_formats_of_moments(spark: SparkSession, tmp_path: Path) -> None:
     (row,) = _read(spark, JsonLines(), found, columns, **formats)
     assert (str(row["at"]), str(row["day"])) == ("2025-12-31 10:00:00", "2025-12-31")
     assert json.loads(row["_rescued_data"])["s"] == '{"day":"2025-12-31"}'
-    inferred = JsonLines().infer(spark, found, formats, typed=True)
+    inferred = JsonLines().infer(Input(spark, found, formats), typed=True)
     assert inferred["at"].dataType.simpleString() == "timestamp"
 
 
@@ -209,7 +209,7 @@ not JSON
 
 def test_what_is_inferred(spark: SparkSession, tmp_path: Path) -> None:
     found = _files(tmp_path, {"x.json": OBJECTS.encode()})
-    texts = JsonLines().infer(spark, found, {}, typed=False)
+    texts = JsonLines().infer(Input(spark, found, {}), typed=False)
     assert {field.name: field.dataType.simpleString() for field in texts} == {
         **dict.fromkeys(["a", "Key", "none", "empty", "a.b", "`q'\"", "\U0001f600"], "string"),
         **dict.fromkeys(["mixed", "big", "bool", "huge", "text", "inner", "moment"], "string"),
@@ -218,7 +218,7 @@ def test_what_is_inferred(spark: SparkSession, tmp_path: Path) -> None:
         "o": "struct<X:string,e:string,y:string,z:string>",
         "list": "array<struct<p:string,q:array<string>>>",
     }
-    typed = JsonLines().infer(spark, found, {}, typed=True)
+    typed = JsonLines().infer(Input(spark, found, {}), typed=True)
     kinds = {field.name: field.dataType.simpleString() for field in typed}
     wanted = {"a": "double", "Key": "bigint", "bool": "boolean", "huge": "string", "text": "string"}
     wanted |= {"big": "decimal(20,0)", "moment": "string", "a.b": "bigint", "mixed": "string"}
@@ -227,7 +227,7 @@ def test_what_is_inferred(spark: SparkSession, tmp_path: Path) -> None:
     assert typed.names == texts.names
     # What files bring is new until the inferred columns are there, and then no more.
     for columns, has_new in ((StructType(), True), (texts, False), (typed, False)):
-        records = JsonLines().records(spark, found, columns, {})
+        records = JsonLines().records(Input(spark, found, {}), columns)
         (row,) = records.frame.where(records.good).selectExpr("count(1)").collect()
         new = records.frame.where(records.good).where(records.has_new)
         assert (bool(new.take(1)), row[0]) == (has_new, 8)
@@ -238,15 +238,15 @@ def test_columns_of_documents_and_of_deep_values(spark: SparkSession, tmp_path: 
     found = _files(
         tmp_path, {"a.json": b'[{"a": 1},\n{"b": {"c": true}}]', "b.json": deep.encode()}
     )
-    documents = JsonDocuments().infer(spark, found[:1], {}, typed=True)
+    documents = JsonDocuments().infer(Input(spark, found[:1], {}), typed=True)
     assert documents.simpleString() == "struct<a:bigint,b:struct<c:boolean>>"
-    deepest = JsonLines().infer(spark, found[1:], {}, typed=False)
+    deepest = JsonLines().infer(Input(spark, found[1:], {}), typed=False)
     assert deepest.simpleString() == "struct<d:string>"
     wide = [{"a": {"b": ["[" * 99, "\\", '"{']}}] * 99
     found = _files(tmp_path, {"wide.json": json.dumps({"wide": wide}).encode()})
-    columns = JsonLines().infer(spark, found, {}, typed=False)
+    columns = JsonLines().infer(Input(spark, found, {}), typed=False)
     assert columns.simpleString() == "struct<wide:array<struct<a:struct<b:array<string>>>>>"
-    nothing = JsonLines().infer(spark, _files(tmp_path, {"c.json": b""}), {}, typed=False)
+    nothing = JsonLines().infer(Input(spark, _files(tmp_path, {"c.json": b""}), {}), typed=False)
     assert nothing == StructType()
 
 
@@ -259,7 +259,7 @@ def _files(folder: Path, files: dict[str, bytes]) -> list[FileEntry]:
 def _read(
     spark: SparkSession, reader: FormatReader, found: list[FileEntry], columns: str, **options: str
 ) -> list[dict[str, Any]]:
-    records = reader.records(spark, found, StructType.fromDDL(columns), options)
+    records = reader.records(Input(spark, found, options), StructType.fromDDL(columns))
     frame = records.frame.select(
         records.frame["_input_file"].alias("file"),
         records.good.alias("good"),

@@ -14,6 +14,7 @@ from pyspark.sql.types import StructType
 from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.readers import json_lane
 from medallion_jobs.autoloader.readers.json_lines import JsonLines
+from medallion_jobs.autoloader.readers.records import Input
 
 SCHEMA = (
     "id string, n int, big bigint, price decimal(10,2), ratio double, ok boolean, "
@@ -117,7 +118,7 @@ def test_every_line_is_as_without_a_lane(
     schema = StructType.fromDDL(SCHEMA)
 
     def read() -> tuple[list[Any], int]:
-        records = JsonLines().records(spark, files, schema, {})
+        records = JsonLines().records(Input(spark, files, {}), schema)
         new = records.has_new
         assert not isinstance(new, bool)
         rows = records.frame.select(
@@ -144,5 +145,5 @@ def test_a_first_line_that_teaches_nothing_is_passed_over(
     lines = ["not JSON", '{"id": null, "n": 1}', '{"id": "a", "n": 1}', '{"id": "b", "n": 2}']
     path.write_text("\n".join(lines))
     files = [FileEntry(1, to_uri(str(path)), path.stat().st_size)]
-    records = JsonLines().records(spark, files, StructType.fromDDL("id string, n int"), {})
+    records = JsonLines().records(Input(spark, files, {}), StructType.fromDDL("id string, n int"))
     assert records.frame.where(F.col(json_lane.REGULAR)).count() == 2

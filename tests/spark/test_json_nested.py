@@ -13,6 +13,7 @@ from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.readers.json_lines import JsonLines
+from medallion_jobs.autoloader.readers.records import Input
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -162,7 +163,7 @@ def rows(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[
     folder = tmp_path_factory.mktemp("nested")
     path = folder / "cases.json"
     path.write_text("\n".join(case.line for case in CASES.values()) + "\n")
-    records = JsonLines().records(spark, [_found(path)], StructType.fromDDL(COLUMNS), {})
+    records = JsonLines().records(Input(spark, [_found(path)], {}), StructType.fromDDL(COLUMNS))
     frame = records.frame.select(
         records.raw.alias("line"),
         records.good.alias("good"),
@@ -195,7 +196,7 @@ def test_an_expression_grows_with_the_fields_and_not_with_the_depth(
         kind, line = f"struct<x: {kind}, {wide}>", f'{{"x": {line}, "f3": 3}}'
     (tmp_path / "deep.json").write_text(f'{{"c": {line}}}\n{{"c": {line.replace("1", "true")}}}\n')
     found = [_found(tmp_path / "deep.json")]
-    records = JsonLines().records(spark, found, StructType.fromDDL(f"c {kind}"), {})
+    records = JsonLines().records(Input(spark, found, {}), StructType.fromDDL(f"c {kind}"))
     plan = records.frame.select(*records.columns)
     size = len(plan._jdf.queryExecution().optimizedPlan().toString())
     assert size < 400_000

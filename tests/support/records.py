@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
-from medallion_jobs.autoloader.readers.records import FormatReader
+from medallion_jobs.autoloader.readers.records import FormatReader, Input
 from medallion_jobs.lake.columns import RESCUED
 
 
@@ -46,7 +46,7 @@ def read(
 ) -> Read:
     """Reads all files at once, in one job."""
     columns = StructType.fromDDL(ddl)
-    records = reader.records(spark, [found(file) for file in files], columns, options or {})
+    records = reader.records(Input(spark, [found(file) for file in files], options or {}), columns)
     rows = records.frame.select(
         F.struct(records.good.alias("good"), records.reason.alias("reason")).alias("__judged"),
         records.raw.alias("__raw_text"),

@@ -22,6 +22,7 @@ from medallion_jobs.autoloader.loading.set_aside import LoadedBatch, refusal, re
 from medallion_jobs.autoloader.loading.sinks import Sink
 from medallion_jobs.autoloader.loading.write import NewColumnsError, Read
 from medallion_jobs.autoloader.readers import unreadable
+from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES
 from medallion_jobs.autoloader.readers.records import Records, UnreadableError
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.errors import DataError
@@ -102,7 +103,7 @@ class BatchLoad:
 
     def _records(self, files: Sequence[FileEntry]) -> Records:
         columns = self.columns
-        return columns.reader.records(self.spark, files, columns.in_files, columns.source.options)
+        return columns.records(files, columns.in_files)
 
     def _write(
         self, files: Sequence[FileEntry], not_loaded: dict[FileEntry, Outcome]
@@ -125,7 +126,7 @@ class BatchLoad:
                 may_grow = self._grow(files)
             except UnreadableError as error:
                 not_loaded |= {file: self._broken(file, error.files) for file in error.files}
-            except unreadable.SPARK_FAILURES:
+            except SPARK_FAILURES:
                 broken = unreadable.find(self.columns.read_through, files) if files else {}
                 if not broken:
                     raise

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from medallion_jobs.autoloader.file_entry import FileKey
 from medallion_jobs.autoloader.loading import account
 from medallion_jobs.autoloader.loading.account import Counts
-from medallion_jobs.autoloader.readers.unreadable import SPARK_FAILURES
+from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES
 from medallion_jobs.autoloader.schemas.evolution import OTHER_LAKE, alterations
 from medallion_jobs.config import Layout, TableRef
 from medallion_jobs.errors import DataError, MedallionError, UsageError

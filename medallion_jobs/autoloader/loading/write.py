@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileEntry, FileKey
 from medallion_jobs.autoloader.loading import bronze_rows
+from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES
 from medallion_jobs.autoloader.readers.records import Records
-from medallion_jobs.autoloader.readers.unreadable import SPARK_FAILURES
 from medallion_jobs.lake.columns import INPUT_FILE, RESCUED
 
 if TYPE_CHECKING:

@@ -7,19 +7,17 @@ So it is used by its class name, and nothing has to be downloaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from io import BytesIO
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrameReader, SparkSession
 from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.discovery.stores import store_for
-from medallion_jobs.autoloader.file_entry import FileEntry, to_path
-from medallion_jobs.autoloader.readers import file_schemas, typed_columns
-from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
-from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.autoloader.readers import file_schemas, frames, typed_columns
+from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES, BrokenHeadError
+from medallion_jobs.autoloader.readers.records import Input
+from medallion_jobs.autoloader.readers.typed_columns import TypedFiles
 
 AVRO = "org.apache.spark.sql.avro.AvroFileFormat"
 _MAGIC = b"Obj\x01"
@@ -27,53 +25,28 @@ _HEAD = 64 * 1024  # bytes; if the header is longer, more is read
 _CODECS = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
 
 
-class AvroFiles:
-    """Reads avro files; their records are never bad."""
+class AvroFiles(TypedFiles):
+    """Reads avro files."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],  # noqa: ARG002 (there are none)
-    ) -> Records:
-        """The records of files; see FormatReader."""
+    def reader(self, spark: SparkSession) -> DataFrameReader:
+        return frames.reader(spark).format(AVRO)
 
-        def read(schema: StructType, some: Sequence[FileEntry]) -> DataFrame:
-            reader = file_schemas.reader(spark).format(AVRO).schema(schema)
-            return reader.load([to_path(file.path) for file in some])
+    def schemas(self, given: Input) -> dict[FileEntry, StructType]:
+        known: dict[str, StructType] = {}
 
-        return typed_columns.records(spark, _schemas(spark, files), columns, read)
+        def schema(file: FileEntry) -> StructType:
+            written = _written_with(given.spark, file)
+            if written not in known:
+                # Spark reads the file's header again to convert the schema to its own types.
+                try:
+                    converted = self.reader(given.spark).load(frames.paths([file])).schema
+                except SPARK_FAILURES as failure:
+                    raise file_schemas.as_broken(failure) from failure
+                typed_columns.check_names(converted)
+                known[written] = converted
+            return known[written]
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],  # noqa: ARG002
-        *,
-        typed: bool,  # noqa: ARG002 (the files have types)
-    ) -> StructType:
-        """The columns of all files, in the order in which they first appear."""
-        return typed_columns.merged(list(_schemas(spark, files).values()))
-
-
-def _schemas(spark: SparkSession, files: Sequence[FileEntry]) -> dict[FileEntry, StructType]:
-    known: dict[str, StructType] = {}
-
-    def schema(file: FileEntry) -> StructType:
-        written = _written_with(spark, file)
-        if written not in known:
-            # Spark reads the file's header again to convert the schema to its own types.
-            try:
-                read = file_schemas.reader(spark).format(AVRO).load([to_path(file.path)])
-                converted = read.schema
-            except (Py4JJavaError, PySparkException) as failure:
-                raise file_schemas.as_broken(failure) from failure
-            typed_columns.check_names(converted)
-            known[written] = converted
-        return known[written]
-
-    return file_schemas.of_each(files, schema)
+        return file_schemas.of_each(given.files, schema)
 
 
 def _written_with(spark: SparkSession, file: FileEntry) -> str:

@@ -7,30 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from medallion_jobs.autoloader.readers import encodings
+from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER, Encoding
 from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
 from medallion_jobs.errors import UsageError
-
-# By the names that users write: the encoding's names in Spark's csv reader and in Python, where
-# `utf-8-sig` leaves out a byte-order mark.
-_WINDOWS = "windows-1252"
-_ENCODINGS = {
-    "utf-8": ("UTF-8", "utf-8-sig"),
-    "utf8": ("UTF-8", "utf-8-sig"),
-    "us-ascii": ("US-ASCII", "ascii"),
-    "iso-8859-1": ("ISO-8859-1", "iso-8859-1"),
-    "latin1": ("ISO-8859-1", "iso-8859-1"),
-    # Unknown to Spark: it reads ISO-8859-1, and then 27 characters are replaced.
-    _WINDOWS: ("ISO-8859-1", "cp1252"),
-    "cp1252": ("ISO-8859-1", "cp1252"),
-    "utf-16": ("UTF-16", "utf-16"),
-    "utf-16le": ("UTF-16LE", "utf-16-le"),
-    "utf-16be": ("UTF-16BE", "utf-16-be"),
-    "utf-32": ("UTF-32", "utf-32"),
-}
-_LATIN = "".join(map(chr, range(0x80, 0xA0)))
-_ON_WINDOWS = _LATIN.encode("latin-1").decode("cp1252", "replace")
-# The character that decoders return for invalid bytes.
-NO_CHARACTER = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -39,7 +19,6 @@ class Dialect:
 
     Attributes:
         quote, escape, comment: a character; empty for none.
-        encoding: as users write it, in lower case.
         trims: whether white space before a field, and after it, is removed.
     """
 
@@ -49,7 +28,7 @@ class Dialect:
     comment: str
     header: bool
     multi_line: bool
-    encoding: str
+    encoding: Encoding
     null: str
     empty: str
     trims: tuple[bool, bool]
@@ -68,7 +47,7 @@ class Dialect:
             comment=options.get("comment", ""),
             header=_flag(options, "header", default=True),
             multi_line=_flag(options, "multiLine", default=True),
-            encoding=options.get("encoding", "UTF-8").lower(),
+            encoding=encodings.of(options),
             null=options.get("nullValue", ""),
             empty=options.get("emptyValue", ""),
             trims=(
@@ -76,13 +55,7 @@ class Dialect:
                 _flag(options, "ignoreTrailingWhiteSpace", default=False),
             ),
         )
-        if dialect.encoding not in _ENCODINGS:
-            raise UsageError(
-                f"csv files cannot be read in the encoding {options['encoding']}",
-                untouched="nothing was read",
-                next_step=f"encoding: one of {', '.join(_ENCODINGS)}",
-            )
-        if dialect.is_wide and not dialect.multi_line:
+        if dialect.encoding.is_wide and not dialect.multi_line:
             raise UsageError(
                 f"csv files in {options['encoding']} cannot be read line by line",
                 untouched="nothing was read",
@@ -90,31 +63,20 @@ class Dialect:
             )
         return dialect
 
-    @property
-    def is_wide(self) -> bool:
-        """Whether a line end takes more than one byte."""
-        return self.encoding.startswith(("utf-16", "utf-32"))
-
-    @property
-    def replacements(self) -> tuple[str, str] | None:
-        """Characters that Spark reads wrongly, and the right ones; None if there are none."""
-        is_windows = _ENCODINGS[self.encoding][1] == "cp1252"
-        return (_LATIN, _ON_WINDOWS) if is_windows else None
-
     def decoded(self, head: bytes, *, whole: bool) -> str:
         """The text of a file's head; a character that is cut off at its end is left out.
 
         Raises:
             BrokenHeadError: it is not text.
         """
-        if not self.is_wide and b"\0" in head:
+        if not self.encoding.is_wide and b"\0" in head:
             raise BrokenHeadError("not a csv file: it holds binary zeros")
-        decoder = codecs.getincrementaldecoder(_ENCODINGS[self.encoding][1])("replace")
+        decoder = codecs.getincrementaldecoder(self.encoding.python)("replace")
         return decoder.decode(head, final=whole)
 
     def tail(self, end: bytes) -> str:
         """The text of a file's end; a character that is cut off at its start is left out."""
-        return end.decode(_ENCODINGS[self.encoding][1], "replace").lstrip("\ufffd")
+        return end.decode(self.encoding.python, "replace").lstrip(NO_CHARACTER)
 
     def unquoted(self, text: str) -> str:
         """The text of a quoted field, without its escapes."""
@@ -136,7 +98,7 @@ class Dialect:
             "enforceSchema": "true",
             "multiLine": str(self.multi_line).lower(),
             **({"lineSep": newline} if self.multi_line else {}),
-            "encoding": _ENCODINGS[self.encoding][0],
+            "encoding": self.encoding.spark,
             "nullValue": self.null,
             "emptyValue": self.empty,
             "ignoreLeadingWhiteSpace": str(self.trims[0]).lower(),

@@ -7,65 +7,49 @@ together, and a row with more or fewer fields than its header is bad.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
-from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers import file_schemas
+from medallion_jobs.autoloader.readers import frames
 from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header, by_header
-from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group, at
+from medallion_jobs.autoloader.readers.csv_rows import RAW, REASON, Group
 from medallion_jobs.autoloader.readers.csv_types import common_types
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
-from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE
+from medallion_jobs.autoloader.readers.frames import at
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Input, Records
+from medallion_jobs.lake.columns import INPUT_FILE
 from medallion_jobs.lake.values import strict
 
 
-class CsvFiles:
+class CsvFiles(FormatReader):
     """Reads csv files."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
+    def records(self, given: Input, columns: StructType) -> Records:
         """The records of files; see FormatReader."""
-        dialect = Dialect.of(options)
+        dialect = Dialect.of(given.options)
         fixed = None if dialect.header else tuple(columns.names)
-        groups = by_header(spark, files, dialect, fixed, known=set(columns.names))
-        frames = [
-            _typed(Group(spark, header, some, dialect).rows(), header, columns, options)
+        groups = by_header(given.spark, given.files, dialect, fixed, known=set(columns.names))
+        parts = [
+            _typed(Group(given.spark, header, some, dialect).rows(), header, columns, given.options)
             for header, some in groups.items()
         ]
         has = {name.lower() for name in columns.names}
         return Records(
-            frame=file_schemas.united(frames) if frames else _nothing(spark, columns),
+            frame=frames.united(parts, given.spark, columns, RAW, REASON),
             good=F.col(REASON).isNull(),
             reason=F.col(REASON),
             raw=F.col(RAW),
-            columns=[
-                *(F.col(at(n)).alias(name) for n, name in enumerate(columns.names)),
-                F.col(RESCUED),
-            ],
+            columns=frames.wanted(columns),
             has_new=any(name.lower() not in has for header in groups for name in header.namable),
         )
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],
-        *,
-        typed: bool,
-    ) -> StructType:
+    def infer(self, given: Input, *, typed: bool) -> StructType:
         """The columns of all headers, in the order in which they first appear."""
-        dialect = Dialect.of(options)
-        groups = by_header(spark, files, dialect, None, known=set())
+        dialect = Dialect.of(given.options)
+        groups = by_header(given.spark, given.files, dialect, None, known=set())
         names: dict[str, str] = {}
         for name in (name for header in groups for name in header.namable):
             # A table cannot have two columns that differ only by case: the first one wins.
@@ -73,7 +57,7 @@ class CsvFiles:
         kinds: Mapping[str, DataType] = {}
         if typed:
             kinds = common_types(
-                Group(spark, header, some, dialect).inferred(options)
+                Group(given.spark, header, some, dialect).inferred(given.options)
                 for header, some in groups.items()
             )
         return StructType(
@@ -94,24 +78,10 @@ def _typed(
         if field.name in texts and not isinstance(field.dataType, StringType):
             fits = strict.fits(text, field.dataType, options) | (F.trim(text) == "")
             rescued[field.name] = F.when(~fits, text)
-    json_text = F.lit(None).cast("string")
-    if rescued:
-        some = F.coalesce(*rescued.values()).isNotNull()
-        parts = [text.alias(name) for name, text in rescued.items()]
-        json_text = F.when(some, F.to_json(F.struct(*parts, F.col(INPUT_FILE).alias(RESCUED_FILE))))
     return rows.select(
         *(value.alias(at(n)) for n, value in enumerate(wanted)),
-        json_text.alias(RESCUED),
+        frames.rescued(rescued, F.col(INPUT_FILE)),
         RAW,
         REASON,
         *FILE_COLUMNS,
-    )
-
-
-def _nothing(spark: SparkSession, columns: StructType) -> DataFrame:
-    kinds: dict[str, DataType | str] = {at(n): f.dataType for n, f in enumerate(columns)}
-    kinds |= dict.fromkeys((RESCUED, RAW, REASON, INPUT_FILE), "string")
-    about = {"_file_size": "bigint", "_file_modified": "timestamp"}
-    return spark.range(0).select(
-        *(F.lit(None).cast(kind).alias(name) for name, kind in {**kinds, **about}.items())
     )

@@ -10,15 +10,13 @@ from pyspark.sql import SparkSession
 from medallion_jobs.autoloader.discovery.stores import store_for
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import file_schemas
-from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
+from medallion_jobs.autoloader.readers.csv_dialect import Dialect
+from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER
 from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
 from medallion_jobs.lake.columns import is_free
 
 _HEAD = 64 * 1024  # bytes; if the header is longer, more is read
 _LONGEST_HEADER = 16 * 1024 * 1024
-# Spark reads these only in Hadoop's own framing. Files from the lz4 tool look empty to it, those
-# from the snappy tool like a block that is too large for any memory.
-_OTHER_FRAMING = (".snappy", ".lz4")
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,8 @@ def _header(
     fixed: tuple[str, ...] | None,
     known: set[str],
 ) -> Header | None:
-    for ending in _OTHER_FRAMING:
-        if file.path.lower().endswith(ending):
-            raise BrokenHeadError(f"{ending} files are of many framings; use .gz, .bz2 or .zst")
+    if fault := file_schemas.framing_fault(file):
+        raise BrokenHeadError(fault)
     store, size = store_for(file.path, lambda: spark), _HEAD
     while True:
         head = store.head(file.path, size)

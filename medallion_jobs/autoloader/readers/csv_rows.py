@@ -12,10 +12,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from medallion_jobs.autoloader.discovery.stores import store_for
-from medallion_jobs.autoloader.file_entry import FileEntry, to_path
-from medallion_jobs.autoloader.readers import file_schemas
-from medallion_jobs.autoloader.readers.csv_dialect import NO_CHARACTER, Dialect
+from medallion_jobs.autoloader.file_entry import FileEntry
+from medallion_jobs.autoloader.readers import frames
+from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header
+from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER
+from medallion_jobs.autoloader.readers.frames import at
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
 from medallion_jobs.lake.columns import INPUT_FILE
 from medallion_jobs.lake.values import strict
@@ -36,37 +38,25 @@ class Group:
     files: Sequence[FileEntry]
     dialect: Dialect
 
-    @property
-    def _paths(self) -> list[str]:
-        return [to_path(file.path) for file in self.files]
-
     def inferred(self, options: Mapping[str, str]) -> StructType:
         """The columns with the types that Spark infers from the files."""
         formats = {
             k: options[k] for k in (strict.DATE_FORMAT, strict.TIMESTAMP_FORMAT) if k in options
         }
-        read = file_schemas.reader(self.spark).options(
-            **self.dialect.for_spark(self.header.newline)
-        )
-        found = read.options(inferSchema="true", **formats).csv(self._paths).schema
-        return StructType(
-            [
-                StructField(name, field.dataType)
-                for name, field in zip(self.header.names, found, strict=False)
-            ]
-        )
+        found = self._read({"inferSchema": "true", **formats}).schema
+        named = zip(self.header.names, found, strict=False)
+        return StructType([StructField(name, field.dataType) for name, field in named])
 
     def rows(self) -> DataFrame:
         """Fields as text, raw text and reason of bad records, and columns about the file."""
         count = len(self.header.names)
         fields = [StructField(at(n), StringType()) for n in range(count)]
-        read = file_schemas.reader(self.spark).options(
-            **self.dialect.for_spark(self.header.newline),
-            columnNameOfCorruptRecord=RAW,
-            maxColumns=str(max(_MOST_COLUMNS, 2 * count)),
+        most = str(max(_MOST_COLUMNS, 2 * count))
+        frame = self._read(
+            {"columnNameOfCorruptRecord": RAW, "maxColumns": most},
+            StructType([*fields, StructField(RAW, StringType())]),
         )
-        frame = read.schema(StructType([*fields, StructField(RAW, StringType())])).csv(self._paths)
-        rows = frame.select("*", *file_schemas.file_columns(frame)).where(~self._is_blank())
+        rows = frame.select("*", *frames.file_columns(frame)).where(~self._is_blank())
         texts = [F.col(at(n)) for n in range(count)]
         if self.dialect.multi_line and self.header.newline == "\n":
             texts[-1] = self._without_return(texts[-1])
@@ -87,8 +77,13 @@ class Group:
             *FILE_COLUMNS,
         )
 
+    def _read(self, more: Mapping[str, str], schema: StructType | None = None) -> DataFrame:
+        options = {**self.dialect.for_spark(self.header.newline), **more}
+        reader = frames.reader(self.spark).options(**options)
+        return reader.csv(frames.paths(self.files), schema)
+
     def _corrected(self, text: Column) -> Column:
-        return F.translate(text, *self.dialect.replacements) if self.dialect.replacements else text
+        return self.dialect.encoding.corrected(text, strictly=True)
 
     def _is_blank(self) -> Column:
         """Whether a row is a line with only a carriage return or spaces."""
@@ -139,7 +134,8 @@ class Group:
         """The reason why a record that Spark accepts is bad; null if it is good."""
         undecoded = F.contains(F.col(_JOINED), F.lit(NO_CHARACTER))
         reason = F.when(
-            undecoded, F.lit(f"bytes that are no {self.dialect.encoding.upper()}; see `encoding`")
+            undecoded,
+            F.lit(f"bytes that are no {self.dialect.encoding.name.upper()}; see `encoding`"),
         )
         if not (self.dialect.multi_line and self.dialect.quote):
             return reason
@@ -172,7 +168,7 @@ class Group:
 
     def _tails(self) -> dict[str, str]:
         """The tail of each file that is not compressed, without escapes, by URI."""
-        if self.dialect.is_wide:
+        if self.dialect.encoding.is_wide:
             return {}
         tails = {}
         for file in self.files:
@@ -182,8 +178,3 @@ class Group:
                 tail = self.dialect.tail(store.read(file.path, start, file.size - start))
                 tails[file.path] = self.dialect.unquoted(tail)
         return tails
-
-
-def at(number: int) -> str:
-    """The name of the column at a position, counted from 0."""
-    return f"__{number}"

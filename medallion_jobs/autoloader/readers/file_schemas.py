@@ -6,12 +6,15 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, UnreadableError
+from medallion_jobs.autoloader.readers.records import UnreadableError
 from medallion_jobs.engine.failures import root_cause
 
+# PySpark translates the failures that it knows and lets the others through as they are.
+SPARK_FAILURES = (PySparkException, Py4JJavaError)
 # Faults of the machine, not of a file: a file must not be quarantined for one of them.
 _OF_THE_MACHINE = {
     errno.EINTR: "Interrupt",
@@ -22,6 +25,9 @@ _OF_THE_MACHINE = {
     errno.ENOSPC: "No space left",
     errno.ESTALE: "Stale file handle",
 }
+# Spark reads these only in Hadoop's own framing. Files from the lz4 tool look empty to it, those
+# from the snappy tool too, or like a block that is too large for any memory.
+_OTHER_FRAMING = (".snappy", ".lz4")
 Head = TypeVar("Head")
 
 
@@ -72,28 +78,8 @@ def as_broken(failure: Exception) -> BrokenHeadError:
     return BrokenHeadError(root_cause(failure))
 
 
-def reader(spark: SparkSession) -> DataFrameReader:
-    """A reader that takes each path literally, and once.
-
-    Spark treats a file's name with `?`, `*`, `[` or `{` as a pattern, and for each such name
-    reads every other file of the batch once more (SPARK-58518). With `__globPaths__` false it
-    expands no pattern; with `recursiveFileLookup` it reads each file of its listing once.
-    """
-    return spark.read.options(__globPaths__="false", recursiveFileLookup="true")
-
-
-def file_columns(frame: DataFrame) -> list[Column]:
-    """The columns about the file, also if the files themselves have a column `_metadata`."""
-    metadata = frame.metadataColumn("_metadata")
-    return [
-        metadata[expression.removeprefix("_metadata.")].alias(name)
-        for name, expression in FILE_COLUMNS.items()
-    ]
-
-
-def united(frames: Sequence[DataFrame]) -> DataFrame:
-    """The union of all frames, built in halves: in a chain, Spark would repeat its analysis."""
-    if len(frames) == 1:
-        return frames[0]
-    middle = len(frames) // 2
-    return united(frames[:middle]).union(united(frames[middle:]))
+def framing_fault(file: FileEntry) -> str:
+    """Why Spark does not read a file with this compression; empty if it does."""
+    ending = next((end for end in _OTHER_FRAMING if file.path.lower().endswith(end)), "")
+    use = "use .gz, .bz2 or .zst"
+    return ending and f"Spark reads {ending} files only in Hadoop's framing; {use}"

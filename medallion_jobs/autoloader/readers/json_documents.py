@@ -7,61 +7,40 @@ in memory, several times over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.readers import json_lines, json_schema, text_input
+from medallion_jobs.autoloader.readers import json_lines, text_input
 from medallion_jobs.autoloader.readers.json_lines import MARKED, OBJECTS, REPEATED, VALUE
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
-from medallion_jobs.lake.values import json_marks
+from medallion_jobs.autoloader.readers.json_schema import JsonFiles
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Input, Records
+from medallion_jobs.lake.values import json_marks, strict
 from medallion_jobs.lake.values.strict import plain
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
-    from medallion_jobs.autoloader.file_entry import FileEntry
 
 # The document between a bracket and an end mark, as an array of texts: once unchanged, and once
 # with marks (json_marks) if it needs them.
 _WHOLE, _WHOLE_MARKED = "__whole", "__whole_marked"
-_END = f'{{"end {uuid4().hex}":""}}'  # different in each process: no document has it
+_END = f'{{"{strict.END_MARK}":""}}'
 _DOCUMENT_AND_END = 2
 # A record's JSON (null if the document is bad), and whether it is the whole document.
 _JSON, _IS_DOCUMENT = "__json", "__is_document"
-_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 
 
-class JsonDocuments:
+class JsonDocuments(JsonFiles):
     """Reads files that are a JSON object, or an array of objects."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
-        elements = _elements(text_input.documents(spark, files, options))
+    def records(self, given: Input, columns: StructType) -> Records:
+        elements = _elements(text_input.documents(given))
         frame = elements.withColumn(OBJECTS, json_lines.parsed_objects(F.col(_JSON))).withColumn(
             MARKED, F.when(json_marks.are_in(F.col(_JSON)), json_lines.first())
         )
-        return json_lines.records_of(frame, columns, options, _reason())
-
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],
-        *,
-        typed: bool,
-    ) -> StructType:
-        records = self.records(spark, files, StructType(), options)
-        objects = records.frame.where(records.good).select(VALUE)
-        return json_schema.infer(spark, objects, options, typed=typed)
+        return json_lines.records_of(frame, columns, given.options, _reason())
 
 
 def _elements(documents: DataFrame) -> DataFrame:
@@ -70,7 +49,7 @@ def _elements(documents: DataFrame) -> DataFrame:
     bracketed = F.concat(F.lit("["), text, F.lit(f",{_END}]"))
     needed = json_marks.are_needed(bracketed, texts=True)
     document = F.get(F.coalesce(_WHOLE_MARKED, _WHOLE), F.lit(0))
-    array = F.from_json(document, "array<string>", _STRICT)
+    array = F.from_json(document, "array<string>", strict.STRICT_JSON)
     of_array = F.transform(
         array, lambda item: _element(item, F.coalesce(plain(item), F.lit("null")), whole=False)
     )
@@ -81,12 +60,12 @@ def _elements(documents: DataFrame) -> DataFrame:
     )
     return (
         documents.where(F.trim(text, F.lit(" \t\r\n\ufeff")) != "")
-        .withColumn(_WHOLE, F.from_json(bracketed, "array<string>", _STRICT))
+        .withColumn(_WHOLE, F.from_json(bracketed, "array<string>", strict.STRICT_JSON))
         .withColumn(
             _WHOLE_MARKED,
             F.when(
                 needed & _is_valid(),
-                F.from_json(json_marks.marked(bracketed), "array<string>", _STRICT),
+                F.from_json(json_marks.marked(bracketed), "array<string>", strict.STRICT_JSON),
             ),
         )
         .select(F.explode(entries).alias("entry"), *FILE_COLUMNS)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     BooleanType,
@@ -33,8 +33,8 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.autoloader.discovery.stores import store_for
-from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers import text_input
+from medallion_jobs.autoloader.readers import encodings, text_input
+from medallion_jobs.autoloader.readers.records import Input
 from medallion_jobs.lake.values import strict
 
 # Has a space, which no column of a table has in its name.
@@ -110,18 +110,17 @@ def value_name(number: int) -> str:
     return f"regular value {number}"
 
 
-def lane_for(
-    spark: SparkSession, files: Sequence[FileEntry], schema: StructType, options: Mapping[str, str]
-) -> Lane | None:
+def lane_for(given: Input, schema: StructType) -> Lane | None:
     """The lane for files' lines, from a line of the first file; None if no line can have one."""
-    if not files or options.get(text_input.ENCODING, "utf-8").lower() not in ("utf-8", "utf8"):
+    if not given.files or not encodings.of(given.options).is_utf_8:
         return None
     try:
-        head = store_for(files[0].path, lambda: spark).head(files[0].path, _HEAD)
+        path = given.files[0].path
+        head = store_for(path, lambda: given.spark).head(path, _HEAD)
     except OSError:
         return None  # reading the file's lines will report the error
     lines = head.decode("utf-8", errors="replace").removeprefix("\ufeff").splitlines()[:_LINES]
-    return next((lane for line in lines if (lane := _like(line, schema, options))), None)
+    return next((lane for line in lines if (lane := _like(line, schema, given.options))), None)
 
 
 def _like(line: str, schema: StructType, options: Mapping[str, str]) -> Lane | None:

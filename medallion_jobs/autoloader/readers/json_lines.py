@@ -16,33 +16,30 @@ these are marked (lake/values/json_marks.py) and the line is parsed once more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from medallion_jobs.autoloader.readers import json_lane, json_schema, text_input
+from medallion_jobs.autoloader.readers import json_lane, text_input
 from medallion_jobs.autoloader.readers.json_lane import REGULAR, Lane
-from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.autoloader.readers.json_schema import JsonFiles
+from medallion_jobs.autoloader.readers.records import Input, Records
 from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, RESERVED
 from medallion_jobs.lake.values import json_marks, strict
+from medallion_jobs.lake.values.type_walk import is_nested
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
-    from medallion_jobs.autoloader.file_entry import FileEntry
 
 VALUE = text_input.VALUE
 # The array of the first parse, and the object of the second one, or null. No key can become a
 # column whose name has a space, so Spark cannot confuse such a column with these.
 OBJECTS, MARKED = "all objects", "marked object"
-# Different in each process: no line has it, so no line can end the array early.
-_END = f"end {uuid4().hex}"
 _OBJECT_AND_END = 2
-_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 REPEATED = "a key is repeated in the JSON object"
 # The first bytes of compressed files, for files whose names do not show the compression.
 _COMPRESSED = {
@@ -54,43 +51,25 @@ _COMPRESSED = {
 }
 
 
-class JsonLines:
+class JsonLines(JsonFiles):
     """Reads files with one JSON object per line."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
-        lines = text_input.lines(spark, files, options)
-        lane = json_lane.lane_for(spark, files, columns, options)
+    def records(self, given: Input, columns: StructType) -> Records:
+        lines = text_input.lines(given)
+        lane = json_lane.lane_for(given, columns)
         if lane:
-            lines = lane.add_to(lines, columns, options)
+            lines = lane.add_to(lines, columns, given.options)
         else:
             lines = lines.withColumn(REGULAR, F.lit(False))
         parsed = _parsed(lines, columns)
-        records = records_of(parsed, columns, options, _reason())
+        records = records_of(parsed, columns, given.options, _reason())
         return _with_lane(records, columns, lane) if lane else records
-
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],
-        *,
-        typed: bool,
-    ) -> StructType:
-        records = self.records(spark, files, StructType(), options)
-        objects = records.frame.where(records.good).select(VALUE)
-        return json_schema.infer(spark, objects, options, typed=typed)
 
 
 def parsed_objects(text: Column) -> Column:
     """An array of maps of texts: one map and the end mark if a text is one JSON object."""
-    bracketed = F.concat(F.lit("["), text, F.lit(f',{{"{_END}":""}}]'))
-    return F.from_json(bracketed, "array<map<string,string>>", _STRICT)
+    bracketed = F.concat(F.lit("["), text, F.lit(f',{{"{strict.END_MARK}":""}}]'))
+    return F.from_json(bracketed, "array<map<string,string>>", strict.STRICT_JSON)
 
 
 def records_of(
@@ -99,7 +78,7 @@ def records_of(
     """The records of a frame that has `value`, the parsed objects and the marked ones."""
     marked = F.coalesce(MARKED, first())
     for number, field in enumerate(columns):
-        if strict.is_nested(field.dataType):
+        if is_nested(field.dataType):
             read = strict.reading(marked[field.name], field.dataType, options)
             frame = frame.withColumn(_nested(number), read)
     new = strict.has_new_key(F.map_keys(_texts()), columns, RESERVED)
@@ -145,7 +124,7 @@ def _parsed(lines: DataFrame, columns: StructType) -> DataFrame:
     """Adds what is parsed from `value`; leaves out blank lines, which are not records."""
     line = F.col(VALUE)
     blank = F.trim(line, F.lit(" \t\r\ufeff")) == ""
-    nested = any(strict.is_nested(field.dataType) for field in columns)
+    nested = any(is_nested(field.dataType) for field in columns)
     marked = F.get(parsed_objects(json_marks.marked(line)), F.lit(0))
     needed = ~F.col(REGULAR) & json_marks.are_needed(line, texts=nested)
     return (
@@ -189,7 +168,7 @@ def no_text() -> Column:
 
 def _is_whole() -> Column:
     """Whether the array ends with the end mark, so that nothing follows the line's objects."""
-    return F.map_contains_key(F.try_element_at(OBJECTS, F.lit(-1)), _END)
+    return F.map_contains_key(F.try_element_at(OBJECTS, F.lit(-1)), strict.END_MARK)
 
 
 def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
@@ -199,7 +178,7 @@ def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
     for number, field in enumerate(schema):
         marked = strict.plain(F.col(MARKED)[field.name])
         text = F.when(is_marked, marked).otherwise(first()[field.name])
-        if strict.is_nested(field.dataType):
+        if is_nested(field.dataType):
             read = F.col(_nested(number))
             value, misfit = read["value"], ~read["fits"]
         else:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
 
+from medallion_jobs.autoloader.readers.records import FormatReader, Input
+from medallion_jobs.autoloader.readers.text_input import VALUE
 from medallion_jobs.lake.tables.sql import namable
 from medallion_jobs.lake.values import json_marks
-from medallion_jobs.lake.values.strict import TIMESTAMP_FORMAT
+from medallion_jobs.lake.values.strict import STRICT_JSON, TIMESTAMP_FORMAT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
+
 
 # Spark infers no column for a key that is always an empty object, but it does for one that is
 # always null. With the spaces, a key with `{}` in its name still cannot become a column.
@@ -22,6 +25,15 @@ _EMPTY_OBJECT, _NULL = r"\{\s*+\}", " null "
 # and its job then never ends.
 _MOST_LEVELS = 32
 _INNERMOST = r"[\[{][^\[\]{}]*+[\]}]"
+
+
+class JsonFiles(FormatReader):
+    """A format whose records are JSON objects; `value` of its frame is an object's text."""
+
+    def infer(self, given: Input, *, typed: bool) -> StructType:
+        records = self.records(given, StructType())
+        objects = records.frame.where(records.good).select(VALUE)
+        return infer(given.spark, objects, given.options, typed=typed)
 
 
 def infer(
@@ -47,8 +59,7 @@ def infer(
     reader = spark.read.options(
         primitivesAsString=str(not typed).lower(),
         mode="DROPMALFORMED",
-        allowNonNumericNumbers="false",
-        allowSingleQuotes="false",
+        **STRICT_JSON,
     )
     if typed and TIMESTAMP_FORMAT in options:
         reader = reader.options(inferTimestamp="true", timestampFormat=options[TIMESTAMP_FORMAT])

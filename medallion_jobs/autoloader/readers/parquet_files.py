@@ -8,81 +8,52 @@ not read, such as nanoseconds, is unreadable, and its error says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrameReader, SparkSession
 from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path
-from medallion_jobs.autoloader.readers import file_schemas, typed_columns
-from medallion_jobs.autoloader.readers.records import Records
+from medallion_jobs.autoloader.readers import file_schemas, frames, typed_columns
+from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES
+from medallion_jobs.autoloader.readers.records import Input
+from medallion_jobs.autoloader.readers.typed_columns import TypedFiles
 
 # The key of Spark's own schema in the footer of a file that Spark has written.
 _SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
 
 
-class ParquetFiles:
-    """Reads parquet files; their records are never bad."""
+class ParquetFiles(TypedFiles):
+    """Reads parquet files."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],  # noqa: ARG002 (there are none)
-    ) -> Records:
-        """The records of files; see FormatReader."""
+    def reader(self, spark: SparkSession) -> DataFrameReader:
+        # If pages have checksums: a damaged page may decode without an error.
+        checked = frames.reader(spark).option("parquet.page.verify-checksum.enabled", "true")
+        return checked.format("parquet")
 
-        def read(schema: StructType, some: Sequence[FileEntry]) -> DataFrame:
-            return (
-                file_schemas.reader(spark)
-                # If pages have checksums: a damaged page may decode without an error.
-                .option("parquet.page.verify-checksum.enabled", "true")
-                .schema(schema)
-                .format("parquet")
-                .load([to_path(f.path) for f in some])
-            )
+    def schemas(self, given: Input) -> dict[FileEntry, StructType]:
+        jvm: Any = given.spark._jvm
+        state: Any = given.spark._jsparkSession.sessionState()
+        hadoop = state.newHadoopConf()
+        parquet = jvm.org.apache.spark.sql.execution.datasources.parquet
+        converter = parquet.ParquetToSparkSchemaConverter(state.conf())
+        known: dict[str, StructType] = {}
 
-        return typed_columns.records(spark, _schemas(spark, files), columns, read)
+        def schema(file: FileEntry) -> StructType:
+            path = jvm.org.apache.hadoop.fs.Path(to_path(file.path))
+            try:
+                footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.readFooter(hadoop, path)
+                _refuse_code(footer.getFileMetaData().getKeyValueMetaData().get(_SPARK_SCHEMA))
+                named = jvm.org.apache.parquet.hadoop.Footer(path, footer)
+                text = str(parquet.ParquetFileFormat.readSchemaFromFooter(named, converter).json())
+            except SPARK_FAILURES as failure:
+                raise file_schemas.as_broken(failure) from failure
+            if text not in known:
+                known[text] = StructType.fromJson(json.loads(text))
+                typed_columns.check_names(known[text])
+            return known[text]
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],  # noqa: ARG002
-        *,
-        typed: bool,  # noqa: ARG002 (the files have types)
-    ) -> StructType:
-        """The columns of all files, in the order in which they first appear."""
-        return typed_columns.merged(list(_schemas(spark, files).values()))
-
-
-def _schemas(spark: SparkSession, files: Sequence[FileEntry]) -> dict[FileEntry, StructType]:
-    jvm: Any = spark._jvm
-    state: Any = spark._jsparkSession.sessionState()
-    hadoop = state.newHadoopConf()
-    parquet = jvm.org.apache.spark.sql.execution.datasources.parquet
-    converter = parquet.ParquetToSparkSchemaConverter(state.conf())
-    known: dict[str, StructType] = {}
-
-    def schema(file: FileEntry) -> StructType:
-        path = jvm.org.apache.hadoop.fs.Path(to_path(file.path))
-        try:
-            footer = jvm.org.apache.parquet.hadoop.ParquetFileReader.readFooter(hadoop, path)
-            _refuse_code(footer.getFileMetaData().getKeyValueMetaData().get(_SPARK_SCHEMA))
-            named = jvm.org.apache.parquet.hadoop.Footer(path, footer)
-            text = str(parquet.ParquetFileFormat.readSchemaFromFooter(named, converter).json())
-        except (Py4JJavaError, PySparkException) as failure:
-            raise file_schemas.as_broken(failure) from failure
-        if text not in known:
-            known[text] = StructType.fromJson(json.loads(text))
-            typed_columns.check_names(known[text])
-        return known[text]
-
-    return file_schemas.of_each(files, schema)
+        return file_schemas.of_each(given.files, schema)
 
 
 def _refuse_code(schema: str | None) -> None:

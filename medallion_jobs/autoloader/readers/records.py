@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.lake.columns import FILE_MODIFIED, FILE_SIZE, INPUT_FILE
+from medallion_jobs.lake.columns import FILE_MODIFIED, FILE_SIZE, INPUT_FILE, RESCUED
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-# Columns about the file that the frame of every format has.
+# Columns about the file that the frame of every format has, and Spark's names for them.
 FILE_COLUMNS = {
-    INPUT_FILE: "_metadata.file_path",
-    FILE_SIZE: "_metadata.file_size",
-    FILE_MODIFIED: "_metadata.file_modification_time",
+    INPUT_FILE: "file_path",
+    FILE_SIZE: "file_size",
+    FILE_MODIFIED: "file_modification_time",
 }
+
+
+@dataclass(frozen=True)
+class Input:
+    """Files of one format, and what they are read with.
+
+    Attributes:
+        options: those of the source.
+    """
+
+    spark: SparkSession
+    files: Sequence[FileEntry]
+    options: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,14 @@ class Records:
     columns: Sequence[Column]
     has_new: Column | bool
 
+    @classmethod
+    def never_bad(
+        cls, frame: DataFrame, columns: Sequence[Column], *, has_new: bool = False
+    ) -> Records:
+        """The records of a format that has no bad ones."""
+        none = F.lit(None).cast("string")
+        return cls(frame, F.lit(True), none, none, columns, has_new)
+
 
 class UnreadableError(Exception):
     """Files whose headers could not be read.
@@ -60,27 +83,14 @@ class UnreadableError(Exception):
 class FormatReader(Protocol):
     """Reads the records of files of one format, and infers their columns."""
 
-    def records(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        columns: StructType,
-        options: Mapping[str, str],
-    ) -> Records:
+    def records(self, given: Input, columns: StructType) -> Records:
         """The records of files, read as these columns. Starts no Spark job.
 
         Raises:
             UnreadableError: some headers cannot be read; the other files can.
         """
 
-    def infer(
-        self,
-        spark: SparkSession,
-        files: Sequence[FileEntry],
-        options: Mapping[str, str],
-        *,
-        typed: bool,
-    ) -> StructType:
+    def infer(self, given: Input, *, typed: bool) -> StructType:
         """All columns of the files.
 
         Args:
@@ -89,3 +99,22 @@ class FormatReader(Protocol):
         Raises:
             UnreadableError: some headers cannot be read.
         """
+
+
+class FixedColumns(FormatReader):
+    """A format whose files all have the same columns.
+
+    Attributes:
+        has: these columns.
+    """
+
+    has: ClassVar[StructType]
+
+    def infer(self, given: Input, *, typed: bool) -> StructType:  # noqa: ARG002
+        """The columns that all files have."""
+        return self.has
+
+
+def nothing_rescued() -> Column:
+    """`_rescued_data` of a format whose values all fit."""
+    return F.lit(None).cast("string").alias(RESCUED)

@@ -8,10 +8,11 @@ whole value is rescued as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
@@ -29,13 +30,12 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers import file_schemas
-from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Records
-from medallion_jobs.lake.columns import INPUT_FILE, RESCUED, RESCUED_FILE, is_free
-from medallion_jobs.lake.tables.json_text import JSON_TEXT
+from medallion_jobs.autoloader.readers import frames
+from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
+from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, FormatReader, Input, Records
+from medallion_jobs.lake.columns import INPUT_FILE, is_free
 from medallion_jobs.lake.tables.sql import col, namable
 
-Read = Callable[[StructType, Sequence[FileEntry]], DataFrame]
 # Decimal digits that each integer type needs.
 _DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
 _ORDER = (ByteType, ShortType, IntegerType, LongType)
@@ -56,34 +56,39 @@ class Typed:
     is_new: bool = False
 
 
-def records(
-    spark: SparkSession,
-    schemas: Mapping[FileEntry, StructType],
-    columns: StructType,
-    read: Read,
-) -> Records:
-    """The records of files with their own schemas, as the wanted columns.
+class TypedFiles(FormatReader):
+    """A format whose files have schemas of their own; its records are never bad."""
 
-    Args:
-        read: reads the rows of files with the same schema.
-    """
-    groups: dict[str, tuple[StructType, list[FileEntry]]] = {}
-    for file, schema in schemas.items():
-        groups.setdefault(schema.json(), (schema, []))[1].append(file)
-    parts = [_selected(read(schema, files), schema, columns) for schema, files in groups.values()]
-    return Records(
-        frame=file_schemas.united([rows for rows, _ in parts])
-        if parts
-        else _nothing(spark, columns),
-        good=F.lit(True),
-        reason=F.lit(None).cast("string"),
-        raw=F.lit(None).cast("string"),
-        columns=[
-            *(F.col(_at(n)).alias(name) for n, name in enumerate(columns.names)),
-            F.col(RESCUED),
-        ],
-        has_new=any(is_new for _, is_new in parts),
-    )
+    @abstractmethod
+    def reader(self, spark: SparkSession) -> DataFrameReader:
+        """Spark's reader of the format."""
+
+    @abstractmethod
+    def schemas(self, given: Input) -> dict[FileEntry, StructType]:
+        """The schema of each file that is not empty.
+
+        Raises:
+            UnreadableError: some headers cannot be read.
+        """
+
+    def records(self, given: Input, columns: StructType) -> Records:
+        """The records of files; those with the same schema are read together."""
+        groups: dict[str, tuple[StructType, list[FileEntry]]] = {}
+        for file, schema in self.schemas(given).items():
+            groups.setdefault(schema.json(), (schema, []))[1].append(file)
+        parts = []
+        for schema, some in groups.values():
+            rows = self.reader(given.spark).schema(schema).load(frames.paths(some))
+            parts.append(_selected(rows, schema, columns))
+        return Records.never_bad(
+            frames.united([rows for rows, _ in parts], given.spark, columns),
+            frames.wanted(columns),
+            has_new=any(is_new for _, is_new in parts),
+        )
+
+    def infer(self, given: Input, *, typed: bool) -> StructType:  # noqa: ARG002 (the files have types)
+        """The columns of all files, in the order in which they first appear."""
+        return merged(list(self.schemas(given).values()))
 
 
 def merged(schemas: Sequence[StructType]) -> StructType:
@@ -108,9 +113,7 @@ def check_names(schema: StructType) -> None:
     lower = [name.lower() for name in schema.names]
     duplicates = sorted({name for name in schema.names if lower.count(name.lower()) > 1})
     if duplicates:
-        raise file_schemas.BrokenHeadError(
-            f"columns that differ by case alone: {', '.join(duplicates)}"
-        )
+        raise BrokenHeadError(f"columns that differ by case alone: {', '.join(duplicates)}")
 
 
 def _both(data_type: DataType, other: DataType) -> DataType:
@@ -196,38 +199,19 @@ def _selected(frame: DataFrame, schema: StructType, columns: StructType) -> tupl
         for field in columns
         if field.name in own
     }
-    rescued = [
-        column.alias(name)
+    rescued = {
+        name: column
         for name, (column, _) in own.items()
         if name not in taken or not taken[name].fits
-    ]
+    }
     values = [
-        _or_null(taken.get(field.name), field.dataType).alias(_at(n))
+        _or_null(taken.get(field.name), field.dataType).alias(frames.at(n))
         for n, field in enumerate(columns)
     ]
     names = {name.lower() for name in columns.names}
     is_new = any(column.is_new for column in taken.values()) or any(
         is_free(name) and name.lower() not in names for name in own
     )
-    about = file_schemas.file_columns(frame)
-    path = about[list(FILE_COLUMNS).index(INPUT_FILE)].alias(RESCUED_FILE)
-    text = F.lit(None).cast("string")
-    if rescued:
-        some = F.greatest(F.lit(False), *(column.isNotNull() for column in rescued))
-        text = F.when(some, F.to_json(F.struct(*rescued, path), JSON_TEXT))
-    return frame.select(*values, text.alias(RESCUED), *about), is_new
-
-
-def _nothing(spark: SparkSession, columns: StructType) -> DataFrame:
-    kinds: dict[str, DataType | str] = {_at(n): f.dataType for n, f in enumerate(columns)}
-    about = {"_file_size": "bigint", "_file_modified": "timestamp"}
-    return spark.range(0).select(
-        *(
-            F.lit(None).cast(kind).alias(name)
-            for name, kind in {**kinds, RESCUED: "string", INPUT_FILE: "string", **about}.items()
-        )
-    )
-
-
-def _at(number: int) -> str:
-    return f"__{number}"
+    about = frames.file_columns(frame)
+    path = about[list(FILE_COLUMNS).index(INPUT_FILE)]
+    return frame.select(*values, frames.rescued(rescued, path), *about), is_new

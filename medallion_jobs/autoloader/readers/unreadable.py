@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers.file_schemas import is_of_the_machine
+from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES, is_of_the_machine
 from medallion_jobs.autoloader.readers.records import UnreadableError
 from medallion_jobs.engine.failures import root_cause
-
-# PySpark translates the failures that it knows and lets the others through as they are.
-SPARK_FAILURES = (PySparkException, Py4JJavaError)
 
 # Spark reports these for any failed read, also if the machine is at fault.
 _OF_A_FILE = ("FAILED_READ_FILE", "PATH_NOT_FOUND", "CANNOT_READ_FILE_FOOTER")

@@ -24,7 +24,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import reader_of, unreadable
-from medallion_jobs.autoloader.readers.records import FormatReader
+from medallion_jobs.autoloader.readers.records import FormatReader, Input, Records
 from medallion_jobs.autoloader.schemas import evolution, hints, widening
 from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
 from medallion_jobs.config import Source
@@ -187,7 +187,7 @@ class BronzeColumns:
         wants_types = self.source.infer_column_types if typed is None else typed
 
         def infer(some: Sequence[FileEntry]) -> StructType:
-            return self.reader.infer(self.spark, some, self.source.options, typed=wants_types)
+            return self.reader.infer(self._input(some), typed=wants_types)
 
         return unreadable.skipping_unreadable(self.read_through, files, infer) or StructType()
 
@@ -195,10 +195,16 @@ class BronzeColumns:
         """Reads files completely, and writes nothing; fails if one of them cannot be read."""
         self._rows(files, self._recorded).write.format("noop").mode("overwrite").save()
 
+    def records(self, files: Sequence[FileEntry], columns: StructType) -> Records:
+        """The records of files as these columns."""
+        return self.reader.records(self._input(files), columns)
+
+    def _input(self, files: Sequence[FileEntry]) -> Input:
+        return Input(self.spark, files, self.source.options)
+
     def _rows(self, files: Sequence[FileEntry], schema: StructType) -> DataFrame:
         """The good records of files as columns of a schema."""
-        wanted = self.in_files_of(schema)
-        records = self.reader.records(self.spark, files, wanted, self.source.options)
+        records = self.records(files, self.in_files_of(schema))
         return records.frame.where(records.good).select(*records.columns)
 
     def hinted(self, schema: StructType) -> StructType:

@@ -31,6 +31,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.sql import column, namable, type_text
+from medallion_jobs.lake.values import type_walk
 
 _INTEGERS = (ByteType, ShortType, IntegerType, LongType)
 # Digits before the point that a decimal must have to hold any value of an integer type.
@@ -182,8 +183,9 @@ def alterations(table: StructType, wanted: StructType, name: str = "the table") 
             untouched="the table and its files; nothing was written",
             next_step=OTHER_LAKE,
         )
+    had, has_now = (type_walk.has(kind, TimestampNTZType) for kind in (table, wanted))
     return [
-        *([_SUPPORTS_NTZ] if _has_ntz(wanted) and not _has_ntz(table) else []),
+        *([_SUPPORTS_NTZ] if has_now and not had else []),
         *([f"ADD COLUMNS ({', '.join(added)})"] if added else []),
         *([f"ALTER COLUMN {', '.join(changed)}"] if changed else []),
     ]
@@ -209,13 +211,3 @@ def _differences(
         yield from _differences(table.valueType, wanted.valueType, f"{path}.value")
     elif type(table) is not type(wanted) or table.simpleString() != wanted.simpleString():
         yield path, table, wanted
-
-
-def _has_ntz(kind: DataType) -> bool:
-    if isinstance(kind, StructType):
-        return any(_has_ntz(field.dataType) for field in kind)
-    if isinstance(kind, ArrayType):
-        return _has_ntz(kind.elementType)
-    if isinstance(kind, MapType):
-        return _has_ntz(kind.keyType) or _has_ntz(kind.valueType)
-    return isinstance(kind, TimestampNTZType)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from medallion_jobs.errors import Refused, TransientError
-from medallion_jobs.lake.tables.sql import INNER, JsonType, quoted, type_text
+from medallion_jobs.lake.tables.sql import INNER, JsonType, inner_types, quoted, type_text
 from medallion_jobs.storage import Location, create
 
 Why = Literal["declared", "inferred", "new columns", "wider types"]
@@ -222,15 +222,7 @@ def _kind(json_type: JsonType) -> str:
 
 def _parts(json_type: JsonType, path: str) -> Iterator[tuple[str, JsonType]]:
     """The direct parts of a type, each with its path; none for a scalar."""
-    kind = _kind(json_type)
-    if isinstance(json_type, str):
-        return
-    if kind == "struct":
-        for field in json_type["fields"]:
-            yield _below(path, field["name"]), field["type"]
-    else:
-        for key in INNER[kind]:
-            yield f"{path}.{key.removesuffix('Type')}", json_type[key]
+    return ((_below(path, name), inner) for name, inner in inner_types(json_type))
 
 
 def _nullable(json_type: JsonType, path: str) -> dict[str, bool]:

@@ -4,6 +4,11 @@ delta-rs loads a table's state for each append, so an append to a ledger of a th
 five times as long as to a new ledger. If all writers only append, none of that state is needed: an
 append is a data file, and a log entry with the next free version (Delta protocol, "Add File").
 Only one writer can create the entry of a version (`storage.create`).
+
+Other small tables of the engine cannot be written so, because they need that state. Metrics
+(`metrics_table`) ask for the newest transaction, gain columns and are compacted. Releases of
+parked rows are withdrawn by a delete. Both they and tombstones are also made of rows that only
+Spark has.
 """
 
 from __future__ import annotations

@@ -60,9 +60,7 @@ def type_text(json_type: JsonType, *, always_quoted: bool = False) -> str:
     if isinstance(json_type, str):
         return _SQL_NAMES.get(json_type, json_type)
     if json_type["type"] != "struct":
-        inner = [
-            type_text(json_type[k], always_quoted=always_quoted) for k in INNER[json_type["type"]]
-        ]
+        inner = [type_text(t, always_quoted=always_quoted) for _, t in inner_types(json_type)]
         return f"{json_type['type']}<{', '.join(inner)}>"
     named = column if always_quoted else quoted
     fields = [
@@ -73,6 +71,17 @@ def type_text(json_type: JsonType, *, always_quoted: bool = False) -> str:
     return f"struct<{', '.join(fields)}>"
 
 
+def inner_types(json_type: JsonType) -> Iterator[tuple[str, JsonType]]:
+    """The types directly inside a type, by the names of fields, `element`, `key` or `value`."""
+    if isinstance(json_type, str):
+        return
+    if json_type["type"] == "struct":
+        yield from ((field["name"], field["type"]) for field in json_type["fields"])
+        return
+    for key in INNER[json_type["type"]]:
+        yield key.removesuffix("Type"), json_type[key]
+
+
 def namable(name: str) -> bool:
     """Whether a column of a table, or a field inside one, can have this name."""
     return bool(name) and not re.search(NOT_IN_NAMES, name)
@@ -80,16 +89,10 @@ def namable(name: str) -> bool:
 
 def unnamable(json_type: JsonType) -> Iterator[str]:
     """The names in a type that Delta refuses."""
-    if isinstance(json_type, str):
-        return
-    if json_type["type"] != "struct":
-        for key in INNER[json_type["type"]]:
-            yield from unnamable(json_type[key])
-        return
-    for field in json_type["fields"]:
-        if not namable(field["name"]):
-            yield field["name"]
-        yield from unnamable(field["type"])
+    for name, inner in inner_types(json_type):
+        if not namable(name):
+            yield name
+        yield from unnamable(inner)
 
 
 def table(path: Location) -> str:

@@ -16,9 +16,14 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.lake.tables.json_text import JSON_TEXT
+from medallion_jobs.lake.values.type_walk import has
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
+
+
+# All that `canonical` changes, besides arrays of these.
+_REWRITTEN = (StructType, MapType, VariantType)
 
 
 def canonical(value: Column, kind: DataType) -> Column:
@@ -32,7 +37,7 @@ def canonical(value: Column, kind: DataType) -> Column:
         return F.when(value.isNotNull(), _struct(value, kind))
     if isinstance(kind, MapType):
         return F.array_sort(F.transform(F.map_entries(value), lambda entry: _entry(entry, kind)))
-    if isinstance(kind, ArrayType) and _needs_canonical_form(kind.elementType):
+    if isinstance(kind, ArrayType) and has(kind.elementType, _REWRITTEN):
         return F.transform(value, lambda element: canonical(element, kind.elementType))
     return value
 
@@ -55,9 +60,3 @@ def _entry(entry: Column, kind: MapType) -> Column:
         canonical(entry["key"], kind.keyType).alias("key"),
         canonical(entry["value"], kind.valueType).alias("value"),
     )
-
-
-def _needs_canonical_form(kind: DataType) -> bool:
-    if isinstance(kind, ArrayType):
-        return _needs_canonical_form(kind.elementType)
-    return isinstance(kind, StructType | MapType | VariantType)

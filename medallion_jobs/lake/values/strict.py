@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -29,6 +30,7 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.lake.tables.sql import NOT_IN_NAMES
+from medallion_jobs.lake.values.type_walk import is_nested
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
 
 # Reader options with the formats of timestamps and dates, as Spark datetime patterns.
 TIMESTAMP_FORMAT, DATE_FORMAT = "timestampFormat", "dateFormat"
+# Options of Spark's JSON parser, which otherwise takes `NaN` and texts in single quotes.
+STRICT_JSON = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
+# Stands after a text in an array of JSON, to show that the parser has read the text to its end.
+# Different in each process: no text has it.
+END_MARK = f"end {uuid4().hex}"
 _A_DAY = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|\s*$)"
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 _OBJECT, _ARRAY = "map<string,string>", "array<string>"
@@ -118,11 +125,6 @@ def unknown_keys(keys: Column, schema: StructType) -> Column:
 def is_namable(name: Column) -> Column:
     """Whether a table can have a column of this name."""
     return (name != "") & ~name.rlike(NOT_IN_NAMES)
-
-
-def is_nested(kind: DataType) -> bool:
-    """Whether a type has inner types."""
-    return isinstance(kind, StructType | ArrayType | MapType)
 
 
 def plain(text: Column) -> Column:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, MapType, StructType, VariantType
+from pyspark.sql.types import DataType
 
 from medallion_jobs.config import Lookup
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake.tables.sql import col, column
+from medallion_jobs.lake.values.type_walk import INCOMPARABLE, has
 from medallion_jobs.refine.lookup import hidden_columns
 
 if TYPE_CHECKING:
@@ -64,15 +65,7 @@ def _dates(lookup: Lookup) -> list[str]:
 
 
 def _sortable(name: str, kind: DataType) -> str:
-    return column(name) if _has_order(kind) else f"to_json(struct({column(name)}))"
-
-
-def _has_order(kind: DataType) -> bool:
-    if isinstance(kind, ArrayType):
-        return _has_order(kind.elementType)
-    if isinstance(kind, StructType):
-        return all(_has_order(field.dataType) for field in kind)
-    return not isinstance(kind, MapType | VariantType)
+    return f"to_json(struct({column(name)}))" if has(kind, INCOMPARABLE) else column(name)
 
 
 def refuse(lookup: Lookup, rows: DataFrame) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pyspark import StorageLevel
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, MapType, StructType
+from pyspark.sql.types import StructType
 
 from medallion_jobs.config import Lookup, TableRef
 from medallion_jobs.engine.failures import root_cause
@@ -24,6 +24,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.sql import col, column
+from medallion_jobs.lake.values.type_walk import INCOMPARABLE, has
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.lookup import Dimension
@@ -66,7 +67,7 @@ class LookupBackfill:
         snapshot = tables.snapshot(self.refinery.path)
         assert snapshot is not None  # it was read
         txn = Txn(app_id, snapshot.txn(app_id) + 1, run_id)
-        comparable = [f.name for f in self._table.schema if not _has_map(f.dataType)]
+        comparable = [f.name for f in self._table.schema if not has(f.dataType, INCOMPARABLE)]
         backfilled = self._backfilled().dropDuplicates([_was(name) for name in comparable])
         backfilled = backfilled.persist(StorageLevel.MEMORY_AND_DISK)
         try:
@@ -181,10 +182,3 @@ def _lets_misses_pass(config: Lookup) -> bool:
 
 def _all(conditions: Sequence[Column]) -> Column:
     return reduce(lambda left, right: left & right, conditions, F.lit(True))
-
-
-def _has_map(kind: DataType) -> bool:
-    """Whether a type is a map or contains one: Spark cannot compare it."""
-    if isinstance(kind, StructType):
-        return any(_has_map(field.dataType) for field in kind)
-    return isinstance(kind, MapType)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
-from pyspark.sql.types import StructType
 
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.hidden_columns import OUTCOME, PARKED, ROW, hidden
+from medallion_jobs.lake.hidden_columns import OUTCOME, PARKED, hidden, row_type
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.refine import outcome, stopping
 from medallion_jobs.refine.batch import Refinery
@@ -135,8 +134,7 @@ class Redrive:
             )
 
     def _judged(self, spark: SparkSession, parked: DataFrame, context: BatchContext) -> DataFrame:
-        shape = shaped_source(self.refinery, spark).schema[ROW].dataType
-        assert isinstance(shape, StructType)  # a recipe made it
+        shape = row_type(shaped_source(self.refinery, spark))
         fitting = row_format.of_shape(parked, shape)
         rows = row_format.changed(row_format.restored(fitting, shape), self.changes)
         return self.refinery.judged(

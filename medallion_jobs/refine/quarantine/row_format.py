@@ -13,7 +13,15 @@ from pyspark.sql.types import ArrayType, DataType, MapType, NumericType, StructT
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.columns import INPUT_FILE
-from medallion_jobs.lake.hidden_columns import PARKED, ROW, SINCE, UNDECIDED, hidden, is_hidden
+from medallion_jobs.lake.hidden_columns import (
+    PARKED,
+    ROW,
+    SINCE,
+    UNDECIDED,
+    hidden,
+    is_hidden,
+    row_type,
+)
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine import lookup, outcome
 from medallion_jobs.refine.quarantine import row_text
@@ -37,8 +45,8 @@ def as_parked(
         moment: when the batch started, for rows that were not parked before.
     """
     return rows.select(
-        row_text.to_text(hidden(ROW), _kept(rows)).alias("row"),
-        F.lit(_kept(rows).json()).alias("shape"),
+        row_text.to_text(hidden(ROW), row_type(rows)).alias("row"),
+        F.lit(row_type(rows).json()).alias("shape"),
         outcome.rules_broken(table, moment).alias("rules"),
         outcome.reasons(rows, table).alias("reasons"),
         lookup.waits_for(dimensions).alias("waits_for"),
@@ -110,11 +118,5 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
 
 
 def _file(rows: DataFrame) -> Column:
-    has = INPUT_FILE in _kept(rows).names
+    has = INPUT_FILE in row_type(rows).names
     return col(INPUT_FILE, of=ROW) if has else F.lit(None).cast("string")
-
-
-def _kept(rows: DataFrame) -> StructType:
-    kept = rows.schema[ROW].dataType
-    assert isinstance(kept, StructType)  # a recipe made it
-    return kept

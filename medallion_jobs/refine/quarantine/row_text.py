@@ -8,7 +8,7 @@ entries. Text that cannot be read back fails the query.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -30,6 +30,8 @@ from pyspark.sql.types import (
     TimestampType,
     YearMonthIntervalType,
 )
+
+from medallion_jobs.lake.values.type_walk import inside, is_nested, parts
 
 # JSON has these types, or Spark's JSON reads back exactly what it wrote.
 _AS_JSON = (IntegralType, FractionalType, StringType, BooleanType, BinaryType)
@@ -82,39 +84,20 @@ def unkeepable(schema: StructType) -> list[str]:
     return [
         f"{field.name} {field.dataType.simpleString()}"
         for field in schema
-        if not all(map(_is_kept, _leaves(field.dataType)))
+        if not all(map(_is_kept, parts(field.dataType)))
     ]
 
 
 def _is_kept(kind: DataType) -> bool:
-    return isinstance(kind, (*_AS_JSON, *_AS_SQL))
-
-
-def _leaves(kind: DataType) -> Iterator[DataType]:
-    match kind:
-        case StructType():
-            for field in kind:
-                yield from _leaves(field.dataType)
-        case ArrayType():
-            yield from _leaves(kind.elementType)
-        case MapType():
-            yield from _leaves(kind.keyType)
-            yield from _leaves(kind.valueType)
-        case _:
-            yield kind
+    return is_nested(kind) or isinstance(kind, (*_AS_JSON, *_AS_SQL))
 
 
 def _is_plain(kind: DataType) -> bool:
     """Whether Spark's JSON is exact for the type and all types inside it."""
-    match kind:
-        case StructType():
-            return all(_is_plain(field.dataType) for field in kind)
-        case ArrayType():
-            return _is_plain(kind.elementType)
-        case MapType():
-            return kind.keyType == StringType() and _is_plain(kind.valueType)
-        case _:
-            return not isinstance(kind, _AS_SQL)
+    return not any(
+        isinstance(part, _AS_SQL) or (isinstance(part, MapType) and part.keyType != StringType())
+        for part in parts(kind)
+    )
 
 
 def _type_of(kind: DataType) -> DataType:
@@ -160,15 +143,4 @@ def _read(value: Column, kind: DataType) -> Column:
 
 def _each(value: Column, kind: DataType, convert: _Convert) -> Column:
     """The value with the values inside it converted."""
-    if _is_plain(kind):
-        return value
-    match kind:
-        case StructType():
-            fields = [convert(value.getField(f.name), f.dataType).alias(f.name) for f in kind]
-            return F.when(value.isNotNull(), F.struct(*fields))
-        case ArrayType():
-            return F.transform(value, lambda element: convert(element, kind.elementType))
-        case MapType():
-            return F.transform_values(value, lambda _, entry: convert(entry, kind.valueType))
-        case _:
-            return value
+    return value if _is_plain(kind) else inside(value, kind, convert)

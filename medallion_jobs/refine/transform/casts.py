@@ -30,6 +30,7 @@ from medallion_jobs.lake.columns import RESCUED
 from medallion_jobs.lake.hidden_columns import is_hidden
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.lake.values import strict
+from medallion_jobs.lake.values.type_walk import is_nested
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -92,7 +93,7 @@ def value(column: Column, has: DataType, to: DataType, formats: Sequence[str]) -
         UsageError: one of the types is nested.
     """
     for kind in (has, to):
-        if strict.is_nested(kind):
+        if is_nested(kind):
             raise wrong(
                 f"`cast` does not support {kind.simpleString()}: use `parse` for JSON text, "
                 "`flatten` or `explode` for its parts, or `columns` for SQL"

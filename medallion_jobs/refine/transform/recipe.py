@@ -12,7 +12,15 @@ from pyspark.sql.types import LongType, StructField, StructType
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.columns import RESERVED
-from medallion_jobs.lake.hidden_columns import PARKED, ROW, SINCE, UNDECIDED, hidden, is_hidden
+from medallion_jobs.lake.hidden_columns import (
+    PARKED,
+    ROW,
+    SINCE,
+    UNDECIDED,
+    hidden,
+    is_hidden,
+    row_type,
+)
 from medallion_jobs.lake.tables import schema as schemas
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.refine import lookup
@@ -76,9 +84,7 @@ class Recipe:
         if self._has_versions:
             rows = rows.withColumn(LOOKUP_VERSIONS, lookup.versions_column(dimensions))
         if self.table.dedupe and not self.table.dedupe.keys:
-            kept = rows.schema[ROW].dataType
-            assert isinstance(kept, StructType)  # `kept` made it
-            key = dedupe.row_key(hidden(ROW), kept, technical=RESERVED)
+            key = dedupe.row_key(hidden(ROW), row_type(rows), technical=RESERVED)
             rows = rows.withColumn(dedupe.ROW_KEY, key)
         return rows
 

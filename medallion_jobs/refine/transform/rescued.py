@@ -22,9 +22,10 @@ from pyspark.sql.types import DataType, StringType, StructType
 
 from medallion_jobs.config import Expectation, Lookup, SilverTable
 from medallion_jobs.lake.columns import RESCUED
-from medallion_jobs.lake.hidden_columns import MISFITS, ROW, hidden
+from medallion_jobs.lake.hidden_columns import MISFITS, ROW, hidden, row_type
 from medallion_jobs.lake.tables.sql import col, quoted, unquoted
 from medallion_jobs.lake.values import strict
+from medallion_jobs.lake.values.type_walk import is_nested
 from medallion_jobs.refine.transform.compute import cast_failed
 
 if TYPE_CHECKING:
@@ -182,9 +183,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
 
     It is null in a row whose values fit or are missing.
     """
-    shaped = rows.schema[ROW].dataType
-    assert isinstance(shaped, StructType)  # a recipe made it
-    row_values = sorted(Readers.of(table, shaped).all, key=str)
+    row_values = sorted(Readers.of(table, row_type(rows)).all, key=str)
     if table.on_rescued == "null" or not row_values:
         return rows.withColumn(MISFITS, F.lit(None).cast("map<string,string>"))
     unread = [hidden(name) for name in rows.columns if name.startswith(("cast ", "parse "))]
@@ -252,7 +251,7 @@ def _misfit(row_value: RowValue, rows: DataFrame, table: SilverTable, texts: Col
     why = F.concat(F.lit('"'), F.substring(text, 1, _MAX_TEXT), fault)
     entry = F.struct(F.lit(str(row_value)).alias("key"), why.alias("value"))
     # A struct, an array or a map keeps the parts that fit, so it need not be null.
-    is_partly_kept = strict.is_nested(kind) and not row_value.path
+    is_partly_kept = is_nested(kind) and not row_value.path
     is_missing = F.lit(True) if is_partly_kept else row_value.value.isNull()
     return F.when(is_missing & text.isNotNull(), entry)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -24,16 +23,14 @@ from medallion_jobs.config import Parse, SilverTable
 from medallion_jobs.lake.hidden_columns import UNDECIDED
 from medallion_jobs.lake.tables.sql import col, namable
 from medallion_jobs.lake.values import json_marks, strict
+from medallion_jobs.lake.values.type_walk import is_nested
 from medallion_jobs.refine.transform import casts, functions, rescued
 from medallion_jobs.refine.transform.step import Step
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Random for each process: no input text can contain it.
-_END = f"end {uuid4().hex}"
 _ALL = 2**31 - 1
-_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 
 
 def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
@@ -82,7 +79,7 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
     field, kind = casts.named(rows, name), DataType.fromDDL(parse.schema_)
     if not isinstance(field.dataType, StringType):
         raise casts.wrong(f"{name} is {field.dataType.simpleString()}, not JSON text")
-    if not strict.is_nested(kind):
+    if not is_nested(kind):
         raise casts.wrong(
             f"{parse.schema_} has no columns: give columns, or an array, map or struct; for "
             "other types use `cast`"
@@ -103,9 +100,10 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
 
 def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
     """The `value` of a JSON text, and whether all parts of it `fits`; never null."""
-    ended = F.from_json(F.concat(F.lit("["), text, F.lit(f',"{_END}"]')), "array<string>", _STRICT)
+    bracketed = F.concat(F.lit("["), text, F.lit(f',"{strict.END_MARK}"]'))
+    ended = F.from_json(bracketed, "array<string>", strict.STRICT_JSON)
     # Spark stops reading after the first whole value: the rest would be lost.
-    is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(_END))
+    is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(strict.END_MARK))
     marked = F.when(json_marks.are_needed(text, texts=True), json_marks.marked(text))
     json = F.coalesce(marked, text)
     if isinstance(kind, StructType) and rest is not None:

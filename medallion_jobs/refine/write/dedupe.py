@@ -10,7 +10,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from medallion_jobs.config import Dedupe
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.columns import RESCUED
+from medallion_jobs.lake.columns import RESCUED, RESCUED_FILE
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.lake.values import canonical
 from medallion_jobs.refine.write import merge_plan
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 ROW_KEY = "_row_key"
-# The key of the file's name in bronze's rescued data.
-_FILE = "_file_path"
 # 32 hex digits are 128 bits: a collision among 10^12 rows has a chance of 1 in 10^15.
 _DIGITS = 32
 
@@ -68,7 +66,7 @@ def _value(row: Column, field: StructField) -> Column:
 def _without_file(rescued: Column) -> Column:
     """Rescued data without the file's name; unchanged if it is no JSON object."""
     texts = F.from_json(rescued, "map<string,string>")
-    rest = F.map_filter(texts, lambda key, _: key != _FILE)
+    rest = F.map_filter(texts, lambda key, _: key != RESCUED_FILE)
     entries = F.to_json(F.array_sort(F.map_entries(rest)))
     return F.coalesce(entries, rescued)
 
