@@ -179,7 +179,7 @@ class GoldStream:
 
     def _write_incremental(self, df: DataFrame, batch: Batch) -> Written:
         claim, path = self.claim, self.claim.target_path
-        if batch.replayed:
+        if batch.already_written:
             return Written.by_earlier_run(tables.rows_written(path, batch.txn))
         version = self._source_version(batch)
         step = incremental.Step(

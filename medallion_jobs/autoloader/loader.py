@@ -175,8 +175,8 @@ class AutoLoader:
         if start.generation > 1:
             committed = self.ledger.committed()
             self._older = Older(
-                rows=self.sink.held(spark, committed),
-                bad=self._quarantine.held(spark),
+                rows=self.sink.counts_of_all(spark, committed),
+                bad=self._quarantine.counts_of_all(spark),
                 committed=committed,
                 archived=frozenset(f.key for f in self.ledger.in_state(State.ARCHIVED)),
             )
@@ -250,7 +250,7 @@ class AutoLoader:
             ),
             txn=batch.txn,
             generation=batch.generation,
-            replayed=batch.replayed,
+            already_written=batch.already_written,
             older=self._older,
             fails_if_mostly_bad=self.config.on_all_aside_of(self.ref) == "fail",
         )
@@ -308,7 +308,7 @@ class AutoLoader:
         A file may be admitted twice: because it has changed, and by `medallion files retry`.
         """
         loaded = self.ledger.loaded_in(batch.generation, chunk.again)
-        if loaded and batch.replayed:
+        if loaded and batch.already_written:
             loaded -= self.sink.written(batch.txn).keys()
         return [file for file in chunk.files if file.key not in loaded]
 

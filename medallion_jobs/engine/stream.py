@@ -26,13 +26,13 @@ class Batch:
 
     Attributes:
         generation: the checkpoint generation; part of `txn`'s application id.
-        replayed: the table already has this batch: an earlier run was interrupted between
+        already_written: the table already has this batch: an earlier run was interrupted between
             the table's commit and Spark's commit of the batch.
     """
 
     txn: Txn
     generation: int
-    replayed: bool
+    already_written: bool
 
     @property
     def number(self) -> int:

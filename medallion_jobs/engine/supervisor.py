@@ -251,12 +251,12 @@ class Supervisor:
             batch = Batch(
                 txn=Txn(start_point.checkpoint.app_id, number, self._run_id),
                 generation=start_point.generation,
-                replayed=number <= start_point.last_written,
+                already_written=number <= start_point.last_written,
             )
             written = query.stream.write(df, batch)
             loaded = _load_sinks(query.stream, df.sparkSession)
             written = replace(written, remarks=(*written.remarks, *loaded))
-            if not batch.replayed:
+            if not batch.already_written:
                 query.has_written()
             done = query.batch_done(batch, written, time.monotonic() - started)
             # Before Spark commits the batch, so that its row is written exactly once.

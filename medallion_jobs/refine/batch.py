@@ -85,7 +85,7 @@ class Refinery:
                 no row of the batch is visible.
             Refused: the config changed between the commit of this batch and its replay.
         """
-        if batch.replayed:
+        if batch.already_written:
             return self._written_before(source, batch)
         context = self.context(source.sparkSession)
         dimensions = self.dimensions(source.sparkSession, context.versions)

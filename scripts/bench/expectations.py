@@ -75,7 +75,7 @@ class Side:
         rows = spark.read.format("delta").load(str(refinery.path_of(refinery.table.from_)))
         # One of many: what is put aside goes to tables that are there already.
         self.rounds += 1
-        batch = Batch(Txn(f"{ref}/v1", self.rounds, "bench"), generation=1, replayed=False)
+        batch = Batch(Txn(f"{ref}/v1", self.rounds, "bench"), generation=1, already_written=False)
         started = time.monotonic()
         written = refinery.write(rows, batch)
         took = time.monotonic() - started

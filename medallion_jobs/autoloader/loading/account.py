@@ -49,7 +49,7 @@ def has_versions(table: Location, version: str = FILE_VERSION) -> bool:
     return found is not None and version in found.columns
 
 
-def held(
+def counts_of_all(
     spark: SparkSession, table: Location, column: str, second: str, version: str = FILE_VERSION
 ) -> Counts:
     """The counts, by file, of all rows of a table."""

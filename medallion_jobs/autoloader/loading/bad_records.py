@@ -71,6 +71,6 @@ class BadRecords:
         tables.append(lines, self.path, own)
         return account.loaded_by(self.path, own, "file", _NO_SECOND, "file_version")
 
-    def held(self, spark: SparkSession) -> Counts:
+    def counts_of_all(self, spark: SparkSession) -> Counts:
         """The counts, by file, of all records in the quarantine."""
-        return account.held(spark, self.path, "file", _NO_SECOND, "file_version")
+        return account.counts_of_all(spark, self.path, "file", _NO_SECOND, "file_version")

@@ -37,7 +37,7 @@ class BatchLoad:
     """Loads the files of one batch.
 
     Attributes:
-        replayed: whether the sink has already taken this batch.
+        already_written: whether the sink has already taken this batch.
         fails_if_mostly_bad: whether the batch fails, with nothing written, if most of it would
             not get into bronze as expected.
         remarks: remarks for the user, besides the outcomes of the files.
@@ -50,7 +50,7 @@ class BatchLoad:
     file_status: FileStatus
     txn: Txn
     generation: int
-    replayed: bool
+    already_written: bool
     older: Older = NOTHING_OLDER
     fails_if_mostly_bad: bool = False
     remarks: list[str] = field(default_factory=list)
@@ -62,8 +62,8 @@ class BatchLoad:
             DataError: records were read that are neither in bronze nor in quarantine; or a
                 file is gone, or has a new column, and the source's policy is to fail then.
         """
-        if self.replayed:
-            return self._finish_replayed(files)
+        if self.already_written:
+            return self._finish_written(files)
         fresh = [file for file in files if not self.older.is_loaded(file)]
         not_loaded = {file: found for file in fresh if (found := self.file_status.first(file))}
         wanted = [file for file in fresh if file not in not_loaded]
@@ -72,7 +72,7 @@ class BatchLoad:
             self.sink.prepare(self.spark, self.columns.of_table)
         read = self._write(wanted, not_loaded)
         if read is None:
-            return self._finish_replayed(files)
+            return self._finish_written(files)
         wanted = [file for file in wanted if file not in not_loaded]
         unfinished = self._readable([file for file in files if self.older.may_lack_bad(file)])
         bad = self._put_bad([*(wanted if read.bad else []), *unfinished])
@@ -80,7 +80,7 @@ class BatchLoad:
         self._balance(read.all, wanted, rows, bad)
         return self._outcomes(files, not_loaded, rows, bad)
 
-    def _finish_replayed(self, files: Sequence[FileEntry]) -> list[Outcome]:
+    def _finish_written(self, files: Sequence[FileEntry]) -> list[Outcome]:
         """Completes a batch that the sink has; quarantine and the ledger may still lack it.
 
         A file with rows in the table is loaded, whatever has happened to it since.

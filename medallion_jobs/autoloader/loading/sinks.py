@@ -55,7 +55,7 @@ class Sink(Protocol):
     def written(self, txn: Txn) -> Counts:
         """The counts, by file, of a batch's rows, and of those with rescued data."""
 
-    def held(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:
+    def counts_of_all(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:
         """The counts, by file, of the rows of all batches.
 
         Args:
@@ -132,8 +132,8 @@ class DeltaSink:
     def written(self, txn: Txn) -> Counts:
         return account.loaded_by(self.path, txn, INPUT_FILE, f"count({RESCUED})")
 
-    def held(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:  # noqa: ARG002
-        return account.held(spark, self.path, INPUT_FILE, f"count({RESCUED})")
+    def counts_of_all(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:  # noqa: ARG002
+        return account.counts_of_all(spark, self.path, INPUT_FILE, f"count({RESCUED})")
 
 
 EachBatch = Callable[["DataFrame", int], object]
@@ -188,6 +188,6 @@ class FunctionSink:
     def written(self, txn: Txn) -> Counts:
         return self._counts.get(txn.batch, {})
 
-    def held(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:  # noqa: ARG002
+    def counts_of_all(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:  # noqa: ARG002
         # What the function did with the rows is unknown: all that it got counts as loaded.
         return dict.fromkeys(committed, (0, 0))
