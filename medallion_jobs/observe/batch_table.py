@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from medallion_jobs.lake.tables.metrics_table import Log
+from medallion_jobs.lake.tables.metrics_table import MetricsTable
 from medallion_jobs.masking import masked
 from medallion_jobs.observe.batch import NOT_WRITTEN
 from medallion_jobs.observe.events import BatchDone
@@ -56,7 +56,7 @@ class BatchTable:
     """The metrics table of one query. Its caller holds the query's lock."""
 
     def __init__(self, folder: Location) -> None:
-        self._log = Log(folder, COLUMNS)
+        self._log = MetricsTable(folder, COLUMNS)
 
     def append(self, event: BatchDone, generation: int, run_id: str) -> bool:
         """Writes a batch's row, once even if the batch is run several times.

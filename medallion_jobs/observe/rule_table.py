@@ -12,7 +12,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from medallion_jobs.lake.tables.metrics_table import Log
+from medallion_jobs.lake.tables.metrics_table import MetricsTable
 from medallion_jobs.storage import Location
 
 COLUMNS = pa.schema(
@@ -81,7 +81,7 @@ class RuleTable:
     """The table of rule results of one query. Its caller holds the query's lock."""
 
     def __init__(self, folder: Location) -> None:
-        self._log = Log(folder, COLUMNS)
+        self._log = MetricsTable(folder, COLUMNS)
 
     def append(self, result: Judged) -> bool:
         """Writes a batch's rows, once even if the batch is run several times.

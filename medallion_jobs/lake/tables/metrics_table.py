@@ -13,7 +13,7 @@ from medallion_jobs.storage.delta import create_delta
 MOST_FILES = 100
 
 
-class Log:
+class MetricsTable:
     """Appends rows in transactions. Its caller holds the lock of the query.
 
     The table stays open from one append to the next. Appends get slower with more data files, so

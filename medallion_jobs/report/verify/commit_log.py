@@ -14,7 +14,7 @@ _SUFFIXES = ("released", "replayed")
 
 
 @dataclass(frozen=True)
-class Log:
+class CommitLog:
     """The commits of a table up to a version.
 
     Attributes:

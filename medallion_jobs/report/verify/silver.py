@@ -24,7 +24,7 @@ from medallion_jobs.refine.batch_context import BatchContext
 from medallion_jobs.report.lake_views import scan
 from medallion_jobs.report.verify.batches import Batches
 from medallion_jobs.report.verify.check import Audit, Check, Mismatch
-from medallion_jobs.report.verify.commit_log import Log
+from medallion_jobs.report.verify.commit_log import CommitLog
 from medallion_jobs.report.verify.parked_rows import Parked
 from medallion_jobs.report.verify.versions import missing_files
 
@@ -54,7 +54,7 @@ class _Silver:
     config: Pipeline
     show: int
     has_member: bool
-    log: Log
+    log: CommitLog
     batches: Batches
     parked: Parked
 
@@ -86,7 +86,7 @@ class _Silver:
             config=config,
             show=show,
             has_member="unknown_member" in logic.state,
-            log=Log(table, ref, app_id),
+            log=CommitLog(table, ref, app_id),
             batches=batches,
             parked=Parked.read(duck, config, ref, table, generation=generation, until=timestamp),
         )
