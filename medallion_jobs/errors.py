@@ -23,15 +23,27 @@ class MedallionError(Exception):
         what: what happened, to which file, row, key or table.
         untouched: what did not change, as a sentence; empty when nothing could have changed.
         next_step: the command to type next, or the thing to fix.
+        code: the stable name of this error; docs/errors.md lists all of them.
     """
 
     exit_code = 3
 
-    def __init__(self, what: str, *, untouched: str = "", next_step: str = "") -> None:
+    def __init__(self, what: str, *, code: str, untouched: str = "", next_step: str = "") -> None:
+        self.code = code
         self.what = masked(what)
         self.untouched = masked(untouched)
         self.next_step = masked(next_step)
         super().__init__(self.what)
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as the JSON output has it."""
+        return {
+            "code": self.code,
+            "exit_code": self.exit_code,
+            "what": self.what,
+            "untouched": self.untouched,
+            "next_step": self.next_step,
+        }
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -72,5 +84,10 @@ class LockHeld(TransientError):
     """
 
     def __init__(self, what: str, *, holder: dict[str, object], next_step: str = "") -> None:
-        super().__init__(what, untouched="nothing was started", next_step=next_step)
+        super().__init__(
+            what,
+            code="query_already_running",
+            untouched="nothing was started",
+            next_step=next_step,
+        )
         self.holder = holder

@@ -94,6 +94,7 @@ class GoldStream:
         if self.is_incremental and source and source.properties.get(_CHANGE_FEED) != "true":
             raise UsageError(
                 f"{self.ref} reads the change data feed of {claim.source}, which has none",
+                code="no_change_data_feed",
                 untouched="nothing was started",
                 next_step="run that layer once with this config, which turns the feed on: "
                 f"`medallion run {self.table.from_.layer}`",

@@ -151,6 +151,7 @@ def make_environment(work: Work) -> None:
         debian = f"apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         raise UsageError(
             f"{sys.executable} can make an environment but has no pip to fill it with",
+            code="no_pip",
             untouched="nothing was installed",
             next_step=f"sudo {debian if shutil.which('apt-get') else 'dnf install python3-pip'}",
         )

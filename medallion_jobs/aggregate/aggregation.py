@@ -84,6 +84,7 @@ class Aggregation:
         if name.casefold() in {column.casefold() for column in rows.columns}:
             raise UsageError(
                 f"{self.table.from_} has a column `{name}` already",
+                code="gold_column_exists",
                 untouched="nothing was written",
                 next_step="give the period another `name`",
             )

@@ -48,6 +48,7 @@ def aggregate(rows: DataFrame, measure: Measure, *, by_sets: bool) -> Column:
         if by_sets and has_distinct(known.of):
             raise UsageError(
                 f"`{known.of}`: Spark does not support DISTINCT in a stream or in sessions",
+                code="distinct_not_streamable",
                 untouched="nothing was written",
                 next_step="use `count_distinct`, or an aggregate over collect_set(…); without "
                 "sessions, `mode: incremental` supports it",

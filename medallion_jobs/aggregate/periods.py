@@ -36,6 +36,7 @@ def moment(rows: DataFrame, period: Period) -> Column:
         raise UsageError(
             f"`{period.of}` is a {kind.simpleString()}, and a {period.by} needs a timestamp"
             + (" or a date" if period.by in _DATES else ""),
+            code="period_needs_timestamp",
             untouched="nothing was written",
             next_step="convert local time without a zone by to_utc_timestamp(…, 'Europe/Madrid'), "
             "a text by to_timestamp(…)",

@@ -147,6 +147,7 @@ def _seconds(interval: str) -> float:
     except ValueError:
         raise UsageError(
             f"{_CALLER}: interval is {interval!r}, not a time such as 500ms, 10s or 5m",
+            code="invalid_interval",
             untouched="nothing was started",
             next_step="fix the call",
         ) from None

@@ -293,6 +293,7 @@ class AutoLoader:
             raise DataError(
                 f"{self.ref}: a file has changed since it was read: "
                 + ", ".join(to_path(file.path) for file in changed[:3]),
+                code="file_changed",
                 untouched="the table; no new file was taken",
                 next_step="restore the file, land the new content under another name, or "
                 "set on_changed_file: reprocess, version or ignore",

@@ -97,6 +97,7 @@ class Lock:
     def _unwritable(self, error: OSError) -> TransientError:
         return TransientError(
             f"{self._query}: its lock cannot be written: {error.strerror}: {self._path}",
+            code="lock_not_writable",
             untouched="nothing was started",
             next_step="free some disk space, or make the folder writable, then run again",
         )
@@ -108,6 +109,7 @@ class Lock:
                 raise TransientError(
                     f"{self._query}: its last driver is dead, but the driver's JVM "
                     f"(pid {jvm['pid']}) is still running and may still write",
+                    code="last_driver_still_running",
                     untouched="nothing was started",
                     next_step=f"end it with `kill {jvm['pid']}`, then run again",
                 )

@@ -111,6 +111,7 @@ def read(home: QueryFolder) -> Manifest | None:
     except ValidationError as broken:
         raise Refused(
             f"the manifest of {home.ref} cannot be read: {home.manifest}\n{broken}",
+            code="manifest_unreadable",
             untouched="nothing was started",
             next_step=f"restore {home.manifest} from a copy, or move it away and run "
             f'`medallion checkpoint reset {home.ref} --reason "manifest lost"`',

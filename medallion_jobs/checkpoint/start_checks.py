@@ -137,11 +137,14 @@ def _check_untouched(home: QueryFolder, claim: Claim, target: Snapshot | None) -
     if home.generations:
         remain = ", ".join(f"v{number}" for number in home.generations)
         yield _refusal(
-            claim, f"its manifest is gone, but checkpoints remain ({remain}): {home.manifest}"
+            claim,
+            "manifest_lost",
+            f"its manifest is gone, but checkpoints remain ({remain}): {home.manifest}",
         )
     if target and target.rows:
         yield _refusal(
             claim,
+            "checkpoint_lost",
             f"its table has {target.rows:,} rows, but its checkpoint is gone "
             f"(no {home.manifest}): the query would read everything again and duplicate them",
         )
@@ -152,6 +155,7 @@ def _check_owner(claim: Claim, manifest: Manifest) -> Iterator[Refused]:
         yield Refused(
             f"{claim.ref} was not started: under this storage.root, the pipeline "
             f"{manifest.pipeline} writes it, not {claim.pipeline}",
+            code="table_of_another_pipeline",
             untouched="no table, no checkpoint",
             next_step="give the table another name, or the pipeline another storage.root",
         )
@@ -168,6 +172,7 @@ def _check_newest(
     if ran > known:
         yield _refusal(
             claim,
+            "manifest_restored",
             f"its manifest ends with generation v{known}, but v{ran} has run: "
             f"an older manifest was restored",
         )
@@ -184,12 +189,17 @@ def _check_unstarted(
     if checkpoint.latest_offsets >= 0 or written >= 0:
         yield _refusal(
             claim,
+            "manifest_restored",
             f"its manifest says that generation v{current.number} never ran, but "
             f"{'the table has batches of it' if written >= 0 else 'it has a checkpoint'}: "
             f"an older manifest was restored",
         )
     if current.number == 1 and target and target.rows:
-        yield _refusal(claim, f"its table has {target.rows:,} rows, but it has no checkpoint")
+        yield _refusal(
+            claim,
+            "checkpoint_lost",
+            f"its table has {target.rows:,} rows, but it has no checkpoint",
+        )
 
 
 def _check_target(
@@ -203,6 +213,7 @@ def _check_target(
     if target is None:
         yield _refusal(
             claim,
+            "table_removed",
             f"its table was removed ({claim.target_path}), but its checkpoint is at batch "
             f"{offsets}: rows that were already read would be missing for good",
         )
@@ -211,12 +222,14 @@ def _check_target(
     if target.id != current.binding.target_id:
         yield _refusal(
             claim,
+            "table_replaced",
             f"its table is not the recorded one: id {target.id} at {claim.target_path}, "
             f"id {current.binding.target_id} in the manifest",
         )
     if written < commits:
         yield _refusal(
             claim,
+            "table_restored",
             f"its table has batches up to {written} of {checkpoint.app_id}, but the "
             f"checkpoint has finished batch {commits}: the table was restored to an older "
             f"version or lost the end of its log",
@@ -224,12 +237,14 @@ def _check_target(
     if written > offsets and offsets < 0:
         yield _refusal(
             claim,
+            "checkpoint_lost",
             f"its table has rows up to batch {written} of {checkpoint.app_id}, but its "
             f"checkpoint is gone ({checkpoint.path}): the query would read everything again",
         )
     if written > offsets:
         yield _refusal(
             claim,
+            "checkpoint_restored",
             f"an older checkpoint was restored: the table has batch {written} of "
             f"{checkpoint.app_id}, but the checkpoint ends with batch {offsets}; "
             f"batches up to {written} would be planned again and then skipped",
@@ -241,14 +256,19 @@ def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> 
     assert current.binding is not None  # the caller has checked
     if claim.source != current.binding.source:
         yield _refusal(
-            claim, f"it reads {claim.source} now, and read {current.binding.source} before"
+            claim,
+            "source_changed",
+            f"it reads {claim.source} now, and read {current.binding.source} before",
         )
     if identity is None:
-        yield _refusal(claim, f"its source is gone: {claim.source} at {claim.source_path}")
+        yield _refusal(
+            claim, "source_removed", f"its source is gone: {claim.source} at {claim.source_path}"
+        )
         return
     if missing := claim.offsets.missing(checkpoint):
         yield _refusal(
             claim,
+            "source_restored",
             f"it has read {claim.source} up to {missing}: "
             f"that table lost the end of its log or was restored, so new rows in it would be "
             f"read in part, or twice",
@@ -256,6 +276,7 @@ def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> 
     if identity != current.binding.source_id:
         yield _refusal(
             claim,
+            "source_replaced",
             f"{claim.source} is not the recorded table: id {identity} at "
             f"{claim.source_path}, id {current.binding.source_id} in the manifest",
         )
@@ -270,6 +291,7 @@ def _check_logic(claim: Claim, current: Generation) -> Iterator[Refused]:
         )
         yield _refusal(
             claim,
+            "logic_changed",
             f"its logic changed, and its state does not fit the new logic: {listed}. "
             f"Spark would continue from the old state and write wrong values",
         )
@@ -289,10 +311,11 @@ def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tu
     }
 
 
-def _refusal(claim: Claim, reason: str) -> Refused:
+def _refusal(claim: Claim, code: str, reason: str) -> Refused:
     """The error for a failed check, with what to do: restore what is missing, or reset."""
     return Refused(
         f"{claim.ref} was not started: {reason}",
+        code=code,
         untouched="no table, no checkpoint",
         next_step="restore what is missing, or open a new generation: "
         f'`medallion checkpoint reset {claim.ref} --reason "…"` (shows what it would do; '

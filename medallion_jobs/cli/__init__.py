@@ -79,6 +79,7 @@ def _user_error(error: StoreError) -> MedallionError:
     kind = TransientError if error.passes else UsageError
     return kind(
         f"{error.strerror}: {error.filename}",
+        code="store_failed",
         untouched="nothing in the store was changed",
         next_step="run again once the store answers"
         if error.passes

@@ -74,7 +74,7 @@ def show(
     home = QueryFolder.of(paths)
     recorded = manifest.read(home)
     if recorded is None:
-        raise UsageError(f"{ref} never ran: there is no {home.manifest}")
+        raise UsageError(f"{ref} never ran: there is no {home.manifest}", code="query_never_ran")
     checkpoint = home.checkpoint(recorded.current.number)
     target = snapshot(paths.data)
     details = recorded.model_dump(mode="json") | {
@@ -102,7 +102,10 @@ def reset(
     from medallion_jobs.lake.paths import TablePaths
 
     if not reason.strip():
-        raise UsageError("--reason is empty: give a reason for those who read the manifest later")
+        raise UsageError(
+            "--reason is empty: give a reason for those who read the manifest later",
+            code="reason_is_empty",
+        )
     pipeline = given.pipeline
     ref = _query(pipeline, table)
     readers = paths.readers(pipeline, ref)

@@ -60,7 +60,9 @@ def files(
         _refuse_options_before(context, context.invoked_subcommand)
         return
     if state and state.upper() not in STATES:
-        raise UsageError(f"--state {state} is not one of {', '.join(STATES)}")
+        raise UsageError(
+            f"--state {state} is not one of {', '.join(STATES)}", code="invalid_file_state"
+        )
     pipeline = given.pipeline
     wanted = report.Wanted(state, timestamp(since) if since else None, path)
     if summary:
@@ -97,6 +99,7 @@ def retry(
         raise UsageError(
             f"--path {path} matches no file that can be read again: "
             + ", ".join(f"{count:,} {reason}" for reason, count in skipped.items()),
+            code="no_file_to_retry",
             untouched="the ledger",
         )
     print_rows(
@@ -118,7 +121,10 @@ def retry(
 def _refuse_options_before(context: typer.Context, command: str) -> None:
     sources = (context.get_parameter_source(name) for name in context.params)
     if any(source and source.name == "COMMANDLINE" for source in sources):
-        raise UsageError(f"options come after the command: medallion files {command} …")
+        raise UsageError(
+            f"options come after the command: medallion files {command} …",
+            code="options_before_command",
+        )
 
 
 def _check_retryable(state: str | None, retryable: Sequence[str]) -> None:
@@ -128,10 +134,13 @@ def _check_retryable(state: str | None, retryable: Sequence[str]) -> None:
         raise UsageError(
             f"--state {state}: the rows of these files are in bronze; reading them again "
             "would duplicate them",
+            code="files_already_loaded",
             untouched="the ledger",
             next_step=f"use one of {', '.join(retryable)}",
         )
-    raise UsageError(f"--state {state} is not one of {', '.join(retryable)}")
+    raise UsageError(
+        f"--state {state} is not one of {', '.join(retryable)}", code="invalid_file_state"
+    )
 
 
 def _skip_reason(matched: Matched) -> str:

@@ -78,6 +78,7 @@ def generate(
     if missing:
         raise UsageError(
             f"{given.file} has no bronze.{missing[0]}, a table that reads generated files",
+            code="no_table_to_generate",
             untouched="nothing was written",
             next_step=f"add bronze.{missing[0]} to {given.file}",
         )
@@ -177,6 +178,7 @@ def _timestamp(text: str | None) -> datetime:
     except ValueError as error:
         raise UsageError(
             f"--now {text} is not a timestamp such as 2026-01-31T12:00:00Z",
+            code="invalid_timestamp",
             untouched="nothing was written",
         ) from error
 
@@ -189,5 +191,6 @@ def _seconds(text: str | None) -> float | None:
     except ValueError as error:
         raise UsageError(
             f"--duration {text} is not a duration such as 30s, 5m or 2h",
+            code="invalid_duration",
             untouched="nothing was written",
         ) from error

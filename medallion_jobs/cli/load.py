@@ -62,6 +62,7 @@ def _chosen(pipeline: Pipeline, table: str | None) -> list[TableRef]:
     if not known:
         raise UsageError(
             f"no gold table of pipeline {pipeline.pipeline} has a sink",
+            code="no_sink",
             next_step="add a database to `sinks` of the gold table, as in docs/warehouse.md",
         )
     missing = f"pipeline {pipeline.pipeline} has no table {table} with a sink"

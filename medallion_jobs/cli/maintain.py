@@ -54,6 +54,7 @@ def maintain(
     if tables and not optimize:
         raise UsageError(
             "table names need --optimize",
+            code="tables_need_optimize",
             untouched="nothing was changed",
             next_step=f"medallion maintain --optimize {' '.join(tables)}",
         )
@@ -105,11 +106,14 @@ def _age(text: str) -> timedelta:
     try:
         age = parse_time(text)
     except ValueError as error:
-        raise UsageError(f"--older-than {text} is not a duration such as 7d or 12h") from error
+        raise UsageError(
+            f"--older-than {text} is not a duration such as 7d or 12h", code="invalid_duration"
+        ) from error
     if age < _MINIMUM:
         raise UsageError(
             f"--older-than {text}: the minimum is 1h, because a newer file may belong to "
             "a commit in progress",
+            code="older_than_too_short",
             untouched="nothing was changed",
         )
     return age

@@ -100,7 +100,12 @@ def table_named(
     """
     known = {str(ref): ref for ref in tables}
     if name not in known:
-        raise UsageError(missing, untouched=untouched, next_step="one of: " + ", ".join(known))
+        raise UsageError(
+            missing,
+            code="unknown_table",
+            untouched=untouched,
+            next_step="one of: " + ", ".join(known),
+        )
     return known[name]
 
 
@@ -120,7 +125,7 @@ def timestamp(text: str, option: str = "--since") -> datetime:
         return utc_timestamp(text)
     except ValueError as error:
         raise UsageError(
-            f"{option} {text} is neither a duration such as 2h nor a timestamp"
+            f"{option} {text} is neither a duration such as 2h nor a timestamp", code="invalid_time"
         ) from error
 
 

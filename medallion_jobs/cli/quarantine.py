@@ -111,7 +111,10 @@ def export(
     pipeline, ref, wanted = _selected(given, table, rule, since)
     if to.exists() and not force:
         raise UsageError(
-            f"{to} already exists", untouched="the file", next_step="add --force to replace it"
+            f"{to} already exists",
+            code="file_exists",
+            untouched="the file",
+            next_step="add --force to replace it",
         )
     counts: list[int] = []
     with report.reader(pipeline, ref, wanted) as rows, open_atomically(to) as out:
@@ -143,7 +146,9 @@ def dismiss(
     from medallion_jobs.refine.quarantine import releases
 
     if not reason.strip():
-        raise UsageError("--reason is empty: give a reason for those who read it later")
+        raise UsageError(
+            "--reason is empty: give a reason for those who read it later", code="reason_is_empty"
+        )
     pipeline, ref, wanted = _selected(given, table, rule, since, ids)
     if not yes:
         dismissed = _ids(pipeline, ref, wanted)
@@ -169,6 +174,7 @@ def _ids(pipeline: Pipeline, ref: TableRef, wanted: Wanted) -> list[str]:
     if missing := sorted(set(wanted.ids or ()) - set(found)):
         raise UsageError(
             f"the quarantine of {ref} has no open row with the id {', '.join(missing)}",
+            code="no_open_row",
             untouched="the quarantine",
             next_step=f"list the ids: `medallion quarantine show {ref}`",
         )
@@ -220,6 +226,7 @@ def wanted_of(
     if rule is not None and rule not in (known := report.rules(pipeline, table)):
         raise UsageError(
             f"no row in the quarantine of {table} broke rule {rule}",
+            code="no_row_of_rule",
             next_step=f"one of: {', '.join(known)}" if known else _NOTHING,
         )
     return report.Wanted(rule, timestamp(since) if since else None, ids or None)

@@ -86,6 +86,7 @@ def query(
     if out is None and form in (Form.PARQUET, Form.ARROW) and sys.stdout.isatty():
         raise UsageError(
             f"{form.value} cannot be written to a terminal",
+            code="format_not_for_terminal",
             untouched="nothing was read",
             next_step="give --out FILE, or redirect the output with > or |",
         )
@@ -114,7 +115,8 @@ def _time_travel(versions: list[str] | tuple[()], as_of: str | None) -> TimeTrav
                 of_only_table = int(number)
         except ValueError as error:
             raise UsageError(
-                f"--version {version} is neither N nor TABLE=N, such as gold.user_summary=12"
+                f"--version {version} is neither N nor TABLE=N, such as gold.user_summary=12",
+                code="invalid_version_option",
             ) from error
     as_of_time = timestamp(as_of, "--as-of") if as_of is not None else None
     return TimeTravel(of_tables, of_only_table, as_of_time)
@@ -122,7 +124,9 @@ def _time_travel(versions: list[str] | tuple[()], as_of: str | None) -> TimeTrav
 
 def _list(pipeline: Pipeline, form: Form) -> None:
     if form not in (Form.TABLE, Form.CSV, Form.JSON):
-        raise UsageError(f"--list cannot write {form.value}; use table, csv or json")
+        raise UsageError(
+            f"--list cannot write {form.value}; use table, csv or json", code="format_not_for_list"
+        )
     queries = pipeline.queries.items()
     if form is not Form.TABLE:
         import pyarrow as pa

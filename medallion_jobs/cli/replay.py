@@ -55,6 +55,7 @@ def quarantined(
     if ref.layer != "silver":
         raise UsageError(
             f"{ref} quarantines lines, not rows: they can only be landed again, as a file",
+            code="lines_cannot_be_replayed",
             untouched="nothing was written",
             next_step=f"medallion quarantine export {ref} --to fixed.json; fix it and land it; "
             f'then medallion quarantine dismiss {ref} --reason "landed again" --yes',
@@ -90,7 +91,10 @@ def replay(
     dimension = _dimension(pipeline, missed_lookup)
     chosen = _tables(pipeline, table) or replays.tables_looking_into(pipeline, dimension)
     if not chosen:
-        raise UsageError(f"no silver table has a lookup in {dimension} that can be filled later")
+        raise UsageError(
+            f"no silver table has a lookup in {dimension} that can be filled later",
+            code="no_lookup_to_backfill",
+        )
     for ref in chosen:
         backfill = replays.missed(pipeline, ref, dimension, write=yes)
         typer.echo(f"{ref}: {backfill.rows:,} rows {'updated' if yes else 'can be updated'}")
@@ -116,7 +120,9 @@ def _print_counts(counts: Mapping[str, int], ref: TableRef, *, done: bool) -> No
 def _change(text: str) -> tuple[str, str]:
     name, equals, sql = text.partition("=")
     if not equals or not name.strip() or not sql.strip():
-        raise UsageError(f"--set-column {text} is not NAME=SQL, such as quantity=1")
+        raise UsageError(
+            f"--set-column {text} is not NAME=SQL, such as quantity=1", code="invalid_set_column"
+        )
     return name.strip(), sql.strip()
 
 
@@ -129,6 +135,7 @@ def _dimension(pipeline: Pipeline, name: str) -> TableRef:
         raise UsageError(
             f"--missed-lookup {name} names {'no' if not found else 'more than one'} dimension "
             "of the config's lookups",
+            code="ambiguous_dimension",
             next_step="one of: " + ", ".join(str(ref) for ref in known),
         )
     return found[0]
@@ -144,6 +151,7 @@ def _tables(pipeline: Pipeline, table: str) -> list[TableRef]:
     if table not in known:
         raise UsageError(
             f"pipeline {pipeline.pipeline} has no table {table} to replay",
+            code="unknown_table",
             next_step="one of: silver, " + ", ".join(known),
         )
     return [known[table]]

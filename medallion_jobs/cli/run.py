@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, with_config
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import MedallionError, UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
@@ -73,21 +73,30 @@ def run(
 ) -> None:
     """Run one layer, or all layers in one Spark session."""
     if once and continuous:
-        raise UsageError("--once and --continuous exclude each other")
+        raise UsageError(
+            "--once and --continuous exclude each other", code="options_exclude_each_other"
+        )
     if interval and not continuous:
-        raise UsageError("--interval needs --continuous")
+        raise UsageError("--interval needs --continuous", code="option_needs_another")
     if interval:
         given = replace(given, overrides=(*given.overrides, f"trigger.interval={interval}"))
     pipeline = given.pipeline
 
     from medallion_jobs.engine.runner import run as run_streams
     from medallion_jobs.observe.console import shown
+    from medallion_jobs.observe.events import error_as_json
 
     streams = _streams(pipeline, layer)
     seconds = pipeline.trigger.interval.total_seconds() if continuous else None
     default = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
-    with shown(default if progress is Progress.AUTO else progress.value) as emit:
-        run_streams(pipeline, streams, emit, continuous=seconds, log_level=log_level.value)
+    how = default if progress is Progress.AUTO else progress.value
+    try:
+        with shown(how) as emit:
+            run_streams(pipeline, streams, emit, continuous=seconds, log_level=log_level.value)
+    except MedallionError as error:
+        if how == "json":
+            typer.echo(error_as_json(error))
+        raise
 
 
 def _streams(pipeline: Pipeline, layer: Layers) -> list[Stream]:
@@ -101,5 +110,7 @@ def _streams(pipeline: Pipeline, layer: Layers) -> list[Stream]:
     wanted = list(jobs) if layer is Layers.ALL else [layer.value]
     streams: list[Stream] = [stream for name in wanted for stream in jobs[name](pipeline)]
     if not streams:
-        raise UsageError(f"pipeline {pipeline.pipeline} has no {layer.value} table")
+        raise UsageError(
+            f"pipeline {pipeline.pipeline} has no {layer.value} table", code="layer_is_empty"
+        )
     return streams

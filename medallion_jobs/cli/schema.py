@@ -79,7 +79,8 @@ def diff(
     if table is not None and table.isdecimal():  # no table name begins with a digit
         if new is not None:
             raise UsageError(
-                f"schema diff {table} {old} {new}: expected a table and at most two versions"
+                f"schema diff {table} {old} {new}: expected a table and at most two versions",
+                code="too_many_versions",
             )
         old, new, table = int(table), old, None
     name, versions = _versions(given, table)
@@ -136,6 +137,7 @@ def _versions(given: Given, table: str | None) -> tuple[str, list[Version]]:
     if not versions:
         raise UsageError(
             f"bronze.{name} has not run yet: there is no schema in {folder}",
+            code="no_schema_yet",
             next_step="medallion run",
         )
     return f"bronze.{name}", versions
@@ -152,7 +154,7 @@ def _bronze_table(pipeline: Pipeline, table: str | None) -> str:
         what = f"pipeline {pipeline.pipeline} has {len(pipeline.bronze)} bronze tables: name one"
     else:
         what = f"pipeline {pipeline.pipeline} has no bronze table {table}"
-    raise UsageError(what, next_step=f"one of: {known}" if known else "")
+    raise UsageError(what, code="unknown_table", next_step=f"one of: {known}" if known else "")
 
 
 def _version(name: str, versions: list[Version], number: int) -> Version:
@@ -160,6 +162,7 @@ def _version(name: str, versions: list[Version], number: int) -> Version:
         known = f"versions 1 to {len(versions)}" if len(versions) > 1 else "only version 1"
         raise UsageError(
             f"{name} has no version {number} of its schema; it has {known}",
+            code="unknown_schema_version",
             next_step=f"medallion schema history {name}",
         )
     return versions[number - 1]

@@ -47,6 +47,7 @@ def stop(
                 return
             raise TransientError(
                 f"still running after {wait} s: {', '.join(str(home.ref) for home in remaining)}",
+                code="still_running",
                 next_step="`medallion status` shows which processes run them",
             )
         time.sleep(_POLL_SECONDS)

@@ -54,6 +54,7 @@ class ConfigError(UsageError):
         paragraphs = [f"the config has {count}", *(str(problem) for problem in problems), ""]
         super().__init__(
             "\n\n".join(paragraphs).rstrip("\n") + "\n",
+            code="config_has_mistakes",
             untouched="nothing was started or written",
             next_step=next_step,
         )

@@ -46,12 +46,14 @@ def explain(table: str, failure: BaseException, where: Location) -> MedallionErr
         if symptom in text:
             return TransientError(
                 f"{table}: the batch failed: {symptom}: {_path_near(text, symptom) or where}",
+                code="storage_failed",
                 untouched=_UNTOUCHED,
                 next_step=f"{fix}, then run again",
             )
     if isinstance(failure, OSError):
         return TransientError(
             f"{table}: {failure.strerror or failure}: {failure.filename or where}",
+            code="batch_failed_by_system",
             untouched=_UNTOUCHED,
             next_step="fix this, then run again",
         )
@@ -60,11 +62,13 @@ def explain(table: str, failure: BaseException, where: Location) -> MedallionErr
     if isinstance(failure, PySparkException | Py4JJavaError):
         return DataError(
             f"{table}: the batch failed: {root_cause(failure)}",
+            code="batch_failed",
             untouched=_UNTOUCHED,
             next_step="fix this, then run again (--log-level error shows the whole error)",
         )
     return MedallionError(
         f"{table}: a bug, not your data: {type(failure).__name__}: {failure}",
+        code="bug",
         untouched=_UNTOUCHED,
     )
 
@@ -74,6 +78,7 @@ def _refused_by_delta(table: str, text: str) -> DataError | None:
     if "DELTA_SOURCE_TABLE_IGNORE_CHANGES" in text or "DELTA_SOURCE_IGNORE_DELETE" in text:
         return DataError(
             f"{table}: rows of its source table were changed or replaced, not only added",
+            code="source_rows_changed",
             untouched="nothing of the batch is visible",
             next_step=f'rebuild it: `medallion checkpoint reset {table} --reason "…" --yes`',
         )
@@ -82,6 +87,7 @@ def _refused_by_delta(table: str, text: str) -> DataError | None:
         row = ", ".join(line.strip(" -") for line in values.strip().splitlines())
         return DataError(
             f"{table}: a row breaks the check {name} {sql.strip()}: {row[:_LONGEST]}",
+            code="check_violated",
             untouched=_UNTOUCHED,
             next_step="quarantine such rows with an expectation, or fix `layout.checks` of the "
             "table in the config; then run again",

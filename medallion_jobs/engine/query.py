@@ -176,6 +176,7 @@ class Running:
             return DataError(
                 f"{self.ref}: {claim.source} changed its schema ({', '.join(change.fields)}), and "
                 f"the query still fails after {_MAX_RESTARTS} restarts",
+                code="source_schema_changed",
                 untouched="its table is as the last batch left it",
                 next_step=rebuild,
             )
@@ -183,6 +184,7 @@ class Running:
             return Refused(
                 f"{self.ref} cannot continue: a column of {claim.source} that it uses now has a "
                 "different type than in its state",
+                code="state_type_changed",
                 untouched="its table is as the last batch left it, and so is its checkpoint",
                 next_step=rebuild,
             )

@@ -24,7 +24,7 @@ from medallion_jobs.engine.stream import Stream
 from medallion_jobs.engine.supervisor import Supervisor
 from medallion_jobs.errors import MedallionError, TransientError
 from medallion_jobs.masking import masked
-from medallion_jobs.observe.events import Emit, Note, Warnings, as_json
+from medallion_jobs.observe.events import Emit, Note, Warnings, as_json, error_as_json
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -82,6 +82,7 @@ def run(
         if continuous is None and not all(query.is_done for query in running):
             raise TransientError(
                 f"stopped before everything was read: {stop.why}",
+                code="stopped_early",
                 untouched="every batch is either complete or not visible",
                 next_step="run again to continue",
             )
@@ -136,7 +137,8 @@ def submitted(streams: Streams) -> None:
         interval = config.trigger.interval.total_seconds() if chosen.continuous else None
         run(config, streams(config), _print, continuous=interval)
     except MedallionError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (a job reports on stderr)
+        print(error_as_json(error), flush=True)  # noqa: T201 (a job reports on stdout and stderr)
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
     except Exception:
         print(masked(traceback.format_exc()), file=sys.stderr)  # noqa: T201

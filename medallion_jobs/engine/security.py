@@ -74,6 +74,7 @@ def secret(conf: Mapping[str, str], master: str) -> Mapping[str, str]:
         return {SECRET: found}
     raise UsageError(
         f"{master} is a remote cluster, and there is no secret to log in to it",
+        code="cluster_needs_secret",
         untouched="nothing was started",
         next_step=f"set {SECRET_VARIABLE} in the environment, or {SECRET} in the config as "
         "${env:NAME} or ${file:PATH}, to the secret of its master and workers; if they have "
@@ -96,6 +97,7 @@ def answered(master: str) -> Iterator[None]:
         raise TransientError(
             f"{master} did not accept this job: it is not running, or it has other settings of "
             f"{AUTHENTICATE} and spark.network.crypto, or another secret",
+            code="cluster_refused_job",
             untouched="nothing was started",
             next_step="check that it runs and what its log says, then run again",
         ) from error

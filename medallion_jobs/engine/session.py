@@ -220,6 +220,7 @@ def _refuse_unsafe(spark: SparkSession) -> None:
     if wrong:
         raise UsageError(
             "this Spark session would write wrong tables:\n  " + "\n  ".join(wrong),
+            code="unsafe_session",
             untouched="nothing was started",
             next_step="remove these settings where the session is created, or correct them",
         )

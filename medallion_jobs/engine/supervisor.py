@@ -81,6 +81,7 @@ class Supervisor:
             raise Refused(
                 f"{claim.ref} was not started: its source {claim.reads} was reset and has not "
                 "run since",
+                code="source_was_reset",
                 untouched="no table, no checkpoint",
                 next_step=f"run {claim.reads} first, or all layers: `medallion run`",
             )

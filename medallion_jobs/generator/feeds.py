@@ -23,6 +23,7 @@ def feed_for(pipeline: str) -> Feed:
     if pipeline not in FEEDS:
         raise UsageError(
             f"the pipeline {pipeline} has no generator; these have one: {', '.join(FEEDS)}",
+            code="no_generator",
             untouched="nothing was written",
             next_step="medallion generate --config conf/sales.yaml",
         )

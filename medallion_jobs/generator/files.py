@@ -25,6 +25,7 @@ def publish(folder: Location, name: str, content: bytes) -> bool:
             return False
         raise UsageError(
             f"{final} already exists, with other content than this seed produces",
+            code="generated_file_differs",
             untouched="that file; the files written before it are complete",
             next_step="medallion generate with another --seed or --now, or move the file away",
         )

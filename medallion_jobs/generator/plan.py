@@ -76,7 +76,11 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.now.tzinfo is None:
-            raise UsageError("now must have a time zone", untouched="nothing was written")
+            raise UsageError(
+                "now must have a time zone",
+                code="time_zone_missing",
+                untouched="nothing was written",
+            )
         whole_seconds = self.now.astimezone(timezone.utc).replace(microsecond=0)
         object.__setattr__(self, "now", whole_seconds)
         for wrong, what in (
@@ -110,12 +114,16 @@ class Plan:
         ):
             if wrong:
                 raise UsageError(
-                    what, untouched="nothing was written", next_step="medallion generate --help"
+                    what,
+                    code="invalid_generator_option",
+                    untouched="nothing was written",
+                    next_step="medallion generate --help",
                 )
         if self.file_count * self.interval > _LONGEST_RUN:
             raise UsageError(
                 f"--rate {self.rate:g} takes {self.interval:.0f} s for each file of {self.rows} "
                 "rows, and over a year for all files",
+                code="rate_too_low",
                 untouched="nothing was written",
                 next_step="medallion generate with fewer --rows, or a higher --rate",
             )
@@ -123,6 +131,7 @@ class Plan:
             raise UsageError(
                 f"--rate {self.rate:g} for {self.duration:g} s does not fill one file of "
                 f"{self.rows} rows",
+                code="duration_too_short",
                 untouched="nothing was written",
                 next_step="medallion generate with fewer --rows, or a longer --duration",
             )

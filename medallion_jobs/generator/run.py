@@ -90,6 +90,7 @@ def _cannot_write(
     kind = TransientError if error.errno in _NO_ROOM else UsageError
     return kind(
         f"cannot write {error.filename or landing}: {error.strerror}",
+        code="cannot_write_files",
         untouched=f"the {len(files)} files made before are complete; they have no summary",
         next_step=f"free space or fix the folder, then run the same command with {again}: "
         "it continues from there",

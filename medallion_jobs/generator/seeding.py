@@ -55,6 +55,7 @@ def seed(table: Location, dimension: Dimension) -> int:
     except CommitFailedError as error:
         raise TransientError(
             f"another writer changed {table} while {dimension.name} were being seeded",
+            code="seeded_by_another",
             untouched=f"this run added nothing to {table} and wrote no files",
             next_step="run the same command again",
         ) from error
@@ -63,6 +64,7 @@ def seed(table: Location, dimension: Dimension) -> int:
             f"{dimension.name} could not be seeded at {table}: "
             # delta-rs adds its own stack below the first line.
             f"{str(error).strip().splitlines()[0]}",
+            code="seeding_failed",
             untouched=f"{table}; no files were written",
             next_step="fix the table, or set another storage.root, and generate again",
         ) from error

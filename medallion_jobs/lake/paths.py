@@ -48,6 +48,7 @@ class TablePaths:
         if not re.fullmatch(IDENTIFIER_PATTERN.rstrip("$"), self.slot):
             raise UsageError(
                 f"{self.slot!r} cannot be the name of a slot",
+                code="invalid_slot",
                 untouched="nothing was started",
                 next_step="give it a name of letters, digits and _, such as rebuild",
             )

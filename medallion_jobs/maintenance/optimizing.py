@@ -51,6 +51,7 @@ def maintain(
     if missing:
         raise UsageError(
             f"never written: {', '.join(missing)}",
+            code="table_never_written",
             untouched="nothing was changed",
             next_step="medallion run",
         )

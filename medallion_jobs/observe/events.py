@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from medallion_jobs.errors import MedallionError
 from medallion_jobs.masking import masked
 from medallion_jobs.observe.batch import NOT_WRITTEN, Written
 from medallion_jobs.observe.set_aside import SetAside
@@ -135,6 +136,11 @@ def as_json(event: Event) -> str:
     else:
         fields = {"event": "note", **asdict(event)}
     return masked(json.dumps(fields, default=str))
+
+
+def error_as_json(error: MedallionError) -> str:
+    """The error with which a run ends, as one line of JSON without a secret."""
+    return masked(json.dumps({"event": "error", **error.as_dict()}))
 
 
 def as_line(event: Event) -> str:

@@ -232,6 +232,7 @@ class Refinery:
             raise Refused(
                 f"{self.ref}: a run stopped after batch {batch.number} was written and before its "
                 "other rows were parked, and the table's config has changed since",
+                code="config_changed_after_interruption",
                 untouched="its table and its quarantine",
                 next_step="run once with the old config, then with the new one; or rebuild the "
                 f'table: `medallion checkpoint reset {self.ref} --reason "…" --yes`',
@@ -250,6 +251,7 @@ class Refinery:
         if snapshot is None:
             raise DataError(
                 f"{self.ref}: {name} is missing at {path}",
+                code="dimension_missing",
                 untouched="nothing of the batch is written",
                 next_step="put it back, then run again",
             )

@@ -78,6 +78,7 @@ def refuse(
     if warning := of_batch(table, source, judged, counts, moment, is_first=is_first):
         raise DataError(
             f"{name}: {warning.text}",
+            code="most_rows_not_written",
             untouched="nothing of the batch is written; the next run reads it again",
             next_step="change the config, then run again; or allow it by `on_all_aside: warn`",
         )

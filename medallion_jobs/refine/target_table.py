@@ -74,6 +74,7 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
         raise UsageError(
             f"{refinery.ref}: rows with {', '.join(lost)} cannot be stored in quarantine or hold "
             "without loss",
+            code="rows_not_keepable",
             untouched="nothing was written",
             next_step="give the column another type in bronze (`schema_hints`), or drop it in "
             "a `transform`",
@@ -99,6 +100,7 @@ def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType
     if gone:
         raise UsageError(
             f"{ref} has columns that its config no longer selects: {', '.join(gone)}",
+            code="columns_left_config",
             untouched="nothing was written",
             next_step=rebuild,
         )
@@ -110,6 +112,7 @@ def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType
     except AnalysisException as error:
         raise UsageError(
             f"{ref} has other column types than its config gives now: {root_cause(error)}",
+            code="column_types_changed",
             untouched="nothing was written",
             next_step=rebuild,
         ) from error

@@ -20,9 +20,17 @@ def open_atomically(file: Path) -> Iterator[BinaryIO]:
     """
     target = file.resolve()
     if not target.parent.is_dir():
-        raise UsageError(f"folder {target.parent} does not exist", untouched="nothing was written")
+        raise UsageError(
+            f"folder {target.parent} does not exist",
+            code="folder_missing",
+            untouched="nothing was written",
+        )
     if target.exists() and not target.is_file():
-        raise UsageError(f"{file} is not a regular file", untouched="nothing was written")
+        raise UsageError(
+            f"{file} is not a regular file",
+            code="not_a_regular_file",
+            untouched="nothing was written",
+        )
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with draft.open("wb") as out:

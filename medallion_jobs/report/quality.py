@@ -77,6 +77,7 @@ def _declared(config: Pipeline, table: str | None) -> dict[str, dict[str, str]]:
     if table not in declared:
         raise UsageError(
             f"{table} is not a table with rules",
+            code="no_rules",
             next_step=f"tables with rules: {', '.join(declared) or 'none'}",
         )
     return {table: declared[table]}

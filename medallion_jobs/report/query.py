@@ -76,6 +76,7 @@ def answer_to(
             if answer is None:
                 raise UsageError(
                     "the statement is not a query: it returns no rows",
+                    code="not_a_query",
                     untouched="the tables; they are read-only here",
                 )
             reader = answer.to_arrow_reader(_ROWS_AT_ONCE)
@@ -108,6 +109,7 @@ def saved(config: Pipeline, name: str) -> SavedQuery:
         similar = nearest(name, config.queries)
         raise UsageError(
             f"no saved query `{name}`" + (f"; did you mean `{similar}`?" if similar else ""),
+            code="unknown_saved_query",
             next_step="medallion query --list",
         )
     return found
@@ -155,12 +157,15 @@ def _failed(error: Exception, known: Mapping[Key, View], reading: Reading) -> Us
         return UsageError(
             f"{reading.name(removed)} can no longer be read at version "
             f"{reading.versions[removed]}: some of its data files were removed",
+            code="version_files_removed",
             next_step="use a later version; the table property delta.deletedFileRetentionDuration "
             "sets how long files are kept",
         )
     existing = ", ".join(f"{schema}.{view}" for schema, view in known)
     return UsageError(
-        f"the query failed: {error}", next_step=f"existing tables: {existing or 'none'}"
+        f"the query failed: {error}",
+        code="query_failed",
+        next_step=f"existing tables: {existing or 'none'}",
     )
 
 

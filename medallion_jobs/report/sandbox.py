@@ -40,6 +40,7 @@ def refuse_changes(duck: duckdb.DuckDBPyConnection, sql: str) -> None:
         if statement.type not in _READING or (explains and not begins):
             raise UsageError(
                 f"the statement is not a query, but {statement.type.name}",
+                code="not_a_query",
                 untouched="the tables; they are read-only here",
                 next_step="to write the result to a file, use --out FILE",
             )

@@ -44,12 +44,14 @@ class TimeTravel:
         if unnamed := [table for table in versions if table not in named]:
             raise UsageError(
                 f"a version is given for {unnamed[0]}, which the query does not name",
+                code="version_of_unnamed_table",
                 next_step=f"tables in the query: {_listed(named)}",
             )
         if self.only is not None:
             if len(named) != 1:
                 raise UsageError(
                     f"--version {self.only} needs a query that names one table",
+                    code="version_needs_one_table",
                     next_step=f"use --version TABLE={self.only}; the query names {_listed(named)}",
                 )
             versions[next(iter(named))] = self.only
@@ -119,8 +121,12 @@ def version_at(name: str, table: Location, timestamp: datetime) -> int:
     if timestamp < (first := _written(table, oldest)):
         when = f"{first:%Y-%m-%d %H:%M:%S} UTC"
         if oldest == 0:
-            raise NotWrittenYet(f"{name} did not exist yet: it was created at {when}")
-        raise UsageError(f"the log of {name} starts at {when}, with version {oldest}")
+            raise NotWrittenYet(
+                f"{name} did not exist yet: it was created at {when}", code="table_did_not_exist"
+            )
+        raise UsageError(
+            f"the log of {name} starts at {when}, with version {oldest}", code="version_before_log"
+        )
     while low < high:
         middle = (low + high + 1) // 2
         if _written(table, middle) <= timestamp:
@@ -143,10 +149,13 @@ def _written(table: Location, version: int) -> datetime:
 def _require(name: str, table: Location, version: int) -> None:
     newest = _snapshot(name, table).version
     if version > newest:
-        raise UsageError(f"{name} has no version {version}; the newest is {newest}")
+        raise UsageError(
+            f"{name} has no version {version}; the newest is {newest}", code="unknown_version"
+        )
     if not _log_has(table, version):
         raise UsageError(
             f"{name} can no longer be read at version {version}: that part of its log was removed",
+            code="version_removed",
             next_step=f"use a later version; the newest is {newest}",
         )
 
@@ -161,7 +170,7 @@ def _log_has(table: Location, version: int) -> bool:
 def _snapshot(name: str, table: Location) -> Snapshot:
     newest = snapshot(table)
     if newest is None:
-        raise UsageError(f"{name} has no version yet")
+        raise UsageError(f"{name} has no version yet", code="no_version_yet")
     return newest
 
 

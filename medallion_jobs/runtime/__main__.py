@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
         else:
             raise UsageError(
                 f"no such command: {' '.join(arguments) or '(none)'}",
+                code="unknown_runtime_command",
                 next_step=f"python -m medallion_jobs.runtime {'|'.join((*simple, 'submit'))}",
             )
     except MedallionError as error:

@@ -25,6 +25,7 @@ def cache_dir() -> Path:
     if folder.is_relative_to(INSTALLED_IN):
         raise UsageError(
             f"the cache {folder} lies inside {INSTALLED_IN}",
+            code="cache_inside_package",
             untouched="nothing was written",
             next_step="set MEDALLION_CACHE to a folder elsewhere, or unset it",
         )
@@ -33,6 +34,7 @@ def cache_dir() -> Path:
     except OSError as error:
         raise UsageError(
             f"the cache {folder} cannot be created: {error.strerror}",
+            code="cache_not_creatable",
             untouched="nothing was written",
             next_step="set MEDALLION_CACHE to a folder that you can write to",
         ) from error

@@ -12,4 +12,9 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, untouched="nothing was started", next_step=f"{self.prog} --help")
+        raise UsageError(
+            message,
+            code="invalid_command_line",
+            untouched="nothing was started",
+            next_step=f"{self.prog} --help",
+        )

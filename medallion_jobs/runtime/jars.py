@@ -94,6 +94,7 @@ def _fetch(jar: Jar, part: Path, report: Callable[[str], None]) -> None:
     except UnreachableError as error:
         raise TransientError(
             f"{url} (named by {source.named_by}) could not be fetched: {error}",
+            code="jar_not_fetched",
             untouched=_cached(part),
             next_step="run the same command again; it resumes the download. Behind a proxy: "
             "https_proxy=http://HOST:PORT. With a mirror: MEDALLION_MAVEN_URL=https://HOST/PATH "
@@ -102,6 +103,7 @@ def _fetch(jar: Jar, part: Path, report: Callable[[str], None]) -> None:
     except NotThereError as error:
         raise UsageError(
             f"{url} (named by {source.named_by}) was refused: {error}",
+            code="jar_refused",
             untouched=_cached(part),
             next_step="MEDALLION_MAVEN_URL=https://HOST/PATH of a repository that holds "
             f"{jar.group}:{jar.artifact}:{jar.version} (Maven's settings.xml is not read)",
@@ -113,6 +115,7 @@ def _fetch(jar: Jar, part: Path, report: Callable[[str], None]) -> None:
             f"{url} (named by {source.named_by}) is not the expected file\n"
             f"  SHA-256:  {found}\n"
             f"  expected: {jar.sha256}",
+            code="jar_checksum_differs",
             untouched=f"the wrong file was removed; {_cached(part)}",
             next_step="MEDALLION_MAVEN_URL=https://HOST/PATH of another repository",
         )

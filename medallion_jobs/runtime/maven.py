@@ -64,6 +64,7 @@ def central_url() -> str:
             return match[0].decode()
     raise UsageError(
         f"the installed pyspark does not contain the address of Maven Central (searched {jars})",
+        code="no_maven_address",
         untouched="nothing was fetched",
         next_step=f"set {OUR_VARIABLE} to a Maven repository that has io.delta",
     )
@@ -74,6 +75,7 @@ def _repository(address: str, named_by: str) -> Repository:
     if parts.scheme not in ("http", "https", "file"):
         raise UsageError(
             f"{named_by} is {address!r}, which is not an http, https or file address",
+            code="invalid_maven_address",
             untouched="nothing was fetched",
             next_step=f"set {OUR_VARIABLE} to the address of a Maven repository",
         )

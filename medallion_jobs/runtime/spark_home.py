@@ -19,6 +19,7 @@ def spark_home() -> Path:
     if package is None or not package.submodule_search_locations:
         raise UsageError(
             "this Python has no pyspark",
+            code="no_pyspark",
             untouched="nothing was started",
             next_step="scripts/setup.py",
         )

@@ -99,6 +99,7 @@ class Submitted:
         beside_python = Path(sys.executable).with_name("spark-submit")
         raise UsageError(
             f"spark-submit belongs to Spark {has}, but this package needs Spark {wanted}",
+            code="other_spark",
             untouched=_UNTOUCHED,
             # SPARK_HOME takes precedence over the path of spark-submit.
             next_step=self._line(program=("env", "-u", "SPARK_HOME", str(beside_python))),
@@ -114,6 +115,7 @@ class Submitted:
                 f"the job has {_and(path.name for path in wrong.values())}, but needs "
                 f"{_and(jar.file for jar in DELTA)}: classes of another Spark, Scala or Delta "
                 "version are incompatible",
+                code="other_delta",
                 untouched=_UNTOUCHED,
                 next_step=self._line_without(wrong),
             )
@@ -128,6 +130,7 @@ class Submitted:
                 raise UsageError(
                     f"{path.name} is on the driver's class path, but {_PARTS[required][0].file}, "
                     "which it requires, is not",
+                    code="half_of_delta",
                     untouched=_UNTOUCHED,
                     next_step=self._line_without({name: path}),
                 )
@@ -152,7 +155,12 @@ class Submitted:
             if key in self.conf and value not in _items(self.conf[key])
         ]
         if wrong:
-            raise UsageError("; ".join(wrong), untouched=_UNTOUCHED, next_step=self._line())
+            raise UsageError(
+                "; ".join(wrong),
+                code="session_settings_wrong",
+                untouched=_UNTOUCHED,
+                next_step=self._line(),
+            )
 
     # Adding jars
 
@@ -163,6 +171,7 @@ class Submitted:
             raise UsageError(
                 f"spark-submit was started without {missing[0].file}, and it is not on "
                 f"this machine: {error.what}",
+                code="delta_jar_missing",
                 untouched=f"{_UNTOUCHED}; {error.untouched}",
                 next_step=f"{self._line(missing)}\n             {error.next_step}",
             ) from error
@@ -176,6 +185,7 @@ class Submitted:
             raise UsageError(
                 f"spark-submit was started without {missing[0].file}, and its class loader "
                 "does not accept jars",
+                code="delta_jar_not_addable",
                 untouched=_UNTOUCHED,
                 next_step=self._line(missing),
             ) from error

@@ -106,6 +106,7 @@ class LakeHarness:
         if not isinstance(folder, Path):
             raise UsageError(
                 f"bronze.{table} reads {folder}, and a test drops files on this machine",
+                code="landing_not_local",
                 untouched="nothing was written",
                 next_step=f"give the test a folder: bronze.{table}.source.path=…",
             )
@@ -136,6 +137,7 @@ class LakeHarness:
             why = "is no name of a table" if ref is None else "is written by the pipeline itself"
             raise UsageError(
                 f"{table} {why}",
+                code="table_not_for_tests",
                 untouched="nothing was written",
                 next_step="name a table that the pipeline only reads, or drop files for it",
             )
@@ -230,6 +232,7 @@ class LakeHarness:
         known = [f"{layer}.{table}" for layer in LAYERS for table in getattr(self.config, layer)]
         raise UsageError(
             f"the pipeline has no table {name}",
+            code="unknown_table",
             untouched="nothing was run or written",
             next_step=f"take one of these: {', '.join(known)}",
         )

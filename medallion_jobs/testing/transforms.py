@@ -155,6 +155,7 @@ def _given(row: Row, columns: StructType) -> dict[str, Any]:
     if unknown:
         raise UsageError(
             f"a given row has {', '.join(unknown)}, which `schema` lacks: {dict(row)}",
+            code="unknown_column_in_test",
             next_step="add the column to `schema`, or take it out of the row",
         )
     return {field.name: _in_utc(row.get(field.name), field.dataType) for field in columns}

@@ -49,6 +49,7 @@ def _show(cluster: Cluster) -> None:
     if state is None:
         raise NotRunning(
             f"no master is running for {cluster.folder}",
+            code="cluster_not_running",
             next_step=f"scripts/cluster up --dir {cluster.folder}",
         )
     _print(f"master      {cluster.settings.master}, pid {cluster.master.pid}, {cluster.ui}")
@@ -65,7 +66,9 @@ def _show(cluster: Cluster) -> None:
     )
     if any(worker.pid is None for worker in cluster.workers):
         raise NotRunning(
-            "a worker is not running", next_step=f"scripts/cluster up --dir {cluster.folder}"
+            "a worker is not running",
+            code="cluster_not_running",
+            next_step=f"scripts/cluster up --dir {cluster.folder}",
         )
 
 

@@ -146,6 +146,7 @@ class Cluster:
     def _not_up(self, daemon: Daemon, what: str) -> TransientError:
         return TransientError(
             f"the {daemon.name} {what}. Its log, {daemon.log}, ends with:\n{daemon.log_tail()}",
+            code="cluster_not_up",
             untouched="running processes of the cluster",
             next_step=f"scripts/cluster down --dir {self.folder}, then up again",
         )
@@ -164,6 +165,7 @@ def _port(wanted: int) -> int:
         except OSError as error:
             raise UsageError(
                 f"port {wanted} cannot be used: {error.strerror}",
+                code="port_in_use",
                 untouched="nothing was started",
                 next_step="use other ports: --port N --ui-port N, or 0 for any free port",
             ) from error

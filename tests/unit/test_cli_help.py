@@ -96,8 +96,8 @@ def test_options_that_do_not_go_together_are_2(
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (DataError("rows lost", untouched="gold", next_step="look"), 1, "rows lost"),
-        (UsageError("no such table"), 2, "no such table"),
+        (DataError("rows lost", code="test", untouched="gold", next_step="look"), 1, "rows lost"),
+        (UsageError("no such table", code="test"), 2, "no such table"),
         (LockHeld("runs already", holder={}), 75, "runs already"),
         (ValueError("oops"), 3, "bug"),
     ],

@@ -126,7 +126,7 @@ def test_release_frees_and_empties(path: Path) -> None:
 
 def test_a_failure_inside_frees_too(path: Path) -> None:
     with pytest.raises(DataError), Lock(path, "gold.x"):
-        raise DataError("the data says no")
+        raise DataError("the data says no", code="test")
     with Lock(path, "gold.x") as again:
         assert again.took_over is None
 

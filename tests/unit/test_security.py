@@ -185,7 +185,9 @@ def test_what_spark_masks_the_config_takes_as_a_placeholder_only(key: str) -> No
 def test_a_known_secret_is_in_no_error_and_in_no_event() -> None:
     secret = "canary /\"é'+hunter2"
     masking.remember(secret)
-    error = DataError(f"failed with {secret}", untouched=secret, next_step=f"x {secret} y")
+    error = DataError(
+        f"failed with {secret}", code="test", untouched=secret, next_step=f"x {secret} y"
+    )
     written = [
         *(f"{error}", repr(error), error.what, error.untouched, error.next_step),
         *(str(error.args), as_json(Note("t", f"said {secret}", {"why": secret}))),
@@ -197,7 +199,7 @@ def test_a_known_secret_is_in_no_error_and_in_no_event() -> None:
 
 def test_a_failure_is_told_without_the_secrets_of_its_causes() -> None:
     masking.remember("canary-of-a-cause")
-    harmless, harmful = ValueError("no"), DataError("it failed")
+    harmless, harmful = ValueError("no"), DataError("it failed", code="test")
     harmful.__cause__ = KeyError("canary-of-a-cause")
     assert masking.without_secrets(harmless) is harmless
     told = str(masking.without_secrets(harmful))
@@ -207,7 +209,7 @@ def test_a_failure_is_told_without_the_secrets_of_its_causes() -> None:
 
 def test_a_short_secret_does_not_blot_out_what_is_said() -> None:
     masking.remember("a")
-    assert str(DataError("a table was not read")) == "a table was not read"
+    assert str(DataError("a table was not read", code="test")) == "a table was not read"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_a_short_secret_does_not_blot_out_what_is_said() -> None:
     ],
 )
 def test_a_password_in_a_url_is_masked_whoever_it_belongs_to(said: str, masked: str) -> None:
-    assert masked in str(DataError(f"no answer from {said}"))
+    assert masked in str(DataError(f"no answer from {said}", code="test"))
 
 
 def test_a_secret_of_a_config_is_masked_from_its_loading_on(tmp_path: Path) -> None:
@@ -226,7 +228,7 @@ def test_a_secret_of_a_config_is_masked_from_its_loading_on(tmp_path: Path) -> N
     key = "spark.hadoop.fs.s3a.secret.key"
     file.write_text(f"pipeline: x\nspark: {{conf: {{{key}: '${{env:S3}}'}}}}\n")
     load(file, environ={"S3": "canary-of-a-config"})
-    assert str(DataError("403 for canary-of-a-config")) == "403 for ***"
+    assert str(DataError("403 for canary-of-a-config", code="test")) == "403 for ***"
 
 
 def test_the_bridge_to_the_jvm_does_not_log_what_it_carries() -> None:

@@ -265,6 +265,7 @@ def test_jars_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> list[Path]:
         raise TransientError(
             "https://repo.test/x.jar could not be fetched: no route",
+            code="jar_not_fetched",
             untouched="~/jars keeps nothing yet",
             next_step="type the same command again",
         )

@@ -134,7 +134,12 @@ def _resolved(place: Location) -> Location:
 
 
 def _refused(key: str, what: str, instead: str) -> UsageError:
-    return UsageError(f"{key}: {what}", untouched="all files", next_step=f"set {key} to {instead}")
+    return UsageError(
+        f"{key}: {what}",
+        code="cannot_clean_source",
+        untouched="all files",
+        next_step=f"set {key} to {instead}",
+    )
 
 
 class Cleaner:

@@ -84,6 +84,7 @@ class Discovery:
         except ValueError as error:
             raise UsageError(
                 f"invalid pattern: {error}",
+                code="invalid_path_pattern",
                 untouched="nothing was started",
                 next_step="fix the source's path or path_glob_filter; a `\\` takes the character "
                 "after it literally",
@@ -235,6 +236,7 @@ def _normal(root: str) -> str:
 def _no_folder(*folders: str) -> UsageError:
     return UsageError(
         f"there is no landing folder {', '.join(folders)}",
+        code="no_landing_folder",
         untouched="nothing was started",
         next_step="create it, or fill it with `medallion generate`",
     )

@@ -36,6 +36,7 @@ def check(folder: str, store: Store) -> None:
     if not store.is_folder(folder):
         raise UsageError(
             f"there is no manifest folder {folder}",
+            code="no_manifest_folder",
             untouched="nothing was started",
             next_step="create it; whatever delivers files appends lines to *.jsonl files in it",
         )

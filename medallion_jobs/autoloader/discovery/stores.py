@@ -98,6 +98,7 @@ def store_for(uri_or_path: str, spark_of: Callable[[], SparkSession]) -> Store:
 def forbidden(folder: str, why: str) -> UsageError:
     return UsageError(
         f"the landing folder {folder} cannot be listed: {why}",
+        code="landing_folder_not_listable",
         untouched="all files; none was taken, from this folder or another",
         next_step="give the user who runs the job the r and x rights on it, or remove it from "
         "the source's path",

@@ -62,6 +62,7 @@ class FileStatus:
         if now is None and may_fail and self.missing_fails:
             raise DataError(
                 f"a file that was to be read is gone: {to_path(file.path)}",
+                code="file_missing",
                 untouched="nothing of the batch is visible; it is done again at the next start",
                 next_step="restore it and run again, or continue without it: "
                 "run with on_missing_file: mark",

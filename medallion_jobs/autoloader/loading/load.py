@@ -160,6 +160,7 @@ class BatchLoad:
                 f"{self.sink.name}: the files of this batch have new columns: {brought}\n"
                 f"  files: {', '.join(to_path(file.path) for file in files[:3])}"
                 + (f" and {len(files) - 3:,} more" if len(files) > 3 else ""),  # noqa: PLR2004
+                code="new_columns_refused",
                 untouched="nothing of the batch is visible; it is done again at the next start",
                 next_step="declare them in `schema`, or have them added: "
                 "schema_evolution: add_new_columns; then run again",
@@ -217,6 +218,7 @@ class BatchLoad:
                 f"{self.txn.app_id}, batch {self.txn.batch}: {read:,} records were read, but "
                 f"{good:,} are in bronze and {quarantined:,} in quarantine: a file changed "
                 "while it was read",
+                code="records_unbalanced",
                 untouched="the batch is not recorded as done; its ledger events are not written",
                 next_step="run again; `medallion files` then names the file and its counts",
             )

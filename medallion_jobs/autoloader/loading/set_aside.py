@@ -184,6 +184,7 @@ def refusal(name: str, found: SetAside) -> DataError:
     """The error for a batch that must not be written."""
     return DataError(
         f"{name}: {found.text}",
+        code="most_rows_not_loaded",
         untouched="nothing of the batch is written; its files are read again at the next run",
         next_step="change the config, then run again; or accept it with `on_all_aside: warn`",
     )

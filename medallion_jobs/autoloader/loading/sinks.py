@@ -98,6 +98,7 @@ class DeltaSink:
         if gone := [name for name in current.names if name not in schema.names]:
             raise UsageError(
                 f"{self.name} has columns that its config no longer has: {', '.join(gone)}",
+                code="columns_left_config",
                 untouched="the table and its files; nothing was written",
                 next_step=OTHER_LAKE,
             )
@@ -181,6 +182,7 @@ class FunctionSink:
             raise DataError(
                 f"{self.name}, batch {number}: each_batch raised "
                 f"{type(failure).__name__}: {failure}",
+                code="each_batch_failed",
                 untouched="the batch is not recorded as done; the function gets it again",
                 next_step="fix the function, then call autoload again",
             ) from failure

@@ -40,6 +40,7 @@ class BinaryFiles(FixedColumns):
         if wrong:
             raise UsageError(
                 f"binary files have no such columns: {', '.join(wrong)}",
+                code="binary_columns_wrong",
                 untouched="nothing was read",
                 next_step="schema: any of path STRING, modificationTime TIMESTAMP, "
                 "length BIGINT, content BINARY; or leave `schema` out",

@@ -58,6 +58,7 @@ class Dialect:
         if dialect.encoding.is_wide and not dialect.multi_line:
             raise UsageError(
                 f"csv files in {options['encoding']} cannot be read line by line",
+                code="csv_encoding_not_by_line",
                 untouched="nothing was read",
                 next_step="leave out `multiLine: false`",
             )

@@ -87,6 +87,7 @@ def of(options: Mapping[str, str]) -> Encoding:
     if name not in _KNOWN:
         raise UsageError(
             f"files cannot be read in the encoding {wanted}",
+            code="encoding_not_supported",
             untouched="nothing was read",
             next_step=f"set options.encoding of the source to one of {', '.join(_KNOWN)}",
         )

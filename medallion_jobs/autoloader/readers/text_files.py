@@ -26,6 +26,7 @@ class TextFiles(FixedColumns):
         if [(field.name, field.dataType) for field in columns] != [(VALUE, StringType())]:
             raise UsageError(
                 "text files have one column, `value STRING`, but the source declares others",
+                code="text_columns_wrong",
                 untouched="nothing was read",
                 next_step="schema: value STRING, or leave `schema` out",
             )

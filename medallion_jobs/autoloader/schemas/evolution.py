@@ -180,6 +180,7 @@ def alterations(table: StructType, wanted: StructType, name: str = "the table") 
     if wrong:
         raise UsageError(
             f"{name} has columns of other types than its config has now:\n  " + "\n  ".join(wrong),
+            code="column_types_changed",
             untouched="the table and its files; nothing was written",
             next_step=OTHER_LAKE,
         )

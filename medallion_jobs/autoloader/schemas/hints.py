@@ -142,6 +142,7 @@ def _contradicts(path: Path, wanted: DataType, why: str) -> UsageError:
 def _wrong(hint: str, why: str) -> UsageError:
     return UsageError(
         f"schema_hints: {hint}: {why}",
+        code="invalid_schema_hint",
         untouched="nothing was read or written",
         next_step="fix `schema_hints` of the table's source in the config",
     )

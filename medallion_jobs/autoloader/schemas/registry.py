@@ -109,6 +109,7 @@ class Registry:
             return recorded
         raise TransientError(
             f"another writer has recorded {self._path(new.version)} meanwhile",
+            code="schema_written_by_another",
             untouched="the recorded schemas; this one was not recorded",
             next_step="run the same command again; `medallion status` shows who else is running",
         )
@@ -138,6 +139,7 @@ class Registry:
     def _damaged(self, what: str) -> Refused:
         return Refused(
             f"the schema registry is damaged: {what}",
+            code="schema_registry_damaged",
             untouched="the registry and the table; nothing was started",
             next_step=f"restore the file from a backup, or start a new registry at the next run: "
             f"`mv {self.folder} {self.folder}.damaged`",

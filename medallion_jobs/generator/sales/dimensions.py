@@ -67,6 +67,7 @@ def customers_table(count: int) -> pa.Table:
     if count < len(CUSTOMERS):
         raise UsageError(
             f"--customers {count} is too few: the first {len(CUSTOMERS)} always exist",
+            code="too_few_customers",
             untouched="nothing was written",
             next_step=f"medallion generate --customers {len(CUSTOMERS)}   (or more)",
         )

@@ -92,6 +92,7 @@ def refuse_broken(
     except AnalysisException as error:
         raise UsageError(
             f"{ref}: a check of its layout cannot be computed: {str(error).splitlines()[0]}",
+            code="check_not_computable",
             untouched="nothing was written",
             next_step="fix `layout.checks` of the table in the config",
         ) from error
@@ -110,6 +111,7 @@ def refuse_broken(
     if failed:
         raise DataError(
             f"{ref} cannot get a check that its existing rows break: " + "\n  ".join(failed),
+            code="check_breaks_existing_rows",
             untouched="nothing was written",
             next_step="fix these rows or the check; or rebuild the table without them, by an "
             "expectation that quarantines such rows and a reset",

@@ -75,6 +75,7 @@ def refuse_impossible(path: Location, schema: StructType, layout: Layout) -> Non
         raise UsageError(
             f"{path.parent.name}.{path.name} cannot have its layout: "
             + "; ".join(f"{key}: {why}" for key, why in wrong),
+            code="layout_not_possible",
             untouched="nothing was written",
             next_step="fix `layout` of the table in the config",
         )
@@ -91,6 +92,7 @@ def refuse_names(name: str, schema: StructType) -> None:
         raise UsageError(
             f"{name} cannot have a column, or a field in a column, named {named}: "
             "Delta allows no space, line break, tab or any of , ; { } ( ) = in a name",
+            code="invalid_column_name",
             untouched="nothing was written",
             next_step="rename it in the config, such as with `columns` or `rename`",
         )
@@ -241,6 +243,7 @@ def _other_partitions(ref: TableRef, state: State, layout: Layout) -> UsageError
     )
     return UsageError(
         f"{ref} is {is_}; by its config it must be {wanted}",
+        code="layout_differs",
         untouched="nothing was written",
         next_step=next_step,
     )

@@ -86,6 +86,7 @@ def refuse_unmergeable(name: str, columns: Iterable[str]) -> None:
         raise UsageError(
             f"{name} has a change data feed, which gold reads, and a column name with a backtick: "
             f"{', '.join(wrong)}; Delta cannot change rows of such a table",
+            code="backtick_in_followed_table",
             untouched="nothing was written",
             next_step="rename the column, with `columns` and `select` or `schema` of the table; "
             "or do not use `mode: incremental` for it in gold",

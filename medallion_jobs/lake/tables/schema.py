@@ -17,7 +17,7 @@ def parse_ddl(ddl: str) -> StructType:
     """The schema of a DDL text, such as `id bigint not null, name string`."""
     schema = StructType.fromDDL(ddl)
     if not isinstance(schema, StructType):
-        raise UsageError(f"not a list of columns: {ddl}")
+        raise UsageError(f"not a list of columns: {ddl}", code="invalid_ddl")
     return schema
 
 
@@ -41,6 +41,7 @@ def conform(rows: DataFrame, declared: StructType) -> DataFrame:
             "the columns are not the declared ones:\n  "
             + "\n  ".join(wrong)
             + f"\n  the rows have: {', '.join(f'{name} {kind}' for name, kind in has.items())}",
+            code="columns_differ",
             untouched="nothing was written",
             next_step="fix `columns`, `lookups` or `schema` of the table in the config",
         )

@@ -220,6 +220,7 @@ def check_schema(
     if wrong:
         raise UsageError(
             f"the columns of {name} are not the declared ones:\n  " + "\n  ".join(wrong),
+            code="columns_differ",
             untouched="nothing was written",
             next_step=fix,
         )
@@ -253,6 +254,7 @@ def require(name: str, path: Location, made: Collection[Location] = ()) -> None:
     if path not in made and snapshot(path) is None:
         raise UsageError(
             f"there is no table {name} at {path}",
+            code="table_missing",
             untouched="nothing was started",
             next_step="first run the layer that creates it, or all layers: `medallion run`",
         )

@@ -125,6 +125,7 @@ def _number(text: str, name: str, of: DataType) -> Decimal:
     except InvalidOperation:
         raise UsageError(
             f"{name} is {of.simpleString()}, and a rule compares it with the text {text!r}",
+            code="rule_types_differ",
             untouched="nothing of the batch is written",
             next_step="fix the rule in the config: write a number without quotes",
         ) from None

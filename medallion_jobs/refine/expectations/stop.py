@@ -86,6 +86,7 @@ def explain_failure(rows: DataFrame, rules: Rules, keys: Sequence[str], table: s
     return DataError(
         f"{table}: "
         + ("\n  ".join(problems) if problems else f"{counts[ANY]:,} rows break rules now"),
+        code="rule_failed_batch",
         untouched="nothing of the batch is visible",
         next_step="fix the files, or change the rule, in the config or here: "
         f"`medallion run {settings}`",

@@ -30,6 +30,7 @@ def written_at(name: TableRef, path: Location, version: int) -> datetime:
     if at_ms is None:
         raise DataError(
             f"version {version} of {name} is missing in the log of {path}",
+            code="dimension_version_missing",
             untouched="nothing of the batch is written",
             next_step="put the table back, then run again",
         )

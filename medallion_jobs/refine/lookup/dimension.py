@@ -41,6 +41,7 @@ def check_dimension(name: TableRef, path: Location, made: Collection[Location] =
     if path not in made and snapshot(path) is None:
         raise UsageError(
             f"there is no dimension {name} at {path}",
+            code="dimension_missing",
             untouched="nothing was started",
             next_step="create it, or create the sample one with `medallion generate --files 0`",
         )
@@ -91,6 +92,7 @@ class Dimension:
             missing = "" if newest is None else f" in version {version}"
             raise DataError(
                 f"{lookup.table} is missing{missing} at {path}",
+                code="dimension_missing",
                 untouched="nothing of the batch is written",
                 next_step="put it back, then run again",
             )
@@ -188,6 +190,7 @@ def _check(lookup: Lookup, table: DataFrame) -> None:
     if texts:
         raise UsageError(
             f"{', '.join(texts)} of {lookup.table} is text, not comparable with a timestamp",
+            code="validity_not_comparable",
             untouched="nothing of the batch is written",
             next_step=f"make it a date or a timestamp in {lookup.table}",
         )
@@ -198,6 +201,7 @@ def _check_columns(name: TableRef, table: DataFrame, wanted: Iterable[str], wher
     if missing:
         raise UsageError(
             f"{name} has no column {', '.join(missing)}; it has {', '.join(table.columns)}",
+            code="dimension_column_missing",
             untouched="nothing of the batch is written",
             next_step=f"fix {where} in the config",
         )

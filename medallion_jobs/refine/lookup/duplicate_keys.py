@@ -91,6 +91,7 @@ def _refuse_duplicates(lookup: Lookup, rows: DataFrame) -> None:
         shown = "; ".join(f"{row['key']} ({row['times']} times)" for row in duplicates)
         raise DataError(
             f"{lookup.table} has more than one row for a key: {shown}",
+            code="dimension_duplicate_keys",
             untouched="nothing of the batch is written; a join would have duplicated its rows",
             next_step=f"leave one row for each {', '.join(lookup.on)} in {lookup.table}, "
             "or say which one to take by `one_by` of the lookup; then run again",
@@ -120,6 +121,7 @@ def _refuse_overlaps(lookup: Lookup, rows: DataFrame) -> None:
         shown = "; ".join(f"{row['key']}: {row['first']} and {row['second']}" for row in found)
         raise DataError(
             f"{lookup.table} has two rows for a key that are valid at the same time: {shown}",
+            code="dimension_overlapping_validity",
             untouched="nothing of the batch is written; a join would have duplicated its rows",
             next_step=f"fix {lookup.valid_from} and {lookup.valid_to} in {lookup.table}, "
             "or say which row to take by `one_by` of the lookup; then run again",

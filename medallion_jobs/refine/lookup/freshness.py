@@ -30,6 +30,7 @@ def stale(dimension: Dimension, now: datetime) -> str | None:
         return remark
     raise DataError(
         remark,
+        code="dimension_too_old",
         untouched="nothing of the batch is written",
         next_step=f"load {lookup.table}, then run again; or give the lookup a longer `max_age` "
         "or `when_stale: warn`",

@@ -107,6 +107,7 @@ def _new_columns(rows: DataFrame, lookup: Lookup) -> dict[str, str]:
         raise UsageError(
             f"the row has a column already that the lookup in {lookup.table} takes: "
             + ", ".join(taken),
+            code="lookup_column_exists",
             untouched="nothing of the batch is written",
             next_step="take it under another name: `take: {name_here: name_in_the_dimension}`",
         )

@@ -173,6 +173,7 @@ def explain_failure(rows: DataFrame, lookups: Sequence[Lookup], table: str) -> D
     missing = ", ".join(str(lookup.table) for place, lookup in failing if found[_count(place)])
     return DataError(
         f"{table}: " + "\n  ".join(problems),
+        code="lookup_failed_batch",
         untouched="nothing of the batch is visible",
         next_step=f"load the keys into {missing}, then run again; or give the lookup another "
         "`on_miss` in the config",

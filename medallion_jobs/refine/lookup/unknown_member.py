@@ -95,6 +95,7 @@ def _values(table: SilverTable, schema: StructType) -> dict[str, object]:
 def _wrong(problem: str) -> UsageError:
     return UsageError(
         f"unknown_member: {problem}",
+        code="invalid_unknown_member",
         untouched="nothing was written",
         next_step="fix `unknown_member` of the table in the config, then: medallion validate",
     )

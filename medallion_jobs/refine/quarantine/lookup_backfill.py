@@ -137,6 +137,7 @@ class LookupBackfill:
         except AnalysisException as error:
             raise UsageError(
                 f"{self.refinery.ref} cannot be backfilled from its own rows: {root_cause(error)}",
+                code="backfill_not_possible",
                 untouched="nothing was written",
                 next_step="select what the lookup's keys and the computed columns need, or rebuild "
                 f'it: `medallion checkpoint reset {self.refinery.ref} --reason "…" --yes`; '

@@ -87,6 +87,7 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
         raise UsageError(
             f"{ref} has no lookup in {dimension} "
             "that leaves a row with nulls or the unknown member",
+            code="no_lookup_to_backfill",
             untouched="nothing was written",
             next_step="these lookups do: " + (", ".join(_with_lookups(config)) or "no table"),
         )
@@ -134,6 +135,7 @@ def _home(config: Pipeline, ref: TableRef) -> tuple[QueryFolder, int]:
     if recorded is None or tables.snapshot(table.data) is None:
         raise UsageError(
             f"{ref} has never been written",
+            code="table_never_written",
             untouched="nothing was written",
             next_step="medallion run silver",
         )

@@ -108,6 +108,7 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
     if missing := [name for name in changes if name not in own]:
         raise UsageError(
             f"the rows have no column {', '.join(missing)}; they have {', '.join(own)}",
+            code="no_such_column",
             untouched="nothing was written",
         )
     kinds = {name: rows.schema[name].dataType for name in changes}

@@ -75,6 +75,7 @@ def wrong(problem: str) -> UsageError:
     """The error for a declared transform that cannot be applied to the rows."""
     return UsageError(
         problem,
+        code="invalid_cast_format",
         untouched="nothing was written",
         next_step="fix the table in the config, then: medallion validate",
     )

@@ -107,4 +107,6 @@ def _quoted(columns: set[str]) -> str:
 
 
 def _wrong(problem: str, next_step: str) -> UsageError:
-    return UsageError(problem, untouched="nothing was written", next_step=next_step)
+    return UsageError(
+        problem, code="invalid_transform", untouched="nothing was written", next_step=next_step
+    )

@@ -105,6 +105,7 @@ class Recipe:
         if missing:
             raise UsageError(
                 f"there is no column {', '.join(missing)} to select; there are {', '.join(has)}",
+                code="no_such_column",
                 untouched="nothing was written",
                 next_step="fix `select` or `columns` of the table in the config",
             )
@@ -122,6 +123,7 @@ class Recipe:
         if surrogate.lower() in (field.name.lower() for field in (*own, *extra)):
             raise UsageError(
                 f"the table already has a column {surrogate}, the name of its surrogate key",
+                code="surrogate_key_exists",
                 untouched="nothing was written",
                 next_step="give `surrogate_key` of the table another name in the config",
             )
@@ -149,6 +151,7 @@ class Recipe:
         if missing := [name for name in columns if name not in own.names]:
             raise UsageError(
                 f"the table has no column {', '.join(missing)}; it has {', '.join(own.names)}",
+                code="no_such_column",
                 untouched="nothing was written",
                 next_step="add it to `select` or `schema` of the table in the config",
             )

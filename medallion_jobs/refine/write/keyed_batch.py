@@ -185,6 +185,7 @@ def refuse_null(batch: Ranked, sequence: str, path: Location) -> None:
         )
         raise DataError(
             f"rows for {path.parent.name}.{path.name} have no {sequence}, such as {samples}",
+            code="sequence_missing",
             untouched="nothing of this batch was written",
             next_step=f"add an expectation `not_null: {sequence}` that quarantines such rows",
         )

@@ -78,6 +78,7 @@ def refuse_shared(
         raise DataError(
             f"rows for {path.parent.name}.{path.name} have one {surrogate} for different keys: "
             + "; ".join(f"{row[surrogate]}: {' and '.join(row['natural keys'])}" for row in found),
+            code="surrogate_key_collision",
             untouched="nothing of this batch was written",
             next_step="add a column to `keys` that distinguishes them, and rebuild the table; or "
             "quarantine one of them by an expectation",

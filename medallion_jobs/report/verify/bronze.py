@@ -65,6 +65,7 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
     if table is None or recorded is None or snapshot(paths.events) is None:
         raise UsageError(
             f"{ref} cannot be verified: it has never run",
+            code="cannot_verify_never_ran",
             untouched="nothing was compared",
             next_step="`medallion run bronze`; then verify again",
         )

@@ -131,6 +131,7 @@ def _check_columns(name: str, has: StructType, wanted: StructType, source: str) 
     if wrong:
         raise UsageError(
             f"{name} has other columns than the config declares:\n  " + "\n  ".join(wrong),
+            code="columns_differ",
             untouched="nothing was compared",
             next_step="bring it in line with the config: `medallion run gold`; then verify again",
         )

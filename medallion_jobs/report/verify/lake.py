@@ -39,6 +39,7 @@ def chosen(config: Pipeline, table: str | None, *, layers: bool) -> Chosen:
     if table is None and not groups and not layers:
         raise UsageError(
             f"pipeline {config.pipeline} has no gold table",
+            code="no_gold_table",
             next_step="to verify bronze and silver: medallion verify --layers",
         )
     if table is None:
@@ -47,6 +48,7 @@ def chosen(config: Pipeline, table: str | None, *, layers: bool) -> Chosen:
     if table not in known:
         raise UsageError(
             f"pipeline {config.pipeline} has no table {table}",
+            code="unknown_table",
             next_step="one of: " + ", ".join(known),
         )
     ref = known[table]
@@ -55,6 +57,7 @@ def chosen(config: Pipeline, table: str | None, *, layers: bool) -> Chosen:
     if not layers:
         raise UsageError(
             f"{table} is not a gold table, so it cannot be computed again",
+            code="not_a_gold_table",
             untouched="nothing was compared",
             next_step=f"to compare its row counts: medallion verify {table} --layers",
         )
@@ -87,6 +90,7 @@ def audits(
             except duckdb.Error as error:
                 yield UsageError(
                     f"{ref} cannot be verified, because it cannot be read: {error}",
+                    code="cannot_verify_unreadable",
                     untouched="nothing was compared",
                     next_step="restore the missing files, or rebuild the table: "
                     f'`medallion checkpoint reset {ref} --reason "…" --yes`',

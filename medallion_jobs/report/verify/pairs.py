@@ -65,7 +65,9 @@ def pair_of(config: Pipeline, ref: TableRef, logic: Logic) -> Pair:
     committed = checkpoint.latest_commits
     gold = _same_table(config, ref, ref, binding.target_id)
     if (current := manifest.read(home)) is None or current.current.number != number:
-        raise TransientError(f"{ref} was reset just now", next_step="verify again")
+        raise TransientError(
+            f"{ref} was reset just now", code="reset_just_now", next_step="verify again"
+        )
     # The table is ahead of the checkpoint while a run is, or was interrupted, between the two.
     batch = max(committed, gold.txn(checkpoint.app_id))
     source_ref = config.gold[ref.name].from_
@@ -135,6 +137,7 @@ def _source_version(
     if lock.is_running(home.lock):
         raise TransientError(
             f"{ref} has read version {reached.version} of its source only in part",
+            code="source_read_in_part",
             next_step="verify again after its next batches",
         )
     raise _cannot(ref, "it stopped after reading a version of its source only in part")
@@ -142,5 +145,8 @@ def _source_version(
 
 def _cannot(ref: TableRef, reason: str, next_step: str = _RUN) -> MedallionError:
     return UsageError(
-        f"{ref} cannot be verified: {reason}", untouched="nothing was compared", next_step=next_step
+        f"{ref} cannot be verified: {reason}",
+        code="cannot_verify",
+        untouched="nothing was compared",
+        next_step=next_step,
     )

@@ -257,6 +257,7 @@ def _without_zeros(parts: dict[str, int]) -> dict[str, int]:
 def _cannot(ref: TableRef, reason: str) -> UsageError:
     return UsageError(
         f"{ref} cannot be verified: {reason}",
+        code="cannot_verify",
         untouched="nothing was compared",
         next_step="`medallion run silver`; then verify again",
     )

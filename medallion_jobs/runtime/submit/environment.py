@@ -34,6 +34,7 @@ def packed_environment(report: Callable[[str], None]) -> Path:
     if not lock.is_file():
         raise UsageError(
             f"{lock} is missing, so no environment can be packed",
+            code="no_lock_file",
             untouched="nothing was started",
             next_step="run this in a clone of the repository, or pass your own archive: "
             "--environment FILE",
@@ -41,6 +42,7 @@ def packed_environment(report: Callable[[str], None]) -> Path:
     if find_spec("venv_pack") is None:
         raise UsageError(
             "venv-pack2, which packs environments, is not installed",
+            code="no_venv_pack",
             untouched="nothing was started",
             next_step=f"{sys.executable} -m pip install venv-pack2",
         )
@@ -112,6 +114,7 @@ def _python(module: str, *arguments: str) -> None:
         output = done.stderr.strip().splitlines() or ["no output"]
         raise TransientError(
             f"python -m {module} ended with {done.returncode}: {output[-1]}",
+            code="packing_failed",
             untouched="nothing was started, and no archive was created",
             next_step="run the same command again; for a proxy or a mirror see docs/setup.md",
         )

@@ -46,6 +46,7 @@ def secrets_in_command(sets: Sequence[str], conf: Mapping[str, str]) -> None:
         raise UsageError(
             f"{', '.join(wrong)}: a secret must not be in a command, which "
             "everybody on the machine can read",
+            code="secret_in_command",
             untouched="nothing was started",
             next_step="for the config, use KEY: ${env:NAME} or ${file:PATH}; for Spark, a file "
             "that only you can read, -- --properties-file FILE",
@@ -87,6 +88,7 @@ def unfit_for_cluster_mode(
         }
         raise UsageError(
             what[kind],
+            code="unfit_for_cluster_mode",
             untouched="nothing was started",
             next_step="leave out --deploy-mode cluster: the driver then runs here",
         )
@@ -94,6 +96,7 @@ def unfit_for_cluster_mode(
     if overrides:
         raise UsageError(
             f"{', '.join(overrides)}: set here, but a driver on another machine does not see it",
+            code="settings_not_seen_by_driver",
             untouched="nothing was started",
             next_step="use --set or an overlay instead, and unset it",
         )
@@ -102,6 +105,7 @@ def unfit_for_cluster_mode(
             raise UsageError(
                 f"{key} is {root}: a relative path would be in the driver's working folder, which "
                 "is removed when the driver ends",
+                code="relative_path_in_cluster_mode",
                 untouched="nothing was started",
                 next_step=f"--set {key}=… with an absolute path or a URI that all machines share",
             )

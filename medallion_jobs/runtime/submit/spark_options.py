@@ -90,6 +90,7 @@ def kind_of(master: str) -> str:
     if not match:
         raise UsageError(
             f"--master {master} is not a master that Spark supports",
+            code="invalid_master",
             untouched="nothing was started",
             next_step=f"--master {MASTERS}",
         )
@@ -115,6 +116,7 @@ def _properties(file: Path) -> Mapping[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"the properties file {file} cannot be read: {error}",
+            code="properties_file_unreadable",
             untouched="nothing was started",
             next_step="pass an existing file: -- --properties-file FILE",
         ) from error

@@ -63,6 +63,7 @@ def here(
         what = f"--config {IN_IMAGE}…" if job.config is None else "--environment"
         raise UsageError(
             f"{what} is for a driver on another machine, but this one runs here",
+            code="not_for_local_driver",
             untouched="nothing was started",
             next_step="leave it out, or add --deploy-mode cluster",
         )
@@ -120,6 +121,7 @@ def in_image(job: Job, wanted: Sequence[Jar], environ: Mapping[str, str]) -> Way
         what = "the environment" if job.config is None else f"the config {job.config}"
         raise UsageError(
             f"{what} is on this machine, but the driver runs in a pod",
+            code="not_for_a_pod",
             untouched="nothing was started",
             next_step=f"use a config in the image, --config {home}/conf/sales.yaml, or a "
             f"store to upload it to: -- --conf {UPLOAD}=s3a://BUCKET/FOLDER",
@@ -137,6 +139,7 @@ def _environment(named: str, report: Callable[[str], None]) -> Path:
     if not archive.is_file():
         raise UsageError(
             f"there is no packed environment {archive}",
+            code="no_packed_environment",
             untouched="nothing was started",
             next_step="create one with --environment pack, or leave it out if the nodes have all "
             "packages",

@@ -144,6 +144,7 @@ def stored(schema: StructType, place: Place) -> list[Stored]:
     if wrong:
         raise UsageError(
             f"{place}: columns that cannot be loaded:\n  " + "\n  ".join(wrong),
+            code="sink_columns_not_loadable",
             untouched="nothing was loaded",
             next_step="cast them in the gold table's `columns`, rename them, or leave them out",
         )

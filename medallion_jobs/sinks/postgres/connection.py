@@ -132,6 +132,7 @@ def connected(spark: SparkSession, sink: Jdbc) -> Iterator[Connection]:
     if java is None:
         raise UsageError(
             f"{sink.name}: PostgreSQL's driver cannot read its `url`",
+            code="sink_url_invalid",
             untouched="nothing was loaded",
             next_step="write it as jdbc:postgresql://HOST:PORT/DATABASE",
         )

@@ -41,6 +41,7 @@ def _add_jar(spark: SparkSession) -> None:
         name = f"{POSTGRESQL.group}:{POSTGRESQL.artifact}:{POSTGRESQL.version}"
         raise UsageError(
             f"this JVM has no {CLASS}, and no jar can be added while it runs",
+            code="sink_driver_missing",
             untouched="nothing was loaded",
             next_step=f"start Spark with --jars {jar}, or with --packages {name}",
         )

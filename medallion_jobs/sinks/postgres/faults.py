@@ -104,18 +104,21 @@ def explained(error: DatabaseError, place: Place, attempts: int) -> MedallionErr
     if state.startswith(_LOGIN):
         return UsageError(
             f"{place}: the login was refused: {error.message}",
+            code="sink_login_refused",
             untouched=untouched,
             next_step=f"fix `user`, `password` or `options` of the sink; then {retry}",
         )
     if state in _NO_SUCH:
         return UsageError(
             f"{place}: {error.message}",
+            code="sink_not_found",
             untouched=untouched,
             next_step=f"create it, or fix `url` or `schema` of the sink; then {retry}",
         )
     if state in _PRIVILEGES:
         return UsageError(
             f"{place}: the sink's user lacks privileges: {error.message}",
+            code="sink_privileges_missing",
             untouched=untouched,
             next_step=f"grant what docs/warehouse.md lists; then {retry}",
         )
@@ -123,17 +126,20 @@ def explained(error: DatabaseError, place: Place, attempts: int) -> MedallionErr
         tries = f"{attempts} attempts" if attempts > 1 else "one attempt"
         return TransientError(
             f"{place}: not loaded after {tries}: {error}",
+            code="sink_not_reachable",
             untouched=untouched,
             next_step=f"check the database and the network; then {retry}, or run again",
         )
     if state.startswith(("0A", "2B", "42")):
         return UsageError(
             f"{place}: {error}",
+            code="sink_failed",
             untouched=untouched,
             next_step=f"fix what it names in the database; then {retry}",
         )
     return DataError(
         f"{place}: the rows were refused: {error}",
+        code="sink_rows_refused",
         untouched=untouched,
         next_step=f"fix what it names; then {retry}",
     )

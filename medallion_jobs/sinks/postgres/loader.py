@@ -48,6 +48,7 @@ class Loader:
             if len(transfer.target.table) > LONGEST_NAME:
                 raise UsageError(
                     f"{transfer.place}: a table's name can have at most {LONGEST_NAME} letters",
+                    code="sink_name_too_long",
                     untouched="nothing was started",
                     next_step="give the sink a `table`",
                 )
@@ -105,6 +106,7 @@ class Loader:
             except (Py4JJavaError, PySparkException) as error:
                 raise DataError(
                     f"{transfer.place}: its rows could not be read: {root_cause(error)}",
+                    code="sink_table_unreadable",
                     untouched="the gold table, and the database's",
                     next_step=f"fix what it names; then medallion load {self._ref}",
                 ) from error
@@ -127,6 +129,7 @@ def _refuse_nul(spark: SparkSession, transfer: Transfer, error: DatabaseError) -
             raise DataError(
                 f"{transfer.place}: column {column.name} holds a NUL character, which PostgreSQL "
                 f"cannot store, in the row of {key or 'no key'}",
+                code="sink_nul_character",
                 untouched="the gold table, and the database's, which is as the last load left it",
                 next_step="remove it in silver, for example by "
                 f"translate({column.name}, '\\0', ''); then medallion load {transfer.ref}",

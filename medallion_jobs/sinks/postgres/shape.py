@@ -44,6 +44,7 @@ def check_schema(connection: Connection, target: Target, place: Place) -> None:
         problem = "the sink's user may not create tables in" if exists else "there is no"
         raise UsageError(
             f"{place}: {problem} schema {target.schema}",
+            code="sink_schema_missing",
             untouched="nothing was loaded",
             next_step=f"in the database: CREATE SCHEMA {target.schema}; "
             f"GRANT USAGE, CREATE ON SCHEMA {target.schema} TO the user",
@@ -64,6 +65,7 @@ def has(connection: Connection, target: Target, place: Place) -> Mapping[str, st
     if found[0][0] not in _TABLES:
         raise UsageError(
             f"{place}: the object with this name in the database is no table",
+            code="sink_not_a_table",
             untouched="nothing was loaded",
             next_step="give the sink another `table`",
         )
@@ -85,6 +87,7 @@ def check_no_foreign_rows(connection: Connection, target: Target, place: Place) 
     if any_row:
         raise UsageError(
             f"{place}: the table has rows that no load wrote, and a load would replace them",
+            code="sink_has_other_rows",
             untouched="nothing was loaded; the rows are as they were",
             next_step=f"give the sink another `table`, or empty this one: DELETE FROM {target.sql}",
         )
@@ -126,6 +129,7 @@ def drift(
     if new and not may_add:
         raise UsageError(
             f"{place}: the table in the database lacks columns: {_named(new)}",
+            code="sink_lacks_columns",
             untouched="nothing was loaded",
             next_step="add them, or let loads do it: `new_columns: add`",
         )
@@ -137,6 +141,7 @@ def drift(
         raise UsageError(
             f"{place}: columns have types in the database that cannot hold gold's values:\n  "
             + "\n  ".join(lines),
+            code="sink_types_too_narrow",
             untouched="nothing was loaded",
             next_step=f"in the database: ALTER TABLE {target.sql} ALTER COLUMN … TYPE …; or cast "
             "in the gold table's `columns`, or give the sink another `table`",

@@ -49,6 +49,7 @@ def make(connection: Connection, target: Target, columns: Sequence[Stored], plac
     if found and found[0][0] != _REMARK:
         raise UsageError(
             f"{place}: {target.staging} exists and no load created it",
+            code="sink_staging_exists",
             untouched="nothing was loaded",
             next_step="rename it, or give the sink another `table`",
         )

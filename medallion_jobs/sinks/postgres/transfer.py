@@ -142,6 +142,7 @@ class Transfer:
             raise DataError(
                 f"{self.place}: version {last.version} is loaded, and {self.ref} has only "
                 f"{snapshot.version}: an older state of the lake was restored",
+                code="sink_is_newer",
                 untouched="nothing was loaded",
                 next_step=f"medallion load {self.ref} --whole, to load it as it is",
             )
