@@ -1,9 +1,8 @@
 """The lock that allows one run of a query at a time.
 
 On a disk it is a kernel lock, so a killed holder frees it at once; in an object store it is a
-lease (`lock_backends`). Its text describes the holder. A heartbeat keeps the text up to date for
-users, for leases, and for holders on another machine, whose kernel lock a shared file system may
-not show. A holder's JVM may outlive its driver by some seconds and still commit, so a new holder
+lease (`lock_backends`). Its text describes the holder, who rewrites it every few seconds. Leases
+need that, and so do shared disks, where another machine may not see the kernel lock. A holder's JVM may outlive its driver by some seconds and still commit, so a new holder
 waits for its end.
 """
 

@@ -2,7 +2,7 @@
 
 The row is written after the batch is in its table and before Spark commits the batch. After a
 crash in between, the batch runs again and its row is then written, with the counts of the second
-run. A caller that appends after Spark's commit loses at most that row.
+run.
 """
 
 from __future__ import annotations

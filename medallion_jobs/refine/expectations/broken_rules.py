@@ -1,8 +1,8 @@
 """The rows that break rules: hidden columns, and the counts and texts made from them.
 
 Each rule has a hidden column, `rule NAME`: true if the row breaks the rule, never null. `judged`
-adds them. Observe the counts of `observed` directly after it, before any filter: Spark moves no
-expression across an observation, so each rule is evaluated once for each row.
+adds them. Call `.observe(*observed(...))` directly on its result, before any filter. Otherwise
+Spark may compute each rule twice for each row.
 """
 
 from __future__ import annotations

@@ -191,7 +191,8 @@ class ParkedRows:
     def withdraw(self, *, app_id: str, number: int) -> None:
         """Withdraws the releases that an interrupted attempt wrote; starts no Spark job.
 
-        For a batch that releases no row: its commit would put those releases into effect.
+        To be called before a commit that releases no row: with that commit, the releases left by
+        an interrupted attempt would become valid.
         """
         releases.withdraw(self.path, app_id, number)
 
