@@ -2,8 +2,8 @@
 
 On a disk it is a kernel lock, so a killed holder frees it at once; in an object store it is a
 lease (`lock_backends`). Its text describes the holder, who rewrites it every few seconds. Leases
-need that, and so do shared disks, where another machine may not see the kernel lock. A holder's JVM may outlive its driver by some seconds and still commit, so a new holder
-waits for its end.
+need that, and so do shared disks, where another machine may not see the kernel lock. A holder's
+JVM may outlive its driver by some seconds and still commit, so a new holder waits for its end.
 """
 
 from __future__ import annotations
