@@ -120,12 +120,12 @@ class GoldStream:
 
     def _has_written(self, start: Start) -> bool:
         """Whether this generation wrote the table; if not, its first batch rebuilds the table."""
-        app_id = self._home.checkpoint(start.generation).app_id
+        app_id = self._query_folder.checkpoint(start.generation).app_id
         target = tables.snapshot(self.claim.target_path)
         return start.generation == 1 or bool(target and target.txn(app_id) >= 0)
 
     @property
-    def _home(self) -> QueryFolder:
+    def _query_folder(self) -> QueryFolder:
         return QueryFolder.of(self.paths)
 
     @property
@@ -197,7 +197,7 @@ class GoldStream:
 
     def _source_version(self, batch: Batch) -> int:
         """The version of the source at which a batch ends."""
-        reached = Offset.after(self._home.checkpoint(batch.generation), batch.number)
+        reached = Offset.after(self._query_folder.checkpoint(batch.generation), batch.number)
         assert reached is not None  # Spark notes it before the batch begins
         if reached.whole is not None:
             return reached.whole

@@ -85,41 +85,43 @@ class Manifest(BaseModel):
         return self.model_copy(update={"generations": (*self.generations[:-1], bound)})
 
 
-def first(home: QueryFolder, pipeline: str = "") -> Manifest:
+def first(query_folder: QueryFolder, pipeline: str = "") -> Manifest:
     """The manifest of a query that never ran."""
-    return Manifest(query=str(home.ref), pipeline=pipeline, generations=(_new(1, "first start"),))
-
-
-def lost(home: QueryFolder, newest: int, pipeline: str = "") -> Manifest:
-    """A replacement for a lost manifest, with `newest` as its current generation."""
-    reason = "its manifest is gone" if newest else "it had no checkpoint"
     return Manifest(
-        query=str(home.ref), pipeline=pipeline, generations=(_new(max(newest, 1), reason),)
+        query=str(query_folder.ref), pipeline=pipeline, generations=(_new(1, "first start"),)
     )
 
 
-def read(home: QueryFolder) -> Manifest | None:
+def lost(query_folder: QueryFolder, newest: int, pipeline: str = "") -> Manifest:
+    """A replacement for a lost manifest, with `newest` as its current generation."""
+    reason = "its manifest is gone" if newest else "it had no checkpoint"
+    return Manifest(
+        query=str(query_folder.ref), pipeline=pipeline, generations=(_new(max(newest, 1), reason),)
+    )
+
+
+def read(query_folder: QueryFolder) -> Manifest | None:
     """The manifest of a query, or None when it never ran.
 
     Raises:
         Refused: the file exists but cannot be read.
     """
-    if not home.manifest.exists():
+    if not query_folder.manifest.exists():
         return None
     try:
-        return Manifest.model_validate_json(home.manifest.read_bytes())
+        return Manifest.model_validate_json(query_folder.manifest.read_bytes())
     except ValidationError as broken:
         raise Refused(
-            f"the manifest of {home.ref} cannot be read: {home.manifest}\n{broken}",
+            f"the manifest of {query_folder.ref} cannot be read: {query_folder.manifest}\n{broken}",
             code="manifest_unreadable",
             untouched="nothing was started",
-            next_step=f"restore {home.manifest} from a copy, or move it away and run "
-            f'`medallion checkpoint reset {home.ref} --reason "manifest lost"`',
+            next_step=f"restore {query_folder.manifest} from a copy, or move it away and run "
+            f'`medallion checkpoint reset {query_folder.ref} --reason "manifest lost"`',
         ) from broken
 
 
-def write(home: QueryFolder, manifest: Manifest) -> None:
-    put(home.manifest, (manifest.model_dump_json(indent=2) + "\n").encode())
+def write(query_folder: QueryFolder, manifest: Manifest) -> None:
+    put(query_folder.manifest, (manifest.model_dump_json(indent=2) + "\n").encode())
 
 
 def _new(number: int, reason: str) -> Generation:

@@ -26,7 +26,7 @@ class Reset:
         after: the generation to open.
     """
 
-    home: QueryFolder
+    query_folder: QueryFolder
     before: int
     after: int
     pipeline: str
@@ -35,32 +35,32 @@ class Reset:
     @property
     def effect(self) -> str:
         """What the next start does, for the user."""
-        if self.home.ref.layer == "bronze":
+        if self.query_folder.ref.layer == "bronze":
             return "reads the ledger again and loads only files that the table lacks"
         return "rebuilds the table from the start of its source"
 
     def carry_out(self, reason: str) -> None:
         """Opens the new generation. The caller holds the query's lock."""
-        kept = self._kept or manifests.lost(self.home, self.before, self.pipeline)
-        manifests.write(self.home, kept.opening(self.after, reason))
+        kept = self._kept or manifests.lost(self.query_folder, self.before, self.pipeline)
+        manifests.write(self.query_folder, kept.opening(self.after, reason))
 
 
-def plan(home: QueryFolder, table: Location, pipeline: str = "") -> Reset:
+def plan(query_folder: QueryFolder, table: Location, pipeline: str = "") -> Reset:
     """Plans a reset of the query that writes `table`; changes nothing."""
-    kept = _manifest_if_readable(home)
-    before = max([kept.current.number if kept else 0, *home.generations])
+    kept = _manifest_if_readable(query_folder)
+    before = max([kept.current.number if kept else 0, *query_folder.generations])
     after = max(before, 1) + 1
     # If manifest and checkpoints are gone, the table's log still has the used numbers. With one
     # of those, Delta would skip the first batches as already written.
     target = snapshot(table)
-    while target and target.txn(home.checkpoint(after).app_id) >= 0:
+    while target and target.txn(query_folder.checkpoint(after).app_id) >= 0:
         after += 1
-    return Reset(home, before, after, pipeline, kept)
+    return Reset(query_folder, before, after, pipeline, kept)
 
 
-def _manifest_if_readable(home: QueryFolder) -> Manifest | None:
+def _manifest_if_readable(query_folder: QueryFolder) -> Manifest | None:
     """The manifest; None if it is missing or unreadable, which a reset can repair."""
     try:
-        return manifests.read(home)
+        return manifests.read(query_folder)
     except Refused:
         return None

@@ -81,7 +81,7 @@ class Claim:
         return self.paths.ref
 
     @property
-    def home(self) -> QueryFolder:
+    def query_folder(self) -> QueryFolder:
         """The folder of the query's state."""
         return QueryFolder.of(self.paths)
 
@@ -95,9 +95,9 @@ def check(claim: Claim) -> StartPoint:
     """
     for finding in findings(claim):
         raise finding
-    home, target = claim.home, snapshot(claim.target_path)
-    manifest = manifests.read(home) or manifests.first(home, claim.pipeline)
-    checkpoint = home.checkpoint(manifest.current.number)
+    query_folder, target = claim.query_folder, snapshot(claim.target_path)
+    manifest = manifests.read(query_folder) or manifests.first(query_folder, claim.pipeline)
+    checkpoint = query_folder.checkpoint(manifest.current.number)
     written = target.txn(checkpoint.app_id) if target else -1
     return StartPoint(
         manifest=manifest,
@@ -110,19 +110,19 @@ def check(claim: Claim) -> StartPoint:
 
 def findings(claim: Claim) -> Iterator[Refused]:
     """Every reason for which a query may not start. Reads only, and starts no JVM."""
-    home, target = claim.home, snapshot(claim.target_path)
+    query_folder, target = claim.query_folder, snapshot(claim.target_path)
     try:
-        manifest = manifests.read(home)
+        manifest = manifests.read(query_folder)
     except Refused as unreadable:
         yield unreadable
         return
     if manifest is None:
-        yield from _check_untouched(home, claim, target)
-        manifest = manifests.first(home, claim.pipeline)
+        yield from _check_untouched(query_folder, claim, target)
+        manifest = manifests.first(query_folder, claim.pipeline)
     yield from _check_owner(claim, manifest)
-    yield from _check_newest(home, claim, manifest, target)
+    yield from _check_newest(query_folder, claim, manifest, target)
     current = manifest.current
-    checkpoint = home.checkpoint(current.number)
+    checkpoint = query_folder.checkpoint(current.number)
     written = target.txn(checkpoint.app_id) if target else -1
     if current.binding is None:
         yield from _check_unstarted(claim, checkpoint, current, target, written)
@@ -132,21 +132,24 @@ def findings(claim: Claim) -> Iterator[Refused]:
         yield from _check_logic(claim, current)
 
 
-def _check_untouched(home: QueryFolder, claim: Claim, target: Snapshot | None) -> Iterator[Refused]:
+def _check_untouched(
+    query_folder: QueryFolder, claim: Claim, target: Snapshot | None
+) -> Iterator[Refused]:
     """Without a manifest there must be no checkpoint and no rows either."""
-    if home.generations:
-        remain = ", ".join(f"v{number}" for number in home.generations)
+    if query_folder.generations:
+        remain = ", ".join(f"v{number}" for number in query_folder.generations)
         yield _refusal(
             claim,
             "manifest_lost",
-            f"its manifest is gone, but checkpoints remain ({remain}): {home.manifest}",
+            f"its manifest is gone, but checkpoints remain ({remain}): {query_folder.manifest}",
         )
     if target and target.rows:
         yield _refusal(
             claim,
             "checkpoint_lost",
             f"its table has {target.rows:,} rows, but its checkpoint is gone "
-            f"(no {home.manifest}): the query would read everything again and duplicate them",
+            f"(no {query_folder.manifest}): the query would read everything again and "
+            f"duplicate them",
         )
 
 
@@ -162,12 +165,12 @@ def _check_owner(claim: Claim, manifest: Manifest) -> Iterator[Refused]:
 
 
 def _check_newest(
-    home: QueryFolder, claim: Claim, manifest: Manifest, target: Snapshot | None
+    query_folder: QueryFolder, claim: Claim, manifest: Manifest, target: Snapshot | None
 ) -> Iterator[Refused]:
     """The manifest must know every generation that has run."""
     known = max(generation.number for generation in manifest.generations)
-    ran = max([0, *home.generations])
-    if target and target.txn(home.checkpoint(known + 1).app_id) >= 0:
+    ran = max([0, *query_folder.generations])
+    if target and target.txn(query_folder.checkpoint(known + 1).app_id) >= 0:
         ran = max(ran, known + 1)
     if ran > known:
         yield _refusal(

@@ -37,10 +37,10 @@ def list_generations(
     columns = ("table", "generation", "current", "opened", "by", "reason", "reads", "batches")
     rows: list[tuple[object, ...]] = []
     for ref in paths.sources(pipeline):
-        home = QueryFolder.of(TablePaths(pipeline, ref))
-        recorded = manifest.read(home)
+        query_folder = QueryFolder.of(TablePaths(pipeline, ref))
+        recorded = manifest.read(query_folder)
         for generation in recorded.generations if recorded else ():
-            batches = home.checkpoint(generation.number).latest_commits + 1
+            batches = query_folder.checkpoint(generation.number).latest_commits + 1
             rows.append(
                 (
                     str(ref),
@@ -71,11 +71,13 @@ def show(
     pipeline = given.pipeline
     ref = _query(pipeline, table)
     paths = TablePaths(pipeline, ref)
-    home = QueryFolder.of(paths)
-    recorded = manifest.read(home)
+    query_folder = QueryFolder.of(paths)
+    recorded = manifest.read(query_folder)
     if recorded is None:
-        raise UsageError(f"{ref} never ran: there is no {home.manifest}", code="query_never_ran")
-    checkpoint = home.checkpoint(recorded.current.number)
+        raise UsageError(
+            f"{ref} never ran: there is no {query_folder.manifest}", code="query_never_ran"
+        )
+    checkpoint = query_folder.checkpoint(recorded.current.number)
     target = snapshot(paths.data)
     details = recorded.model_dump(mode="json") | {
         "checkpoint": str(checkpoint.path),
@@ -113,26 +115,28 @@ def reset(
         readers if ref.layer != "bronze" or _has_lost_rows(pipeline, ref, readers) else []
     )
     to_reset = [TablePaths(pipeline, query) for query in (ref, *reset_readers)]
-    homes = [QueryFolder.of(table) for table in to_reset]
+    query_folders = [QueryFolder.of(table) for table in to_reset]
     with ExitStack() as held:
-        for home in homes:
+        for query_folder in query_folders:
             # Without state no run can be active, and a dry run must not create the folder.
-            if yes or home.path.exists():
-                held.enter_context(Lock(home.lock, str(home.ref)))
+            if yes or query_folder.path.exists():
+                held.enter_context(Lock(query_folder.lock, str(query_folder.ref)))
         plans = [
-            plan(home, table.data, pipeline.pipeline)
-            for home, table in zip(homes, to_reset, strict=True)
+            plan(query_folder, table.data, pipeline.pipeline)
+            for query_folder, table in zip(query_folders, to_reset, strict=True)
         ]
         for change in plans:
             before = f"v{change.before}" if change.before else "none"
             typer.echo(
-                f"{change.home.ref}: generation {before} -> v{change.after}; "
+                f"{change.query_folder.ref}: generation {before} -> v{change.after}; "
                 f"the next start {change.effect}"
             )
         # The readers furthest downstream first: if the reset is interrupted, no reader
         # continues over a table that is rebuilt.
         for change in reversed(plans) if yes else ():
-            change.carry_out(reason if change.home.ref == ref else f"{ref} was reset: {reason}")
+            change.carry_out(
+                reason if change.query_folder.ref == ref else f"{ref} was reset: {reason}"
+            )
     typer.echo(
         "done; nothing was deleted; next: medallion run"
         if yes
@@ -153,11 +157,11 @@ def _has_lost_rows(pipeline: Pipeline, ref: TableRef, readers: list[TableRef]) -
 
     table = DeltaOffsets(TablePaths(pipeline, ref).data)
     for reader in readers:
-        home = QueryFolder.of(TablePaths(pipeline, reader))
-        recorded = manifest.read(home)
+        query_folder = QueryFolder.of(TablePaths(pipeline, reader))
+        recorded = manifest.read(query_folder)
         if recorded and recorded.current.binding:
             bound = recorded.current.binding
-            checkpoint = home.checkpoint(recorded.current.number)
+            checkpoint = query_folder.checkpoint(recorded.current.number)
             is_lost = table.identity() is None or table.missing(checkpoint)
             if bound.source == str(ref) and is_lost:
                 return True

@@ -29,12 +29,12 @@ def destroy(
     from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
-    homes = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in paths.sources(pipeline)]
+    query_folders = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in paths.sources(pipeline)]
     with ExitStack() as held:
         # The locks fail while a query runs, and keep queries from starting meanwhile.
-        for home in homes:
-            if home.path.exists():
-                held.enter_context(Lock(home.lock, str(home.ref)))
+        for query_folder in query_folders:
+            if query_folder.path.exists():
+                held.enter_context(Lock(query_folder.lock, str(query_folder.ref)))
         to_remove = _to_remove(pipeline)
         for path in to_remove:
             typer.echo(path)

@@ -29,24 +29,28 @@ def stop(
     from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
-    homes = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in paths.sources(pipeline)]
-    running = [home for home in homes if lock.is_running(home.lock)]
+    query_folders = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in paths.sources(pipeline)]
+    running = [query_folder for query_folder in query_folders if lock.is_running(query_folder.lock)]
     if not running:
         typer.echo("nothing is running", err=True)
         return
-    for home in running:
-        home.stop.write_text(
+    for query_folder in running:
+        query_folder.stop.write_text(
             f"asked by {getpass.getuser()}@{socket.gethostname()} with `medallion stop`\n",
             encoding="utf-8",
         )
-    typer.echo("asked to stop: " + ", ".join(str(home.ref) for home in running), err=True)
+    typer.echo(
+        "asked to stop: " + ", ".join(str(query_folder.ref) for query_folder in running), err=True
+    )
     deadline = time.monotonic() + wait
-    while remaining := [home for home in running if lock.is_running(home.lock)]:
+    while remaining := [
+        query_folder for query_folder in running if lock.is_running(query_folder.lock)
+    ]:
         if time.monotonic() >= deadline:
             if wait == 0:
                 return
             raise TransientError(
-                f"still running after {wait} s: {', '.join(str(home.ref) for home in remaining)}",
+                f"still running after {wait} s: {', '.join(str(query_folder.ref) for query_folder in remaining)}",
                 code="still_running",
                 next_step="`medallion status` shows which processes run them",
             )

@@ -65,7 +65,7 @@ class Running:
     """
 
     stream: Stream
-    home: QueryFolder
+    query_folder: QueryFolder
     start_point: StartPoint
     lock: Lock
     log: BatchTable

@@ -88,9 +88,9 @@ class Supervisor:
 
     def _admit(self, stream: Stream, held: ExitStack) -> Running:
         claim = stream.claim
-        home = claim.home
-        lock = held.enter_context(Lock(home.lock, str(claim.paths)))
-        home.stop.unlink(missing_ok=True)
+        query_folder = claim.query_folder
+        lock = held.enter_context(Lock(query_folder.lock, str(claim.paths)))
+        query_folder.stop.unlink(missing_ok=True)
         if lock.took_over:
             self._note(claim.ref, "took over from a run that died", lock.took_over["since"])
         start_point = checkpoint.check(claim)
@@ -99,7 +99,7 @@ class Supervisor:
         if start_point.changed:
             self._note(claim.ref, "new logic from this run on", ", ".join(start_point.changed))
         log = BatchTable(claim.paths.metrics)
-        return Running(stream, home, start_point, lock, log)
+        return Running(stream, query_folder, start_point, lock, log)
 
     def run_once(self, running: Sequence[Running], spark: SparkSession) -> None:
         """Runs all available data through the queries, one after the other.
@@ -237,9 +237,9 @@ class Supervisor:
         )
         if (
             query.start_point.manifest.current.binding != binding
-            or not query.home.manifest.exists()
+            or not query.query_folder.manifest.exists()
         ):
-            manifest.write(query.home, query.start_point.manifest.binding(binding))
+            manifest.write(query.query_folder, query.start_point.manifest.binding(binding))
 
     def _write(self, query: Running, df: DataFrame, number: int) -> None:
         """The function that Spark calls for each micro-batch."""
@@ -275,9 +275,9 @@ class Supervisor:
         """Checks for a stop request, stops the queries if there is one, and waits a moment."""
         if time.monotonic() >= self._next_check and not self._stop.is_flipped:
             started = time.monotonic()
-            asked = next((query for query in running if query.home.stop.is_file()), None)
+            asked = next((query for query in running if query.query_folder.stop.is_file()), None)
             if asked:
-                self._stop.flip(asked.home.stop.read_text(encoding="utf-8").strip())
+                self._stop.flip(asked.query_folder.stop.read_text(encoding="utf-8").strip())
             # A disk answers at once, an object store does not.
             self._next_check = time.monotonic() + _PAUSE_PER_CHECK * (time.monotonic() - started)
         if self._stop.is_flipped:

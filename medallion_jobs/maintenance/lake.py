@@ -44,20 +44,20 @@ def _maintain_query(
     tables = {name: path for name, path in _tables_of(places).items() if snapshot(path)}
     if not tables:
         return
-    home = QueryFolder.of(places)
+    query_folder = QueryFolder.of(places)
     with ExitStack() as held:
-        if lock.is_running(home.lock):
+        if lock.is_running(query_folder.lock):
             yield from (upkeep.skip(n, p, "its query is running") for n, p in tables.items())
             return
         if not dry_run:
             try:
-                held.enter_context(Lock(home.lock, str(ref)))
+                held.enter_context(Lock(query_folder.lock, str(ref)))
             except LockHeld:
                 yield from (upkeep.skip(n, p, "its query is running") for n, p in tables.items())
                 return
         for name, path in tables.items():
             is_streamed = path == paths.sources(config)[ref]
-            limits = _limits_of_streamed(home, path, older_than) if is_streamed else None
+            limits = _limits_of_streamed(query_folder, path, older_than) if is_streamed else None
             if isinstance(limits, str):
                 yield upkeep.skip(name, path, limits)
             else:
@@ -89,12 +89,14 @@ def _tables_of(table: TablePaths) -> dict[str, Location]:
     }
 
 
-def _limits_of_streamed(home: QueryFolder, path: Location, older_than: timedelta) -> Limits | str:
+def _limits_of_streamed(
+    query_folder: QueryFolder, path: Location, older_than: timedelta
+) -> Limits | str:
     """The limits of maintenance for a streamed table, or why it has to be skipped."""
-    recorded = manifest.read(home)
+    recorded = manifest.read(query_folder)
     if recorded is None:
         return "its query has no checkpoint"
-    checkpoint = home.checkpoint(recorded.current.number)
+    checkpoint = query_folder.checkpoint(recorded.current.number)
     newest = checkpoint.latest_offsets
     if newest < 0 or newest != checkpoint.latest_commits:
         return "its query has not finished its newest batch"

@@ -71,14 +71,14 @@ class _Work:
         path = places.data
         if tables.snapshot(path) is None:
             return
-        home = QueryFolder.of(places)
+        query_folder = QueryFolder.of(places)
         with ExitStack() as held:
-            if lock.is_running(home.lock):
+            if lock.is_running(query_folder.lock):
                 yield upkeep.skip(str(ref), path, "its query is running")
                 return
             if not self._dry_run:
                 try:
-                    held.enter_context(Lock(home.lock, str(ref)))
+                    held.enter_context(Lock(query_folder.lock, str(ref)))
                 except LockHeld:
                     yield upkeep.skip(str(ref), path, "its query is running")
                     return

@@ -49,9 +49,9 @@ def _needs(config: Pipeline, ref: TableRef) -> Iterator[tuple[TableRef, int]]:
 
 
 def _checkpoint(config: Pipeline, reader: TableRef) -> Checkpoint | None:
-    home = QueryFolder.of(TablePaths(config, reader))
-    recorded = manifest.read(home)
-    return home.checkpoint(recorded.current.number) if recorded else None
+    query_folder = QueryFolder.of(TablePaths(config, reader))
+    recorded = manifest.read(query_folder)
+    return query_folder.checkpoint(recorded.current.number) if recorded else None
 
 
 def _read_up_to(checkpoint: Checkpoint) -> int:

@@ -69,9 +69,9 @@ def status(config: Pipeline) -> list[Status]:
 
 def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
     places = TablePaths(config, ref)
-    home, path = QueryFolder.of(places), places.data
-    table, recorded = snapshot(path), manifest.read(home)
-    checkpoint = home.checkpoint(recorded.current.number) if recorded else None
+    query_folder, path = QueryFolder.of(places), places.data
+    table, recorded = snapshot(path), manifest.read(query_folder)
+    checkpoint = query_folder.checkpoint(recorded.current.number) if recorded else None
     batch = at = seconds = behind = broken = warning = None
     if checkpoint and recorded:
         remaining = DeltaOffsets(source).backlog(checkpoint)
@@ -93,7 +93,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
         batch=batch,
         batch_at=at,
         behind=behind,
-        holder=lock.read(home.lock),
+        holder=lock.read(query_folder.lock),
         batch_seconds=seconds,
         files_waiting=waiting_files.files if waiting_files else None,
         bytes_waiting=waiting_files.bytes if waiting_files else None,

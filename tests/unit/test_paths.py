@@ -129,8 +129,8 @@ def test_a_slot_has_the_name_of_a_folder_below_its_own(config: Pipeline, name: s
 def test_a_stream_writes_into_its_slot_and_reads_what_is_live(config: Pipeline) -> None:
     live, beside = (SilverStream(config, "orders", slot=slot).claim for slot in ("live", "rebuild"))
     table = TablePaths(config, SILVER, "rebuild")
-    assert (beside.target_path, beside.home) == (table.data, QueryFolder.of(table))
-    assert beside.home.ref == live.home.ref
+    assert (beside.target_path, beside.query_folder) == (table.data, QueryFolder.of(table))
+    assert beside.query_folder.ref == live.query_folder.ref
     assert (beside.source_path, beside.reads) == (live.source_path, live.reads)
     assert beside.source_path == TablePaths(config, BRONZE).data
     assert beside.logic == live.logic

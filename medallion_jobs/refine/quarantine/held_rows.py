@@ -72,12 +72,12 @@ class HeldRows:
 
     def begin(self, spark: SparkSession, generation: int) -> None:
         """Prepares for a generation; call it when the query starts."""
-        home = QueryFolder.of(self.refinery.paths)
+        query_folder = QueryFolder.of(self.refinery.paths)
         self._spark = spark
         self._redrive = Redrive(
             refinery=self.refinery,
             parked_rows=self.refinery.held,
-            app_id=f"{home.checkpoint(generation).app_id}/released",
+            app_id=f"{query_folder.checkpoint(generation).app_id}/released",
             generation=generation,
             how="released",
             run_id=uuid.uuid4().hex[:12],

@@ -48,14 +48,14 @@ def quarantined(
         UsageError: the table was never written, or the rows lack a column of `changes`.
         LockHeld: the table's query is running.
     """
-    home, generation = _home(config, ref)
-    with Lock(home.lock, str(ref)):
+    query_folder, generation = _query_folder(config, ref)
+    with Lock(query_folder.lock, str(ref)):
         spark = session.build(config, short=True)
         refinery = Refinery(config, ref)
         redrive = Redrive(
             refinery=refinery,
             parked_rows=refinery.quarantine,
-            app_id=f"{home.checkpoint(generation).app_id}/replayed",
+            app_id=f"{query_folder.checkpoint(generation).app_id}/replayed",
             generation=generation,
             how="replayed",
             run_id=_run_id(),
@@ -80,7 +80,7 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
             that the lookup needs.
         LockHeld: its query, or one that reads the table, is running.
     """
-    home, generation = _home(config, ref)
+    query_folder, generation = _query_folder(config, ref)
     refinery = Refinery(config, ref)
     found = lookups_of(refinery, dimension)
     if not found:
@@ -107,7 +107,7 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
             plan = reset.plan(QueryFolder.of(places), places.data, config.pipeline)
             plan.carry_out(f"missed lookups in {dimension} were backfilled in {ref}")
         # The word is stored in the table's log, so it stays.
-        app_id = f"{home.checkpoint(generation).app_id}/{'mended'}"
+        app_id = f"{query_folder.checkpoint(generation).app_id}/{'mended'}"
         return Replayed(sum(backfill.write(app_id, _run_id()) for backfill in backfills), readers)
 
 
@@ -128,10 +128,10 @@ def _with_lookups(config: Pipeline) -> Iterator[str]:
                 yield f"silver.{name} in {dimension}"
 
 
-def _home(config: Pipeline, ref: TableRef) -> tuple[QueryFolder, int]:
+def _query_folder(config: Pipeline, ref: TableRef) -> tuple[QueryFolder, int]:
     table = TablePaths(config, ref)
-    home = QueryFolder.of(table)
-    recorded = manifest.read(home)
+    query_folder = QueryFolder.of(table)
+    recorded = manifest.read(query_folder)
     if recorded is None or tables.snapshot(table.data) is None:
         raise UsageError(
             f"{ref} has never been written",
@@ -139,15 +139,15 @@ def _home(config: Pipeline, ref: TableRef) -> tuple[QueryFolder, int]:
             untouched="nothing was written",
             next_step="medallion run silver",
         )
-    return home, recorded.current.number
+    return query_folder, recorded.current.number
 
 
 @contextmanager
 def _locked(config: Pipeline, refs: Sequence[TableRef]) -> Iterator[None]:
     with ExitStack() as held:
         for ref in refs:
-            home = QueryFolder.of(TablePaths(config, ref))
-            held.enter_context(Lock(home.lock, str(ref)))
+            query_folder = QueryFolder.of(TablePaths(config, ref))
+            held.enter_context(Lock(query_folder.lock, str(ref)))
         yield
 
 

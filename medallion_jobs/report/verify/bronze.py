@@ -98,15 +98,15 @@ def _prepare(
     duck: duckdb.DuckDBPyConnection, paths: TablePaths, table: Snapshot, newest: int
 ) -> int:
     """Creates the temporary tables to compare; returns how many files are left out."""
-    home = QueryFolder.of(paths)
-    reached = {n: table.txn(home.checkpoint(n).app_id) for n in range(1, newest + 1)}
+    query_folder = QueryFolder.of(paths)
+    reached = {n: table.txn(query_folder.checkpoint(n).app_id) for n in range(1, newest + 1)}
     duck.execute("CREATE OR REPLACE TEMP TABLE reached (generation INTEGER, newest BIGINT)")
     duck.executemany("INSERT INTO reached VALUES (?, ?)", [list(pair) for pair in reached.items()])
     ledger = views(paths.config)["ledger", paths.ref.name]
     duck.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS {ledger}")
     duck.execute("CREATE OR REPLACE TEMP TABLE unsettled (path VARCHAR)")
     duck.execute(_UNFINISHED_BATCHES)
-    app_id = home.checkpoint(newest).app_id
+    app_id = query_folder.checkpoint(newest).app_id
     events = snapshot(paths.events)
     if events is None or events.txn(app_id) < reached[newest]:
         # The batch is in bronze, and the ledger does not have its events yet.

@@ -52,19 +52,19 @@ def pair_of(config: Pipeline, ref: TableRef, logic: Logic) -> Pair:
         UsageError: the versions cannot be determined, or can no longer be read.
         TransientError: a run has read a version of the source in part.
     """
-    home = QueryFolder.of(TablePaths(config, ref))
-    recorded = manifest.read(home)
+    query_folder = QueryFolder.of(TablePaths(config, ref))
+    recorded = manifest.read(query_folder)
     if recorded is None:
         raise _cannot(ref, "it has never run")
     binding, number = recorded.current.binding, recorded.current.number
     if binding is None:
         raise _cannot(ref, "it was reset, and has not run since")
     _check_logic(ref, binding, logic)
-    checkpoint = home.checkpoint(number)
+    checkpoint = query_folder.checkpoint(number)
     # Read before the table: a batch that is committed by now is in the table, or changed nothing.
     committed = checkpoint.latest_commits
     gold = _same_table(config, ref, ref, binding.target_id)
-    if (current := manifest.read(home)) is None or current.current.number != number:
+    if (current := manifest.read(query_folder)) is None or current.current.number != number:
         raise TransientError(
             f"{ref} was reset just now", code="reset_just_now", next_step="verify again"
         )
@@ -72,7 +72,7 @@ def pair_of(config: Pipeline, ref: TableRef, logic: Logic) -> Pair:
     batch = max(committed, gold.txn(checkpoint.app_id))
     source_ref = config.gold[ref.name].from_
     source = _same_table(config, ref, source_ref, binding.source_id)
-    version = _source_version(config, home, checkpoint, batch, source)
+    version = _source_version(config, query_folder, checkpoint, batch, source)
     if version > source.version:
         raise _cannot(
             ref, f"it has read version {version} of {source_ref}, which is at {source.version}"
@@ -117,9 +117,13 @@ def _same_table(config: Pipeline, ref: TableRef, table: TableRef, table_id: str)
 
 
 def _source_version(
-    config: Pipeline, home: QueryFolder, checkpoint: Checkpoint, batch: int, source: Snapshot
+    config: Pipeline,
+    query_folder: QueryFolder,
+    checkpoint: Checkpoint,
+    batch: int,
+    source: Snapshot,
 ) -> int:
-    ref = home.ref
+    ref = query_folder.ref
     if batch < 0:
         if source.rows:
             raise _cannot(ref, "its first batch is not written yet")
@@ -134,7 +138,7 @@ def _source_version(
     if config.gold[ref.name].mode == "incremental":
         # Incremental mode reads the whole snapshot in its first batch.
         return reached.version
-    if lock.is_running(home.lock):
+    if lock.is_running(query_folder.lock):
         raise TransientError(
             f"{ref} has read version {reached.version} of its source only in part",
             code="source_read_in_part",

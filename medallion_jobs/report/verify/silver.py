@@ -62,15 +62,15 @@ class _Silver:
     def of(cls, duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> _Silver:
         ref = TableRef("silver", name)
         paths = TablePaths(config, ref)
-        home, path = QueryFolder.of(paths), paths.data
-        table, recorded = snapshot(path), manifest.read(home)
+        query_folder, path = QueryFolder.of(paths), paths.data
+        table, recorded = snapshot(path), manifest.read(query_folder)
         if table is None or recorded is None or recorded.current.binding is None:
             was_reset = table is not None and recorded is not None
             raise _cannot(
                 ref, "it was reset, and has not run since" if was_reset else "it never ran"
             )
         generation, logic = recorded.current.number, recorded.current.binding.logic
-        app_id = home.checkpoint(generation).app_id
+        app_id = query_folder.checkpoint(generation).app_id
         written = table.txn(app_id)
         batches = Batches.read(duck, config, ref, generation, written)
         if written >= 0 and written not in batches.numbers:
@@ -151,8 +151,8 @@ class _Silver:
     def _source(self) -> tuple[TableRef, int | str]:
         """The source, and the version up to which it is read, or why that cannot be counted."""
         source = self.table.from_
-        home = QueryFolder.of(TablePaths(self.config, self.ref))
-        reached = Offset.after(home.checkpoint(self.batches.generation), self.batches.last)
+        query_folder = QueryFolder.of(TablePaths(self.config, self.ref))
+        reached = Offset.after(query_folder.checkpoint(self.batches.generation), self.batches.last)
         if reached is None or reached.whole is None:
             return source, f"it has read a version of {source} only in part"
         missing = missing_files(TablePaths(self.config, source).data, reached.whole)
