@@ -49,8 +49,9 @@ def stop(
         if time.monotonic() >= deadline:
             if wait == 0:
                 return
+            names = ", ".join(str(query_folder.ref) for query_folder in remaining)
             raise TransientError(
-                f"still running after {wait} s: {', '.join(str(query_folder.ref) for query_folder in remaining)}",
+                f"still running after {wait} s: {names}",
                 code="still_running",
                 next_step="`medallion status` shows which processes run them",
             )
