@@ -49,9 +49,9 @@ def run(
         emit: called with every event, also from Spark's threads.
         continuous: seconds between batches; None reads all available data and ends.
         log_level: the JVM's log level, if this process starts the JVM.
-        spark: a session to run on, such as a notebook's; its own settings stay as they are, and
-            signals are left to whoever made it. Without one, a session is made, and SIGTERM and
-            Ctrl-C end the run after the batch.
+        spark: a session to run on, such as a notebook's. Its settings stay as they are, those of
+            the config's `spark` section are not set on it, and signals are left to the caller.
+            Without one, a session is made, and SIGTERM and Ctrl-C end the run after the batch.
         stop: ends the run after the batch, once another thread flips it.
 
     Raises:

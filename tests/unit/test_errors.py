@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 from pathlib import Path
 
+import pytest
 from support.errors_page import PACKAGE, page, sites
 from typer.testing import CliRunner
 
@@ -54,14 +56,39 @@ def test_json_has_the_code_and_no_secret() -> None:
     assert (held.code, held.exit_code) == ("query_already_running", 75)
 
 
-def test_a_run_that_fails_ends_with_the_event(tmp_path: Path) -> None:
+@pytest.fixture
+def without_landing(tmp_path: Path) -> Path:
+    """A config whose landing folder does not exist."""
     config = tmp_path / "p.yaml"
     config.write_text(
         f"pipeline: p\nstorage: {{root: {tmp_path}/lake}}\n"
         f"bronze: {{t: {{source: {{format: json, path: {tmp_path}/none}}}}}}\n"
     )
-    command = ["run", "bronze", "--config", str(config), "--progress", "json"]
-    result = CliRunner().invoke(app, command)
-    last = json.loads(result.stdout.splitlines()[-1])
+    return config
+
+
+def is_the_event(stdout: str, config: Path) -> bool:
+    last = json.loads(stdout.splitlines()[-1])
     assert (last["event"], last["code"], last["exit_code"]) == ("error", "no_landing_folder", 2)
-    assert str(tmp_path / "none") in last["what"]
+    return str(config.parent / "none") in last["what"]
+
+
+def test_a_run_that_fails_ends_with_the_event(without_landing: Path) -> None:
+    command = ["run", "bronze", "--config", str(without_landing), "--progress", "json"]
+    assert is_the_event(CliRunner().invoke(app, command).stdout, without_landing)
+
+
+def test_so_does_a_submitted_job(
+    without_landing: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from medallion_jobs import bronze  # it imports pyspark
+    from medallion_jobs.engine import runner
+
+    monkeypatch.setattr(runner.session, "check_submitted", lambda _: None)  # starts no JVM
+    monkeypatch.setattr(sys, "argv", ["bronze.py", "--config", str(without_landing)])
+    with pytest.raises(SystemExit) as ended:
+        runner.submitted(bronze.streams)
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert is_the_event(told.out, without_landing)
+    assert told.err.startswith("error: there is no landing folder")

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Words of no field and of no spoken English, and what takes their place (docs/architecture.md).
+# Words of no field and of no spoken English; docs/architecture.md has those that are used. One
+# behind a slash is part of an id that earlier versions stored.
 NOT_SAID = re.compile(
-    r"\b(fates?|verdicts?|fences?|tally|tallied|sidings?|mend(s|ed|ing)?|anew|thereof|lest|told|"
+    r"(?<!/)\b(fates?|verdicts?|fences?|tally|tallied|sidings?|mend(s|ed|ing)?|anew|thereof|lest|told|"
     r"tell(s|ing)?|said|saying|in vain|lost its way|of one's own|begun anew)\b",
     re.IGNORECASE,
 )

@@ -107,7 +107,7 @@ def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool)
             plan = reset.plan(QueryFolder.of(places), places.data, config.pipeline)
             plan.carry_out(f"missed lookups in {dimension} were backfilled in {ref}")
         # The word is stored in the table's log, so it stays.
-        app_id = f"{query_folder.checkpoint(generation).app_id}/{'mended'}"
+        app_id = f"{query_folder.checkpoint(generation).app_id}/mended"
         return Replayed(sum(backfill.write(app_id, _run_id()) for backfill in backfills), readers)
 
 
