@@ -42,6 +42,7 @@ class CsvFiles(FormatReader):
             good=F.col(REASON).isNull(),
             reason=F.col(REASON),
             raw=F.col(RAW),
+            raw_bytes=F.lit(None).cast("binary"),
             columns=frames.wanted(columns),
             has_new=any(name.lower() not in has for header in groups for name in header.namable),
         )

@@ -88,6 +88,7 @@ def records_of(
         good=_is_good(),
         reason=reason,
         raw=F.col(VALUE),
+        raw_bytes=F.lit(None).cast("binary"),
         columns=_columns(columns, options),
         has_new=F.coalesce(new, F.lit(False)),
     )

@@ -46,6 +46,8 @@ class Records:
         good: whether a row's record could be parsed; never null.
         reason: why a bad record could not be parsed.
         raw: the record's original text, for quarantine; null if a format has none.
+        raw_bytes: the record's bytes as the file has them; null where the reader does not know
+            them, because it sees a decoded text only.
         columns: the wanted columns of a good record in their order, then `_rescued_data`.
         has_new: whether a good record has a column, or a field inside one, that is not among
             the wanted ones but could be; True or False if that is known from the files'
@@ -56,6 +58,7 @@ class Records:
     good: Column
     reason: Column
     raw: Column
+    raw_bytes: Column
     columns: Sequence[Column]
     has_new: Column | bool
 
@@ -64,8 +67,8 @@ class Records:
         cls, frame: DataFrame, columns: Sequence[Column], *, has_new: bool = False
     ) -> Records:
         """The records of a format that has no bad ones."""
-        none = F.lit(None).cast("string")
-        return cls(frame, F.lit(True), none, none, columns, has_new)
+        text, binary = F.lit(None).cast("string"), F.lit(None).cast("binary")
+        return cls(frame, F.lit(True), text, text, binary, columns, has_new)
 
 
 class UnreadableError(Exception):
