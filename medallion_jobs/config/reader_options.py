@@ -11,11 +11,26 @@ _TIME_FORMATS = {
     "timestampFormat": "format of timestamps, as a Spark datetime pattern",
     "dateFormat": "format of dates, as a Spark datetime pattern",
 }
+_TEXT_VALUES = {
+    "numbers": "which texts a number column takes: `exact` (default), those that the number "
+    "gives back; `padded`, also with leading zeros or a plus sign; `rounded`, also with more "
+    "digits than a double holds",
+    "nanoseconds": "what happens to a timestamp with digits below the microsecond: `rescue` "
+    "(default) or `truncate`",
+}
+# Options that take only some words, in lower case.
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "numbers": ("exact", "padded", "rounded"),
+    "nanoseconds": ("rescue", "truncate"),
+    "concatenated": ("true", "false"),
+}
 BY_FORMAT: Mapping[str, Mapping[str, str]] = {
     "json": {
         "multiLine": "true: each file is one object, or one array of objects",
+        "concatenated": "true: a line may have several objects, without a line break between them",
         "encoding": _ENCODING,
         **_TIME_FORMATS,
+        **_TEXT_VALUES,
     },
     "csv": {
         "header": "whether each file starts with a line of column names; default true",
@@ -32,6 +47,7 @@ BY_FORMAT: Mapping[str, Mapping[str, str]] = {
         "ignoreTrailingWhiteSpace": "whether to strip white space after a field; default false",
         "encoding": _ENCODING,
         **_TIME_FORMATS,
+        **_TEXT_VALUES,
     },
     "text": {
         "wholetext": "true: each file is one row",
@@ -43,8 +59,8 @@ BY_FORMAT: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def unknown(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Options that a format's reader does not know, each with an error message."""
+def wrong(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Options that a format's reader does not take, each with an error message."""
     known = BY_FORMAT.get(form)
     for option in options if known is not None else ():
         if known is not None and option not in known:
@@ -52,6 +68,8 @@ def unknown(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str
             suggested = f"did you mean `{meant}`? " if meant else ""
             listed = f"it has {', '.join(known)}" if known else "it has none"
             yield option, f"not an option of the {form} reader; {suggested}{listed}"
+        elif option in ALLOWED and str(options[option]).lower() not in ALLOWED[option]:
+            yield option, f"not {options[option]}: one of {', '.join(ALLOWED[option])}"
 
 
 def markdown_table() -> str:

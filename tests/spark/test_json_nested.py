@@ -45,7 +45,7 @@ def _deep(c: int | None = None, d: str | None = None, n: int | None = None) -> d
 
 
 def _rescued(key: str, value: str, values: dict[str, Any], *, has_new: bool = False) -> Case:
-    return Case(f'{{"{key}": {value}}}', values, {key: value.replace(" ", "")}, has_new)
+    return Case(f'{{"{key}": {value}}}', values, {key: value}, has_new)
 
 
 CASES = {
@@ -61,12 +61,14 @@ CASES = {
     "an inner digit too many": _rescued("s", '{"price": 1.005}', {"s": _s()}),
     "an inner decimal": Case('{"s": {"price": 1.05}}', {"s": _s(price=Decimal("1.05"))}),
     "an inner time of day": _rescued("s", '{"at": "10:15"}', {"s": _s()}),
-    "an inner object in a text": Case('{"s": {"t": {"x": [1]}}}', {"s": _s(t='{"x":[1]}')}),
+    "an inner object in a text": Case('{"s": {"t": {"x": [1]}}}', {"s": _s(t='{"x": [1]}')}),
     "an unknown inner field": _rescued("s", '{"n": 1, "z": 2}', {"s": _s(n=1)}, has_new=True),
     "an inner field of another case": _rescued("s", '{"n": 1, "T": "x"}', {"s": _s(n=1)}),
     "an inner field without a name": _rescued("s", '{"n": 1, "": "x"}', {"s": _s(n=1)}),
     "an inner field that no table has": _rescued("s", '{"n": 1, "a=b": 2}', {"s": _s(n=1)}),
-    "an inner key twice": Case('{"s": {"n": 1, "n": 2}}', {"s": _s(n=1)}, {"s": '{"n":1,"n":2}'}),
+    "an inner key twice": Case(
+        '{"s": {"n": 1, "n": 2}}', {"s": _s(n=1)}, {"s": '{"n": 1, "n": 2}'}
+    ),
     "a struct that is a number": _rescued("s", "5", {}),
     "a struct that is an array": _rescued("s", '[{"n": 1}]', {}),
     "a struct that is an empty text": Case('{"s": ""}', {}, {"s": ""}),
@@ -89,7 +91,7 @@ CASES = {
     "a text for a struct below": Case(
         r'{"deep": {"a": {"b": "{\"c\": 1}", "n": 1}}}',
         {"deep": {"a": {"b": None, "n": 1}}},
-        {"deep": r'{"a":{"b":"{\"c\": 1}","n":1}}'},
+        {"deep": r'{"a": {"b": "{\"c\": 1}", "n": 1}}'},
     ),
     "an array": Case('{"ints": [1, null, "3"]}', {"ints": [1, None, 3]}),
     "an empty array": Case('{"ints": [], "rows": []}', {"ints": [], "rows": []}),
@@ -98,7 +100,7 @@ CASES = {
     "an array that is a text of one": Case('{"ints": "[1]"}', {}, {"ints": "[1]"}),
     "an array of anything as text": Case(
         r'{"texts": ["a", 1, null, {"x": "{"}, "[1]", "\"q\""]}',
-        {"texts": ["a", "1", None, '{"x":"{"}', "[1]", '"q"']},
+        {"texts": ["a", "1", None, '{"x": "{"}', "[1]", '"q"']},
     ),
     "an array of structs": Case(
         '{"rows": [{"n": 1}, null, {}]}', {"rows": [{"n": 1}, None, {"n": None}]}
@@ -137,7 +139,7 @@ CASES = {
     "a long number inside": Case(
         r'{"s": {"price": 123.4567890123456789, "t": 1234567890123456.75}, "id": "a\\"}',
         {"s": _s(t="1234567890123456.75"), "id": "a\\"},
-        {"s": '{"price":123.4567890123456789,"t":1234567890123456.75}'},
+        {"s": '{"price": 123.4567890123456789, "t": 1234567890123456.75}'},
     ),
     "a long number in a text": Case(
         r'{"id": "x\", 123456789012345678.91, \"y"}', {"id": 'x", 123456789012345678.91, "y'}
@@ -146,7 +148,7 @@ CASES = {
         '{"id": 123456789012345678901234567890}', {"id": "1" + "23456789012345678901234567890"}
     ),
     "new": Case('{"new": 1}', {}, {"new": "1"}, has_new=True),
-    "new and an empty object": Case('{"new": {}}', {}, {"new": "{}"}, has_new=True),
+    "new and an empty object": Case('{"new": {}}', {}, {"new": "{}"}),
     "another case": Case('{"ID": 1}', {}, {"ID": "1"}),
     "a reserved name": Case('{"_Input_File": 1}', {}, {"_Input_File": "1"}),
     "names that no table has": Case(

@@ -7,6 +7,7 @@ a value that does not fit its column is null and kept in `_rescued_data`.
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ BAD = {
     "a raw tab in a text": '{"id": "a\tb"}',
     "a leading zero": '{"id": "x", "n": 01}',
     "a leading plus": '{"id": "x", "n": +1}',
+    "half of a pair in a key": '{"\\ud83d": 1}',
+    "half of a pair in an inner key": '{"id": {"a\\ud83d" : 1}}',
     "an unknown escape": '{"id": "\\x"}',
     "only an opening brace": "{",
     "only a closing bracket": "]",
@@ -72,21 +75,43 @@ GOOD = {
     "missing": ('{"n": 1}', Fate({"n": 1})),
     "given as null": ('{"n": 1, "ratio": null}', Fate({"n": 1})),
     "another case": ('{"ID": "x", "n": 1}', Fate({"n": 1}, {"ID": "x"})),
-    "unknown": ('{"n": 1, "new": [1, 2]}', Fate({"n": 1}, {"new": "[1,2]"})),
+    "unknown": ('{"n": 1, "new": [1, 2]}', Fate({"n": 1}, {"new": "[1, 2]"})),
     "unknown and null": ('{"n": 1, "new": null}', Fate({"n": 1}, {"new": None})),
     # R5: another type; a text that says a whole number is one
     "a number as text": ('{"n": "7"}', Fate({"n": 7})),
     "a fraction": ('{"n": 1.9}', Fate({}, {"n": "1.9"})),
-    "a whole fraction": ('{"n": 1.0}', Fate({}, {"n": "1.0"})),
+    "a whole fraction": ('{"n": 1.0}', Fate({"n": 1})),
+    "a whole number with an exponent": ('{"n": 1e2}', Fate({}, {"n": "1e2"})),
+    "leading zeros": ('{"n": "0010", "ratio": "01.5"}', Fate({}, {"n": "0010", "ratio": "01.5"})),
+    "a plus sign": ('{"n": "+5", "price": "+5"}', Fate({}, {"n": "+5", "price": "+5"})),
+    "a Java double": ('{"ratio": "1d"}', Fate({}, {"ratio": "1d"})),
     "a boolean": ('{"n": true}', Fate({}, {"n": "true"})),
-    "an object": ('{"n": {"a": 1}}', Fate({}, {"n": '{"a":1}'})),
+    "an object": ('{"n": {"a": 1}}', Fate({}, {"n": '{"a": 1}'})),
     "an empty text": ('{"n": "", "at": ""}', Fate({}, {"n": "", "at": ""})),
-    "anything in a text": ('{"id": {"a": [1, true]}}', Fate({"id": '{"a":[1,true]}'})),
+    "anything in a text": ('{"id": {"a": [1, true]}}', Fate({"id": '{"a": [1, true]}'})),
     # R6: what no double can hold
     "NaN as text": ('{"ratio": "NaN"}', Fate({}, {"ratio": "NaN"})),
     "Infinity as text": ('{"ratio": "Infinity"}', Fate({}, {"ratio": "Infinity"})),
-    # Spark's parser hands on a number with a point or an exponent as a double's text.
-    "too large": ('{"ratio": 1e999}', Fate({}, {"ratio": '"Infinity"'})),
+    "too large": ('{"ratio": 1e999}', Fate({}, {"ratio": "1e999"})),
+    "too small": ('{"ratio": 1e-400}', Fate({}, {"ratio": "1e-400"})),
+    "zero": ('{"ratio": -0.000e5}', Fate({"ratio": -0.0})),
+    "as Python writes it": (
+        '{"ratio": 0.30000000000000004, "id": 5.684341886080802e-14}',
+        Fate({"ratio": 0.30000000000000004, "id": "5.684341886080802e-14"}),
+    ),
+    "more digits than a double": (
+        '{"ratio": 12345678901234567.89, "id": 1.10}',
+        Fate({"id": "1.10"}, {"ratio": "12345678901234567.89"}),
+    ),
+    "a whole number past a double": (
+        '{"ratio": 9007199254740993}',
+        Fate({}, {"ratio": "9007199254740993"}),
+    ),
+    "half of a pair": ('{"id": "cut \\ud83d", "n": 1}', Fate({"n": 1}, {"id": '"cut \\ud83d"'})),
+    "the other half, and a backslash": (
+        '{"id": "\\uDE00", "new": "\\\\ud83d"}',
+        Fate({}, {"id": '"\\uDE00"', "new": "\\ud83d"}),
+    ),
     "large": ('{"ratio": 1e300}', Fate({"ratio": 1e300})),
     # R7: numbers that would have to be changed
     "a decimal": ('{"price": 1.05}', Fate({"price": Decimal("1.05")})),
@@ -94,12 +119,20 @@ GOOD = {
     "trailing zeros": ('{"price": "1.500"}', Fate({"price": Decimal("1.50")})),
     "a comma": ('{"price": "1,25"}', Fate({}, {"price": "1,25"})),
     "one digit too many": ('{"price": 1.005}', Fate({}, {"price": "1.005"})),
-    "a decimal too large": ('{"price": 999999999.5}', Fate({}, {"price": "9.999999995E8"})),
+    "a decimal too large": ('{"price": 999999999.5}', Fate({}, {"price": "999999999.5"})),
     "an int too large": ('{"n": 2147483648}', Fate({}, {"n": "2147483648"})),
     # Moments
     "no such day": ('{"at": "2026-02-30 00:00:00"}', Fate({}, {"at": "2026-02-30 00:00:00"})),
     "another order": ('{"at": "31/12/2025 10:00"}', Fate({}, {"at": "31/12/2025 10:00"})),
     "a time without a day": ('{"at": "10:15:00"}', Fate({}, {"at": "10:15:00"})),
+    "a seventh digit of a second": (
+        '{"at": "2026-01-31T10:00:00.1234567Z"}',
+        Fate({}, {"at": "2026-01-31T10:00:00.1234567Z"}),
+    ),
+    "a seventh digit that is 0": (
+        '{"at": "2026-01-31T10:00:00.1234560Z"}',
+        Fate({"at": datetime(2026, 1, 31, 10, 0, 0, 123456, timezone.utc)}),
+    ),
     "a year": ('{"at": 2026}', Fate({}, {"at": "2026"})),
     # Booleans: a cast takes "y" and "1" too
     "true": ('{"on_sale": true}', Fate({"on_sale": True})),

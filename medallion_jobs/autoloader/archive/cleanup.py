@@ -24,6 +24,7 @@ from medallion_jobs.autoloader.archive.file_location import (
     is_cleanable,
     location_of,
 )
+from medallion_jobs.autoloader.archive.kept_in_part import kept_in_part
 from medallion_jobs.autoloader.archive.local_files import LocalFileActions
 from medallion_jobs.autoloader.archive.objects import ObjectActions
 from medallion_jobs.autoloader.file_entry import FileEntry
@@ -42,6 +43,7 @@ GROUP = 1000
 _LEAST_FOR_DELETE = timedelta(days=7)
 _STOPS_CLEANING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _DELETED, _WAS_GONE = "deleted", "gone already"
+_IN_PART = "quarantine has a record of them only in part"
 
 
 class CleanableLedger(Protocol):
@@ -163,7 +165,8 @@ class Cleaner:
         roots = {fixed_part(root, self._store) for root in config.landing_paths(table)}
         # A folder comes before its parents.
         self._roots = sorted(roots, key=str, reverse=True)
-        self._me = registrations.Reader.of(TablePaths(config, TableRef("bronze", table)))
+        places = TablePaths(config, TableRef("bronze", table))
+        self._me, self._quarantine = registrations.Reader.of(places), places.quarantine
         self._ledger, self._most = ledger, most
         self._after: FileEntry | None = None
 
@@ -207,7 +210,11 @@ class Cleaner:
                 located[file] = place
             except (LeftError, OSError) as why:
                 done.leave(file, getattr(why, "strerror", str(why)))
-        for file, reason in registrations.blocked(existing, self._me, self._store).items():
+        blocked = registrations.blocked(existing, self._me, self._store)
+        if existing:
+            in_part = kept_in_part(self._quarantine)
+            blocked |= {file: _IN_PART for file in existing if file.key in in_part}
+        for file, reason in blocked.items():
             done.leave(file, reason)
             del located[file]
         return located

@@ -238,11 +238,18 @@ class BatchLoad:
                 State.ARCHIVED if file.key in self.older.archived else State.COMMITTED,
                 *rows.get(file.key, (0, 0)),
                 bad=bad.get(file.key, (0, 0))[0],
-                error=self.file_status.change(file),
+                error=self.file_status.change(file) or _in_part(*bad.get(file.key, (0, 0))),
                 is_new=not self.older.is_loaded(file),
             )
             for file in files
         ]
+
+
+def _in_part(_: int, records: int) -> str | None:
+    """Says that quarantine does not have all bytes of some records; None if it has."""
+    if not records:
+        return None
+    return f"{records:,} bad record(s) are kept only in part, so clean_source leaves the file"
 
 
 def _with_change(outcome: Outcome, counted: dict[tuple[str, int], int]) -> Outcome:

@@ -20,7 +20,7 @@ from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER
 from medallion_jobs.autoloader.readers.frames import at
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
 from medallion_jobs.lake.columns import INPUT_FILE
-from medallion_jobs.lake.values import strict
+from medallion_jobs.lake.values import scalars
 
 RAW, REASON = "__raw", "__reason"
 _JOINED = "__joined"
@@ -41,7 +41,7 @@ class Group:
     def inferred(self, options: Mapping[str, str]) -> StructType:
         """The columns with the types that Spark infers from the files."""
         formats = {
-            k: options[k] for k in (strict.DATE_FORMAT, strict.TIMESTAMP_FORMAT) if k in options
+            k: options[k] for k in (scalars.DATE_FORMAT, scalars.TIMESTAMP_FORMAT) if k in options
         }
         found = self._read({"inferSchema": "true", **formats}).schema
         named = zip(self.header.names, found, strict=False)

@@ -35,7 +35,7 @@ from pyspark.sql.types import (
 from medallion_jobs.autoloader.discovery.stores import store_for
 from medallion_jobs.autoloader.readers import encodings, text_input
 from medallion_jobs.autoloader.readers.records import Input
-from medallion_jobs.lake.values import strict
+from medallion_jobs.lake.values import scalars
 
 # Has a space, which no column of a table has in its name.
 REGULAR = "regular line"
@@ -43,24 +43,30 @@ _PIECES = "regular pieces"
 # How much of a file is searched for a first line, in bytes and in lines.
 _HEAD, _LINES = 64 * 1024, 20
 
-_TEXT = r'[^"\\\x00-\x1f]*+'
-_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.+Z-]*+"
+# U+FFFD is what a pattern sees of bytes that are not UTF-8.
+_TEXT = r'[^"\\\x00-\x1f\ufffd]*+'
+_LOCAL = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6}+)?+"
+_MOMENT = _LOCAL + r"(?:Z|[+-][0-9]{2}:[0-9]{2})?+"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-# With no more digits than a double holds exactly, and in one notation only, so that a number's
-# text is the same here and in parsed JSON.
+_NUMBER = r"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
+# With no more digits than the type holds exactly, and in one notation only.
 _WHOLE = r"-?+(?:0|[1-9][0-9]{0,14}+)"
-_FRACTION = _WHOLE + r"(?:\.[0-9]{1,8}+)?"
+_FRACTION = _WHOLE + r"(?:\.[0-9]{1,8}+)?+"
+_DOUBLE = rf"(?![0-9.-]{{17}}){_FRACTION}"
+_FLOAT = rf"(?![0-9.-]{{8}}){_FRACTION}"
 _BOOLEAN = "(?:true|false)"
 
-
-_MOMENTS = (TimestampType, TimestampNTZType)
 # By the form of a value and the types of its column, the pattern for values in the lane.
 _BODIES: Sequence[tuple[str, tuple[type[DataType], ...], str]] = (
-    ("number", (IntegralType, StringType), _WHOLE),
-    ("number", (DecimalType, DoubleType, FloatType), _FRACTION),
-    ("boolean", (BooleanType,), _BOOLEAN),
+    ("number", (StringType,), _NUMBER),
+    ("number", (IntegralType,), _WHOLE),
+    ("number", (DecimalType,), _FRACTION),
+    ("number", (DoubleType,), _DOUBLE),
+    ("number", (FloatType,), _FLOAT),
+    ("boolean", (BooleanType, StringType), _BOOLEAN),
     ("text", (StringType,), _TEXT),
-    ("text", _MOMENTS, _MOMENT),
+    ("text", (TimestampType,), _MOMENT),
+    ("text", (TimestampNTZType,), _LOCAL),
     ("text", (DateType,), _DAY),
 )
 
@@ -101,7 +107,7 @@ class Lane:
             # The piece between two quotes is `: 12, ` or, at the end, `: 12}`.
             piece = F.rtrim(F.substring(piece, self.skipped + 1, _HEAD), F.lit(", }"))
         if isinstance(kind, DecimalType):
-            return strict.value(piece, kind, options)
+            return scalars.value(piece, kind, options)
         return piece if isinstance(kind, StringType) else piece.try_cast(kind)
 
 
@@ -157,9 +163,8 @@ def _body(value: Any, kind: DataType, options: Mapping[str, str]) -> str | None:
         form = "text"
     else:
         return None
-    if {strict.TIMESTAMP_FORMAT, strict.DATE_FORMAT} & options.keys() and isinstance(
-        kind, (*_MOMENTS, DateType)
-    ):
+    has_formats = {scalars.TIMESTAMP_FORMAT, scalars.DATE_FORMAT} & options.keys()
+    if has_formats and isinstance(kind, TimestampType | TimestampNTZType | DateType):
         return None
     return next((p for f, kinds, p in _BODIES if f == form and isinstance(kind, kinds)), None)
 

@@ -6,13 +6,24 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    LongType,
+    NullType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 from medallion_jobs.autoloader.readers.records import FormatReader, Input
 from medallion_jobs.autoloader.readers.text_input import VALUE
 from medallion_jobs.lake.tables.sql import namable
-from medallion_jobs.lake.values import json_marks
-from medallion_jobs.lake.values.strict import STRICT_JSON, TIMESTAMP_FORMAT
+from medallion_jobs.lake.values import json_parts, scalars
+from medallion_jobs.lake.values.json_parts import STRICT_JSON, STRING
+from medallion_jobs.lake.values.scalars import TIMESTAMP_FORMAT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -24,7 +35,10 @@ _EMPTY_OBJECT, _NULL = r"\{\s*+\}", " null "
 # Levels of nested objects and arrays. Several hundred overflow the stack of Spark's inference,
 # and its job then never ends.
 _MOST_LEVELS = 32
-_INNERMOST = r"[\[{][^\[\]{}]*+[\]}]"
+# A text with a number that a double might not hold, and the tokens of which it consists.
+_LONG_NUMBER = r"[0-9.]{17}"
+_TOKEN = rf'{STRING}|[^"0-9-]++|-?[0-9][0-9.eE+-]*+'
+_WIDEST = 38  # digits of a decimal
 
 
 class JsonFiles(FormatReader):
@@ -41,42 +55,75 @@ def infer(
 ) -> StructType:
     """The schema of JSON objects: keys that a table can name, in alphabetical order.
 
-    A key is text if it is an object in some records and something else in others, or null or
-    an empty object in all. Of keys that differ only by letter case, the first one in sort order
-    (capitals first) is taken. Timestamps are inferred only if `timestampFormat` is given.
-    Integers with more than 19 digits are text, and so are all keys of an object with more than
-    32 levels.
+    A key is text if it is an object in some records and something else in others. Of keys that
+    differ only by letter case, the first one in sort order (capitals first) is taken. Timestamps
+    are inferred only if `timestampFormat` is given. Numbers that a double does not hold make a
+    decimal, or text if they have more than 38 digits. All keys of an object with more than 32
+    levels are text.
 
     Args:
         objects: one column of valid JSON objects.
-        typed: infer types; otherwise all scalar values are text.
+        typed: infer types; a key without a value of some type (null, `{}`, `[]`) is then left
+            out. Otherwise all scalar values are text, and so are these.
     """
     text = F.regexp_replace(_shallow(F.col(objects.columns[0])), _EMPTY_OBJECT, _NULL)
-    if typed:
-        # Spark infers double for some integers, which rounds them; marked, they are texts.
-        huge = json_marks.marked(text, json_marks.HUGE_NUMBER)
-        text = F.when(text.rlike(json_marks.HUGE_NUMBER), huge).otherwise(text)
+    texts = objects.select(text.alias(VALUE))
     reader = spark.read.options(
         primitivesAsString=str(not typed).lower(),
+        dropFieldIfAllNull=str(typed).lower(),
         mode="DROPMALFORMED",
         **STRICT_JSON,
     )
     if typed and TIMESTAMP_FORMAT in options:
         reader = reader.options(inferTimestamp="true", timestampFormat=options[TIMESTAMP_FORMAT])
-    return _tidy(reader.json(objects.select(text.alias("value"))).schema)
+    if not typed:
+        return _tidy(reader.json(texts).schema)
+    long = F.col(VALUE).rlike(_LONG_NUMBER)
+    quoted = texts.select(F.when(long, _quoted(F.col(VALUE))).otherwise(F.col(VALUE)))
+    schema = reader.json(quoted).schema
+    if texts.where(long).limit(1).count():
+        exact = reader.option("prefersDecimal", "true").json(texts).schema
+        schema = StructType([_exact(*fields) for fields in zip(schema, exact, strict=True)])
+    return _tidy(schema)
+
+
+def _quoted(json: Column) -> Column:
+    """An object with those numbers as strings that neither a bigint nor a double holds."""
+    tokens = F.regexp_extract_all(json, F.lit(_TOKEN), F.lit(0))
+
+    def quoted(token: Column) -> Column:
+        holds = scalars.value(token, LongType()).isNotNull()
+        holds = holds | scalars.value(token, DoubleType()).isNotNull()
+        is_long = token.rlike(r"^-?[0-9]") & (F.length(token) > 15)  # noqa: PLR2004
+        return F.when(is_long & ~holds, F.concat(F.lit('"'), token, F.lit('"'))).otherwise(token)
+
+    return F.array_join(F.transform(tokens, quoted), "")
+
+
+def _exact(field: StructField, exact: StructField) -> StructField:
+    return StructField(field.name, _exact_type(field.dataType, exact.dataType))
+
+
+def _exact_type(kind: DataType, exact: DataType) -> DataType:
+    """The decimal for numbers that were quoted; otherwise the type without decimals."""
+    if isinstance(kind, StructType) and isinstance(exact, StructType):
+        return StructType([_exact(*fields) for fields in zip(kind, exact, strict=True)])
+    if isinstance(kind, ArrayType) and isinstance(exact, ArrayType):
+        return ArrayType(_exact_type(kind.elementType, exact.elementType))
+    if isinstance(kind, StringType) and isinstance(exact, DecimalType):
+        return DecimalType(_WIDEST, exact.scale)
+    return kind
 
 
 def _shallow(json: Column) -> Column:
     """An object unchanged or, if it has too many levels, its keys with empty texts."""
     openings = F.length(json) - F.length(F.translate(json, "{[", ""))
-    left = F.aggregate(
-        F.sequence(F.lit(1), F.lit(_MOST_LEVELS)),
-        json_marks.structure(json),
-        lambda structure, _: F.regexp_replace(structure, _INNERMOST, ""),
+    is_deep = (openings > _MOST_LEVELS) & ~json.rlike(
+        rf"\A\s*+{json_parts.nested(_MOST_LEVELS)}\s*+\z"
     )
-    keys = F.transform_values(F.from_json(json, "map<string,string>"), lambda _, __: F.lit(""))
-    is_deep = (openings > _MOST_LEVELS) & left.rlike(r"[\[{]")
-    return F.when(is_deep, F.to_json(keys)).otherwise(json)
+    keys = F.json_object_keys(json)
+    empty = F.map_from_arrays(keys, F.transform(keys, lambda _: F.lit("")))
+    return F.when(is_deep, F.to_json(empty)).otherwise(json)
 
 
 def _tidy(schema: StructType) -> StructType:

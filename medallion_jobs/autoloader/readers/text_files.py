@@ -5,14 +5,14 @@ from __future__ import annotations
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from medallion_jobs.autoloader.readers import text_input
+from medallion_jobs.autoloader.readers import encodings, text_input
 from medallion_jobs.autoloader.readers.records import FixedColumns, Input, Records, nothing_rescued
 from medallion_jobs.autoloader.readers.text_input import VALUE
 from medallion_jobs.errors import UsageError
 
 
 class TextFiles(FixedColumns):
-    """Reads text files; their records are never bad."""
+    """Reads text files; a record is bad if its bytes are not of the encoding."""
 
     has = StructType([StructField(VALUE, StringType())])
 
@@ -32,4 +32,14 @@ class TextFiles(FixedColumns):
             )
         is_whole = str(given.options.get("wholetext", "false")).lower() == "true"
         read = text_input.documents if is_whole else text_input.lines
-        return Records.never_bad(read(given), [F.col(VALUE), nothing_rescued()])
+        frame, encoding = read(given), encodings.of(given.options)
+        is_text = text_input.is_text(frame)
+        return Records(
+            frame=frame,
+            good=is_text,
+            reason=F.when(~is_text, text_input.not_text(encoding)),
+            raw=F.col(VALUE),
+            raw_bytes=text_input.raw_bytes(frame, encoding),
+            columns=[F.col(VALUE), nothing_rescued()],
+            has_new=False,
+        )

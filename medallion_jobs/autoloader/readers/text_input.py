@@ -1,5 +1,6 @@
 """Reads text from files: their lines, or each file as a whole, in one of several encodings.
 
+The bytes of UTF-8 stay as they are, valid or not; `is_text` tells. Other encodings are decoded.
 Spark decompresses `.gz`, `.bz2`, `.zst` and `.deflate`, in any letter case.
 """
 
@@ -12,7 +13,7 @@ from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import encodings, frames
-from medallion_jobs.autoloader.readers.encodings import Encoding
+from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER, Encoding
 from medallion_jobs.autoloader.readers.file_schemas import framing_fault
 from medallion_jobs.autoloader.readers.records import Input, UnreadableError
 
@@ -20,14 +21,18 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 VALUE = "value"  # the column of lines and documents
+# Has a space, which no column of a table has in its name: the characters that Spark has read, if
+# the file is not in UTF-8.
+_AS_READ = "as read"
 _CORRUPT = "__corrupt"
 _MARK = "\ufeff"  # the byte-order mark, decoded
+_ALL = 2**31 - 1
 
 
 def lines(given: Input) -> DataFrame:
     """The lines of text files: `value`, and the columns about the file.
 
-    Bytes that are invalid in the encoding become U+FFFD. Blank lines may be left out.
+    Blank lines may be left out.
 
     Raises:
         UnreadableError: files with a compression that look empty to Spark.
@@ -35,7 +40,8 @@ def lines(given: Input) -> DataFrame:
     """
     encoding = encodings.of(given.options)
     if encoding.is_utf_8:
-        return _with_file(frames.reader(given.spark).text(_paths(given.files)), F.col(VALUE))
+        frame = frames.reader(given.spark).text(_paths(given.files))
+        return frame.select(VALUE, *frames.file_columns(frame))
     return _decoded(given, encoding)
 
 
@@ -44,7 +50,10 @@ def documents(given: Input) -> DataFrame:
     encoding = encodings.of(given.options)
     if encoding.is_utf_8:
         frame = frames.reader(given.spark).text(_paths(given.files), wholetext=True)
-        return _with_file(frame, F.regexp_replace(VALUE, f"^{_MARK}", ""))
+        # By bytes, since a pattern would replace those that are not UTF-8.
+        is_marked = F.startswith(VALUE, F.lit(_MARK))
+        text = F.when(is_marked, F.substring(VALUE, 2, _ALL)).otherwise(F.col(VALUE))
+        return frame.select(text.alias(VALUE), *frames.file_columns(frame))
     # The reader splits lines; no file has this line end.
     return _decoded(given, encoding, lineSep="\ufdd8")
 
@@ -76,11 +85,39 @@ def _decoded(given: Input, encoding: Encoding, **options: str) -> DataFrame:
         .schema(f"{VALUE} string, {_CORRUPT} string")
         .csv(_paths(given.files))
     )
-    return _with_file(frame, encoding.corrected(F.coalesce(_CORRUPT, VALUE), strictly=False))
+    read = F.coalesce(_CORRUPT, VALUE)
+    return frame.select(
+        encoding.corrected(read, strictly=True).alias(VALUE),
+        read.alias(_AS_READ),
+        *frames.file_columns(frame),
+    )
 
 
-def _with_file(frame: DataFrame, value: Column) -> DataFrame:
-    return frame.select(value.alias(VALUE), *frames.file_columns(frame))
+def is_text(frame: DataFrame) -> Column:
+    """Whether all bytes of `value` are of the encoding. Never null."""
+    if _AS_READ in frame.columns:
+        return ~F.contains(F.col(VALUE), F.lit(NO_CHARACTER))
+    return F.is_valid_utf8(F.col(VALUE))
+
+
+def raw_bytes(frame: DataFrame, encoding: Encoding) -> Column:
+    """The bytes of `value` as in the file; of UTF-16 and UTF-32 its text in UTF-8.
+
+    Null if they are not known, because Spark has replaced invalid ones.
+    """
+    if encoding.spark == "ISO-8859-1":
+        return F.encode(F.col(_AS_READ), encoding.spark)
+    return F.when(is_text(frame) | F.lit(encoding.is_utf_8), F.col(VALUE).cast("binary"))
+
+
+def beside(frame: DataFrame) -> list[str]:
+    """The columns that `is_text` and `raw_bytes` need, besides `value`."""
+    return [name for name in frame.columns if name == _AS_READ]
+
+
+def not_text(encoding: Encoding) -> str:
+    """The reason why a record is bad if its bytes are not all of the encoding."""
+    return f"bytes that are no {encoding.name.upper()}; see `encoding`"
 
 
 def _paths(files: Sequence[FileEntry]) -> list[str]:

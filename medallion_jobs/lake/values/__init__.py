@@ -1,3 +1,3 @@
 """Strict parsing of text into typed values, and a canonical form of values."""
 
-__all__ = ["canonical", "json_marks", "strict", "type_walk"]
+__all__ = ["canonical", "json_parts", "scalars", "strict", "type_walk"]

@@ -1,55 +1,36 @@
 """Strict parsing of texts: a text is a value of a type, or it does not fit.
 
 Spark's readers and casts accept too much: `"yes"` as a boolean, a time of day as today's, 1.005
-as 1.01. Here nothing is guessed or rounded. For a type with inner types the text is JSON, and the
-same rules apply to each inner value.
+as 1.01, 0010 as 10. Here nothing is guessed, rounded or cut. For a type with inner types the text
+is JSON, and the same rules apply to each inner value.
 
-`value`, `fits` and `has_new` each parse the text again. If you need both the value and whether it
-fits, use `reading`, which parses it once.
+`value` and `fits` each parse the text again. If you need both the value and whether it fits, use
+`reading`, which parses it once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
-    BooleanType,
-    DateType,
-    DecimalType,
-    DoubleType,
-    FloatType,
+    DataType,
     MapType,
     StringType,
     StructType,
-    TimestampNTZType,
-    TimestampType,
 )
 
 from medallion_jobs.lake.tables.sql import NOT_IN_NAMES
+from medallion_jobs.lake.values import json_parts, scalars
+from medallion_jobs.lake.values.json_parts import decoded, has_distinct_keys, let, member
 from medallion_jobs.lake.values.type_walk import is_nested
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
-    from pyspark.sql.types import DataType
 
-# Reader options with the formats of timestamps and dates, as Spark datetime patterns.
-TIMESTAMP_FORMAT, DATE_FORMAT = "timestampFormat", "dateFormat"
-# Options of Spark's JSON parser, which otherwise takes `NaN` and texts in single quotes.
-STRICT_JSON = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
-# Stands after a text in an array of JSON, to show that the parser has read the text to its end.
-# Different in each process: no text has it.
-END_MARK = f"end {uuid4().hex}"
-_A_DAY = r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|\s*$)"
-_NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
-_OBJECT, _ARRAY = "map<string,string>", "array<string>"
-# Marker characters in JSON texts, where Spark's parser would lose a difference: around a number
-# that would be rounded, and before a string that looks like an object or an array. Both are
-# Unicode noncharacters, which texts should not contain.
-NUMBER_MARK, TEXT_MARK = "\ufdd0", "\ufdd1"
+_ARRAY = "array<string>"
 
 
 def value(text: Column, kind: DataType, options: Mapping[str, str] | None = None) -> Column:
@@ -60,60 +41,71 @@ def value(text: Column, kind: DataType, options: Mapping[str, str] | None = None
     Args:
         text: a column of texts; of JSON for structs, arrays and maps.
         kind: the type of the value.
-        options: may hold `timestampFormat` and `dateFormat`.
+        options: as for `scalars.value`.
     """
     if is_nested(kind):
         return reading(text, kind, options)["value"]
-    return _scalar(text, kind, options or {})
+    return scalars.value(text, kind, options)
 
 
 def fits(text: Column, kind: DataType, options: Mapping[str, str] | None = None) -> Column:
     """Whether a text fits a type, including all inner values. Null fits. Never null."""
     if is_nested(kind):
         return reading(text, kind, options)["fits"]
-    return text.isNull() | _scalar(text, kind, options or {}).isNotNull()
+    return text.isNull() | scalars.value(text, kind, options).isNotNull()
 
 
-def has_new(text: Column, kind: DataType) -> Column:
-    """Whether a JSON text has a field that could be added to the type. Never null."""
+def has_new(json: Column, kind: DataType) -> Column:
+    """Whether a JSON text has a field that could be added to the type. Never null.
+
+    Args:
+        json: as it is in valid JSON.
+    """
     new: Column
     if isinstance(kind, StructType):
         new = let(
-            F.from_json(text, _OBJECT),
-            lambda fields: has_new_key(F.map_keys(fields), kind) | has_new_inside(fields, kind),
+            json_parts.members(json),
+            lambda members: has_new_key(members, kind) | has_new_inside(members, kind),
         )
     elif isinstance(kind, ArrayType) and is_nested(kind.elementType):
-        new = F.exists(F.from_json(text, _ARRAY), lambda item: has_new(item, kind.elementType))
+        new = F.exists(json_parts.elements(json), lambda item: has_new(item, kind.elementType))
     elif isinstance(kind, MapType) and is_nested(kind.valueType):
-        items = F.map_values(F.from_json(text, _OBJECT))
+        items = json_parts.members(json)["texts"]
         new = F.exists(items, lambda item: has_new(item, kind.valueType))
     else:
         return F.lit(False)
     return F.coalesce(new, F.lit(False))
 
 
-def has_new_key(keys: Column, schema: StructType, reserved: Sequence[str] = ()) -> Column:
-    """Whether one of an object's keys could be added to the schema as a column.
+def has_new_key(members: Column, schema: StructType, reserved: Sequence[str] = ()) -> Column:
+    """Whether an object has a key that could be added to the schema, and a value of some type.
 
     Args:
+        members: the object's keys and texts, as `json_parts.members` gives them.
         reserved: names that no column may have.
     """
     taken = F.array(*[F.lower(F.lit(name)) for name in (*schema.names, *reserved)])
-    unknown = unknown_keys(keys, schema)
-    new = F.exists(
-        unknown,
-        lambda key: ~F.array_contains(taken.cast(_ARRAY), F.lower(key)) & is_namable(key),
-    )
+    unknown = unknown_keys(members["keys"], schema)
+
+    def is_new(key: Column, text: Column) -> Column:
+        return (
+            F.array_contains(unknown, key)
+            & ~F.array_contains(taken.cast(_ARRAY), F.lower(key))
+            & is_namable(key)
+            & json_parts.is_given(text)
+        )
+
+    new = F.zip_with(members["keys"], members["texts"], is_new)
     # Most objects have no unknown keys, and changing the case of all keys is expensive.
-    return F.when(F.size(unknown) > 0, new).otherwise(F.lit(False))
+    return F.when(F.size(unknown) > 0, F.array_contains(new, F.lit(True))).otherwise(F.lit(False))
 
 
-def has_new_inside(fields: Column, schema: StructType) -> Column:
+def has_new_inside(members: Column, schema: StructType) -> Column:
     """Whether the text of a nested column has a field that could be added to the column."""
     new = F.lit(False)
     for field in schema:
         if is_nested(field.dataType):
-            new = new | has_new(fields[field.name], field.dataType)
+            new = new | has_new(member(members, field.name), field.dataType)
     return new
 
 
@@ -127,16 +119,17 @@ def is_namable(name: Column) -> Column:
     return (name != "") & ~name.rlike(NOT_IN_NAMES)
 
 
-def plain(text: Column) -> Column:
-    """A JSON text, or a string from JSON, without our markers."""
-    for marked in (f'"{NUMBER_MARK}', f'{NUMBER_MARK}"', NUMBER_MARK, TEXT_MARK):
-        text = F.replace(text, F.lit(marked), F.lit(""))
-    return text
-
-
 def reading(text: Column, kind: DataType, options: Mapping[str, str] | None = None) -> Column:
-    """A nested text, parsed once: a struct of its `value` and whether it `fits`."""
-    return _read(text, kind, options or {})
+    """A nested text, parsed once: a struct of its `value` and whether it `fits`; never null.
+
+    A text that is not JSON, or not exactly one value, does not fit.
+    """
+    return _of_valid(text, kind, _read(text, kind, options or {}))
+
+
+def reading_of_valid(json: Column, kind: DataType, options: Mapping[str, str]) -> Column:
+    """As `reading`, for a text that is certainly valid JSON, such as a part of a valid one."""
+    return _read(json, kind, options)
 
 
 def reading_with_rest(text: Column, kind: StructType, rest: str) -> Column:
@@ -148,57 +141,76 @@ def reading_with_rest(text: Column, kind: StructType, rest: str) -> Column:
     """
     named = F.array(*map(F.lit, kind.names)).cast(_ARRAY)
 
-    def read(fields: Column) -> Column:
-        own = F.map_filter(fields, lambda key, _: F.array_contains(named, key))
-        others = F.map_filter(fields, lambda key, _: ~F.array_contains(named, key))
-        is_map = _has_no_duplicates(F.map_keys(fields))
-        texts = F.transform_values(others, lambda _, other: plain(other))
-        texts = F.when(is_map & (F.size(others) > 0), texts).alias(rest)
+    def read(members: Column) -> Column:
+        keys, texts = members["keys"], members["texts"]
+        pairs = F.arrays_zip(keys.alias("key"), F.transform(texts, decoded).alias("text"))
+        others = F.filter(pairs, lambda pair: ~F.array_contains(named, pair["key"]))
+        is_map = has_distinct_keys(members)
+        left = F.when(is_map & (F.size(others) > 0), F.map_from_entries(others)).alias(rest)
+        own = F.struct(
+            F.array_intersect(keys, named).alias("keys"),
+            F.array_compact(
+                F.zip_with(keys, texts, lambda key, t: F.when(F.array_contains(named, key), t))
+            ).alias("texts"),
+        )
+        fitting = F.transform(texts, lambda raw: ~json_parts.has_half_pair(raw))
 
         def result(inner: Column) -> Column:
             columns = [inner["value"][name].alias(name) for name in kind.names]
-            return _result(F.struct(*columns, texts), inner["fits"] & is_map)
+            fits = inner["fits"] & is_map & F.forall(fitting, lambda fits: fits)
+            return _result(F.struct(*columns, left), fits)
 
-        return let(_struct(own, kind, {}), result)
+        return let(_struct(F.when(is_map, own).otherwise(members), kind, {}), result)
 
-    return let(F.from_json(text, _OBJECT), lambda fields: _parsed(text, fields, read(fields)))
+    wide = StructType([*kind.fields]).add(rest, MapType(StringType(), StringType()))
+    parsed = let(json_parts.members(text), lambda members: _parsed(text, members, read(members)))
+    return _of_valid(text, wide, parsed)
 
 
-def _read(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
+def _of_valid(text: Column, kind: DataType, read: Column) -> Column:
+    """What was read, if the text is one valid JSON value; else a null that does not fit."""
+    is_null = F.coalesce(F.trim(text) == "null", F.lit(True))
+    nothing = F.named_struct(F.lit("value"), F.lit(None).cast(kind), F.lit("fits"), is_null)
+    return F.when(json_parts.is_one(text), read).otherwise(nothing)
+
+
+def _read(raw: Column, kind: DataType, options: Mapping[str, str]) -> Column:
+    """The value of a part of valid JSON, and whether it fits."""
     if isinstance(kind, StructType):
         return let(
-            F.from_json(text, _OBJECT),
-            lambda fields: _parsed(text, fields, _struct(fields, kind, options)),
+            json_parts.members(raw),
+            lambda members: _parsed(raw, members, _struct(members, kind, options)),
         )
     if isinstance(kind, ArrayType):
         return let(
-            F.from_json(text, _ARRAY),
-            lambda items: _parsed(text, items, _array(items, kind, options)),
+            json_parts.elements(raw),
+            lambda items: _parsed(raw, items, _array(items, kind, options)),
         )
     if isinstance(kind, MapType):
         return let(
-            F.from_json(text, _OBJECT),
-            lambda fields: _parsed(text, fields, _map(fields, kind, options)),
+            json_parts.members(raw),
+            lambda members: _parsed(raw, members, _map(members, kind, options)),
         )
     return let(
-        _scalar(plain(text), kind, options),
-        lambda value: _result(value, text.isNull() | value.isNotNull()),
+        scalars.value(decoded(raw), kind, options),
+        lambda value: _result(value, raw.isNull() | (raw == "null") | value.isNotNull()),
     )
 
 
-def _parsed(text: Column, parsed: Column, result: Column) -> Column:
-    """The result of the inner values; a text that is not such JSON does not fit."""
-    return F.when(parsed.isNotNull(), result).otherwise(
-        F.named_struct(F.lit("value"), F.lit(None), F.lit("fits"), text.isNull())
+def _parsed(raw: Column, parts: Column, result: Column) -> Column:
+    """The result of the inner values; a value of another form does not fit."""
+    is_null = raw.isNull() | (raw == "null")
+    return F.when(parts.isNotNull(), result).otherwise(
+        F.named_struct(F.lit("value"), F.lit(None), F.lit("fits"), is_null)
     )
 
 
-def _struct(fields: Column, kind: StructType, options: Mapping[str, str]) -> Column:
+def _struct(members: Column, kind: StructType, options: Mapping[str, str]) -> Column:
     if not kind.fields:
-        return _result(F.struct(), F.size(fields) == 0)
+        return _result(F.struct(), F.size(members["keys"]) == 0)
     reads = F.struct(
         *(
-            _read(fields[field.name], field.dataType, options).alias(f"_{number}")
+            _read(member(members, field.name), field.dataType, options).alias(f"_{number}")
             for number, field in enumerate(kind)
         )
     )
@@ -207,9 +219,7 @@ def _struct(fields: Column, kind: StructType, options: Mapping[str, str]) -> Col
         inner = F.struct(
             *(read[f"_{number}"]["value"].alias(name) for number, name in enumerate(kind.names))
         )
-        all_fit = _has_no_duplicates(F.map_keys(fields)) & (
-            F.size(unknown_keys(F.map_keys(fields), kind)) == 0
-        )
+        all_fit = has_distinct_keys(members) & (F.size(unknown_keys(members["keys"], kind)) == 0)
         for number in range(len(kind)):
             all_fit = all_fit & read[f"_{number}"]["fits"]
         return _result(inner, all_fit)
@@ -218,8 +228,6 @@ def _struct(fields: Column, kind: StructType, options: Mapping[str, str]) -> Col
 
 
 def _array(items: Column, kind: ArrayType, options: Mapping[str, str]) -> Column:
-    if isinstance(kind.elementType, StringType):
-        return _result(F.transform(items, plain), F.lit(True))
     return let(
         F.transform(items, lambda item: _read(item, kind.elementType, options)),
         lambda reads: _result(
@@ -229,14 +237,16 @@ def _array(items: Column, kind: ArrayType, options: Mapping[str, str]) -> Column
     )
 
 
-def _map(fields: Column, kind: MapType, options: Mapping[str, str]) -> Column:
+def _map(members: Column, kind: MapType, options: Mapping[str, str]) -> Column:
     """A map with duplicate keys, or keys that do not fit, is null: no table can store it."""
-    keys = F.transform(F.map_keys(fields), lambda key: _scalar(plain(key), kind.keyType, options))
-    reads = F.transform(F.map_values(fields), lambda item: _read(item, kind.valueType, options))
+    keys = F.transform(members["keys"], lambda key: scalars.value(key, kind.keyType, options))
+    reads = F.transform(members["texts"], lambda item: _read(item, kind.valueType, options))
 
     def result(read: Column) -> Column:
         keys, reads = read["keys"], read["reads"]
-        are_keys = F.forall(keys, lambda key: key.isNotNull()) & _has_no_duplicates(keys)
+        are_keys = F.forall(keys, lambda key: key.isNotNull()) & (
+            F.size(keys) == F.size(F.array_distinct(keys))
+        )
         values = F.transform(reads, lambda read: read["value"])
         all_fit = F.forall(reads, lambda read: read["fits"])
         return _result(F.when(are_keys, F.map_from_arrays(keys, values)), are_keys & all_fit)
@@ -246,43 +256,3 @@ def _map(fields: Column, kind: MapType, options: Mapping[str, str]) -> Column:
 
 def _result(value: Column, fits: Column) -> Column:
     return F.struct(value.alias("value"), fits.alias("fits"))
-
-
-def _has_no_duplicates(keys: Column) -> Column:
-    return F.size(keys) == F.size(F.array_distinct(keys))
-
-
-def let(bound: Column, body: Callable[[Column], Column]) -> Column:
-    """Applies `body` to a column that is computed once, even if `body` uses it several times.
-
-    Otherwise each use would double what Spark compiles and computes, at each level of a nested
-    type.
-    """
-    return F.get(F.transform(F.array(bound), body), F.lit(0))
-
-
-def _scalar(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
-    if isinstance(kind, TimestampType | TimestampNTZType | DateType):
-        return _moment(text, kind, options)
-    value = text.try_cast(kind)
-    if isinstance(kind, BooleanType):
-        # A cast also accepts "y", "1" and similar texts.
-        return F.when(F.lower(F.trim(text)).isin("true", "false"), value)
-    if isinstance(kind, DecimalType):
-        # A cast rounds: 1.005 would be 1.01. Digits count up to the last that is not zero.
-        digits = F.length(F.regexp_extract(text, r"\.([^eE]*[^0eE\s])", 1))
-        exponent = F.regexp_extract(text, "[eE](.*)", 1).try_cast("int")
-        return F.when(digits - F.coalesce(exponent, F.lit(0)) <= kind.scale, value)
-    if isinstance(kind, DoubleType | FloatType):
-        # "NaN" and "Infinity" do not fit: one of them makes every sum useless.
-        return F.when(~value.isin(*_NO_NUMBERS), value)
-    return value
-
-
-def _moment(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
-    pattern = options.get(DATE_FORMAT if isinstance(kind, DateType) else TIMESTAMP_FORMAT)
-    if pattern is None:
-        # A cast takes "10:15" for today, which is another day in each replay, and any number for
-        # a year.
-        return F.when(text.rlike(_A_DAY), text.try_cast(kind))
-    return F.try_to_timestamp(text, F.lit(pattern)).cast(kind)

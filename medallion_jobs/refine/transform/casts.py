@@ -2,7 +2,7 @@
 
 A cast here never changes a value. A number that would lose digits, a `NaN` or a year outside the
 calendar does not fit: it becomes null, and a hidden column records it. Texts are read as the
-autoloader reads them (autoloader/formats/values.py).
+autoloader reads them (lake/values/scalars.py), and leading zeros and plus signs may go.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pyspark.sql.types import (
     DateType,
     DoubleType,
     FloatType,
-    IntegralType,
     NumericType,
     StringType,
     TimestampNTZType,
@@ -29,7 +28,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.columns import RESCUED
 from medallion_jobs.lake.hidden_columns import is_hidden
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.lake.values import strict
+from medallion_jobs.lake.values import scalars
 from medallion_jobs.lake.values.type_walk import is_nested
 
 if TYPE_CHECKING:
@@ -40,9 +39,9 @@ if TYPE_CHECKING:
 ISO = "iso"
 MOMENTS = (TimestampType, TimestampNTZType, DateType)
 _NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
-# Java also takes "1d" and "0x1p3" for doubles.
-_NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
-_WHOLE_WITH_POINT = r"^\s*([+-]?[0-9]+)\.0*\s*$"
+# Who asks for a number wants no zeros before it; bronze has the text as it came.
+_OPTIONS = {scalars.NUMBERS: scalars.PADDED}
+_TO_DATE = {**_OPTIONS, scalars.NANOSECONDS: scalars.TRUNCATE}
 # Python and SQL have no dates outside these; most are milliseconds read as seconds.
 _FIRST, _LAST = "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"
 _IN_QUOTES = r"'[^']*'"
@@ -108,15 +107,14 @@ def value(column: Column, has: DataType, to: DataType, formats: Sequence[str]) -
 
 def _of_text(text: Column, to: DataType) -> Column:
     if isinstance(to, MOMENTS):
-        # Read as a date or a timestamp_ntz, a text would lose its offset.
-        return strict.value(text, TimestampType()).cast(to)
-    read = strict.value(text, to)
-    if isinstance(to, IntegralType):
-        whole = F.regexp_extract(text, _WHOLE_WITH_POINT, 1).try_cast(to)
-        return F.coalesce(read, whole)
-    if isinstance(to, DoubleType | FloatType):
-        return F.when(text.rlike(_NUMBER), read)
-    return read
+        return _of_iso(text, to)
+    return scalars.value(text, to, _OPTIONS)
+
+
+def _of_iso(text: Column, to: DataType) -> Column:
+    # Read as a date or a timestamp_ntz, a text would lose its offset.
+    options = _TO_DATE if isinstance(to, DateType) else _OPTIONS
+    return scalars.value(text, TimestampType(), options).cast(to)
 
 
 def _of_value(column: Column, has: DataType, to: DataType) -> Column:
@@ -133,12 +131,13 @@ def _of_value(column: Column, has: DataType, to: DataType) -> Column:
 
 def _by_formats(text: Column, to: DataType, formats: Sequence[str]) -> Column:
     readings = [
-        strict.value(text, TimestampType())
+        _of_iso(text, to)
         if pattern == ISO
-        else F.try_to_timestamp(F.trim(text), F.lit(pattern))
+        else F.try_to_timestamp(F.trim(text), F.lit(pattern)).cast(to)
         for pattern in formats
     ]
-    return F.coalesce(*readings).cast(to)
+    read = F.coalesce(*readings)
+    return read if isinstance(to, DateType) else F.when(scalars.has_no_nanoseconds(text), read)
 
 
 def in_calendar(value: Column, kind: DataType) -> Column:

@@ -24,7 +24,7 @@ from medallion_jobs.config import Expectation, Lookup, SilverTable
 from medallion_jobs.lake.columns import RESCUED
 from medallion_jobs.lake.hidden_columns import MISFITS, ROW, hidden, row_type
 from medallion_jobs.lake.tables.sql import col, quoted, unquoted
-from medallion_jobs.lake.values import strict
+from medallion_jobs.lake.values.json_parts import let
 from medallion_jobs.lake.values.type_walk import is_nested
 from medallion_jobs.refine.transform.compute import cast_failed
 
@@ -197,7 +197,7 @@ def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:
         return F.when(F.size(found) > 0, F.map_from_entries(found))
 
     texts = F.from_json(rescued, "map<string,string>")
-    return rows.withColumn(MISFITS, F.when(some, strict.let(texts, misfits)))
+    return rows.withColumn(MISFITS, F.when(some, let(texts, misfits)))
 
 
 def misfit(row_values: RowValues) -> Column:

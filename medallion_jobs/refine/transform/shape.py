@@ -13,24 +13,20 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     DataType,
-    MapType,
     StringType,
-    StructField,
     StructType,
 )
 
 from medallion_jobs.config import Parse, SilverTable
 from medallion_jobs.lake.hidden_columns import UNDECIDED
 from medallion_jobs.lake.tables.sql import col, namable
-from medallion_jobs.lake.values import json_marks, strict
+from medallion_jobs.lake.values import strict
 from medallion_jobs.lake.values.type_walk import is_nested
 from medallion_jobs.refine.transform import casts, functions, rescued
 from medallion_jobs.refine.transform.step import Step
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-_ALL = 2**31 - 1
 
 
 def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
@@ -100,21 +96,9 @@ def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:
 
 def _reading(text: Column, kind: DataType, rest: str | None) -> Column:
     """The `value` of a JSON text, and whether all parts of it `fits`; never null."""
-    bracketed = F.concat(F.lit("["), text, F.lit(f',"{strict.END_MARK}"]'))
-    ended = F.from_json(bracketed, "array<string>", strict.STRICT_JSON)
-    # Spark stops reading after the first whole value: the rest would be lost.
-    is_whole = F.slice(ended, 2, _ALL) == F.array(F.lit(strict.END_MARK))
-    marked = F.when(json_marks.are_needed(text, texts=True), json_marks.marked(text))
-    json = F.coalesce(marked, text)
     if isinstance(kind, StructType) and rest is not None:
-        read = strict.reading_with_rest(json, kind, rest)
-        kind = StructType([*kind.fields, StructField(rest, MapType(StringType(), StringType()))])
-    else:
-        read = strict.reading(json, kind)
-    # The JSON text `null` is a null.
-    is_null = F.coalesce(F.trim(text) == "null", F.lit(True))
-    empty = F.named_struct(F.lit("value"), F.lit(None).cast(kind), F.lit("fits"), is_null)
-    return F.when(F.coalesce(is_whole & ~is_null, F.lit(False)), read).otherwise(empty)
+        return strict.reading_with_rest(text, kind, rest)
+    return strict.reading(text, kind)
 
 
 def _explode(rows: DataFrame, item: str, items: str) -> DataFrame:

@@ -1,0 +1,140 @@
+"""A file that clean_source takes is whole in bronze and in quarantine; any other one stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.engines import assert_all_read
+from support.lake import local
+from support.own import OwnLake
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DELETE = "clean_source: {mode: delete, retention: 1ms, force: true}"
+FORMATS = {
+    "lines": "format: json",
+    "documents": "format: json, options: {multiLine: true}",
+    "firehose": "format: json, options: {concatenated: true}",
+    "latin": "format: json, options: {encoding: iso-8859-1}",
+    "windows": "format: json, options: {encoding: windows-1252}",
+    "ascii": "format: json, options: {encoding: us-ascii}",
+    "wide": "format: json, options: {encoding: utf-16le}",
+    "text": "format: text",
+    "whole_text": "format: text, options: {wholetext: true}",
+    "windows_text": "format: text, options: {encoding: windows-1252}",
+}
+# 2,000 objects without a line break, as some writers to a stream leave them: 140 kB.
+OBJECTS = [json.dumps({"id": n, "name": "customer " + "x" * 40}).encode() for n in range(2000)]
+ONE_LINE = b"".join(OBJECTS)
+LATIN = '{"id": 2, "s": "Müller"}'.encode("latin-1")
+DEEP = b'{"id": {"inner": ["caf\xe9", {"\xff": 1}]}}'
+GOOD = b'{"id": 1, "s": "x"}'
+FILES: dict[str, dict[str, bytes]] = {
+    "lines": {
+        "one line.json": ONE_LINE,
+        "latin.json": GOOD + b"\n" + LATIN + b"\n" + DEEP,
+        "binary.json": bytes(range(256)).replace(b"\n", b"").replace(b"\r", b"") * 300,
+        "long.json": b'{"id": "' + "ä".encode() * 70_000,
+    },
+    "documents": {
+        "latin.json": b'[{"id": 1},\n{"s": "M\xfcller"}]',
+        "elements.json": b'[{"id": 1, "s": "x"}, 5, [1, 2.50], "\\ud83d", {"a": 1, "a": 2}]',
+        "long.json": b'{"id": "' + b"x" * 70_000 + b"\n\n",
+    },
+    "firehose": {
+        "objects.json": ONE_LINE,
+        "latin.json": GOOD + LATIN + GOOD,
+        "cut.json": GOOD + b" " + GOOD + b'{"id": 3, "s": "cu',
+    },
+    "latin": {"bad.json": b'{"id": 2, "s": "M\xfcller"\n' + LATIN},
+    "windows": {"undefined.json": b'{"id": 2, "s": "\x80 \x81"}\n{"id": 1, "s": "\x80"}'},
+    "ascii": {"umlaut.json": LATIN + b"\n" + GOOD},
+    "wide": {
+        "bad.json": '{"id": 1, "s": "ü"}\n{"id": "ü"'.encode("utf-16-le"),
+        "half.json": '{"id": 1, "s": "a'.encode("utf-16-le") + b"\x00\xd8" + b'"\0}\0',
+    },
+    "text": {"latin.txt": b"caf\xc3\xa9\nM\xfcller\n\xff\xfe\n", "good.txt": b"a\n\nb\n"},
+    "whole_text": {"latin.txt": b"M\xfcl\nler\n", "good.txt": b"a\n\nb\n"},
+    "windows_text": {"undefined.txt": b"\x80\n\x81\x8d\n"},
+}
+# Spark replaces the half of a pair before anybody sees its bytes.
+STAYS = {"half.json"}
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> OwnLake:
+    lake = OwnLake.of(tmp_path_factory.mktemp("kept"), _config(FORMATS))
+    for table, files in FILES.items():
+        for name, data in files.items():
+            lake.drop_bytes(f"../{table}/{name}", data)
+    lake.run("bronze")
+    lake.run("bronze")
+    assert_all_read(lake.storage, spark)
+    return lake
+
+
+def _config(formats: dict[str, str]) -> str:
+    tables = "".join(
+        f"  {name}:\n    source: {{{source}, {DELETE}}}\n" for name, source in formats.items()
+    )
+    return f"pipeline: kept\nbronze:\n{tables}"
+
+
+@pytest.mark.parametrize("table", FORMATS)
+def test_what_was_deleted_is_in_quarantine_with_all_its_bytes(cleaned: OwnLake, table: str) -> None:
+    for name, data in FILES[table].items():
+        assert (cleaned.landing / table / name).exists() == (name in STAYS), name
+        if name in STAYS:
+            continue
+        for record in _bad(cleaned, table, name):
+            whole = record["bytes"] or record["line"].encode()
+            assert record["is_whole"]
+            if table != "wide":
+                assert whole in data, (name, record["reason"])
+            else:
+                assert whole.decode() in data.decode("utf-16-le")
+
+
+def test_records_that_were_kept_only_by_half_are_whole_now(cleaned: OwnLake) -> None:
+    (line,) = _bad(cleaned, "lines", "one line.json")
+    assert (bytes(line["bytes"]), len(line["line"])) == (ONE_LINE, 65_536)
+    assert "see `concatenated`" in line["reason"]
+    latin, deep = _bad(cleaned, "lines", "latin.json")
+    assert (latin["bytes"], deep["bytes"]) == (LATIN, DEEP)
+    assert latin["line"] == '{"id": 2, "s": "M\ufffdller"}'
+    assert "bytes that are no UTF-8; see `encoding`" == latin["reason"] == deep["reason"]
+    binary = b"".join(r["bytes"] for r in _bad(cleaned, "lines", "binary.json"))
+    assert binary == FILES["lines"]["binary.json"]
+    documents = [r["bytes"] for r in _bad(cleaned, "documents", "latin.json")]
+    assert documents == [FILES["documents"]["latin.json"]]
+    texts = [r["bytes"] for r in _bad(cleaned, "text", "latin.txt")]
+    assert sorted(texts) == [b"M\xfcller", b"\xff\xfe"]
+    assert [r["bytes"] for r in _bad(cleaned, "whole_text", "latin.txt")] == [b"M\xfcl\nler\n"]
+    assert [r["bytes"] for r in _bad(cleaned, "ascii", "umlaut.json")] == [LATIN]
+
+
+def test_objects_without_line_breaks_are_read(cleaned: OwnLake) -> None:
+    rows = [r for r in cleaned.rows("bronze.firehose") if r["_input_file"].endswith("objects.json")]
+    assert sorted(int(row["id"]) for row in rows) == list(range(2000))
+    (cut,) = _bad(cleaned, "firehose", "cut.json")
+    assert cut["line"] == '{"id": 3, "s": "cu'
+    # Where a line begins and ends is not known before its bytes are text.
+    (latin,) = _bad(cleaned, "firehose", "latin.json")
+    assert latin["bytes"] == FILES["firehose"]["latin.json"]
+
+
+def test_a_file_says_why_it_stays(cleaned: OwnLake) -> None:
+    errors = {Path(path).name: file["error"] for path, file in cleaned.files().items()}
+    assert "kept only in part" in errors["half.json"]
+    (event,) = [e for e in cleaned.run("bronze") if "half.json" in str(e)][:1]
+    assert "quarantine has a record of them only in part" in str(event)
+
+
+def _bad(lake: OwnLake, table: str, name: str) -> Iterator[dict[str, Any]]:
+    rows = lake.rows(f"quarantine/bronze/{table}")
+    return iter([row for row in rows if local(row["file"]).endswith(f"/{name}")])
