@@ -31,6 +31,7 @@ BAD = {
     "half of a pair in an inner key": '{"id": {"a\\ud83d" : 1}}',
     "an unknown escape": '{"id": "\\x"}',
     "only an opening brace": "{",
+    "a member of a printed object": '  "n": {"a": [1, 2]},',
     "only a closing bracket": "]",
     # R1: JSON, but no object
     "an array": '[{"id": "x"}]',
@@ -159,6 +160,33 @@ def test_a_line_that_is_not_one_object_is_quarantined_whole(strict: Lake, name: 
     bad = [r for r in strict.rows("quarantine/bronze/sales") if _of(r["file"], f"bad {name}.json")]
     assert [row["line"] for row in bad] == [BAD[name]]
     assert bad[0]["reason"]
+
+
+REASONS = {
+    "cut short": "not valid JSON",
+    "two objects": "several JSON objects without a line break between them; see `concatenated`",
+    "two objects and a space": "several JSON objects without a line break between them; "
+    "see `concatenated`",
+    "two objects and a comma": "more than one JSON object on the line",
+    "text behind": "text after the JSON object",
+    "a brace behind": "text after the JSON object",
+    "a comma behind": "a comma after the JSON object; if the file is one array, see `multiLine`",
+    "an array": "valid JSON, but not an object; for an array of objects, see `multiLine`",
+    "a number": "valid JSON, but not an object",
+    "null": "valid JSON, but not an object",
+    "only an opening brace": "not valid JSON; over several lines, see `multiLine`",
+    "only a closing bracket": "not valid JSON; over several lines, see `multiLine`",
+    "a member of a printed object": "not valid JSON; over several lines, see `multiLine`",
+    "a key twice": "a key is repeated in the JSON object",
+    "half of a pair in a key": "a key has half of a surrogate pair, which no text can hold",
+    "half of a pair in an inner key": "a key has half of a surrogate pair, which no text can hold",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_the_reason_names_what_to_do(strict: Lake, name: str) -> None:
+    bad = [r for r in strict.rows("quarantine/bronze/sales") if _of(r["file"], f"bad {name}.json")]
+    assert [row["reason"] for row in bad] == [REASONS[name]]
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -78,7 +79,7 @@ def is_valid(json: Column) -> Column:
     With `is_one`, it is exactly one.
     """
     framed = F.concat(F.lit('{"":'), json, F.lit(f',"{_END}":""}}'))
-    parsed = F.from_json(framed, f"`{_END}` string", STRICT_JSON)
+    parsed = F.from_json(framed, StructType([StructField(_END, StringType())]), STRICT_JSON)
     return F.coalesce(parsed[_END] == "", F.lit(False))
 
 

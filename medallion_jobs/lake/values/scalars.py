@@ -96,7 +96,7 @@ def _comes_back(text: Column, number: Column, kind: DataType) -> Column:
     """Whether a double or float has all digits of a text, and is 0 only if the text is."""
     most = _DOUBLE_DIGITS if isinstance(kind, DoubleType) else _FLOAT_DIGITS
     given, kept = _digits(text), _digits(number.cast("string"))
-    # Java sometimes writes a digit more than it takes to tell a number from all others.
+    # Java sometimes writes a digit more than is needed to name a number.
     is_kept = (given == kept) | ((F.length(given) > most) & (F.length(given) < F.length(kept)))
     is_short = F.length(F.trim(text)) <= most
     return F.when(number == 0, given == "").otherwise(

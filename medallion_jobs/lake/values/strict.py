@@ -191,10 +191,21 @@ def _read(raw: Column, kind: DataType, options: Mapping[str, str]) -> Column:
             json_parts.members(raw),
             lambda members: _parsed(raw, members, _map(members, kind, options)),
         )
-    return let(
-        scalars.value(decoded(raw), kind, options),
-        lambda value: _result(value, raw.isNull() | (raw == "null") | value.isNotNull()),
-    )
+    return let(raw, lambda raw: _read_scalar(raw, kind, options))
+
+
+def _read_scalar(raw: Column, kind: DataType, options: Mapping[str, str]) -> Column:
+    is_null = raw.isNull() | (raw == "null")
+
+    def read(text: Column) -> Column:
+        if isinstance(kind, StringType):
+            return _result(text, is_null | text.isNotNull())
+        return let(
+            scalars.value(text, kind, options),
+            lambda value: _result(value, is_null | value.isNotNull()),
+        )
+
+    return let(decoded(raw), read)
 
 
 def _parsed(raw: Column, parts: Column, result: Column) -> Column:
