@@ -559,6 +559,29 @@ def test_files_that_cannot_be_removed_do_not_pile_up(
     assert place.clean().deleted == 9
 
 
+@pytest.mark.parametrize(("fault", "failed"), [(errno.EIO, 3), (errno.EROFS, 1)])
+@pytest.mark.parametrize("state", [State.COMMITTED, State.ARCHIVING])
+def test_a_failed_look_at_a_file_counts_as_failed(
+    place: Place, state: State, fault: int, failed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the file is due, or an earlier run had begun to clean it."""
+    for n in range(3):
+        place.put(f"{n}.json", state=state)
+    look = os.stat
+
+    def refuse(path: Any, **more: Any) -> os.stat_result:
+        if str(path).endswith(".json") and "dir_fd" in more:
+            raise OSError(fault, os.strerror(fault))
+        return look(path, **more)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "stat", refuse)
+        done = place.clean()
+    assert (done.failed, done.left, done.goes_on) == (failed, failed, fault == errno.EIO)
+    assert os.strerror(fault) in done.remarks[0]
+    assert place.clean().deleted == 3
+
+
 # --- settings
 
 

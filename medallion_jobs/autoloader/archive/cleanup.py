@@ -59,7 +59,7 @@ class Cleaned:
     Attributes:
         left: due files that had to stay; the remarks give the reasons.
         waiting: due files that this call did not reach.
-        failed: those of `left` that the file system failed to move or delete.
+        failed: those of `left` that the file system or the store failed to look at, move or delete.
         goes_on: whether cleaning may continue with more files.
     """
 
@@ -173,7 +173,8 @@ class Cleaner:
         if self._settings.mode == "off":
             return done
         started = self._cleanable(self._ledger.in_state(State.ARCHIVING), done)
-        self._perform(started, done, resumed=True)
+        if done.goes_on:
+            self._perform(started, done, resumed=True)
         if done.goes_on:
             until = now - self._settings.retention
             due = self._next(self._ledger.committed_until(until), done)
@@ -206,7 +207,9 @@ class Cleaner:
                     existing[file] = place.folder
                 located[file] = place
             except (LeftError, OSError) as why:
-                done.leave(file, getattr(why, "strerror", str(why)))
+                done.leave(file, why)
+                if not done.goes_on:
+                    break
         for file, reason in registrations.blocked(existing, self._me, self._store).items():
             done.leave(file, reason)
             del located[file]
