@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs.autoloader.admission import Admission, chunks
 from medallion_jobs.autoloader.archive.cleanup import Cleaner
 from medallion_jobs.autoloader.archive.cleanup import check as check_cleaning
-from medallion_jobs.autoloader.archive.registrations import Reader, register
+from medallion_jobs.autoloader.archive.registrations import Reader, register, withdraw
 from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
 from medallion_jobs.autoloader.discovery.stores import is_local_path, store_for
 from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path
@@ -191,13 +191,13 @@ class AutoLoader:
         Returns:
             Remarks for the user.
         """
-        unregistered = self._register() if self._is_first_look else ()
+        about_readers = self._register() if self._is_first_look else ()
         scan = self.discovery.scan(patience=self._is_first_look)
         self._is_first_look = False
         self._listing_seconds = scan.seconds
         self._refuse_changed(scan)
         self._admission.offer(scan)
-        return [*unregistered, *self._new_complaints(scan.complaints), *self._cleaned()]
+        return [*about_readers, *self._new_complaints(scan.complaints), *self._cleaned()]
 
     def _admit(self, scan: Scan) -> list[FileEntry]:
         """Writes the files of a listing that are to be read to the ledger, and returns them."""
@@ -341,6 +341,16 @@ class AutoLoader:
         return BadRecords(self.paths.quarantine, str(self.ref))
 
     def _register(self) -> Sequence[str]:
-        """Registers as a reader of the landing folders; returns remarks on failures."""
-        me = Reader.of(self.paths)
-        return [remark for root in self.roots if (remark := register(root, me, self.config.store))]
+        """Registers as a reader of the landing folders, if the config says so.
+
+        Returns:
+            Remarks on what could not be done, and on old registrations.
+        """
+        me, source, store = Reader.of(self.paths), self.source, self.config.store
+        remarks = (
+            register(root, me, store)
+            if source.registers
+            else withdraw(root, me, store, only_if_alone=source.register_as_reader is None)
+            for root in self.roots
+        )
+        return [remark for remark in remarks if remark]
