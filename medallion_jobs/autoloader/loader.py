@@ -32,7 +32,7 @@ from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Layout, Pipeline, Source, TableRef
-from medallion_jobs.engine import stream
+from medallion_jobs.engine import session, stream
 from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake import tables
@@ -202,6 +202,7 @@ class AutoLoader:
     def _admit(self, scan: Scan) -> list[FileEntry]:
         """Writes the files of a listing that are to be read to the ledger, and returns them."""
         new, again = self._to_read(scan)
+        self._refuse_impossible(new, again)
         for chunk in self._chunks(new):
             self.ledger.admit(chunk)
         for chunk in self._chunks(again):
@@ -298,6 +299,12 @@ class AutoLoader:
                 next_step="restore the file, land the new content under another name, or "
                 "set on_changed_file: reprocess, version or ignore",
             )
+
+    def _refuse_impossible(self, *files: Sequence[FileEntry]) -> None:
+        """Raises UsageError if the JVM cannot open a file because of its name."""
+        # Otherwise such a file would look like one that does not exist.
+        names = (to_path(file.path) for some in files for file in some if is_local(file.path))
+        session.refuse_names(names, untouched="the table; no new file was taken")
 
     def _chunks(self, files: Sequence[FileEntry]) -> Iterator[list[FileEntry]]:
         source = self.source

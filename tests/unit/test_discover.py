@@ -7,17 +7,20 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from pyspark import SparkContext
 
 from medallion_jobs.autoloader import AutoLoader
 from medallion_jobs.autoloader.archive.cleanup import Cleaned
 from medallion_jobs.autoloader.archive.registrations import Reader, register
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.config import pipeline_from_values
+from medallion_jobs.errors import UsageError
 
 
 def loader_of(folder: Path, table: str = "t", **source: object) -> AutoLoader:
@@ -156,6 +159,26 @@ def test_the_source_is_cleaned_now_and_then_and_on_until_nothing_is_due(
         loader.discover()
         left.append(len(rounds))
     assert left == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["März ☃.json", "k=Öst/a.json"])
+def test_a_file_that_the_jvm_cannot_open_is_not_taken_for_a_missing_one(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = loader_of(tmp_path)
+    (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+    land(tmp_path / "in" / name)
+    encoding = ["ANSI_X3.4-1968"]
+    system = SimpleNamespace(getProperty=lambda _: encoding[0])
+    jvm = SimpleNamespace(java=SimpleNamespace(lang=SimpleNamespace(System=system)))
+    monkeypatch.setattr(SparkContext, "_jvm", jvm)
+    with pytest.raises(UsageError, match=name.partition(".")[0]) as refused:
+        loader.discover()
+    assert "LC_ALL=C.UTF-8" in refused.value.next_step
+    assert len(loader.ledger.waiting()) == 0
+    encoding[0] = "UTF-8"
+    loader.discover()
+    assert len(loader.ledger.waiting()) == 1
 
 
 def test_what_waits_can_be_looked_through_while_more_is_found(
