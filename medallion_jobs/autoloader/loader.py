@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.admission import Admission, chunks
+from medallion_jobs.autoloader.archive import neighbours
 from medallion_jobs.autoloader.archive.cleanup import Cleaner
 from medallion_jobs.autoloader.archive.cleanup import check as check_cleaning
-from medallion_jobs.autoloader.archive.registrations import Reader, register, withdraw
+from medallion_jobs.autoloader.archive.registrations import Reader, register
 from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
 from medallion_jobs.autoloader.discovery.stores import is_local_path, store_for
 from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path
@@ -353,11 +354,7 @@ class AutoLoader:
         Returns:
             Remarks on what could not be done, and on old registrations.
         """
-        me, source, store = Reader.of(self.paths), self.source, self.config.store
-        remarks = (
-            register(root, me, store)
-            if source.registers
-            else withdraw(root, me, store, only_if_alone=source.register_as_reader is None)
-            for root in self.roots
-        )
-        return [remark for remark in remarks if remark]
+        if not self.source.registers:
+            return neighbours.withdraw(self.paths)
+        me, store = Reader.of(self.paths), self.config.store
+        return [remark for root in self.roots if (remark := register(root, me, store))]

@@ -50,7 +50,7 @@ def maintain(
     remove unused files. A table whose query runs is skipped, and files that a query has yet to
     read are kept.
     """
-    from medallion_jobs.autoloader.archive import registrations
+    from medallion_jobs.autoloader.archive import neighbours
     from medallion_jobs.maintenance import lake, optimizing
 
     age = _age(older_than)
@@ -67,7 +67,7 @@ def maintain(
         done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
     else:
         done = lake.maintain(pipeline, age, dry_run=dry_run)
-        for remark in registrations.withdrawn(pipeline, dry_run=dry_run):
+        for remark in neighbours.withdraw_all(pipeline, dry_run=dry_run):
             typer.echo(remark, err=True)
     rows = [asdict(upkeep) for upkeep in done]
     if as_json:

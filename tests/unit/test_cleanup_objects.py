@@ -13,7 +13,7 @@ from lakes import BRONZE
 from support import objects
 from test_cleanup import Journal
 
-from medallion_jobs.autoloader.archive import registrations
+from medallion_jobs.autoloader.archive import neighbours, registrations
 from medallion_jobs.autoloader.archive.cleanup import Cleaner, check
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.ledger.tables import State
@@ -164,7 +164,7 @@ def test_a_registration_is_hidden_and_one_of_an_earlier_version_counts(place: Pl
     (old.parent / "her.t.json").unlink()
     assert cleaner.clean(NOW).deleted == 1
     config = place.config("off")
-    assert "no longer registered" in registrations.withdrawn(config, dry_run=False)[0]
+    assert "no longer registered" in neighbours.withdraw_all(config, dry_run=False)[0]
     assert list(landing.rglob("*")) == []
 
 

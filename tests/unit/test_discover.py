@@ -123,6 +123,29 @@ def test_the_registration_of_an_earlier_version_goes(
     assert (tmp_path / "in" / ".medallion" / "readers" / "p.t.reader").exists() == (told is None)
 
 
+def test_tables_of_one_config_do_not_keep_each_other(tmp_path: Path) -> None:
+    """They know of each other without registrations, as those of its other builds do."""
+    loader = with_an_old_registration(tmp_path)
+    values = loader.config.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    source = values["bronze"]["t"]["source"]
+    (tmp_path / "in" / "deep").mkdir()
+    values["bronze"]["u"] = {"source": {**source, "path": str(tmp_path / "in" / "deep")}}
+    config = pipeline_from_values(values, "a test")
+    loaders = [
+        AutoLoader.to_table(config, "t"),
+        AutoLoader.to_table(config, "t", slot="again"),
+        AutoLoader.to_table(config, "u"),
+    ]
+    for made in loaders:
+        made.ledger.ensure()
+        me = Reader.of(made.paths)
+        for root in made.roots:
+            assert register(root, me) is None
+    remarks = [remark for made in loaders for remark in made.discover()]
+    assert ["no longer registered" in remark for remark in remarks] == [True] * 3
+    assert not list(tmp_path.rglob("*.reader"))
+
+
 @pytest.mark.parametrize("neighbour", ["in", "."])
 def test_but_not_beside_a_reader_that_may_clean(tmp_path: Path, neighbour: str) -> None:
     """Nor is it lost that somebody has not read the files, because of a new version."""

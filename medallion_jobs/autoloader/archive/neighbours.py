@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake.exceptions import DeltaError
 
+from medallion_jobs.autoloader.archive import registrations
 from medallion_jobs.autoloader.archive.file_location import AWS, is_cleanable
 from medallion_jobs.autoloader.archive.registrations import Reader, near
 from medallion_jobs.autoloader.discovery.patterns import Root, roots_of
@@ -60,6 +61,40 @@ def readers_of_config(config: Pipeline) -> list[ConfigReader]:
         for slot in paths.slots(config)
         if (places := TablePaths(config, TableRef("bronze", name), slot)).is_live
         or places.ledger.exists()
+    ]
+
+
+def withdraw(places: TablePaths, *, dry_run: bool = False) -> list[str]:
+    """Removes the registrations of a table that does not register, as earlier versions made them.
+
+    Returns:
+        A remark on each. It stays if it is unset whether the table registers, and a reader of
+        another config, who may clean, is registered near it.
+    """
+    config, name = places.config, places.ref.name
+    known = {each.reader.ledger for each in readers_of_config(config)}
+    is_sure = config.bronze[name].source.register_as_reader is False
+    remarks = (
+        registrations.withdraw(
+            root,
+            Reader.of(places),
+            config.store,
+            unless_near=lambda other: not is_sure and other.ledger not in known,
+            dry_run=dry_run,
+        )
+        for root in config.landing_paths(name)
+    )
+    return [remark for remark in remarks if remark]
+
+
+def withdraw_all(config: Pipeline, *, dry_run: bool) -> list[str]:
+    """The same for every table of a config that does not register."""
+    return [
+        remark
+        for name, table in config.bronze.items()
+        if not table.source.registers
+        for slot in paths.slots(config)
+        for remark in withdraw(TablePaths(config, TableRef("bronze", name), slot), dry_run=dry_run)
     ]
 
 

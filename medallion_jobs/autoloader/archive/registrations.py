@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
@@ -23,7 +23,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from medallion_jobs.autoloader.archive.file_location import AWS, fixed_part, is_cleanable
-from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.storage import S3, Location, put
@@ -105,13 +104,18 @@ def register(root: str, me: Reader, store: S3 = AWS) -> str | None:
 
 
 def withdraw(
-    root: str, me: Reader, store: S3 = AWS, *, only_if_alone: bool, dry_run: bool = False
+    root: str,
+    me: Reader,
+    store: S3 = AWS,
+    *,
+    unless_near: Callable[[Reader], bool],
+    dry_run: bool = False,
 ) -> str | None:
     """Removes the registrations of a table that does not register any more.
 
     Args:
-        only_if_alone: leave them if another reader is registered in the folder or above it: it
-            may clean, and would no longer know of this reader.
+        unless_near: leave them if such a reader is registered in the folder or above it, which
+            may clean, and would no longer know of this one.
 
     Returns:
         A remark on what was done; None if there was no registration.
@@ -123,10 +127,9 @@ def withdraw(
     if not own:
         return None
     here = f"{me} {{}} registered in {base}"
-    others_near = near(base, me)
-    if only_if_alone and others_near:
+    if other := next(filter(unless_near, near(base, me)), None):
         return (
-            f"{here.format('stays')}, since {others_near[0]} may clean it; set register_as_reader "
+            f"{here.format('stays')}, since {other} may clean it; set register_as_reader "
             "to true if so, else to false"
         )
     if not dry_run:
@@ -136,24 +139,6 @@ def withdraw(
             return f"{here.format('stays')}, {own[0]} cannot be removed: {error.strerror}"
     gone = here.format("would no longer be" if dry_run else "is no longer")
     return f"{gone}; if another pipeline cleans files there, set register_as_reader to true"
-
-
-def withdrawn(config: Pipeline, *, dry_run: bool) -> list[str]:
-    """Withdraws every table of a config that does not register; a remark for each registration."""
-    remarks = (
-        withdraw(
-            root,
-            Reader.of(TablePaths(config, TableRef("bronze", name), slot)),
-            config.store,
-            only_if_alone=table.source.register_as_reader is None,
-            dry_run=dry_run,
-        )
-        for name, table in config.bronze.items()
-        if not table.source.registers
-        for slot in paths.slots(config)
-        for root in config.landing_paths(name)
-    )
-    return [remark for remark in remarks if remark]
 
 
 def registered(root: str, me: Reader, store: S3 = AWS) -> list[Location]:
