@@ -47,6 +47,8 @@ RUN python -m compileall -q /opt/medallion/medallion_jobs
 
 # Nothing is written but below /tmp and the volumes, so the root file system may be read-only.
 ENV PATH=/opt/medallion/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    LC_ALL=C.UTF-8 \
+    PYTHONUTF8=1 \
     PYTHONPATH=/opt/medallion \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

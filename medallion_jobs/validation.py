@@ -39,6 +39,7 @@ from medallion_jobs.refine.expectations import broken_rules, rules
 from medallion_jobs.refine.lookup import Dimension, join_all, member
 from medallion_jobs.refine.transform.recipe import Recipe
 from medallion_jobs.refine.transform.step import Step
+from medallion_jobs.sinks import postgres
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -195,6 +196,8 @@ class _Checker:
             schema = aggregation.finished(groups).schema
             with self._reported_at(f"{here}.measures", ", ".join(table.measures)):
                 layouts.refuse_names(here, schema)
+            with self._reported_at(f"{here}.sinks", ""):
+                postgres.Loader(self._config, TableRef("gold", name)).check_columns(schema)
             self._build(TableRef("gold", name), schema)
 
     def _check_groups(self, table: GoldTable, rows: DataFrame, here: str) -> None:

@@ -117,7 +117,7 @@ def autoload(
 
     Raises:
         ConfigError: wrong options.
-        UsageError: `interval` is not a time.
+        UsageError: `interval` is not a time; or the JVM cannot write a folder's name.
         Refused: starting would lose or duplicate rows.
         MedallionError: the query is already running, or the folder does not exist.
     """
@@ -131,6 +131,7 @@ def autoload(
         },
         _CALLER,
     )
+    session.refuse_folders(config)
     if each_batch is None:
         loader = AutoLoader.to_table(config, table)
     else:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.admission import Admission, chunks
+from medallion_jobs.autoloader.archive import neighbours
 from medallion_jobs.autoloader.archive.cleanup import Cleaner
 from medallion_jobs.autoloader.archive.cleanup import check as check_cleaning
 from medallion_jobs.autoloader.archive.registrations import Reader, register
@@ -32,7 +33,7 @@ from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
 from medallion_jobs.config import Layout, Pipeline, Source, TableRef
-from medallion_jobs.engine import stream
+from medallion_jobs.engine import session, stream
 from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake import tables
@@ -191,17 +192,18 @@ class AutoLoader:
         Returns:
             Remarks for the user.
         """
-        unregistered = self._register() if self._is_first_look else ()
+        about_readers = self._register() if self._is_first_look else ()
         scan = self.discovery.scan(patience=self._is_first_look)
         self._is_first_look = False
         self._listing_seconds = scan.seconds
         self._refuse_changed(scan)
         self._admission.offer(scan)
-        return [*unregistered, *self._new_complaints(scan.complaints), *self._cleaned()]
+        return [*about_readers, *self._new_complaints(scan.complaints), *self._cleaned()]
 
     def _admit(self, scan: Scan) -> list[FileEntry]:
         """Writes the files of a listing that are to be read to the ledger, and returns them."""
         new, again = self._to_read(scan)
+        self._refuse_impossible(new, again)
         for chunk in self._chunks(new):
             self.ledger.admit(chunk)
         for chunk in self._chunks(again):
@@ -299,6 +301,12 @@ class AutoLoader:
                 "set on_changed_file: reprocess, version or ignore",
             )
 
+    def _refuse_impossible(self, *files: Sequence[FileEntry]) -> None:
+        """Raises UsageError if the JVM cannot open a file because of its name."""
+        # Otherwise such a file would look like one that does not exist.
+        names = (to_path(file.path) for some in files for file in some if is_local(file.path))
+        session.refuse_names(names, untouched="the table; no new file was taken")
+
     def _chunks(self, files: Sequence[FileEntry]) -> Iterator[list[FileEntry]]:
         source = self.source
         return chunks(files, source.max_files_per_trigger, source.max_bytes_per_trigger)
@@ -341,6 +349,12 @@ class AutoLoader:
         return BadRecords(self.paths.quarantine, str(self.ref))
 
     def _register(self) -> Sequence[str]:
-        """Registers as a reader of the landing folders; returns remarks on failures."""
-        me = Reader.of(self.paths)
-        return [remark for root in self.roots if (remark := register(root, me, self.config.store))]
+        """Registers as a reader of the landing folders, if the config says so.
+
+        Returns:
+            Remarks on what could not be done, and on old registrations.
+        """
+        if not self.source.registers:
+            return neighbours.withdraw(self.paths)
+        me, store = Reader.of(self.paths), self.config.store
+        return [remark for root in self.roots if (remark := register(root, me, store))]

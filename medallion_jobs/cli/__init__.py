@@ -6,6 +6,7 @@ No module here imports pyspark when it is loaded; a command imports it when it i
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 
@@ -88,8 +89,18 @@ def _user_error(error: StoreError) -> MedallionError:
     )
 
 
+def _in_utf8() -> None:
+    """Starts this process again in UTF-8, if its locale has another encoding.
+
+    Its files, arguments and output are UTF-8 then, as the config is, and as Delta's names are.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+
+
 def main() -> None:
     """Runs the command line; the exit code is that of the error, 3 for a bug."""
+    _in_utf8()
     try:
         app(prog_name="medallion")
     except MedallionError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -72,19 +71,11 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
 
 def _registrations(table: TablePaths) -> list[Location]:
     """Files by which a bronze table is registered as a reader of its landing folders."""
-    from medallion_jobs.autoloader.archive.file_location import fixed_part, is_cleanable
-    from medallion_jobs.autoloader.archive.registrations import Reader
+    from medallion_jobs.autoloader.archive.registrations import Reader, registered
 
-    reader, pipeline = Reader.of(table), table.config
-    roots = filter(is_cleanable, pipeline.landing_paths(table.ref.name))
-    return [
-        file
-        for root in roots
-        for file in (fixed_part(root, pipeline.store) / "_medallion" / "readers").glob(
-            f"{reader}*.json"
-        )
-        if json.loads(file.read_bytes()).get("ledger") == reader.ledger
-    ]
+    roots = table.config.landing_paths(table.ref.name)
+    me = Reader.of(table)
+    return [file for root in roots for file in registered(root, me, table.config.store)]
 
 
 def _generated(pipeline: Pipeline) -> list[Location]:

@@ -44,10 +44,13 @@ def maintain(
 ) -> None:
     """Compact the ledgers and metrics tables, shorten their logs, remove unused files.
 
+    A registration that a table left in its landing folders, and no longer needs, is removed, too.
+
     With --optimize: compact small files of bronze, silver and gold where that is due, and
     remove unused files. A table whose query runs is skipped, and files that a query has yet to
     read are kept.
     """
+    from medallion_jobs.autoloader.archive import neighbours
     from medallion_jobs.maintenance import lake, optimizing
 
     age = _age(older_than)
@@ -64,6 +67,8 @@ def maintain(
         done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
     else:
         done = lake.maintain(pipeline, age, dry_run=dry_run)
+        for remark in neighbours.withdraw_all(pipeline, dry_run=dry_run):
+            typer.echo(remark, err=True)
     rows = [asdict(upkeep) for upkeep in done]
     if as_json:
         print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], as_json=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from medallion_jobs.config import reader_options, spark_conf
+from medallion_jobs.config import database_names, reader_options, spark_conf
 from medallion_jobs.config.fields import refused
 from medallion_jobs.config.names import LAYERS, folder
 from medallion_jobs.storage import S3, Location, is_below
@@ -29,6 +29,8 @@ def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     yield from _folders_inside_others(data)
     yield from _wrong_reader_options(data)
     yield from _foreign_packages(data)
+    for loc, why in database_names.problems(_mapping(data, "gold")):
+        yield _error(refused(why), *loc)
     conf = _mapping(_mapping(data, "spark"), "conf")
     for key, value in conf.items():
         reason = spark_conf.refusal(key, value)

@@ -41,6 +41,8 @@ _CHANGING = re.compile(
     r"|\bunix_timestamp\s*\(\s*\)",
     re.IGNORECASE,
 )
+# What a key takes that keeps everything as text.
+ANY_AS_TEXT = "text, a number, true or false"
 IDENTIFIER_ALLOWED = "letters, digits and _, no digit first, 64 at most"
 
 
@@ -261,7 +263,7 @@ Time = Annotated[
 SparkValue = Annotated[
     str,
     BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool),
-    Field(title="text, a number, true or false"),
+    Field(title=ANY_AS_TEXT),
     HIDES,
 ]
 AllAside = Literal["warn", "fail"]

@@ -56,7 +56,8 @@ def load(
     Args:
         path: the pipeline's YAML file.
         env: name of the overlay, if any.
-        overrides: `dotted.path=value`, the value as YAML.
+        overrides: `dotted.path=value`; the value is text as it stands where the key takes text,
+            else YAML.
         environ: the environment; the process's own when None.
 
     Raises:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from medallion_jobs.config import yaml_text
 from medallion_jobs.config.problems import Problem
+from medallion_jobs.config.schema import kinds_at
 from medallion_jobs.config.tree import Node, Origin, Path, deepest, dotted, place
 
 PREFIX = "MEDALLION__"
 _SPARK_CONF = ("spark", "conf")
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_NULLS = ("", "~", "null", "Null", "NULL")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ def set_on(tree: Node, overrides: Iterable[str]) -> Overridden:
             )
             continue
         path = _spark_key_joined(parts)
-        node, found = yaml_text.parse(value, origin.source, numbered=False, path=path)
+        if name != name.rstrip():
+            value = value.lstrip()  # written as `path = value`
+        node, found = _node(value, origin, path)
         problems += found
         if node is not None:
             tree = place(tree, path, node)
@@ -76,11 +81,37 @@ def environment_on(tree: Node, environ: Mapping[str, str]) -> Overridden:
                 )
             )
             continue
-        node, found = yaml_text.parse(environ[variable], origin.source, numbered=False, path=path)
+        node, found = _node(environ[variable], origin, path)
         problems += found
         if node is not None:
             tree = place(tree, path, node)
     return Overridden(tree, problems)
+
+
+def _node(value: str, origin: Origin, path: Path) -> tuple[Node | None, list[Problem]]:
+    """The value of an override: text as it stands for a key that takes text, else YAML."""
+    node, problems = yaml_text.parse(value, origin.source, numbered=False, path=path)
+    kinds = kinds_at(path)
+    if "string" not in kinds or _QUOTED.fullmatch(value.strip()) or value.strip() in _NULLS:
+        return node, problems
+    if node is not None and not problems and _is_no_text(node.value, value.strip(), kinds):
+        return node, problems
+    # As YAML it would end before ` #`, `0x10` would be 16, and `*x` a mistake.
+    return Node(value, origin), []
+
+
+def _is_no_text(parsed: object, written: str, kinds: frozenset[str]) -> bool:
+    """Whether YAML that is not text is meant as such, for a key that takes these kinds."""
+    match parsed:
+        case bool():
+            return "boolean" in kinds or str(parsed).lower() == written
+        case int() | float():
+            return bool({"integer", "number"} & kinds) or str(parsed) == written
+        case list():
+            return "array" in kinds or written.startswith("[")
+        case dict():
+            return "object" in kinds or written.startswith("{")
+    return False
 
 
 def _spark_key_joined(parts: tuple[str, ...]) -> Path:

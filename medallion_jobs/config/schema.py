@@ -9,6 +9,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from medallion_jobs.config.fields import ANY_AS_TEXT
 from medallion_jobs.config.model import Pipeline
 from medallion_jobs.config.tree import Path
 
@@ -63,7 +64,8 @@ def _resolved(schema: JsonSchema) -> JsonSchema:
 
 def _child(schema: JsonSchema, part: str | int) -> JsonSchema | None:
     if isinstance(part, int):
-        child = schema.get("items")
+        first = schema.get("prefixItems", ())
+        child = first[part] if part < len(first) else schema.get("items")
     else:
         child = schema.get("properties", {}).get(part) or named_child(schema)
     return _resolved(child) if isinstance(child, dict) else None
@@ -83,6 +85,32 @@ def schema_at(path: Path) -> JsonSchema | None:
     for part in path:
         found = _child(found, part) if found else None
     return found
+
+
+def kinds_at(path: Path) -> frozenset[str]:
+    """The kinds of values (`string`, `integer`, `array` …) that the key at `path` keeps apart.
+
+    A number in the path, as text, picks an element of a list. Empty if there is no such key.
+    """
+    found = [_schema()]
+    for part in path:
+        at = int(part) if isinstance(part, str) and part.isdecimal() else part
+        children = (_child(one, at) for schema in found for one in _variants(schema))
+        found = [child for child in children if child]
+    return frozenset(
+        kind for schema in found for one in _variants(schema) if (kind := one.get("type"))
+    )
+
+
+def _variants(schema: JsonSchema) -> Iterator[JsonSchema]:
+    """The schemas of which a value has to fit one."""
+    resolved = _resolved(schema)
+    if resolved.get("title") == ANY_AS_TEXT:
+        yield {"type": "string"}
+        return
+    yield resolved
+    for choice in resolved.get("anyOf", ()):
+        yield from _variants(choice)
 
 
 def properties(schema: JsonSchema) -> Iterator[tuple[str, JsonSchema]]:

@@ -201,8 +201,8 @@ class SilverTable(Frozen):
     )
     on_rescued: Annotated[Literal["quarantine", "null"], BeforeValidator(null_as_word)] = Field(
         default="quarantine",
-        description="What happens to a row whose key, or whose column that a lookup or a rule "
-        "reads, has a rescued value; null treats the value as missing.",
+        description="What happens to a row whose key or event time, or whose column that a lookup "
+        "or a rule reads, has a rescued value; null treats the value as missing.",
     )
     on_all_aside: AllAside | None = Field(
         default=None, description="Overrides the pipeline's on_all_aside."

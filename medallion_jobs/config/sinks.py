@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -17,8 +18,12 @@ from medallion_jobs.config.fields import (
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
 
-# PostgreSQL truncates longer names silently.
+# In bytes; PostgreSQL truncates longer names silently.
 LONGEST_NAME = 63
+# Each table of PostgreSQL has them already.
+SYSTEM_COLUMNS = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
+# The table, in each schema that is loaded into, that records the loaded versions.
+CONTROL = "medallion_loads"
 # A config decides what is loaded, never which code runs: properties that name Java classes are
 # not allowed, nor those that a load sets itself.
 _OPTIONS = (
@@ -68,6 +73,26 @@ DatabaseName = Annotated[
     ),
     HIDES,
 ]
+
+
+def staging_of(table: str) -> str:
+    """The name of the staging table, from which one transaction copies the rows."""
+    return _joined(table, "staging")
+
+
+def index_of(table: str) -> str:
+    """The name of the index on the keys; indexes and tables share their names."""
+    return _joined(table, "keys")
+
+
+def _joined(name: str, end: str) -> str:
+    """`name__end`; a name that is too long is cut and gets a digest."""
+    whole = f"{name}__{end}"
+    if len(whole.encode()) <= LONGEST_NAME:
+        return whole
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    kept = name.encode()[: LONGEST_NAME - len(end) - 15].decode("utf-8", "ignore")
+    return f"{kept}_{digest}__{end}"
 
 
 class Jdbc(Frozen):

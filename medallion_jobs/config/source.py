@@ -142,6 +142,13 @@ class Source(Frozen):
     clean_source: CleanSource = Field(
         default_factory=CleanSource, description="What happens to files that are in bronze."
     )
+    register_as_reader: bool | None = Field(
+        default=None,
+        description=(
+            "Whether to leave a hidden file in the folders, by which other pipelines that clean "
+            "them know of this reader; unset, only with `clean_source`."
+        ),
+    )
     max_files_per_trigger: Count = Field(
         default=10_000, description="Maximum number of files in one batch."
     )
@@ -170,6 +177,11 @@ class Source(Frozen):
     def keeps_versions(self) -> bool:
         """Whether bronze has `_file_version`: which version of a file a row comes from."""
         return self.on_changed_file in ("reprocess", "version")
+
+    @property
+    def registers(self) -> bool:
+        """Whether the table registers in the folders that it reads: it writes a file into them."""
+        return self.clean_source.mode != "off" or self.register_as_reader is True
 
     def is_wanted_at(self, modified: datetime) -> bool:
         """Whether a file passes `modified_after` and `modified_before`."""

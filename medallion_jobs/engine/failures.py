@@ -7,7 +7,7 @@ import re
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from medallion_jobs.errors import DataError, MedallionError, TransientError
+from medallion_jobs.errors import DataError, MedallionError, TransientError, UsageError
 from medallion_jobs.storage import Location
 
 _STORAGE = {
@@ -17,6 +17,8 @@ _STORAGE = {
     "Permission denied": "make it writable for the user who runs the job",
     "Input/output error": "check the disk",
 }
+# A name of a file that the JVM, or an executor's, cannot write under its locale.
+_NO_NAME = "Malformed input or input contains unmappable characters"
 _UNTOUCHED = "nothing of the batch is visible; the next start runs it again"
 _LONGEST = 500
 # Delta's message: the check's name, its expression, and a line for each column in it.
@@ -36,8 +38,8 @@ def explain(table: str, failure: BaseException, where: Location) -> MedallionErr
         where: the folder that the query writes, shown if the failure names no path.
 
     Returns:
-        A `TransientError` for a failing disk, a `DataError` for an error of Spark, and for
-        anything else a `MedallionError` that calls it a bug.
+        A `TransientError` for a failing disk, a `UsageError` for a wrong locale, a `DataError` for
+        another error of Spark, and for anything else a `MedallionError` that calls it a bug.
     """
     if isinstance(failure, MedallionError):
         return failure
@@ -57,7 +59,7 @@ def explain(table: str, failure: BaseException, where: Location) -> MedallionErr
             untouched=_UNTOUCHED,
             next_step="fix this, then run again",
         )
-    if refused := _refused_by_delta(table, text):
+    if refused := _refused_by_delta(table, text) or _unwritable(table, text, where):
         return refused
     if isinstance(failure, PySparkException | Py4JJavaError):
         return DataError(
@@ -102,6 +104,20 @@ def root_cause(failure: BaseException) -> str:
     lines = [x for x in stripped if x and not x.startswith("An error occurred while calling")]
     roots = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return ((roots or lines or [type(failure).__name__])[-1 if roots else 0])[:500]
+
+
+def _unwritable(table: str, text: str, where: Location) -> UsageError | None:
+    """The error for a name that a JVM cannot write; None for any other failure."""
+    if _NO_NAME not in text:
+        return None
+    return UsageError(
+        f"{table}: the batch failed: a JVM that was not started under a UTF-8 locale cannot write "
+        f"{_path_near(text, _NO_NAME) or where}",
+        code="locale_not_utf",
+        untouched=_UNTOUCHED,
+        next_step="start it with LC_ALL=C.UTF-8, and executors with --conf "
+        "spark.executorEnv.LC_ALL=C.UTF-8; then run again",
+    )
 
 
 def _path_near(text: str, symptom: str) -> str | None:

@@ -82,6 +82,11 @@ class Running:
         return Start(generation.number, generation.number > 1 and generation.binding is None)
 
     @property
+    def awaits_rebuild(self) -> bool:
+        """Whether the query was reset, and has not rebuilt its table yet."""
+        return self.start.generation > 1 and self.start_point.last_written < 0
+
+    @property
     def ref(self) -> TableRef:
         return self.stream.claim.ref
 

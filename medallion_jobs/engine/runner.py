@@ -67,6 +67,7 @@ def run(
     ):
         started = time.monotonic()
         if spark is not None:
+            session.refuse_folders(config)
             spark = session.beside(spark)
         else:
             spark = session.build(config, short=continuous is None, log_level=log_level)
@@ -132,6 +133,7 @@ def submitted(streams: Streams) -> None:
     try:
         if isinstance(chosen.continuous, str):
             chosen.set.append(f"trigger.interval={chosen.continuous}")
+        session.check_arguments()
         config = load(chosen.config, chosen.env, chosen.set).pipeline
         session.check_submitted(config)
         interval = config.trigger.interval.total_seconds() if chosen.continuous else None

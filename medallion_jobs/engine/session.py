@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import paths
 from medallion_jobs.runtime.jars import Jar, delta_jars, needed
 from medallion_jobs.runtime.java import find_java
+from medallion_jobs.runtime.locales import VARIABLE, impossible_names, utf8_environment, utf8_name
 from medallion_jobs.runtime.submitted import Submitted
 from medallion_jobs.runtime.whole_line import DELTA_CATALOG, DELTA_EXTENSION
 
@@ -100,6 +101,8 @@ _LOCAL = {
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.driver.memory": "2g",
 }
+# Executors open files by their names, too, and get the locale of the daemon that starts them.
+_EXECUTORS_LOCALE = f"spark.executorEnv.{VARIABLE}"
 # A run over a few small batches is mostly class loading and compilation.
 _SHORT_RUN = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 _LOGGING = Path(__file__).with_name("log4j2.properties")
@@ -152,7 +155,22 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
         spark = SparkSession.builder.config(conf=shown).getOrCreate()
     security.without_foreign_code(spark)
     _refuse_unsafe(spark)
+    refuse_folders(config)
     return spark
+
+
+def check_arguments() -> None:
+    """Checks that spark-submit has passed the job's arguments on unchanged.
+
+    Raises:
+        UsageError: it has not, because of its locale; the next step is the whole command line.
+    """
+    if _is_submitted():
+        from pyspark import SparkConf, SparkContext  # noqa: PLC0415 (as in `build`)
+
+        SparkContext._ensure_initialized()
+        settings = dict(SparkConf().getAll())
+        Submitted(SparkContext._jvm, settings, sys.argv).check_arguments()
 
 
 def check_submitted(config: Pipeline) -> None:
@@ -169,7 +187,10 @@ def check_submitted(config: Pipeline) -> None:
     SparkContext._ensure_initialized()
     conf = SparkConf()
     defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
-    _added_jars({**defaults, **dict(conf.getAll())}, needed(objects=config.has_objects))
+    settings = {**defaults, **dict(conf.getAll())}
+    submitted = Submitted(SparkContext._jvm, settings, sys.argv)
+    submitted.check_names(_folders(config))
+    _added_jars(settings, needed(objects=config.has_objects))
 
 
 def _is_submitted() -> bool:
@@ -205,6 +226,38 @@ def beside(spark: SparkSession) -> SparkSession:
     return own
 
 
+def refuse_folders(config: Pipeline) -> None:
+    """Refuses a config with folders whose names the session's JVM cannot write.
+
+    Raises:
+        UsageError: as `refuse_names`.
+    """
+    refuse_names(_folders(config), untouched="nothing was started")
+
+
+def refuse_names(names: Iterable[str], *, untouched: str) -> None:
+    """Refuses names of local files that the session's JVM cannot open.
+
+    Raises:
+        UsageError: there are such names; the JVM was started under another locale than UTF-8.
+    """
+    from pyspark import SparkContext  # noqa: PLC0415 (as in `build`)
+
+    if odd := impossible_names(SparkContext._jvm, names):
+        raise UsageError(
+            f"the JVM was not started under a UTF-8 locale, so it cannot open {', '.join(odd[:3])}",
+            code="locale_not_utf",
+            untouched=untouched,
+            next_step=f"start the program that creates the session with {VARIABLE}=C.UTF-8",
+        )
+
+
+def _folders(config: Pipeline) -> list[str]:
+    """The folders of a config: of its tables, and of the files that it reads."""
+    sources = [*(path for name in config.bronze for path in config.landing_paths(name))]
+    return [str(config.state_path), *sources]
+
+
 def _refuse_unsafe(spark: SparkSession) -> None:
     """Refuses a session that would silently write wrong tables."""
     # No default is passed, so for unset keys this is Spark's own default.
@@ -230,6 +283,7 @@ def _prepare_own_jvm() -> None:
     """Sets the environment in which pyspark starts its JVM."""
     java = find_java()
     os.environ["JAVA_HOME"] = str(java.home)
+    os.environ.update(utf8_environment())
     # Otherwise workers use the first `python3` on PATH, which may lack the job's packages.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 
@@ -248,7 +302,7 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
         # Spark always creates this folder; not in the user's working directory.
         "spark.sql.warehouse.dir": str(paths.warehouse(config)),
         "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
-        **(_LOCAL if master.startswith("local") else {}),
+        **(_LOCAL if master.startswith("local") else {_EXECUTORS_LOCALE: utf8_name() or "C.UTF-8"}),
         **(_ON_DISK if isinstance(config.state_path, Path) else {}),
         **({"spark.driver.memory": memory} if memory else {}),
         **(config.store.spark_conf if config.has_objects else {}),

@@ -55,8 +55,12 @@ class Start:
 class Sink(Protocol):
     """Where a table is loaded to after its batches, such as a database."""
 
-    def check(self, spark: SparkSession) -> None:
-        """Raises if the sink cannot be reached or cannot take the table."""
+    def check(self, spark: SparkSession, *, rebuilt: bool) -> None:
+        """Raises if the sink cannot be reached or cannot take the table.
+
+        Args:
+            rebuilt: the next batch rebuilds the table, so its columns now do not matter.
+        """
 
     def catch_up(self, spark: SparkSession) -> str | None:
         """Loads what the sink does not have yet.
@@ -80,7 +84,7 @@ class Stream(Protocol):
 
     @property
     def sinks(self) -> Sequence[Sink]:
-        """Loaded by the engine, after `prepare` and after each batch."""
+        """Loaded by the engine, after each batch, and at a start unless a rebuild follows."""
 
     def preflight(self, made: Collection[Location]) -> None:
         """Raises if something that the query needs is missing. Runs without a JVM.

@@ -195,7 +195,7 @@ class Supervisor:
     def _start(self, query: Running, spark: SparkSession, trigger: Trigger) -> None:
         try:
             query.stream.prepare(spark, query.start)
-            for note in _load_sinks(query.stream, spark, is_start=True):
+            for note in _load_sinks(query.stream, spark, query):
                 self._note(query.ref, "note", note)
             self._discover(query)
             self._bind(query)
@@ -305,17 +305,21 @@ def _available_now(writer: DataStreamWriter) -> DataStreamWriter:
     return writer.trigger(availableNow=True)
 
 
-def _load_sinks(stream: Stream, spark: SparkSession, *, is_start: bool = False) -> list[str]:
+def _load_sinks(stream: Stream, spark: SparkSession, starts: Running | None = None) -> list[str]:
     """Loads the stream's table into its sinks, and gives the notes for the user.
 
     A sink that is down does not stop the table.
+
+    Args:
+        starts: the query, if it is about to start. A table that it will rebuild is loaded after
+            that: the old one may be what a sink does not take.
     """
     notes = []
     for sink in stream.sinks:
         try:
-            if is_start:
-                sink.check(spark)
-            note = sink.catch_up(spark)
+            if starts:
+                sink.check(spark, rebuilt=starts.awaits_rebuild)
+            note = None if starts and starts.awaits_rebuild else sink.catch_up(spark)
         except TransientError as error:
             note = f"{error.what}; the load is retried after the next batch and at the next start"
         if note:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
 from medallion_jobs.errors import UsageError
-from medallion_jobs.storage import Location
+from medallion_jobs.storage import Location, children
 
 # The slot of the tables that people and other queries read.
 LIVE = "live"
@@ -130,6 +130,12 @@ class TablePaths:
 def lake(config: Pipeline) -> Location:
     """The folder of the layers."""
     return config.state_path.parent
+
+
+def slots(config: Pipeline) -> list[str]:
+    """The names of the slots: `live`, and those for which something is on disk."""
+    found = (folder.name for folder in children(config.state_path / "slots"))
+    return [LIVE, *(name for name in found if re.fullmatch(IDENTIFIER_PATTERN, name))]
 
 
 def releases(parked_rows: Location) -> Location:

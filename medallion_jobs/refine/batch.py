@@ -21,7 +21,14 @@ from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.observing import observing
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.observe.rule_table import RuleTable
-from medallion_jobs.refine import batch_counts, lookup, outcome, set_aside, stopping
+from medallion_jobs.refine import (
+    batch_counts,
+    lookup,
+    outcome,
+    read_elsewhere,
+    set_aside,
+    stopping,
+)
 from medallion_jobs.refine.batch_context import BatchContext, config_digest
 from medallion_jobs.refine.quarantine import row_format
 from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
@@ -30,7 +37,7 @@ from medallion_jobs.refine.write import modes
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 
 @dataclass
@@ -67,7 +74,11 @@ class Refinery:
 
     @property
     def recipe(self) -> Recipe:
-        return Recipe(self.table, self.config.python_packages)
+        return Recipe(self.table, self.config.python_packages, self._elsewhere)
+
+    @cached_property
+    def _elsewhere(self) -> read_elsewhere.ReadElsewhere:
+        return read_elsewhere.of(self.config, self.ref)
 
     @property
     def quarantine(self) -> ParkedRows:
@@ -106,7 +117,7 @@ class Refinery:
                 self.table, str(self.ref), source, judged, context.moment, is_first=is_first
             )
         txn = Txn(batch.txn.app_id, batch.number, batch.txn.run_id, notes=context.notes)
-        observed = observed.observe(seen, *batch_counts.of_judged(observed, self.table))
+        observed = observed.observe(seen, *self._counts(observed))
         try:
             with observing(source.sparkSession):
                 result = self.commit(observed, txn, context)
@@ -199,6 +210,9 @@ class Refinery:
             watermark=context.too_late(watermark.delay) if watermark else None,
         )
 
+    def _counts(self, judged: DataFrame) -> list[Column]:
+        return batch_counts.of_judged(judged, self.table, self._elsewhere)
+
     def _park(
         self,
         judged: DataFrame,
@@ -239,7 +253,7 @@ class Refinery:
             )
         dimensions = self.dimensions(source.sparkSession, context.versions)
         judged = self.judged(self.recipe.shaped(source), context, dimensions)
-        (found,) = judged.agg(*batch_counts.of_judged(judged, self.table)).collect()
+        (found,) = judged.agg(*self._counts(judged)).collect()
         self._park(judged, dimensions, found.asDict(), batch, context)
         # These rows were looked up in older dimension versions than the other held rows.
         (self.held.path / row_format.SEEN).unlink(missing_ok=True)

@@ -10,13 +10,14 @@ from pyspark.sql import functions as F
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.engine.stream import Batch, Written
-from medallion_jobs.lake.hidden_columns import OUTCOME, RESCUED_VALUE, hidden
+from medallion_jobs.lake.hidden_columns import OUTCOME, RESCUED_VALUE, hidden, row_type
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.observe.rule_table import Judged
 from medallion_jobs.observe.set_aside import SetAside
 from medallion_jobs.refine import lookup, outcome
 from medallion_jobs.refine.expectations import broken_rules, rules
-from medallion_jobs.refine.transform import shape
+from medallion_jobs.refine.transform import rescued, shape
+from medallion_jobs.refine.transform.readers import Readers
 from medallion_jobs.refine.write.modes import WriteResult
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _OUTCOMES = (outcome.HELD, outcome.QUARANTINED, outcome.DROPPED, outcome.LEFT_OU
 _READ, _TAKEN, _NEWEST = "read", "taken", "newest moment"
 # Prefixes of the hidden columns that mark values which could not be read.
 _UNREAD = ("cast ", "parse ")
+_PASSED_ON = "passed on "
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -40,8 +42,16 @@ def source_counts(source: DataFrame, table: SilverTable) -> list[Column]:
     return [F.count(F.lit(1)).alias(_READ), F.count_if(taken).alias(_TAKEN)]
 
 
-def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
-    """The counts over judged rows."""
+def of_judged(
+    judged: DataFrame, table: SilverTable, elsewhere: Mapping[str, Sequence[str]]
+) -> list[Column]:
+    """The counts over judged rows.
+
+    Args:
+        elsewhere: by table, the columns and SQL over them that it reads of this one.
+    """
+    readers = Readers.of(table, row_type(judged), elsewhere)
+    is_good = hidden(OUTCOME) == outcome.GOOD
     unread = [name for name in judged.columns if name.startswith(_UNREAD)]
     counts = [
         *(F.count_if(hidden(OUTCOME) == name).alias(name) for name in _OUTCOMES),
@@ -49,10 +59,14 @@ def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
         *lookup.observed(table.lookups),
         *broken_rules.observed(table.expect),
         *(F.count_if(hidden(name)).alias(name) for name in unread),
+        *(
+            F.count_if(is_good & unfit).alias(f"{_PASSED_ON}{what}")
+            for what, unfit in rescued.passed_on(readers)
+        ),
     ]
     if table.watermark:
         micros = F.unix_micros(col(table.watermark.column).cast("timestamp"))
-        counts.append(F.max(F.when(hidden(OUTCOME) == outcome.GOOD, micros)).alias(_NEWEST))
+        counts.append(F.max(F.when(is_good, micros)).alias(_NEWEST))
     return counts
 
 
@@ -98,6 +112,12 @@ def summary(
         f"{counts[name]:,} values not read: {name}"
         for name in counts
         if name.startswith(_UNREAD) and counts[name]
+    ]
+    unread += [
+        f"{counts[name]:,} rows have a null for a value that did not fit: "
+        f"{name.removeprefix(_PASSED_ON)}"
+        for name in counts
+        if name.startswith(_PASSED_ON) and counts[name]
     ]
     if unfit := counts[RESCUED_VALUE]:
         unread.append(f"{unfit:,} rows quarantined: a value did not fit its column")

@@ -26,6 +26,7 @@ from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch_context import BatchContext
 from medallion_jobs.refine.expectations import broken_rules, rules
 from medallion_jobs.refine.transform import rescued
+from medallion_jobs.refine.transform.readers import Readers
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -53,7 +54,7 @@ def decided(
         references: by rule, the keys of the dimension that it refers to.
         existing: the target table before the batch, for `unique` rules; None without one.
     """
-    readers = rescued.Readers.of(table, row_type(rows))
+    readers = Readers.of(table, row_type(rows))
     # A key that did not fit its column does not count as a miss.
     misfit_keys = [rescued.misfit(values) for values in readers.lookups]
     rows = lookup.without_misses(rows, misfit_keys)
@@ -153,7 +154,7 @@ def reasons(rows: DataFrame, table: SilverTable) -> Column:
     )
     return F.concat(
         broken_rules.reasons(rows, table.expect),
-        rescued.reasons(),
+        rescued.reasons(Readers.of(table, row_type(rows)).all),
         _if(UNDECIDED, F.lit(f"`where` cannot be decided: {table.where}")),
         lookup.reasons(table.lookups),
         _if(LATE, late_reason),

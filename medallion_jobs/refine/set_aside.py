@@ -73,7 +73,7 @@ def refuse(
         DataError: most rows would not be in the table.
     """
     (taken,) = source.agg(*batch_counts.source_counts(source, table)).collect()
-    (found,) = judged.agg(*batch_counts.of_judged(judged, table)).collect()
+    (found,) = judged.agg(*batch_counts.of_judged(judged, table, {})).collect()
     counts = {**taken.asDict(), **found.asDict()}
     if warning := of_batch(table, source, judged, counts, moment, is_first=is_first):
         raise DataError(

@@ -6,4 +6,4 @@ Uses the standard library only: the set-up runs this before anything is installe
 from medallion_jobs.runtime.jars import delta_jars
 from medallion_jobs.runtime.java import Java, find_java
 
-__all__ = ["Java", "delta_jars", "find_java", "jars", "java", "submitted", "whole_line"]
+__all__ = ["Java", "delta_jars", "find_java", "jars", "java", "locales", "submitted", "whole_line"]

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.runtime.jars import DELTA, S3A, Jar, are_cached, cache_paths, delta_jars
+from medallion_jobs.runtime.locales import VARIABLE, impossible_names, is_in_utf8
 from medallion_jobs.runtime.whole_line import (
     CATALOG,
     CLASS_PATH,
@@ -87,6 +88,37 @@ class Submitted:
         paths = self._fetched(missing)
         self._add(paths, missing)
         return [str(path) for path in paths]
+
+    def check_arguments(self) -> None:
+        """Checks that spark-submit has passed the job's arguments on unchanged.
+
+        Raises:
+            UsageError: it was not started under a UTF-8 locale. It then makes two or more `?` of
+                each letter outside ASCII, and arguments have some.
+        """
+        if any("??" in word for word in self.argv[1:]) and not is_in_utf8(self.jvm):
+            raise UsageError(
+                "spark-submit was not started under a UTF-8 locale, so it has changed the letters "
+                "outside ASCII in the job's arguments",
+                code="locale_not_utf",
+                untouched=_UNTOUCHED,
+                next_step=f"run the same command with env {VARIABLE}=C.UTF-8 before it",
+            )
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Checks that the JVM can open files of these names.
+
+        Raises:
+            UsageError: it was started under another locale than UTF-8, and they are not ASCII.
+        """
+        if odd := impossible_names(self.jvm, names):
+            raise UsageError(
+                "spark-submit was not started under a UTF-8 locale, so its JVM cannot open "
+                f"{', '.join(odd[:3])}",
+                code="locale_not_utf",
+                untouched=_UNTOUCHED,
+                next_step=self._line(program=("env", f"{VARIABLE}=C.UTF-8", "spark-submit")),
+            )
 
     # Refusals
 

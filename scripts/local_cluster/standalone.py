@@ -17,6 +17,7 @@ from local_cluster.daemon import Daemon
 from local_cluster.settings import LOOPBACK, Settings
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime.cache import locked
+from medallion_jobs.runtime.locales import utf8_environment
 from medallion_jobs.runtime.spark_home import spark_environment
 
 READY_WITHIN_SECONDS = 120.0
@@ -114,6 +115,7 @@ class Cluster:
         spark = spark_environment()
         environ = {
             **os.environ,
+            **utf8_environment(),
             **spark,
             **_DAEMON_JVM,
             "SPARK_LOCAL_IP": LOOPBACK,

@@ -44,6 +44,9 @@ def test_killed_and_started_again(
     assert_exact(lake)
     assert not any((tmp_path / name).exists() for name in ("lake", "s3a:", "spark-warehouse"))
 
+    landed = [path.name for path in store.at("landing").rglob("*")]
+    assert [name for name in landed if name.endswith(".reader")] == []
+
     versions = lake.versions()
     code, said = completed(lake, "run", "--progress", "json", seconds=600)
     assert code == 0, said

@@ -50,6 +50,8 @@ def test_files_that_were_there_before(lake: Lake, spark: object) -> None:
     lake.cli("files", "retry", "--path", "before", "--yes")
     lake.run("bronze")
     assert ids(lake) == ["after", "before"]
+    # Nothing is written into a source: others read it, too.
+    assert {path.name for path in lake.landing.rglob("*")} == {"sales", "before.json", "after.json"}
 
 
 def test_columns_from_folders_and_about_files(lake: Lake, spark: object) -> None:
@@ -160,7 +162,7 @@ def test_from_a_manifest(lake: Lake, spark: object, tmp_path: Path) -> None:
 def test_clean_source(lake: Lake, spark: object, tmp_path: Path) -> None:
     """Files go with the run after the one that read them: each run cleans before its batches."""
     archive = tmp_path / "archive"
-    other = replace(lake, storage=tmp_path / "other")
+    other = having(replace(lake, storage=tmp_path / "other"), register_as_reader="true")
     cleaning = {"clean_source.retention": "1ms"}
     moving = having(lake, **cleaning, **{"clean_source.mode": "move"})
     moving = having(moving, **{"clean_source.move_to": archive})

@@ -19,7 +19,7 @@ from support.own import OwnLake
 from support.postgres import LOADER, PASSWORD, Postgres, server
 from support.warehouse import lake_with_sink, polled
 
-from medallion_jobs.config import TableRef
+from medallion_jobs.config import ConfigError, TableRef
 from medallion_jobs.errors import DataError, TransientError, UsageError
 from medallion_jobs.sinks.postgres import Loaded, Loader
 
@@ -371,3 +371,39 @@ def test_a_run_loads_what_it_wrote_and_what_an_earlier_one_could_not(
     database.start()
     lake.run()
     assert database.rows(found) == [("north", 2), ("south", 1), (None, 1)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (f"{'m' * 64}: count(*)", "m: count(*)"),
+        ("m: \"first(parse_json('1'))\"", "m: count(*)"),
+        ("m: \"max(concat('a', char(0)))\"", "m: count(*)"),
+    ],
+    ids=["a name", "a type", "a value"],
+)
+def test_a_table_that_was_rebuilt_since_it_could_not_be_loaded(
+    database: Postgres, tmp_path: Path, spark: SparkSession, old: str, new: str
+) -> None:
+    """The old table is not loaded at the start: nobody could get past it."""
+    lake = lake_with_sink(tmp_path, database, keys="region")
+    config = lake.config_file.read_text()
+    without = config.partition("    sinks:")[0]
+    lake.configure(without.replace("n: count(*)", old))
+    lake.land("sales", "1.json", {"region": "north", "n": 1}, {"region": "south", "n": 2})
+    lake.run()
+    lake.configure(config.replace("n: count(*)", old))
+    if "char(0)" in old:
+        with pytest.raises(DataError, match="NUL"):
+            lake.run("gold")
+    else:
+        with pytest.raises(ConfigError, match="64 bytes" if "mm" in old else "no type"):
+            lake.cli("validate")
+    lake.configure(config.replace("n: count(*)", new))
+    lake.reset("gold.totals")
+    (batch,) = batches(lake.run("gold"), "gold.totals")
+    assert "2 rows" in " ".join(batch.remarks)
+    counted = database.rows("SELECT region, m FROM totals ORDER BY region")
+    assert [row[0] for row in counted] == ["north", "south"]
+    assert batches(lake.run("gold"), "gold.totals") == []
+    assert database.rows("SELECT region, m FROM totals ORDER BY region") == counted

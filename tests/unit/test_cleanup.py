@@ -18,7 +18,7 @@ from medallion_jobs.autoloader.archive.cleanup import Cleaned, Cleaner, check
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
 from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
-from medallion_jobs.config import Pipeline
+from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
@@ -92,6 +92,10 @@ class Place:
             assert registrations.register(root, me) is None
         return Cleaner(config, "sales", self.journal, most=most)
 
+    def journal_cleaner(self) -> Cleaner:
+        """One that registers nothing."""
+        return Cleaner(self.config(), "sales", self.journal)
+
     def clean(self, mode: str = "delete", **source: Any) -> Cleaned:
         return self.cleaner(mode, **source).clean(NOW)
 
@@ -120,7 +124,7 @@ def files_in(folder: Path) -> dict[str, str]:
     return {
         str(file.relative_to(folder)): file.read_text()
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and "_medallion" not in file.parts
+        if file.is_file() and ".medallion" not in file.parts
     }
 
 
@@ -559,6 +563,29 @@ def test_files_that_cannot_be_removed_do_not_pile_up(
     assert place.clean().deleted == 9
 
 
+@pytest.mark.parametrize(("fault", "failed"), [(errno.EIO, 3), (errno.EROFS, 1)])
+@pytest.mark.parametrize("state", [State.COMMITTED, State.ARCHIVING])
+def test_a_failed_look_at_a_file_counts_as_failed(
+    place: Place, state: State, fault: int, failed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the file is due, or an earlier run had begun to clean it."""
+    for n in range(3):
+        place.put(f"{n}.json", state=state)
+    look = os.stat
+
+    def refuse(path: Any, **more: Any) -> os.stat_result:
+        if str(path).endswith(".json") and "dir_fd" in more:
+            raise OSError(fault, os.strerror(fault))
+        return look(path, **more)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "stat", refuse)
+        done = place.clean()
+    assert (done.failed, done.left, done.goes_on) == (failed, failed, fault == errno.EIO)
+    assert os.strerror(fault) in done.remarks[0]
+    assert place.clean().deleted == 3
+
+
 # --- settings
 
 
@@ -650,7 +677,7 @@ def test_with_the_real_ledger_and_a_reader_that_lags_behind(place: Place) -> Non
 
     assert Cleaner(config, "sales", ledger).clean(datetime.now(timezone.utc)) == Cleaned()
     done = clean()  # she has no ledger at all
-    registration = place.landing / "_medallion" / "readers" / "her.sales.json"
+    registration = place.landing / ".medallion" / "readers" / "her.sales.reader"
     assert (done.moved, done.left) == (0, 2)
     assert f"if it is no longer used: delete {registration}" in done.remarks[0]
     assert ledger.in_state(State.ARCHIVING) == []
@@ -664,3 +691,114 @@ def test_with_the_real_ledger_and_a_reader_that_lags_behind(place: Place) -> Non
     assert clean().moved == 1
     assert sorted(ledger.in_state(State.ARCHIVED)) == sorted([mine, ours])
     assert clean() == Cleaned()
+
+
+# --- with other tables of the same config, which need no registration
+
+
+def with_neighbour(place: Place, path: str, **source: Any) -> Pipeline:
+    """A config whose `hers` reads `path`, and never ran. `{}` is the folder of landing folders."""
+    values = place.config().model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    values["bronze"]["hers"] = {
+        "source": {"format": "json", "path": path.format(place.path / "landing"), **source}
+    }
+    return Pipeline.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "stays"),
+    [
+        ("{}/sales", {}, True),
+        ("{}", {}, True),
+        ("{}/s*", {}, True),
+        ("{}/{{returns,sales}}/a", {}, True),
+        ("{}/*/*/a.json", {}, True),
+        ("{}/../link/sales", {}, True),
+        ("{}/sales", {"modified_before": "2000-01-01"}, True),
+        ("{}/sales", {"path_glob_filter": "*.csv"}, False),
+        ("{}/sales/a/b", {}, False),
+        ("{}/sales", {"recursive": False}, False),
+        ("{}/*/b", {}, False),
+        ("{}/returns", {}, False),
+        ("{}/sal", {}, False),
+        ("s3a://bucket/sales", {}, False),
+        ("hdfs://host/sales", {}, False),
+    ],
+)
+def test_a_file_that_another_table_of_the_config_has_yet_to_read_stays(
+    place: Place, path: str, source: dict[str, Any], stays: bool
+) -> None:
+    (place.path / "link").symlink_to(place.path / "landing")
+    file = place.put("a/a.json")
+    place.cleaner()
+    config = with_neighbour(place, path, **source)
+    done = Cleaner(config, "sales", place.journal).clean(NOW)
+    assert (done.deleted, done.left, there(file)) == (not stays, stays, stays)
+    if not stays:
+        return
+    assert "shop.hers has not read their current content; run bronze.hers" in done.remarks[0]
+    theirs = Ledger(TablePaths(config, TableRef("bronze", "hers")).ledger)
+    theirs.ensure()
+    theirs.admit([file])
+    assert Cleaner(config, "sales", place.journal).clean(NOW).left == 1
+    theirs.record([Outcome(file, State.COMMITTED, rows=1)], Txn("t", 0, "run"), 1)
+    assert Cleaner(config, "sales", place.journal).clean(NOW).deleted == 1
+
+
+def test_nor_one_that_another_build_of_a_table_has_yet_to_read(place: Place) -> None:
+    file = place.put("a.json")
+    place.cleaner()
+    config = with_neighbour(place, "{}/sales")
+    places = [TablePaths(config, TableRef("bronze", "hers"), slot) for slot in ("live", "again")]
+    for table in places:
+        theirs = Ledger(table.ledger)
+        theirs.ensure()
+        theirs.admit([file])
+        (remark,) = Cleaner(config, "sales", place.journal).clean(NOW).remarks
+        assert "shop.hers has not read" in remark
+        theirs.record([Outcome(file, State.COMMITTED, rows=1)], Txn("t", 0, "run"), 1)
+    assert str(places[1].state) in remark
+    assert Cleaner(config, "sales", place.journal).clean(NOW).deleted == 1
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_registration_is_honoured_wherever_it_is(place: Place, old: bool) -> None:
+    file = place.put("a.json")
+    place.cleaner()
+    other = registrations.Reader("her", "t", str(place.path / "her"), "/her")
+    assert registrations.register(str(place.landing), other) is None
+    folder = place.landing / ".medallion" / "readers"
+    if old:
+        before = place.landing / "_medallion" / "readers"
+        before.mkdir(parents=True)
+        for registration in folder.iterdir():
+            registration.rename(before / f"{registration.stem}.json")
+    assert "her.t" in place.journal_cleaner().clean(NOW).remarks[0]
+    Path((before / "her.t.json") if old else (folder / "her.t.reader")).unlink()
+    assert place.journal_cleaner().clean(NOW).deleted == 1
+    assert not there(file)
+
+
+def test_a_root_that_is_not_mounted_is_left(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it count as one if nobody knows."""
+    place.put("a.json")
+    place.cleaner()
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "iterdir", no_link(errno.EIO))
+        done = place.journal_cleaner().clean(NOW)
+        assert (done.failed, done.left) == (1, 1)
+        assert "Input/output error" in done.remarks[0]
+    place.landing.rename(place.path / "away")
+    place.landing.mkdir()
+    done = place.journal_cleaner().clean(NOW)
+    assert (done.failed, done.left) == (0, 1)
+    assert "is it mounted?" in done.remarks[0]
+    place.landing.rmdir()
+    (place.path / "away").rename(place.landing)
+    assert place.journal_cleaner().clean(NOW).deleted == 1
+
+
+def test_a_table_that_cleans_cannot_be_told_not_to_register(place: Place) -> None:
+    error = refusal(place, "delete", register_as_reader=False)
+    assert "bronze.sales.source.register_as_reader" in error.what
+    check(place.config("off", register_as_reader=False), "sales")

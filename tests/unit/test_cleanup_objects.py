@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,7 +13,7 @@ from lakes import BRONZE
 from support import objects
 from test_cleanup import Journal
 
-from medallion_jobs.autoloader.archive import registrations
+from medallion_jobs.autoloader.archive import neighbours, registrations
 from medallion_jobs.autoloader.archive.cleanup import Cleaner, check
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.ledger.tables import State
@@ -145,6 +146,38 @@ def test_what_another_reader_has_not_read_stays(place: Place) -> None:
     done = cleaner.clean(NOW)
     assert (done.deleted, done.left) == (0, 1)
     assert "the ledger of other.sales cannot be read" in done.remarks[0]
+
+
+def test_a_registration_is_hidden_and_one_of_an_earlier_version_counts(place: Place) -> None:
+    place.put("a.json")
+    cleaner, landing = place.cleaner("delete"), place.landing
+    (registration,) = (landing / ".medallion" / "readers").iterdir()
+    assert registration.name == "shop.sales.reader"
+    assert [path.name for path in landing.rglob("*.json")] == ["a.json"]
+    old = landing / "_medallion" / "readers" / "shop.sales.json"
+    old.write_text(registration.read_text())
+    registration.unlink()
+    other = {"pipeline": "her", "table": "t", "ledger": str(place.root / "elsewhere")}
+    other["storage"] = str(place.root)
+    (old.parent / "her.t.json").write_text(json.dumps(other))
+    assert "her.t" in cleaner.clean(NOW).remarks[0]
+    (old.parent / "her.t.json").unlink()
+    assert cleaner.clean(NOW).deleted == 1
+    config = place.config("off")
+    assert "no longer registered" in neighbours.withdraw_all(config, dry_run=False)[0]
+    assert list(landing.rglob("*")) == []
+
+
+def test_another_table_of_the_config_needs_no_registration(place: Place) -> None:
+    place.put("a/a.json")
+    place.cleaner("delete")
+    values = place.config("delete").model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    paths = {"{}/a": 1, "{}/*": 1, "{}/b": 0}
+    for path, stays in paths.items():
+        hers = {"source": {"format": "json", "path": path.format(place.landing)}}
+        config = Pipeline.model_validate({**values, "bronze": {**values["bronze"], "hers": hers}})
+        cleaner = Cleaner(config, "sales", place.journal)
+        assert cleaner.clean(NOW).left == stays, path
 
 
 @pytest.mark.parametrize("to", ["/archive", "s3a://lake/*"])

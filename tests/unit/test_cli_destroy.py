@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -77,11 +78,16 @@ def test_what_the_engine_keeps_besides_goes_too(lake: Lake, medallion: Medallion
         kept.mkdir(parents=True)
     me = registrations.Reader.of(lake.paths(BRONZE))
     assert registrations.register(str(landing(lake)), me) is None
+    old = landing(lake) / "_medallion" / "readers" / "sales.sales.json"
+    old.parent.mkdir(parents=True)
+    told = {"pipeline": "sales", "table": "sales", "ledger": me.ledger, "storage": me.storage}
+    old.write_text(json.dumps(told))
     other = registrations.Reader("other", "sales", "/elsewhere/ledger", "/elsewhere")
     assert registrations.register(str(landing(lake)), other) is None
     assert medallion("destroy", "--yes").code == 0
-    folder = landing(lake) / "_medallion" / "readers"
-    assert [path.name for path in folder.iterdir()] == ["other.sales.json"]
+    folder = landing(lake) / ".medallion" / "readers"
+    assert [path.name for path in folder.iterdir()] == ["other.sales.reader"]
+    assert not old.parent.parent.exists()
     assert not config.state_path.exists()
 
 

@@ -123,6 +123,93 @@ def test_an_override_reaches_into_a_list(conf: Path) -> None:
     assert str(loaded.origins["silver.sales.lookups.0.how"]) == "--set"
 
 
+SALES = REPOSITORY / "conf" / "sales.yaml"
+# By key of an override: a value, and what the config has then.
+AS_TEXT = [
+    *("a #1", "a: b", "[x", "{x", "*x", "&x", "!x", "%x", "@x", "`x", "#1", "- x", "? x", "|"),
+    *("yes", "1e3", "0x10", "0o17", "010", "1.10", "True", "2026-01-31", ".inf", "'a' = b", ">"),
+    *(" a", "a ", "a\tb", '"a" + "b"', "a\nb", "\\n", "ä ☃", "it's", "a, b", "x: [", "a\\"),
+]
+AS_YAML = [("'a #1'", "a #1"), ('"a\\tb"', "a\tb"), (' "a" ', "a"), ("'it''s'", "it's")]
+
+
+def overridden(key: str, value: str, by: str) -> Pipeline:
+    """The sales pipeline with a value from the command line or from the environment."""
+    variable = f"MEDALLION__{key.upper().replace('.', '__')}"
+    overrides = [f"{key}={value}"] if by == "--set" else []
+    environ = {variable: value} if by == "environment" else {}
+    return load(SALES, overrides=overrides, environ=environ).pipeline
+
+
+@pytest.mark.parametrize("by", ["--set", "environment"])
+@pytest.mark.parametrize(("value", "has"), [*((text, text) for text in AS_TEXT), *AS_YAML])
+def test_a_key_of_text_takes_a_value_as_it_stands(value: str, has: str, by: str) -> None:
+    """Not only where it is a line of YAML; but a whole text in quotes, and null, are YAML."""
+    keys = {
+        "silver.sales.where": lambda made: made.silver["sales"].where,
+        "silver.sales.lookups.0.on.customer_id": lambda made: made.silver["sales"].lookups[0].on,
+        "queries.q.sql": lambda made: made.queries["q"].sql,
+    }
+    if by == "--set":  # a variable's name does not keep its letter case
+        keys["bronze.sales.source.options.dateFormat"] = lambda made: (
+            made.bronze["sales"].source.options
+        )
+    for path, of in keys.items():
+        found = of(overridden(path, value, by))
+        found = next(iter(found.values())) if isinstance(found, dict) else found
+        assert found == has, path
+
+
+@pytest.mark.parametrize("by", ["--set", "environment"])
+@pytest.mark.parametrize("name", ["a #1", "yes", "1e3", "*x", "a: b", " a", "a "])
+def test_a_folder_is_taken_as_it_stands(tmp_path: Path, name: str, by: str) -> None:
+    made = overridden("storage.root", f"{tmp_path}/{name}", by)
+    assert made.state_path.parent == tmp_path / name
+    made = overridden("bronze.sales.source.path", f"{tmp_path}/{name}", by)
+    assert made.landing_paths("sales") == (f"{tmp_path}/{name}",)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "has"),
+    [
+        ("bronze.sales.source.path", "[/a, '/b #1']", ("/a", "/b #1")),
+        ("bronze.sales.source.path", "/a/[b, c]", ("/a/[b, c]",)),
+        ("bronze.sales.source.path", "null", None),
+        ("bronze.sales.source.path", "", None),
+        ("bronze.sales.source.recursive", "false", False),
+        ("bronze.sales.source.max_files_per_trigger", "7 # a few", 7),
+        ("bronze.sales.source.max_bytes_per_trigger", "0x10", 16),
+        ("bronze.sales.source.max_bytes_per_trigger", "10m", 10 << 20),
+        ("bronze.sales.source.options", "{mode: a}", {"mode": "a"}),
+        ("bronze.sales.source.add_columns", "[_batch_id]", ("_batch_id",)),
+    ],
+)
+def test_other_keys_take_yaml(key: str, value: str, has: object) -> None:
+    if has == {"mode": "a"}:
+        with pytest.raises(ConfigError, match=r"options.mode"):  # an option of no such name
+            overridden(key, value, "--set")
+        return
+    source = overridden(key, value, "--set").bronze["sales"].source
+    assert getattr(source, key.rpartition(".")[2]) == has
+
+
+def test_a_number_stays_one_where_text_and_numbers_differ() -> None:
+    rule = "silver.sales.expect.r"
+    for value, has in (("[1, '1', a#1]", (1, "1", "a#1")), ("[1e3, true]", (1000.0, True))):
+        made = load(SALES, overrides=[f"{rule}={{in_set: {{quantity: {value}}}}}"], environ={})
+        assert (made.pipeline.silver["sales"].expect["r"].in_set or {})["quantity"] == has
+    low = f"{rule}={{between: {{quantity: [a, b]}}}}"
+    for value, has in (("1", 1), ("a #1", "a #1"), ("'1'", "1")):
+        named = [low, f"{rule}.between.quantity.0={value}"]
+        found = load(SALES, overrides=named, environ={}).pipeline.silver["sales"].expect["r"]
+        assert found.between == {"quantity": (has, "b")}
+
+
+def test_blanks_around_the_sign_are_not_of_the_value() -> None:
+    made = load(SALES, overrides=["silver.sales.where = a #1"], environ={}).pipeline
+    assert made.silver["sales"].where == "a #1"
+
+
 def test_the_process_environment_is_read_when_none_is_given(
     conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

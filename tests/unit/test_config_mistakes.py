@@ -222,8 +222,9 @@ def test_a_set_that_is_no_path_and_value(tmp_path: Path, text: str) -> None:
 
 
 def test_a_set_whose_value_is_no_yaml(tmp_path: Path) -> None:
-    problem = only_problem(tmp_path, "storage.root=[a")
-    assert (problem.path, problem.what.startswith("not YAML")) == ("storage.root", True)
+    key = "bronze.clicks.source.add_columns"
+    problem = only_problem(tmp_path, f"{key}=[a")
+    assert (problem.path, problem.what.startswith("not YAML")) == (key, True)
 
 
 @pytest.mark.parametrize(

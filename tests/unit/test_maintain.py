@@ -15,6 +15,7 @@ from lakes import BRONZE, Lake, Medallion, batch_done, offset, touch_batches
 
 from medallion_jobs import observe as metrics
 from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
+from medallion_jobs.autoloader.archive import registrations
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.lake.tables import Txn, snapshot
@@ -278,3 +279,40 @@ def test_a_wrong_age_is_wrong_use(medallion: Medallion, text: str) -> None:
     answer = medallion("maintain", "--older-than", text)
     assert (answer.code, answer.out) == (2, "")
     assert text in answer.err
+
+
+def test_registrations_that_are_no_longer_needed_go(lake: Lake, medallion: Medallion) -> None:
+    """Those that an earlier version left in the source, unless another reader may clean there."""
+    landing = Path(lake.config.landing_paths("sales")[0])
+    me = registrations.Reader.of(lake.paths(BRONZE))
+    landing.mkdir(parents=True)
+    old = landing / "_medallion" / "readers" / f"{me}.json"
+
+    content = {"pipeline": "sales", "table": "sales", "ledger": me.ledger, "storage": me.storage}
+
+    def left_behind() -> None:
+        assert registrations.register(str(landing), me) is None
+        old.parent.mkdir(parents=True)
+        old.write_text(json.dumps(content))
+
+    left_behind()
+    assert "would no longer be registered" in medallion("maintain", "--dry-run").err
+    assert old.exists()
+    keep = ("--set", "bronze.sales.source.register_as_reader=true")
+    assert "registered" not in medallion("maintain", *keep).err
+    assert old.exists()
+    answer = medallion("maintain")
+    assert (answer.code, answer.err.count("sales.sales is no longer registered in")) == (0, 1)
+    assert not old.parent.parent.exists()
+    assert not (landing / ".medallion").exists()
+    assert "registered" not in medallion("maintain").err
+
+    left_behind()
+    other = registrations.Reader("her", "t", "/her/ledger", "/her")
+    assert registrations.register(str(landing.parent), other) is None
+    assert "stays registered" in medallion("maintain").err
+    assert old.exists()
+    drop = ("--set", "bronze.sales.source.register_as_reader=false")
+    assert "is no longer registered" in medallion("maintain", *drop).err
+    assert not old.exists()
+    assert len(registrations.others(str(landing.parent), me)) == 1

@@ -15,7 +15,7 @@ from pyspark.sql.types import StructType
 
 from medallion_jobs.config import ConfigError, SilverTable, load
 from medallion_jobs.lake.tables import sql
-from medallion_jobs.refine.transform.rescued import Readers
+from medallion_jobs.refine.transform.readers import Readers
 from medallion_jobs.sinks.postgres import names as postgres
 from medallion_jobs.storage import duck
 

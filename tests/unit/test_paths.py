@@ -153,10 +153,17 @@ def test_a_database_is_loaded_with_the_live_table_only(config: Pipeline) -> None
     assert beside.claim.source_path == live.claim.source_path == TablePaths(config, SILVER).data
 
 
+def registered(config: Pipeline) -> Pipeline:
+    values = config.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    values["bronze"]["orders"]["source"]["register_as_reader"] = True
+    return Pipeline.model_validate(values)
+
+
 def test_a_slot_waits_for_files_and_cleans_none(
     config: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that the live table's query cleans must have been read in every slot."""
+    config = registered(config)
     cleaned = []
     for slot in ("live", "rebuild"):
         loader = AutoLoader.to_table(config, "orders", slot=slot)
@@ -165,7 +172,7 @@ def test_a_slot_waits_for_files_and_cleans_none(
         monkeypatch.setattr(loader.cleaner, "clean", clean)
         loader.discover()
     assert cleaned == ["live"]
-    files = list((tmp_path / "in" / "_medallion" / "readers").iterdir())
+    files = list((tmp_path / "in" / ".medallion" / "readers").iterdir())
     assert len(files) == 2
     readers = {Reader.of(TablePaths(config, BRONZE, slot)).ledger for slot in ("live", "rebuild")}
     assert readers == {

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from lakes import BRONZE
 
-from medallion_jobs.autoloader.archive import registrations
+from medallion_jobs.autoloader.archive import neighbours, registrations
 from medallion_jobs.autoloader.archive.file_location import LeftError, fixed_part, location_of
 from medallion_jobs.autoloader.archive.local_files import opened
-from medallion_jobs.autoloader.archive.registrations import Reader, blocked
+from medallion_jobs.autoloader.archive.neighbours import blocked
+from medallion_jobs.autoloader.archive.registrations import Reader
 from medallion_jobs.autoloader.discovery.discovery import Discovery
 from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.ledger.ledger import Ledger
@@ -93,12 +94,12 @@ def test_a_table_of_a_pipeline_as_a_reader(tmp_path: Path) -> None:
 
 def test_a_reader_leaves_its_name_where_no_listing_looks(landing: Path, me: Reader) -> None:
     assert registrations.register(f"{landing}/2026-*", me) is None
-    file = landing / "_medallion" / "readers" / "shop.sales.json"
+    file = landing / ".medallion" / "readers" / "shop.sales.reader"
     said = json.loads(file.read_text())
     assert (said["pipeline"], said["table"], said["ledger"]) == ("shop", "sales", me.ledger)
     assert said["storage"] == me.storage
     assert datetime.fromisoformat(said["registered_at"]).tzinfo
-    assert [one.name for one in file.parent.iterdir()] == ["shop.sales.json"]
+    assert [one.name for one in file.parent.iterdir()] == ["shop.sales.reader"]
     source = Source(format="json")
     state = landing.parent / "state"
     discovery = Discovery([str(landing)], source, state, lambda: pytest.fail("no Spark"))
@@ -110,7 +111,7 @@ def test_a_reader_leaves_its_name_where_no_listing_looks(landing: Path, me: Read
 def test_it_is_written_again_only_when_it_would_say_something_else(
     landing: Path, me: Reader
 ) -> None:
-    file = landing / "_medallion" / "readers" / "shop.sales.json"
+    file = landing / ".medallion" / "readers" / "shop.sales.reader"
     inodes = []
     filtered = reader(Path(me.storage), path_glob_filter="*.csv")
     for one in (me, me, filtered, filtered):
@@ -145,7 +146,7 @@ def test_a_root_that_cannot_be_written_to_gives_a_remark(
     assert remark is not None
     assert "Permission denied" in remark
     assert str(landing) in remark
-    (landing / "_medallion").write_text("")
+    (landing / ".medallion").write_text("")
     assert "shop.sales is not registered" in (registrations.register(str(landing), me) or "")
 
 
@@ -154,7 +155,7 @@ def test_no_root_is_made_and_no_link_followed(landing: Path, me: Reader) -> None
     assert list(landing.iterdir()) == []
     elsewhere = landing.parent / "elsewhere"
     elsewhere.mkdir()
-    (landing / "_medallion").symlink_to(elsewhere)
+    (landing / ".medallion").symlink_to(elsewhere)
     assert "symbolic link" in (registrations.register(str(landing), me) or "")
     assert list(elsewhere.iterdir()) == []
     assert registrations.register("hdfs://host/x", me) is None
@@ -172,25 +173,25 @@ def test_the_states_of_files_as_they_are(me: Reader) -> None:
     made = read(me, A)
     made.admit([B])
     folder = Path(me.ledger)
-    assert registrations.states_of(folder, [A, B]) == {A.path: State.COMMITTED}
-    assert registrations.states_of(folder, []) == {}
+    assert neighbours.states_of(folder, [A, B]) == {A.path: State.COMMITTED}
+    assert neighbours.states_of(folder, []) == {}
     other_size, other_time = (
         FileEntry(A.modified_us, A.path, 6),
         FileEntry(A.modified_us + 1, A.path, 5),
     )
-    assert registrations.states_of(folder, [other_size]) == {}
-    assert registrations.states_of(folder, [other_time]) == {}
+    assert neighbours.states_of(folder, [other_size]) == {}
+    assert neighbours.states_of(folder, [other_time]) == {}
     made.note([A], State.ARCHIVING)
     made.note([A], State.ARCHIVED, "deleted")
-    assert registrations.states_of(folder, [A, B]) == {A.path: State.ARCHIVED}
+    assert neighbours.states_of(folder, [A, B]) == {A.path: State.ARCHIVED}
 
 
 def test_a_file_that_is_to_be_read_again_has_not_been_read(me: Reader) -> None:
     made = read(me, A, B)
     made.retry([A])
-    assert registrations.states_of(Path(me.ledger), [A, B]) == {B.path: State.COMMITTED}
+    assert neighbours.states_of(Path(me.ledger), [A, B]) == {B.path: State.COMMITTED}
     made.record([Outcome(A, State.COMMITTED)], Txn("t", 1, "run"), 2)
-    assert registrations.states_of(Path(me.ledger), [A, B]).keys() == {A.path, B.path}
+    assert neighbours.states_of(Path(me.ledger), [A, B]).keys() == {A.path, B.path}
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_a_reader_of_which_nothing_is_known_blocks_and_is_named(
 ) -> None:
     made = read(her, A)
     assert blocked({A: landing}, me) == {}
-    file = landing / "_medallion" / "readers" / "her.sales.json"
+    file = landing / ".medallion" / "readers" / "her.sales.reader"
     log = made.events / "_delta_log"
     if harm == "gone":
         Path(her.ledger).rename(landing.parent / "away")
@@ -270,7 +271,7 @@ def test_each_ledger_is_read_once(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        registrations, "states_of", lambda of, files: asked.append((of, len(files))) or {}
+        neighbours, "states_of", lambda of, files: asked.append((of, len(files))) or {}
     )
     blocked({A: landing, B: landing / "x"}, me)
     assert asked == [(Path(her.ledger), 2)]
@@ -280,7 +281,7 @@ def test_ten_thousand_files_are_looked_up_in_no_time(me: Reader) -> None:
     files = [FileEntry(n, f"file:/in/{n}.json", n) for n in range(10_000)]
     read(me, *files)
     begun = datetime.now(timezone.utc)
-    assert len(registrations.states_of(Path(me.ledger), files)) == len(files)
+    assert len(neighbours.states_of(Path(me.ledger), files)) == len(files)
     assert datetime.now(timezone.utc) - begun < timedelta(seconds=10)
 
 

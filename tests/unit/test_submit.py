@@ -182,6 +182,22 @@ def test_a_packed_environment_is_the_drivers_python(line: Run, folder: Path) -> 
     assert k8s.conf["spark.pyspark.python"] == "./environment/bin/python"
 
 
+def test_every_jvm_is_started_under_a_utf8_locale(
+    line: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = ("--config", "local:///opt/medallion/conf/sales.yaml", *K8S)
+    assert line("gold", *image).conf["spark.kubernetes.driverEnv.LC_ALL"] == "C.UTF-8"
+    assert line("gold", *SHARED, *YARN).conf["spark.yarn.appMasterEnv.LC_ALL"] == "C.UTF-8"
+    own = ("--", "--conf", "spark.yarn.appMasterEnv.LC_ALL=de_DE.UTF-8")
+    assert line("gold", *SHARED, *YARN, *own).conf["spark.yarn.appMasterEnv.LC_ALL"] == own[2][-11:]
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(os, "execve", lambda _file, _line, environ: started.append(environ))
+    for name, seen in (("C", "C.UTF-8"), ("C.UTF-8", "C.UTF-8"), ("POSIX", "C.UTF-8")):
+        monkeypatch.setenv("LC_ALL", name)
+        submit.main(["gold"])
+        assert started[-1]["LC_ALL"] == seen
+
+
 def test_kubernetes_takes_all_from_the_image(line: Run) -> None:
     image = ("--", "--conf", "spark.kubernetes.container.image=me/medallion:1")
     own = ("gold", "--config", "local:///opt/medallion/conf/sales.yaml", "--once")

@@ -58,6 +58,7 @@ class Job:
     conf: dict[str, str] = field(default_factory=dict)
     spark: str = "4.2.0"
     takes_jars: bool = True
+    encoding: str = "UTF-8"
 
     def __post_init__(self) -> None:
         self.system = Loader(self.class_path)
@@ -71,6 +72,7 @@ class Job:
         nothing = of(isPresent=lambda: False)
         process = of(pid=lambda: 0, info=lambda: of(arguments=lambda: nothing))
         lang = of(
+            System=of(getProperty={"sun.jnu.encoding": self.encoding}.get),
             Thread=of(currentThread=lambda: thread),
             ClassLoader=of(getSystemClassLoader=lambda: self.system),
             ProcessHandle=of(current=lambda: process),
@@ -302,3 +304,32 @@ def test_a_driver_in_cluster_mode_names_the_script() -> None:
         assert wrong.refused().next_step == (
             "scripts/submit bronze --config conf/sales.yaml --master yarn --deploy-mode cluster"
         )
+
+
+# Names outside ASCII
+
+
+@pytest.mark.parametrize("encoding", ["ANSI_X3.4-1968", "ISO-8859-1"])
+def test_names_need_a_jvm_under_a_utf8_locale(encoding: str) -> None:
+    job = Submitted(Job(encoding=encoding).jvm, {"spark.master": "local"}, ARGV)
+    job.check_names(["/lake", "s3a://lake/Umsätze"])
+    with pytest.raises(UsageError, match="cannot open /Umsätze") as refused:
+        job.check_names(["/lake", "/Umsätze"])
+    assert refused.value.next_step.startswith("env LC_ALL=C.UTF-8 spark-submit ")
+    Submitted(Job().jvm, {"spark.master": "local"}, ARGV).check_names(["/Umsätze"])
+
+
+def test_arguments_that_spark_submit_has_changed_are_refused() -> None:
+    changed = [*ARGV, "--set", "spark.conf.spark.password=geheim????"]
+    for encoding, argv, is_refused in (
+        ("ANSI_X3.4-1968", ARGV, False),
+        ("ANSI_X3.4-1968", changed, True),
+        ("UTF-8", changed, False),
+    ):
+        job = Submitted(Job(encoding=encoding).jvm, {"spark.master": "local"}, argv)
+        if is_refused:
+            with pytest.raises(UsageError, match="letters outside ASCII") as refused:
+                job.check_arguments()
+            assert "geheim" not in str(refused.value)
+        else:
+            job.check_arguments()

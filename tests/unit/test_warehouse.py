@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import types as T
 
 from medallion_jobs.config import ConfigError, load
+from medallion_jobs.config.sinks import index_of, staging_of
 from medallion_jobs.errors import DataError, MedallionError, TransientError, UsageError
 from medallion_jobs.sinks.postgres.columns import stored, widens
 from medallion_jobs.sinks.postgres.faults import DatabaseError, Place, explained
@@ -159,3 +160,102 @@ def test_a_sink_that_is_refused(setting: str, told: str, tmp_path: Path) -> None
         load(file, None, (), environ={})
     assert told in str(caught.value)
     assert "word" not in str(caught.value).replace("password", "")
+
+
+LONG = "x" * 64
+GOLD = """\
+pipeline: shop
+bronze:
+  sales: {source: {format: json, schema: region string}}
+silver:
+  sales: {from: bronze.sales}
+gold:
+"""
+TABLE = "  {name}: {{from: silver.sales, {body}, sinks: [{sinks}]}}\n"
+SINK = "{{jdbc: {{url: 'jdbc:postgresql://h/d', {}}}}}"
+
+
+def gold(name: str = "totals", body: str = "", sinks: tuple[str, ...] = ("schema: public",)) -> str:
+    body = body or "group_by: [region], measures: {n: count(*)}"
+    return TABLE.format(name=name, body=body, sinks=", ".join(map(SINK.format, sinks)))
+
+
+def mistakes(tmp_path: Path, *tables: str) -> dict[str, str]:
+    """The problems of a config with these gold tables, by their places."""
+    file = tmp_path / "shop.yaml"
+    file.write_text(GOLD + "".join(tables))
+    try:
+        load(file, None, (), environ={})
+    except ConfigError as error:
+        return {problem.path: problem.what for problem in error.problems}
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (f"group_by: [{LONG}], measures: {{n: count(*)}}", "group_by.0"),
+        (f"group_by: [region], measures: {{{LONG}: count(*)}}", f"measures.{LONG}"),
+        (
+            f"group_by: [region], measures: {{n: count(*)}}, columns: {{{LONG}: n}}",
+            f"columns.{LONG}",
+        ),
+        (f"period: {{of: t, by: day, name: {LONG}}}, measures: {{n: count(*)}}", "period.name"),
+        (
+            f"group_by: [region], measures: {{n: count(*)}}, "
+            f"period: {{of: t, by: session, gap: 1h, name: {'x' * 58}}}",
+            "period.name",
+        ),
+    ],
+)
+def test_a_column_with_a_name_that_postgres_would_cut(body: str, path: str, tmp_path: Path) -> None:
+    found = mistakes(tmp_path, gold(body=body))
+    assert list(found) == [f"gold.totals.{path}"]
+    assert "64 bytes, more than the 63" in found[f"gold.totals.{path}"]
+    assert mistakes(tmp_path, gold(body=body.replace("xx", "x", 1))) == {}
+    assert mistakes(tmp_path, gold(body=body, sinks=())) == {}
+
+
+def test_names_that_postgres_has_itself(tmp_path: Path) -> None:
+    body = "group_by: [region], measures: {xmin: min(n), n: count(*)}, columns: {ctid: n}"
+    found = mistakes(tmp_path, gold(body=body))
+    assert list(found) == ["gold.totals.measures.xmin", "gold.totals.columns.ctid"]
+    assert all("give it another name" in what for what in found.values())
+    loads = mistakes(tmp_path, gold(name="medallion_loads"))
+    assert list(loads) == ["gold.medallion_loads.sinks.0.jdbc"]
+
+
+def test_a_table_with_a_name_that_postgres_would_cut(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, gold(name=LONG))
+    assert list(found) == [f"gold.{LONG}.sinks.0.jdbc"]
+    assert mistakes(tmp_path, gold(name=LONG, sinks=("table: short",))) == {}
+    assert mistakes(tmp_path, gold(name="x" * 63)) == {}
+
+
+@pytest.mark.parametrize(
+    ("tables", "clash"),
+    [
+        ((gold("a", sinks=("table: t",)), gold("b", sinks=("table: t",))), "t"),
+        ((gold("a"), gold("b", sinks=("table: a",))), "a"),
+        ((gold("a", sinks=("table: t", "table: t")),), "t"),
+        ((gold("a"), gold("a__staging")), "a__staging"),
+        ((gold("a__keys"), gold("a")), "a__keys"),
+        ((gold("a"), gold("b", sinks=("schema: other, table: a",))), None),
+        ((gold("a"), gold("A_")), None),
+        ((gold("a", sinks=("table: t",)), gold("b", sinks=("table: T",))), None),
+    ],
+)
+def test_names_that_would_be_the_same_in_the_database(
+    tables: tuple[str, ...], clash: str | None, tmp_path: Path
+) -> None:
+    found = mistakes(tmp_path, *tables)
+    assert len(found) == (clash is not None)
+    assert all(f"would both be {clash} in the database" in what for what in found.values())
+
+
+def test_derived_names_are_cut_to_the_byte() -> None:
+    """A config has names in ASCII; others may not."""
+    for name in ("t" * 63, "ä" * 31, "☃" * 21, "t" + "ä" * 31):
+        derived = [staging_of(name), index_of(name)]
+        assert all(len(one.encode()) <= 63 for one in derived)
+        assert len({name, *derived}) == 3

@@ -14,7 +14,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from medallion_jobs.autoloader.archive import registrations
+import duckdb
+from deltalake.exceptions import DeltaError
+
+from medallion_jobs.autoloader.archive import neighbours, registrations
 from medallion_jobs.autoloader.archive.file_actions import FileActions
 from medallion_jobs.autoloader.archive.file_location import (
     AWS,
@@ -61,7 +64,7 @@ class Cleaned:
     Attributes:
         left: due files that had to stay; the remarks give the reasons.
         waiting: due files that this call did not reach.
-        failed: those of `left` that the file system failed to move or delete.
+        failed: those of `left` that the file system or the store failed to look at, move or delete.
         goes_on: whether cleaning may continue with more files.
     """
 
@@ -103,6 +106,11 @@ class Cleaned:
 def check(config: Pipeline, table: str) -> None:
     """Raises UsageError if a bronze table's `clean_source` is impossible or would do harm."""
     clean, key = config.bronze[table].source.clean_source, f"bronze.{table}.source.clean_source"
+    source = config.bronze[table].source
+    if clean.mode != "off" and source.register_as_reader is False:
+        # A root without its registration may be one that is not mounted.
+        what = "a table with `clean_source` registers in the folders that it cleans"
+        raise _refused(f"bronze.{table}.source.register_as_reader", what, "true, or leave it out")
     roots, to = config.landing_paths(table), clean.move_to[0] if clean.move_to else ""
     far = [root for root in roots if not is_cleanable(root)]
     if far and clean.mode != "off":
@@ -154,6 +162,7 @@ class Cleaner:
         self, config: Pipeline, table: str, ledger: CleanableLedger, *, most: int = 10_000
     ) -> None:
         check(config, table)
+        self._config = config
         self._settings = clean = config.bronze[table].source.clean_source
         self._store = config.store
         to = clean.move_to[0] if clean.mode == "move" and clean.move_to else None
@@ -176,7 +185,8 @@ class Cleaner:
         if self._settings.mode == "off":
             return done
         started = self._cleanable(self._ledger.in_state(State.ARCHIVING), done)
-        self._perform(started, done, resumed=True)
+        if done.goes_on:
+            self._perform(started, done, resumed=True)
         if done.goes_on:
             until = now - self._settings.retention
             due = self._next(self._ledger.committed_until(until), done)
@@ -197,27 +207,49 @@ class Cleaner:
         self, files: Iterable[FileEntry], done: Cleaned
     ) -> dict[FileEntry, FileLocation]:
         """The files that may be cleaned, or already are, with locations; the others stay."""
-        mounted = {root for root in self._roots if registrations.is_registered(root, self._me)}
+        unsure = {root: why for root in self._roots if (why := self._why_unmounted(root))}
         located: dict[FileEntry, FileLocation] = {}
         existing: dict[FileEntry, Location] = {}
         for file in files:
             try:
                 place = location_of(file, self._roots)
-                if place.root not in mounted:
-                    raise LeftError(f"{self._me} is not registered in {place.root}; is it mounted?")
+                if place.root in unsure:
+                    raise unsure[place.root]
                 if self._actions(place).exists(place, file):
                     existing[file] = place.folder
                 located[file] = place
             except (LeftError, OSError) as why:
-                done.leave(file, getattr(why, "strerror", str(why)))
-        blocked = registrations.blocked(existing, self._me, self._store)
+                done.leave(file, why)
+                if not done.goes_on:
+                    break
         if existing:
-            in_part = kept_in_part(self._quarantine)
-            blocked |= {file: _IN_PART for file in existing if file.key in in_part}
-        for file, reason in blocked.items():
-            done.leave(file, reason)
-            del located[file]
+            readers = neighbours.readers_of_config(self._config)
+            others = [each for each in readers if each.reader.ledger != self._me.ledger]
+            blocked = neighbours.blocked(existing, self._me, self._store, others)
+            blocked |= self._in_part(existing)
+            for file, reason in blocked.items():
+                done.leave(file, reason)
+                del located[file]
         return located
+
+    def _in_part(self, files: Iterable[FileEntry]) -> dict[FileEntry, str]:
+        """The files whose bytes are not all in bronze and in quarantine, with the reason."""
+        try:
+            in_part = kept_in_part(self._quarantine)
+        except (DeltaError, OSError, duckdb.Error) as error:
+            return dict.fromkeys(
+                files, f"quarantine cannot be read: {' '.join(str(error).split())}"
+            )
+        return {file: _IN_PART for file in files if file.key in in_part}
+
+    def _why_unmounted(self, root: Location) -> Exception | None:
+        """Why the files below a root may be missing only because it is not mounted; or None."""
+        try:
+            if registrations.is_registered(root, self._me):
+                return None
+        except OSError as why:
+            return why
+        return LeftError(f"{self._me} is not registered in {root}; is it mounted?")
 
     def _perform(
         self, files: Mapping[FileEntry, FileLocation], done: Cleaned, *, resumed: bool = False

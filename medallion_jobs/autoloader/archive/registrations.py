@@ -1,9 +1,12 @@
-"""The readers of a landing folder: each bronze table registers itself in it.
+"""The readers of a landing folder, as far as a table that cleans it can know them.
 
-    <folder>/_medallion/readers/<pipeline>.<table>.json
+A table that cleans its source registers in it, and so does one with `register_as_reader`:
 
-The folder is a root without its pattern. No listing looks below `_medallion`. Before a file is
-cleaned, the ledgers of the other readers are checked: if one has not read it yet, it stays.
+    <folder>/.medallion/readers/<pipeline>.<table>.reader
+
+The folder is a root without its pattern. The name is hidden, and ends like no data: others read
+the folder, too. Registrations of earlier versions, `_medallion/readers/*.json`, are still read.
+The other tables of the same config need none (`neighbours`).
 """
 
 from __future__ import annotations
@@ -12,28 +15,22 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.dataset as ds
-from deltalake.exceptions import DeltaError
-
 from medallion_jobs.autoloader.archive.file_location import AWS, fixed_part, is_cleanable
-from medallion_jobs.autoloader.file_entry import FileEntry, to_path
-from medallion_jobs.autoloader.ledger import tables as ledger_tables
-from medallion_jobs.autoloader.ledger.tables import State
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.paths import TablePaths
-from medallion_jobs.storage import S3, Location, location, put
-from medallion_jobs.storage.delta import open_delta
+from medallion_jobs.storage import S3, Location, put
 
-_READ = (State.COMMITTED, State.ARCHIVING, State.ARCHIVED)
 # Python and Hadoop differ on these characters; a filter that has one may match any file.
 _UNSURE = re.compile(r"[\[{\\]")
+# Folders of registrations, with the ending of the files in them: today's, and an older one.
+_NOW, _BEFORE = (".medallion", ".reader"), ("_medallion", ".json")
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class Reader:
         storage: absolute folder of its lake.
         path_glob_filter: pattern of the file names that it reads; None for all.
         file: path of its registration; empty if it has none.
+        way_out: what to do if the reader is not used any more and keeps files from being cleaned.
     """
 
     pipeline: str
@@ -54,6 +52,7 @@ class Reader:
     path_glob_filter: str | None = None
     registered_at: str = ""
     file: str = ""
+    way_out: str = ""
 
     @classmethod
     def of(cls, table: TablePaths) -> Reader:
@@ -80,14 +79,14 @@ def register(root: str, me: Reader, store: S3 = AWS) -> str | None:
     """Registers a reader in a landing folder; None, or a remark on why it was not possible.
 
     The file is written atomically, and only if its content changes. In file systems that
-    cannot be cleaned, nothing is registered.
+    cannot be cleaned, nothing is registered. A registration of an earlier version is removed.
     """
     if not is_cleanable(root):
         return None
     base = fixed_part(root, store)
     folder = _folder(base)
     unknown = "others that clean this folder do not know of this reader"
-    if isinstance(folder, Path) and (folder.is_symlink() or folder.parent.is_symlink()):
+    if _is_linked(folder):
         return f"{me} is not registered in {folder}, a symbolic link: {unknown}"
     try:
         if isinstance(base, Path):
@@ -99,12 +98,68 @@ def register(root: str, me: Reader, store: S3 = AWS) -> str | None:
             put(file, (json.dumps(new, indent=2) + "\n").encode())
     except OSError as error:
         return f"{me} is not registered in {folder} ({error.strerror}): {unknown}"
+    with suppress(OSError):
+        _remove(base, _own(base, me, _BEFORE))
     return None
 
 
+def withdraw(
+    root: str,
+    me: Reader,
+    store: S3 = AWS,
+    *,
+    unless_near: Callable[[Reader], bool],
+    dry_run: bool = False,
+) -> str | None:
+    """Removes the registrations of a table that does not register any more.
+
+    Args:
+        unless_near: leave them if such a reader is registered in the folder or above it, which
+            may clean, and would no longer know of this one.
+
+    Returns:
+        A remark on what was done; None if there was no registration.
+    """
+    if not is_cleanable(root):
+        return None
+    base = fixed_part(root, store)
+    own = registered(root, me, store)
+    if not own:
+        return None
+    here = f"{me} {{}} registered in {base}"
+    if other := next(filter(unless_near, near(base, me)), None):
+        return (
+            f"{here.format('stays')}, since {other} may clean it; set register_as_reader "
+            "to true if so, else to false"
+        )
+    if not dry_run:
+        try:
+            _remove(base, own)
+        except OSError as error:
+            return f"{here.format('stays')}, {own[0]} cannot be removed: {error.strerror}"
+    gone = here.format("would no longer be" if dry_run else "is no longer")
+    return f"{gone}; if another pipeline cleans files there, set register_as_reader to true"
+
+
+def registered(root: str, me: Reader, store: S3 = AWS) -> list[Location]:
+    """The registrations of a reader in a landing folder."""
+    if not is_cleanable(root):
+        return []
+    base = fixed_part(root, store)
+    return [*_own(base, me, _NOW), *_own(base, me, _BEFORE)]
+
+
 def is_registered(root: Location, me: Reader) -> bool:
-    """Whether a reader is registered in a landing folder, given without its pattern."""
-    return any(reader.ledger == me.ledger for reader in _all(root))
+    """Whether a reader is registered in a landing folder, given without its pattern.
+
+    Raises:
+        OSError: the folder cannot be read, so it is not known.
+    """
+    return any(
+        (reader := _read(file)) is not None and reader.ledger == me.ledger
+        for kind in (_NOW, _BEFORE)
+        for file in _files(root, kind)
+    )
 
 
 def others(root: str, me: Reader, store: S3 = AWS) -> list[Reader]:
@@ -115,108 +170,76 @@ def others(root: str, me: Reader, store: S3 = AWS) -> list[Reader]:
     return [reader for reader in _all(fixed_part(root, store)) if reader.ledger != me.ledger]
 
 
-def states_of(ledger: Location, files: Collection[FileEntry]) -> Mapping[str, State]:
-    """By path, the states of `files` in a ledger.
-
-    Left out are files whose newest event has another size or time, and files that wait to be
-    read, for the first time or again.
-
-    Raises:
-        DeltaError, OSError, ValueError, pyarrow.ArrowException: there is no ledger, or it
-            cannot be read.
-    """
-    asked = {file.path: (file.size, file.modified_us) for file in files}
-    columns = ["path", "size", "modified", "version", "state", "updated_at"]
-    events = ledger_tables.in_order(_rows_of(asked, ledger / "events", columns))
-    newest = {file.path: (file, state, at) for file, state, at in events}
-    admitted = _rows_of(asked, ledger / "discovered", ["path", "discovered_at"])
-    waiting = {
-        path
-        for path, at in zip(*(column.to_pylist() for column in admitted.columns), strict=True)
-        if path in newest and at > newest[path][2]
-    }
-    return {
-        path: state
-        for path, (file, state, _) in newest.items()
-        if path not in waiting and (file.size, file.modified_us) == asked[path]
-    }
-
-
-def _rows_of(files: Collection[str], table: Location, columns: list[str]) -> pa.Table:
-    wanted = ds.field("path").isin(pa.array(list(files), pa.string()))
-    return open_delta(table).to_pyarrow_dataset().to_table(columns=columns, filter=wanted)
-
-
-def blocked(
-    files: Mapping[FileEntry, Location], me: Reader, store: S3 = AWS
-) -> dict[FileEntry, str]:
-    """The files that another reader has not read, each with the reason and a way out.
-
-    Args:
-        files: each with its folder; readers of its parent folders count too.
-    """
-    near = {folder: _near(folder, me) for folder in set(files.values())}
-    asked: dict[Reader, list[FileEntry]] = {}
-    for file, folder in files.items():
-        for reader in near[folder]:
-            if reader.may_take(to_path(file.path).rpartition("/")[2]):
-                asked.setdefault(reader, []).append(file)
-    return {
-        file: f"{why}; if it is no longer used: delete {reader.file}"
-        for reader, theirs in asked.items()
-        for file, why in _unread(reader, theirs, store)
-    }
-
-
-def _unread(
-    reader: Reader, files: Collection[FileEntry], store: S3
-) -> Iterator[tuple[FileEntry, str]]:
-    why = f"{reader} has not read their current content"
-    states: Mapping[str, State] = {}
-    if not reader.ledger:
-        why = f"the registration of {reader} cannot be read"
-    else:
-        try:
-            ledger = location(reader.ledger, store) or Path(reader.ledger)
-            states = states_of(ledger, files)
-        except (DeltaError, OSError, ValueError, pa.ArrowException) as error:
-            cause = " ".join(str(error).split())
-            why = f"the ledger of {reader} cannot be read, {reader.ledger}: {cause}"
-    return ((file, why) for file in files if states.get(file.path) not in _READ)
-
-
-def _near(folder: Location, me: Reader) -> list[Reader]:
+def near(folder: Location, me: Reader) -> list[Reader]:
+    """The other readers that are registered in a folder, or above it."""
     above = (folder, *folder.parents)
     return [reader for each in above for reader in _all(each) if reader.ledger != me.ledger]
 
 
-def _folder(root: Location) -> Location:
-    return root / "_medallion" / "readers"
+def _folder(root: Location, kind: tuple[str, str] = _NOW) -> Location:
+    return root / kind[0] / "readers"
+
+
+def _is_linked(folder: Location) -> bool:
+    return isinstance(folder, Path) and (folder.is_symlink() or folder.parent.is_symlink())
 
 
 def _all(root: Location) -> list[Reader]:
-    folder = _folder(root)
+    readers = []
+    for kind in (_NOW, _BEFORE):
+        try:
+            readers += [_read(file) or _unknown(file) for file in _files(root, kind)]
+        except OSError:
+            readers.append(_unknown(_folder(root, kind)))
+    return readers
+
+
+def _files(root: Location, kind: tuple[str, str]) -> list[Location]:
+    """The registrations of one kind in a folder; raises OSError if it cannot be read."""
+    folder = _folder(root, kind)
     try:
-        names = [file.name for file in folder.iterdir() if file.name.endswith(".json")]
+        names = [file.name for file in folder.iterdir() if file.name.endswith(kind[1])]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except OSError:
-        return [_unknown(folder)]
-    files = sorted(folder / name for name in names if not name.startswith("."))
-    return [_read(file) or _unknown(file) for file in files]
+    return sorted(folder / name for name in names if not name.startswith("."))
+
+
+def _own(base: Location, me: Reader, kind: tuple[str, str]) -> list[Location]:
+    """The registrations of a reader of one kind; none in a folder that is a link."""
+    if _is_linked(_folder(base, kind)):
+        return []
+    with suppress(OSError):
+        return [
+            file
+            for file in _files(base, kind)
+            if (reader := _read(file)) is not None and reader.ledger == me.ledger
+        ]
+    return []
+
+
+def _remove(base: Location, files: Sequence[Location]) -> None:
+    """Removes registrations, and their folders once they are empty; raises OSError."""
+    for file in files:
+        file.unlink(missing_ok=True)
+    for folder in {file.parent for file in files}:
+        for each in (folder, folder.parent):
+            if isinstance(each, Path) and each != base and not any(each.iterdir()):
+                each.rmdir()
 
 
 def _own_file(folder: Location, me: Reader) -> Location:
     """The file for a reader; tables of the same name in two lakes have different files."""
-    file = folder / f"{me}.json"
+    file = folder / f"{me}{_NOW[1]}"
     old = _read(file)
     if old is None or old.ledger == me.ledger:
         return file
-    return folder / f"{me}.{hashlib.sha256(os.fsencode(me.ledger)).hexdigest()[:8]}.json"
+    digest = hashlib.sha256(os.fsencode(me.ledger)).hexdigest()[:8]
+    return folder / f"{me}.{digest}{_NOW[1]}"
 
 
 def _content(reader: Reader) -> dict[str, object]:
-    return {k: v for k, v in asdict(reader).items() if k not in ("registered_at", "file")}
+    ours = ("registered_at", "file", "way_out")
+    return {key: value for key, value in asdict(reader).items() if key not in ours}
 
 
 def _read(file: Location) -> Reader | None:
@@ -225,7 +248,7 @@ def _read(file: Location) -> Reader | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         names = [field.name for field in fields(Reader) if field.name in content]
         known = {name: content[name] for name in names}
-        reader = Reader(**{**known, "file": str(file)})
+        reader = Reader(**{**known, "file": str(file), "way_out": _delete(file)})
     except (OSError, ValueError, TypeError):
         return None
     texts = (reader.pipeline, reader.table, reader.path_glob_filter or "", reader.ledger)
@@ -234,4 +257,8 @@ def _read(file: Location) -> Reader | None:
 
 def _unknown(file: Location) -> Reader:
     pipeline, _, table = file.stem.partition(".")
-    return Reader(pipeline=pipeline, table=table, ledger="", storage="", file=str(file))
+    return Reader(pipeline, table, ledger="", storage="", file=str(file), way_out=_delete(file))
+
+
+def _delete(file: Location) -> str:
+    return f"if it is no longer used: delete {file}"

@@ -1,6 +1,7 @@
 """Reads text from files: their lines, or each file as a whole, in one of several encodings.
 
-The bytes of UTF-8 stay as they are, valid or not, which `is_text` says. Other encodings are decoded.
+The bytes of UTF-8 stay as they are, valid or not, which `is_text` says. Other encodings are
+decoded.
 Spark decompresses `.gz`, `.bz2`, `.zst` and `.deflate`, in any letter case.
 """
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -40,10 +40,12 @@ class Recipe:
 
     Attributes:
         packages: the Python packages whose functions may be called.
+        elsewhere: by table, the columns and SQL over them that it reads of this one.
     """
 
     table: SilverTable
     packages: Sequence[str] = ()
+    elsewhere: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def shape_steps(self) -> list[Step]:
@@ -75,7 +77,8 @@ class Recipe:
 
     def computed(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
         """Shaped rows with their casts, lookups and computed columns."""
-        rows = rescued.with_misfits(applied(rows, self.cast_steps), self.table)
+        rows = applied(rows, self.cast_steps)
+        rows = rescued.with_misfits(rows, self.table, self.elsewhere)
         rows = lookup.join_all(rows, dimensions)
         return self.finished(applied(rows, self.column_steps), dimensions)
 

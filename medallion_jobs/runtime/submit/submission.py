@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs.runtime.jars import needed
+from medallion_jobs.runtime.locales import VARIABLE, utf8_environment
 from medallion_jobs.runtime.spark_home import spark_environment
 from medallion_jobs.runtime.submit import refusals, ways
 from medallion_jobs.runtime.submit.job import Job
@@ -16,6 +17,8 @@ from medallion_jobs.runtime.submit.spark_options import LISTS, SparkOptions, kin
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
 
+# In cluster mode, the driver has the environment of its node or image, and these.
+_ENVIRONMENT_OF_DRIVER = {"yarn": "spark.yarn.appMasterEnv.", "k8s": "spark.kubernetes.driverEnv."}
 # Settings of the config that must be set before the driver starts; it sets the others itself.
 _BEFORE_THE_DRIVER = ("spark.kubernetes.", "spark.yarn.", "spark.driver.memory")
 
@@ -55,6 +58,8 @@ def submission(
     else:
         way = ways.in_image(job, jars, environ)
     settings = {**_name(job, pipeline), **_of_config(pipeline, is_cluster_mode), **way.settings}
+    if is_cluster_mode and kind in _ENVIRONMENT_OF_DRIVER:
+        settings[f"{_ENVIRONMENT_OF_DRIVER[kind]}{VARIABLE}"] = "C.UTF-8"
     settings = {key: value for key, value in settings.items() if spark.setting(key) is None}
     home = spark_environment()
     line = (
@@ -66,7 +71,7 @@ def submission(
         *spark.rest,
         *(way.main_file, "--config", way.config, *job.options),
     )
-    return Submission(line, {**way.environ, **home})
+    return Submission(line, {**way.environ, **home, **utf8_environment(way.environ)})
 
 
 def _name(job: Job, pipeline: Pipeline | None) -> dict[str, str]:

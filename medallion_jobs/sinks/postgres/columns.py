@@ -146,7 +146,8 @@ def stored(schema: StructType, place: Place) -> list[Stored]:
             f"{place}: columns that cannot be loaded:\n  " + "\n  ".join(wrong),
             code="sink_columns_not_loadable",
             untouched="nothing was loaded",
-            next_step="cast them in the gold table's `columns`, rename them, or leave them out",
+            next_step="cast them in the gold table's `columns`, rename them, or leave them out; "
+            f'then rebuild it: medallion checkpoint reset {place.table} --reason "…" --yes',
         )
     return columns
 

@@ -11,9 +11,8 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.config.sinks import LONGEST_NAME
 from medallion_jobs.engine.failures import root_cause
-from medallion_jobs.errors import DataError, UsageError
+from medallion_jobs.errors import DataError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables.sql import col
@@ -24,17 +23,14 @@ from medallion_jobs.sinks.postgres.transfer import Loaded, Transfer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
 
 _Result = TypeVar("_Result")
 _LONGEST_WAIT_SECONDS = 30.0
 
 
 class Loader:
-    """Loads one gold table into each database that its config names.
-
-    Raises:
-        UsageError: the table's name is too long for one of them.
-    """
+    """Loads one gold table into each database that its config names."""
 
     def __init__(self, config: Pipeline, ref: TableRef) -> None:
         table = config.gold[ref.name]
@@ -44,24 +40,28 @@ class Loader:
         path = TablePaths(config, ref).data
         self._ref = ref
         self._transfers = tuple(Transfer(ref, path, keys, sink.jdbc) for sink in table.sinks)
-        for transfer in self._transfers:
-            if len(transfer.target.table) > LONGEST_NAME:
-                raise UsageError(
-                    f"{transfer.place}: a table's name can have at most {LONGEST_NAME} letters",
-                    code="sink_name_too_long",
-                    untouched="nothing was started",
-                    next_step="give the sink a `table`",
-                )
 
-    def check(self, spark: SparkSession) -> None:
+    def check(self, spark: SparkSession, *, rebuilt: bool = False) -> None:
         """Checks that each database can be reached and can take the table.
+
+        Args:
+            rebuilt: the next batch rebuilds the table, so its columns now are not checked.
 
         Raises:
             UsageError: a login, privileges, a name, a column or a type is wrong.
             TransientError: a database cannot be reached after all `attempts`.
         """
         for transfer in self._transfers:
-            self._retried(spark, transfer, partial(transfer.check, spark))
+            self._retried(spark, transfer, partial(transfer.check, spark, rebuilt=rebuilt))
+
+    def check_columns(self, schema: StructType) -> None:
+        """Checks that each database can store a table with this schema; asks none of them.
+
+        Raises:
+            UsageError: it has no type for a column.
+        """
+        for transfer in self._transfers:
+            stored(schema, transfer.place)
 
     def catch_up(self, spark: SparkSession) -> str | None:
         """Loads the table's newest version into each database that does not have it.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
-from medallion_jobs.config.sinks import LONGEST_NAME
-
-CONTROL = "medallion_loads"
+from medallion_jobs.config.sinks import CONTROL, index_of, staging_of
 
 
 def quoted(name: str) -> str:
@@ -33,12 +30,12 @@ class Target:
     @property
     def staging(self) -> str:
         """The staging table, from which one transaction copies the rows."""
-        return self._of(_joined(self.table, "staging"))
+        return self._of(staging_of(self.table))
 
     @property
     def index(self) -> str:
         """The index on the keys, without a schema: it is in the table's."""
-        return quoted(_joined(self.table, "keys"))
+        return quoted(index_of(self.table))
 
     @property
     def control(self) -> str:
@@ -47,12 +44,3 @@ class Target:
 
     def _of(self, name: str) -> str:
         return f"{quoted(self.schema)}.{quoted(name)}"
-
-
-def _joined(name: str, end: str) -> str:
-    """`name__end`; a name that is too long is cut and gets a digest."""
-    whole = f"{name}__{end}"
-    if len(whole) <= LONGEST_NAME:
-        return whole
-    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return f"{name[: LONGEST_NAME - len(end) - 15]}_{digest}__{end}"

@@ -86,14 +86,17 @@ class Transfer:
         """How errors name the tables."""
         return Place(str(self.ref), self.sink.name, str(self.target))
 
-    def check(self, spark: SparkSession) -> None:
+    def check(self, spark: SparkSession, *, rebuilt: bool) -> None:
         """Checks that a load can start: the database, privileges, columns and types.
+
+        Args:
+            rebuilt: leave out columns and types, which the next batch may change.
 
         Raises:
             DatabaseError: the database refused something or cannot be reached.
             UsageError: something has to be fixed first.
         """
-        snapshot = tables.snapshot(self.path)
+        snapshot = None if rebuilt else tables.snapshot(self.path)
         columns = None
         if snapshot:
             rows = changed.at_version(spark, self.path, snapshot.version)
