@@ -96,7 +96,7 @@ def claim(lake: Lake, number: int, *ids: str) -> None:
 def refuse_lines(lake: Lake) -> None:
     lines = [
         {
-            "file": "file:/in/1.json",
+            "file": f"file:/in/{generation}.json",
             "file_version": 1,
             "line": line,
             "reason": reason,

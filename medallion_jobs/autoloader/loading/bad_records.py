@@ -71,6 +71,6 @@ class BadRecords:
         tables.append(lines, self.path, own)
         return account.loaded_by(self.path, own, "file", _NO_SECOND, "file_version")
 
-    def counts_of_all(self, spark: SparkSession) -> Counts:
-        """The counts, by file, of all records in the quarantine."""
-        return account.counts_of_all(spark, self.path, "file", _NO_SECOND, "file_version")
+    def of_last_reading(self, spark: SparkSession) -> Counts:
+        """The counts, by file, of the records of its last reading."""
+        return account.lines_of_last_reading(spark, self.path)
