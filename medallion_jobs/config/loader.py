@@ -30,8 +30,8 @@ class Loaded:
     Attributes:
         pipeline: the typed config, placeholders resolved.
         settings: every effective value as written, with its origin.
-        unresolved: placeholders of sinks without a value; none unless `load` was told that
-            nothing is loaded into them.
+        unresolved: placeholders of sinks without a value; none unless `load` was called
+            without `loads_sinks`.
     """
 
     pipeline: Pipeline

@@ -186,6 +186,35 @@ class Ledger:
             file for file, now, at in self._settled() if now is State.COMMITTED and at <= moment
         )
 
+    def put_aside(self) -> list[tuple[str, str]]:
+        """Path and error of the files that could not be read, the newest last.
+
+        Without files that wait to be read again. Reads only what the ledger has of files that
+        ever could not be read, however many others there are.
+        """
+        events, found = open_delta(self.events), open_delta(self.discovered)
+        is_refused = [("state", "=", State.QUARANTINED.value)]
+        refused = events.to_pyarrow_table(columns=["path"], filters=is_refused).column("path")
+        if not len(refused):
+            return []
+        of_these = [("path", "in", refused.unique().to_pylist())]
+        columns = ["path", "version", "updated_at", "state", "error"]
+        reported = events.to_pyarrow_table(columns=columns, filters=of_these)
+        in_order = reported.sort_by([("version", "ascending"), ("updated_at", "ascending")])
+        last = {row["path"]: row for row in in_order.to_pylist()}
+        columns = ["path", "version", "discovered_at"]
+        waiting = {
+            row["path"]
+            for row in found.to_pyarrow_table(columns=columns, filters=of_these).to_pylist()
+            if (row["version"], row["discovered_at"])
+            > (last[row["path"]]["version"], last[row["path"]]["updated_at"])
+        }
+        return [
+            (row["path"], row["error"] or "")
+            for row in sorted(last.values(), key=lambda row: row["updated_at"])
+            if row["state"] == State.QUARANTINED.value and row["path"] not in waiting
+        ]
+
     def committed(self) -> dict[FileKey, Loaded]:
         """The files whose rows are in bronze, each with its newest counts from a batch."""
         columns = ["path", "version", "rows", "rescued", "bad"]

@@ -73,7 +73,7 @@ def apply(schema: StructType, hints: Mapping[Path, DataType]) -> StructType:
 
     A hint for a whole struct, array or map replaces it. If the schema has nothing at a path, a
     struct is made. A hint with `element`, `key` or `value` in something that the schema lacks
-    waits: only the files tell whether that is an array, a map or an object.
+    waits: only the files show whether that is an array, a map or an object.
 
     Raises:
         UsageError: a hint whose path leads into a type without parts, or whose name differs
