@@ -175,9 +175,9 @@ class AutoLoader:
         self.sink.prepare(spark, self._columns.of_table)
         if start.generation > 1:
             committed = self.ledger.committed()
-            self._older = Older(
+            self._older = Older.of(
                 rows=self.sink.counts_of_all(spark, committed),
-                bad=self._quarantine.counts_of_all(spark),
+                lines=self._quarantine.of_last_reading(spark),
                 committed=committed,
                 archived=frozenset(f.key for f in self.ledger.in_state(State.ARCHIVED)),
             )

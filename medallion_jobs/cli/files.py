@@ -78,12 +78,17 @@ def retry(
     given: Given,
     state: Annotated[
         str | None,
-        typer.Option(help="Only files in this state.", metavar="QUARANTINED|MISSING|SKIPPED"),
+        typer.Option(
+            help="Only files in this state.", metavar="QUARANTINED|MISSING|SKIPPED|COMMITTED"
+        ),
     ] = None,
     path: PathOption = None,
     yes: YesOption = False,
 ) -> None:
     """Make the next run read files again that gave no row to bronze.
+
+    These include files that were read and gave nothing but bad records (state COMMITTED): what
+    quarantine has of them is superseded by what the next batch finds.
 
     Safe while the query runs: the ledger is append-only, and a running query reads the files
     with its next batch. Files whose rows are in bronze are never read again.
@@ -95,9 +100,10 @@ def retry(
     matched = report.matched(pipeline, report.Wanted(state, path=path))
     retried = [file for file in matched if file.is_retryable]
     skipped = Counter(_skip_reason(file) for file in matched if not file.is_retryable)
-    if path and skipped and not retried:
+    if (path or state) and skipped and not retried:
+        option = f"--path {path}" if path else f"--state {state}"
         raise UsageError(
-            f"--path {path} matches no file that can be read again: "
+            f"{option} matches no file that can be read again: "
             + ", ".join(f"{count:,} {reason}" for reason, count in skipped.items()),
             code="no_file_to_retry",
             untouched="the ledger",
@@ -128,12 +134,12 @@ def _refuse_options_before(context: typer.Context, command: str) -> None:
 
 
 def _check_retryable(state: str | None, retryable: Sequence[str]) -> None:
-    if state is None or state.upper() in retryable:
+    if state is None or state.upper() in (*retryable, "COMMITTED"):
         return
-    if state.upper() in STATES and state.upper() != "DISCOVERED":
+    if state.upper() in ("ARCHIVING", "ARCHIVED"):
         raise UsageError(
-            f"--state {state}: the rows of these files are in bronze; reading them again "
-            "would duplicate them",
+            f"--state {state}: the records of these files are in bronze or in quarantine, and "
+            "the files were moved or deleted",
             code="files_already_loaded",
             untouched="the ledger",
             next_step=f"use one of {', '.join(retryable)}",
@@ -148,6 +154,10 @@ def _skip_reason(matched: Matched) -> str:
         return "of which a newer version exists"
     if matched.state == "DISCOVERED":
         return "that already waits for its batch"
+    if matched.state in ("ARCHIVING", "ARCHIVED"):
+        return f"{matched.state}: it was read, and then moved or deleted"
+    if matched.rows == 0:
+        return f"{matched.state}: it has no records"
     return f"{matched.state}: its rows are in bronze; reading it again would duplicate them"
 
 

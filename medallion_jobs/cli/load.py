@@ -40,7 +40,7 @@ def load(
     database that was unavailable.
     """
 
-    pipeline = given.pipeline
+    pipeline = given.pipeline_with_logins
     loaded, errors = _load(pipeline, _chosen(pipeline, table), whole=whole)
     rows = [asdict(result) for result in loaded]
     if as_json:

@@ -51,19 +51,32 @@ class Given:
 
     @cached_property
     def loaded(self) -> Loaded:
-        """The config with where its values come from.
+        """The config with where its values come from, for commands that load no sink.
+
+        The variables with a sink's login need not be set.
 
         Raises:
             ConfigError: it has mistakes.
         """
         from medallion_jobs.config import load
 
-        return load(self.file, self.env, self.overrides)
+        return load(self.file, self.env, self.overrides, loads_sinks=False)
 
     @property
     def pipeline(self) -> Pipeline:
-        """The config alone."""
+        """The config alone, for commands that load no sink."""
         return self.loaded.pipeline
+
+    @cached_property
+    def pipeline_with_logins(self) -> Pipeline:
+        """The config, for commands that load sinks.
+
+        Raises:
+            ConfigError: it has mistakes, or a variable is not set.
+        """
+        from medallion_jobs.config import load
+
+        return load(self.file, self.env, self.overrides).pipeline
 
 
 def with_config(command: Callable[..., None]) -> Callable[..., None]:

@@ -80,7 +80,8 @@ def run(
         raise UsageError("--interval needs --continuous", code="option_needs_another")
     if interval:
         given = replace(given, overrides=(*given.overrides, f"trigger.interval={interval}"))
-    pipeline = given.pipeline
+    has_sinks = layer in (Layers.GOLD, Layers.ALL)
+    pipeline = given.pipeline_with_logins if has_sinks else given.pipeline
 
     from medallion_jobs.engine.runner import run as run_streams
     from medallion_jobs.observe.console import shown

@@ -18,7 +18,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show each table's rows, last batch, broken rules, backlog, waiting files and lock."""
-    from medallion_jobs.observe.events import format_age, format_bytes
+    from medallion_jobs.observe.events import counted, format_age, format_bytes
     from medallion_jobs.report.status import status as statuses
 
     found = statuses(given.pipeline)
@@ -67,5 +67,11 @@ def status(
         ],
     )
     for query in found:
+        if query.files_aside:
+            files = counted(query.files_aside, "file")
+            typer.echo(
+                f"put aside: {query.table}: {files} could not be read, such as "
+                f"{query.aside_example}; see: medallion files --state quarantined"
+            )
         if query.warning:
             typer.echo(f"warning: {query.table}: batch {query.batch}: {query.warning}")

@@ -35,4 +35,6 @@ def validate(
     for ref in paths.sources(loaded.pipeline):
         if ref not in tables:
             typer.echo(f"{ref}: not checked: columns are inferred when the first files are read")
+    for problem in loaded.unresolved:
+        typer.echo(f"a load needs {problem.path}: {problem.what}", err=True)
     typer.echo(f"{given.file} is valid", err=True)

@@ -30,10 +30,13 @@ class Loaded:
     Attributes:
         pipeline: the typed config, placeholders resolved.
         settings: every effective value as written, with its origin.
+        unresolved: placeholders of sinks without a value; none unless `load` was called
+            without `loads_sinks`.
     """
 
     pipeline: Pipeline
     settings: tuple[Setting, ...]
+    unresolved: tuple[Problem, ...] = ()
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
@@ -46,6 +49,8 @@ def load(
     env: str | None = None,
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    *,
+    loads_sinks: bool = True,
 ) -> Loaded:
     """Read a pipeline's config.
 
@@ -59,6 +64,8 @@ def load(
         overrides: `dotted.path=value`; the value is text as it stands where the key takes text,
             else YAML.
         environ: the environment; the process's own when None.
+        loads_sinks: whether sinks are to be loaded. If not, placeholders for how a sink is
+            reached need no value, and their text stays in the pipeline.
 
     Raises:
         ConfigError: with every mistake.
@@ -72,6 +79,8 @@ def load(
     problems += placeholders.literal_secrets(tree)
 
     data, unresolved = placeholders.resolve(tree, environ)
+    not_needed = () if loads_sinks else tuple(filter(placeholders.is_of_login, unresolved))
+    unresolved = [problem for problem in unresolved if problem not in not_needed]
     without_value = {problem.path for problem in unresolved}
     problems += unresolved
     try:
@@ -82,7 +91,7 @@ def load(
         raise _config_error(problems, path, env) from None
     if problems:
         raise _config_error(problems, path, env)
-    return Loaded(pipeline, settings(pipeline, tree))
+    return Loaded(pipeline, settings(pipeline, tree), not_needed)
 
 
 def pipeline_from_values(values: Mapping[str, object], source: str) -> Pipeline:

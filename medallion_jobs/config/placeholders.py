@@ -21,6 +21,8 @@ from medallion_jobs.masking import MASK, remember
 
 _MAX_SECRET_BYTES = 64 * 1024
 _ALLOWED = "${env:NAME} or ${file:PATH}"
+# What only a load into a sink needs: it changes no name, and nothing that is computed.
+_LOGIN = re.compile(r"gold\.[^.]+\.sinks\.\d+\.jdbc\.(url|user|password|options\..+)")
 
 
 class _MissingError(Exception):
@@ -54,6 +56,11 @@ def resolve(tree: Node, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]
             return node.value
 
     return visit(tree, ()), problems
+
+
+def is_of_login(problem: Problem) -> bool:
+    """Whether a placeholder without a value is part of how a sink is reached."""
+    return _LOGIN.fullmatch(problem.path) is not None
 
 
 def literal_secrets(tree: Node) -> Iterator[Problem]:

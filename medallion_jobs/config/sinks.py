@@ -17,6 +17,7 @@ from medallion_jobs.config.fields import (
 )
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
+from medallion_jobs.config.secrecy import PLACEHOLDER
 
 # In bytes; PostgreSQL truncates longer names silently.
 LONGEST_NAME = 63
@@ -50,7 +51,7 @@ _OPTIONS = (
 
 
 def _without_login(url: str) -> str:
-    if "@" in url:
+    if "@" in PLACEHOLDER.sub("", url):
         raise refused("a URL must not hold a login: use `user` and `password`")
     if "?" in url:
         raise refused("move what follows `?` to `user`, `password` and `options`")
@@ -101,7 +102,11 @@ class Jdbc(Frozen):
     name: Identifier = Field(default="warehouse", description="Its name in status and errors.")
     url: Annotated[
         str,
-        Field(pattern=r"^jdbc:postgresql:\S+$", title="a URL such as `jdbc:postgresql://HOST/DB`"),
+        # A placeholder is left where nothing is loaded: its variable need not be set.
+        Field(
+            pattern=r"^(jdbc:postgresql:\S+|\$\{(env|file):[^}]+\})$",
+            title="a URL such as `jdbc:postgresql://HOST/DB`",
+        ),
         AfterValidator(_without_login),
         HIDES,
     ] = Field(description="The database, without a login.")

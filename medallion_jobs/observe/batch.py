@@ -23,6 +23,8 @@ class Written:
         rows_out: rows that the batch wrote.
         rows_in: rows or records that were read; None if they are counted from the source's log.
         files: landing files that were read; 0 if the batch read a table.
+        files_aside: those of them that could not be read.
+        aside_example: one of these, and why.
         bytes: size of these files.
         rescued: rows with rescued data.
         quarantined: rows that were moved to quarantine.
@@ -42,6 +44,8 @@ class Written:
     rows_out: int
     rows_in: int | None = None
     files: int = 0
+    files_aside: int = 0
+    aside_example: str | None = None
     bytes: int = 0
     rescued: int = 0
     quarantined: int = 0

@@ -80,7 +80,7 @@ class Warned:
     @property
     def text(self) -> str:
         """The warning in one line, with the command to type next."""
-        more = f", and {_counted(self.batches - 1, 'batch')} before it" if self.batches > 1 else ""
+        more = f", and {counted(self.batches - 1, 'batch')} before it" if self.batches > 1 else ""
         return f"batch {self.batch}{more}: {self.set_aside.text}; see: {self.next_step}"
 
     @property
@@ -95,7 +95,7 @@ Emit = Callable[[Event], None]
 
 
 class Warnings:
-    """Passes events on, and warns at the end of tables that lack most rows of a batch.
+    """Passes events on, and warns at the end of tables that lack most rows of a batch, or files.
 
     Nobody reads a warning in the middle of a run; a line for each table at its end is read.
     """
@@ -104,12 +104,17 @@ class Warnings:
         self._emit = emit
         self._newest: dict[str, BatchDone] = {}
         self._batches: Counter[str] = Counter()
+        self._files_aside: Counter[str] = Counter()
+        self._aside: dict[str, str | None] = {}
 
     def emit(self, event: Event) -> None:
         """Passes an event on, and remembers it if most rows of its batch are missing."""
         if isinstance(event, BatchDone) and event.set_aside:
             self._newest[event.table] = event
             self._batches[event.table] += 1
+        if isinstance(event, BatchDone) and event.files_aside:
+            self._files_aside[event.table] += event.files_aside
+            self._aside[event.table] = event.aside_example
         self._emit(event)
 
     @contextmanager
@@ -122,6 +127,13 @@ class Warnings:
                 if event.set_aside:
                     times = self._batches[table]
                     self._emit(Warned(table, event.batch, times, event.set_aside))
+            for table, example in self._aside.items():
+                told = self._newest.get(table)
+                if told and told.set_aside and told.set_aside.unit == "files":
+                    continue
+                files = {"files": self._files_aside[table], "such as": example}
+                next_step = "medallion files --state quarantined"
+                self._emit(Note(table, "files put aside", {**files, "see": next_step}))
 
 
 def as_json(event: Event) -> str:
@@ -159,7 +171,7 @@ def _line(event: Event) -> str:
         return f"{event.table:<{NAME_WIDTH}} {event.what}" + (f" ({details})" if details else "")
     parts = [f"batch {event.batch}", f"{_count(event.rows_in)} in", f"{event.rows_out:,} out"]
     if event.files:
-        parts.append(_counted(event.files, "file"))
+        parts.append(counted(event.files, "file"))
     if event.bytes:
         parts.append(format_bytes(event.bytes))
     if event.files:
@@ -181,7 +193,7 @@ def waiting(event: BatchDone) -> str:
         return f"backlog {_count(event.backlog)}"
     if not event.files_left:
         return ""
-    parts = [_counted(event.files_left, "file")]
+    parts = [counted(event.files_left, "file")]
     if event.bytes_left is not None:
         parts.append(format_bytes(event.bytes_left))
     if event.oldest_waiting_seconds is not None:
@@ -207,7 +219,8 @@ def format_age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def _counted(count: int, thing: str) -> str:
+def counted(count: int, thing: str) -> str:
+    """A number of things for a user: `1 file`, `2 batches`."""
     plural = "es" if thing.endswith("ch") else "s"
     return f"{count:,} {thing}" + ("" if count == 1 else plural)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import unquote
 
 How = Literal["quarantined", "dropped", "filtered", "held", "put aside", "rescued"]
 
@@ -107,6 +108,11 @@ def misfit_cause(column: str, kind: str, text: str, *, is_cast: bool = False) ->
 def shortened(text: str, most: int = 200) -> str:
     """The text, cut to at most this many characters, for an example in a message."""
     return text if len(text) <= most else text[:most] + "…"
+
+
+def aside_text(path: str, error: str) -> str:
+    """A file that could not be read, and why, in one line."""
+    return shortened(f"{unquote(path.removeprefix('file:'))}: {' '.join(error.split())}")
 
 
 def _type_for(text: str, kind: str) -> str:

@@ -28,8 +28,10 @@ COLUMNS = (
     "updated_at",
     "error",
 )
-# States of files that gave no row to bronze, so that they can be read again.
+# States of files that gave no row to bronze, so that they can be read again. Besides, files
+# that are COMMITTED and gave only bad records.
 RETRYABLE = ("QUARANTINED", "MISSING", "SKIPPED")
+COMMITTED = "COMMITTED"
 SUMMARY_COLUMNS = ("table_name", "state", "files", "bytes", "rows", "rescued", "bad")
 
 
@@ -62,13 +64,20 @@ class Matched:
     state: str
     size: int
     modified: datetime
+    rows: int
+    bad: int
     error: str | None
     is_newest: bool
 
     @property
     def is_retryable(self) -> bool:
         """Whether it can be read again; an older version no longer exists."""
-        return self.is_newest and self.state in RETRYABLE
+        return self.is_newest and (self.state in RETRYABLE or self.is_all_bad)
+
+    @property
+    def is_all_bad(self) -> bool:
+        """Whether it was read, and all of its records are in quarantine."""
+        return self.state == COMMITTED and self.rows == 0 and self.bad > 0
 
 
 def files(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
@@ -89,7 +98,10 @@ def summary(config: Pipeline, wanted: Wanted) -> list[tuple[object, ...]]:
 
 def matched(config: Pipeline, wanted: Wanted) -> list[Matched]:
     """The wanted files, oldest first."""
-    columns = "table_name, path, version, state, size, modified, error, is_newest"
+    columns = (
+        "table_name, path, version, state, size, modified, coalesce(rows, 0), coalesce(bad, 0), "
+        "error, is_newest"
+    )
     rows = _select(config, wanted, columns, "ORDER BY first_seen, path, version")
     return [Matched(*row) for row in rows]  # type: ignore[arg-type]
 

@@ -35,8 +35,9 @@ Scan = Callable[[Location], str]
 _OUTCOMES = "('COMMITTED', 'QUARANTINED', 'MISSING', 'SKIPPED')"
 
 # The newest event of a file is its state. It is DISCOVERED before its first event, and again after
-# it was found again or is to be retried. A file whose rows are in bronze keeps its state. A file
-# that existed before the first run and is not wanted has an event, but was never discovered.
+# it was found again or is to be retried. A file whose rows are in bronze keeps its state; one with
+# nothing but bad records may be retried. A file that existed before the first run and is not wanted
+# has an event, but was never discovered.
 _LEDGER = """
     WITH reported AS (
         SELECT path, version, max_by(state, updated_at) AS state,
@@ -59,7 +60,10 @@ _LEDGER = """
            coalesce(f.first_seen, r.first_reported) AS first_seen,
            coalesce(f.last_seen, r.first_reported) AS last_seen,
            CASE WHEN r.state IS NULL OR (
-               r.state IN ('QUARANTINED', 'MISSING', 'SKIPPED') AND f.last_seen > r.updated_at
+               f.last_seen > r.updated_at AND (
+                   r.state IN ('QUARANTINED', 'MISSING', 'SKIPPED')
+                   OR (r.state = 'COMMITTED' AND r.outcome.rows = 0)
+               )
            ) THEN 'DISCOVERED' ELSE r.state END AS state,
            r.outcome.rows AS rows, r.outcome.rescued AS rescued, r.outcome.bad AS bad,
            r.outcome.error AS error, coalesce(r.attempts, 0) AS attempts,

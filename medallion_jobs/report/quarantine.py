@@ -20,6 +20,7 @@ from medallion_jobs.lake import paths
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.refine.quarantine import releases
+from medallion_jobs.report import bad_lines
 from medallion_jobs.report.lake_views import Row, connect, rows_of, scan
 
 SUMMARY_COLUMNS = (
@@ -39,10 +40,10 @@ _ROWS_AT_ONCE = 10_000
 _LINES = """
     SELECT md5(concat_ws(chr(31), file, file_version, line, reason, generation, batch)) AS id,
            [reason] AS rules, [reason] AS reasons, file, batch, run_id, load_time AS time,
-           line AS row, false AS superseded
+           line AS row, {superseded} AS superseded
     FROM {rows}
 """
-# A reset rebuilds the table from its whole source, so older rows were read again.
+# A reset of silver rebuilds the table from its whole source, so older rows were read again.
 _ROWS = """
     SELECT id, rules, reasons, file, batch, run_id, parked_at AS time, row,
            generation <> {generation} AS superseded
@@ -158,7 +159,10 @@ def _states(config: Pipeline, table: TableRef) -> str:
     if not exists(config, table):
         parked = _NONE
     elif table.layer == "bronze":
-        parked = _LINES.format(rows=scan(path))
+        parked = _LINES.format(
+            rows=bad_lines.with_readings(places),
+            superseded=bad_lines.superseded(config, table.name),
+        )
     else:
         recorded = manifest.read(QueryFolder.of(places))
         generation = recorded.current.number if recorded else "generation"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from medallion_jobs.autoloader import Ledger
 from medallion_jobs.checkpoint import Checkpoint, QueryFolder, lock, manifest
 from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import Pipeline, TableRef
@@ -14,6 +15,7 @@ from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, commit_of, snapshot
 from medallion_jobs.observe import batch_table as metrics
 from medallion_jobs.observe import rule_table
+from medallion_jobs.observe.set_aside import aside_text
 from medallion_jobs.report.lake_views import connect, rows_in
 from medallion_jobs.report.waiting_files import Waiting, waiting
 from medallion_jobs.storage import Location
@@ -34,6 +36,9 @@ class Status:
         files_waiting, bytes_waiting: files that were found and are not yet in a finished batch;
             None for a table that does not read files, or if the log no longer covers them.
         oldest_waiting_seconds: time since the last change of the oldest of them.
+        files_aside: files that could not be read, and do not wait to be read again; None for a
+            table that does not read files.
+        aside_example: the newest of them, and why.
         broken: rows of that batch that broke a rule of the table; None if it has no rules, or
             the batch has no recorded results.
         warning: why most rows of that batch are missing from the table; None if they are not.
@@ -51,6 +56,8 @@ class Status:
     files_waiting: int | None = None
     bytes_waiting: int | None = None
     oldest_waiting_seconds: float | None = None
+    files_aside: int | None = None
+    aside_example: str | None = None
     broken: int | None = None
     warning: str | None = None
 
@@ -86,6 +93,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
             warning = info.get(metrics.WARNING)
             broken = _broken_rows(places, recorded.current.number, written)
     waiting_files = _waiting(source, checkpoint) if ref.layer == "bronze" else None
+    aside = _put_aside(places) if ref.layer == "bronze" else None
     return Status(
         table=str(ref),
         rows=_rows(table) if table else None,
@@ -98,6 +106,8 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
         files_waiting=waiting_files.files if waiting_files else None,
         bytes_waiting=waiting_files.bytes if waiting_files else None,
         oldest_waiting_seconds=waiting_files.oldest_seconds if waiting_files else None,
+        files_aside=None if aside is None else len(aside),
+        aside_example=aside_text(*aside[-1]) if aside else None,
         broken=broken,
         warning=warning,
     )
@@ -115,6 +125,12 @@ def _waiting(discovered: Location, checkpoint: Checkpoint | None) -> Waiting | N
     if not discovered.exists():
         return None
     return waiting(discovered, checkpoint, checkpoint.latest_commits if checkpoint else -1)
+
+
+def _put_aside(places: TablePaths) -> list[tuple[str, str]] | None:
+    if snapshot(places.events) is None or snapshot(places.discovered) is None:
+        return None
+    return Ledger(places.ledger).put_aside()
 
 
 def _batch_info(places: TablePaths, generation: int, batch: int) -> Mapping[str, str]:

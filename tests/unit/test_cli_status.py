@@ -13,8 +13,9 @@ import pytest
 from deltalake import write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Lake, Medallion
 
-from medallion_jobs.autoloader import FileEntry, Ledger
+from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Lock
+from medallion_jobs.lake.tables import Txn
 
 KEYS = {
     "table",
@@ -28,6 +29,8 @@ KEYS = {
     "files_waiting",
     "bytes_waiting",
     "oldest_waiting_seconds",
+    "files_aside",
+    "aside_example",
     "broken",
     "warning",
     "holder",
@@ -77,6 +80,22 @@ def test_status_of_waiting_files(lake: Lake, medallion: Medallion) -> None:
     header, _, line, *_ = medallion("status").out.splitlines()
     assert header.split()[-4:] == ["waiting", "oldest", "held", "by"]
     assert line.split()[-7:] == ["2", "files,", "1.2", "MB", "3", "h", "-"]
+
+
+def test_status_of_files_put_aside(lake: Lake, medallion: Medallion) -> None:
+    ledger = Ledger(lake.paths(BRONZE).ledger)
+    ledger.ensure()
+    file = FileEntry(1, "file:/in/x.parquet", 18)
+    ledger.admit([file])
+    outcome = Outcome(file, State.QUARANTINED, error="no parquet")
+    ledger.record([outcome], Txn("bronze.sales/v1", 0, "run"), 1)
+    (bronze, *_) = json.loads(medallion("status", "--json").out)
+    assert (bronze["files_aside"], bronze["aside_example"]) == (1, "/in/x.parquet: no parquet")
+    *_, line = medallion("status").out.splitlines()
+    assert line == (
+        "put aside: bronze.sales: 1 file could not be read, such as /in/x.parquet: no parquet; "
+        "see: medallion files --state quarantined"
+    )
 
 
 def test_status_before_any_run_makes_nothing(lake: Lake, medallion: Medallion) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from medallion_jobs.cli import app as medallion
 from medallion_jobs.cli.config import app
 from medallion_jobs.config import ConfigError, Loaded, Origin, load
 from medallion_jobs.config.secrecy import is_secret_key
@@ -231,3 +232,80 @@ def test_show_writes_json_that_can_be_read(file: Path) -> None:
         app, ["show", "--config", str(file), "--json"], env={"S3_SECRET": CANARY}
     )
     assert json.loads(result.stdout)[f"spark.conf.{KEY}"] == "${env:S3_SECRET}"
+
+
+SINK = """\
+gold:
+  totals:
+    from: silver.clicks
+    group_by: [a]
+    measures: {n: count(*)}
+    sinks:
+      - jdbc:
+          url: ${env:DB_URL}
+          user: ${env:DB_USER}
+          password: ${env:DB_PASSWORD}
+          options: {sslrootcert: "${file:/no/such/file}"}
+"""
+
+
+@pytest.fixture
+def with_sink(file: Path) -> Path:
+    file.write_text(file.read_text().replace("silver:", SINK + "silver:"))
+    return file
+
+
+def test_a_sinks_login_is_needed_by_a_load_only(with_sink: Path) -> None:
+    environ = {"S3_SECRET": "s"}
+    loaded = load(with_sink, environ=environ, loads_sinks=False)
+    assert {problem.path.rpartition("jdbc.")[2] for problem in loaded.unresolved} == {
+        "url",
+        "user",
+        "password",
+        "options.sslrootcert",
+    }
+    with pytest.raises(ConfigError) as raised:
+        load(with_sink, environ=environ)
+    assert len(raised.value.problems) == 4
+    # Whatever has a value is resolved, and everything else is checked as ever.
+    named = {"DB_URL": "jdbc:postgresql://h/db", "DB_PASSWORD": CANARY}
+    loaded = load(with_sink, environ={**environ, **named}, loads_sinks=False)
+    (sink,) = loaded.pipeline.gold["totals"].sinks
+    assert (sink.jdbc.url, sink.jdbc.password) == (named["DB_URL"], CANARY)
+    assert CANARY not in everything_shown(loaded)
+    for override in ("gold.totals.sinks.0.jdbc.table=${env:TABLE}", "storage.root=${env:ROOT}"):
+        with pytest.raises(ConfigError, match="is not set"):
+            load(with_sink, overrides=[override], environ=environ, loads_sinks=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "needs_it"),
+    [
+        (("files",), False),
+        (("files", "retry"), False),
+        (("status",), False),
+        (("quality",), False),
+        (("quarantine", "list"), False),
+        (("query", "SELECT 1"), False),
+        (("graph",), False),
+        (("config", "show"), False),
+        (("checkpoint", "list"), False),
+        (("stop",), False),
+        (("load",), True),
+        (("run",), True),
+        (("run", "gold"), True),
+    ],
+)
+def test_only_commands_that_load_need_a_sinks_login(
+    with_sink: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], needs_it: bool
+) -> None:
+    monkeypatch.setenv("S3_SECRET", CANARY)
+    root = with_sink.parent / "lake"
+    options = ["--config", str(with_sink), "--set", f"storage.root={root}"]
+    result = CliRunner().invoke(medallion, [*words, *options])
+    if needs_it:
+        assert isinstance(result.exception, ConfigError)
+        assert "DB_PASSWORD is not set" in str(result.exception)
+    else:
+        assert not isinstance(result.exception, ConfigError), result.exception
+        assert CANARY not in result.output

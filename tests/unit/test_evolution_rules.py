@@ -336,20 +336,67 @@ def test_hints_add_what_is_missing() -> None:
         base,
         customer__address__zip=INT,
         customer__address__city=TEXT,
-        lines__element__sku=TEXT,
-        lines__element__n=INT,
-        extra__key=INT,
-        counts__value=LONG,
         value=DOUBLE,
     )
     assert got == struct(
         id=TEXT,
         customer=struct(name=TEXT, address=struct(zip=INT, city=TEXT)),
         value=DOUBLE,
-        extra=MapType(INT, TEXT),
-        counts=MapType(TEXT, LONG),
-        lines=ArrayType(struct(sku=TEXT, n=INT)),
     )
+
+
+WORDS = ("element", "key", "value")
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(
+    ("base", "above"),
+    [
+        (struct(id=TEXT), "m"),
+        (struct(id=TEXT), "m__n"),
+        (struct(id=TEXT, m=struct(a=TEXT)), "m__n"),
+        (struct(m=ArrayType(struct(a=TEXT))), "m__element__n"),
+        (struct(m=MapType(TEXT, struct(a=TEXT))), "m__value__n"),
+    ],
+)
+def test_a_hint_waits_for_what_only_files_can_tell(base: StructType, above: str, word: str) -> None:
+    """What has no kind yet may be an array, a map or an object with a field of this name."""
+    assert hinted(base, **{f"{above}__{word}": INT, f"{above}__{word}__x": INT}) == base
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_in_an_object_the_three_words_are_names_of_fields(word: str) -> None:
+    other = struct(unit=TEXT)
+    for base in (other, struct(**{"unit": TEXT, word: TEXT})):
+        wanted = struct(**{"unit": TEXT, word: DOUBLE})
+        assert hinted(struct(m=base), **{f"m__{word}": DOUBLE}) == struct(m=wanted)
+        for wrap, path in (
+            (lambda kind: struct(n=kind), "n"),
+            (ArrayType, "element"),
+            (lambda kind: MapType(TEXT, kind), "value"),
+        ):
+            got = hinted(struct(m=wrap(base)), **{f"m__{path}__{word}": DOUBLE})
+            assert got == struct(m=wrap(wanted))
+    # An object below the word, too.
+    got = hinted(struct(m=other), **{f"m__{word}__n": INT})
+    assert got == struct(m=struct(**{"unit": TEXT, word: struct(n=INT)}))
+
+
+def test_a_hint_that_waits_is_applied_once_another_makes_the_object() -> None:
+    made = struct(m=struct(unit=TEXT, value=DOUBLE))
+    for hints in ({"m__value": DOUBLE, "m__unit": TEXT}, {"m__unit": TEXT, "m__value": DOUBLE}):
+        assert hinted(StructType(), **hints) == made
+    whole: dict[str, Any] = {"m__value": DOUBLE, "m": MapType(TEXT, TEXT)}
+    assert hinted(StructType(), **whole) == struct(m=MapType(TEXT, DOUBLE))
+
+
+def test_what_a_hint_made_before_stays_a_map() -> None:
+    """Of version 0.1.0: a table has the column, and its type cannot change any more."""
+    old = struct(metric=MapType(TEXT, DOUBLE), n=ArrayType(MapType(TEXT, struct(i=INT))))
+    hints: dict[str, Any] = {"metric__value": DOUBLE, "n__element__value__i": INT}
+    assert hinted(old, **hints) == old
+    seen = struct(metric=struct(unit=TEXT, value=DOUBLE), n=ArrayType(struct(value=struct(i=INT))))
+    assert hinted(merge(old, seen), **hints) == old
 
 
 def test_a_hint_for_a_whole_column_replaces_it() -> None:
@@ -373,6 +420,7 @@ def test_hints_leave_nullability_alone() -> None:
         ("id__inner", "id is string, which has no inner in it"),
         ("customer__name__first", "customer.name is string"),
         ("items__price", "items is array<"),
+        ("items__value", "its elements are items.element"),
         ("items__key__x", "items is array<"),
         ("tags__element", "tags is map<"),
         ("tags__value__x", "tags.value is string"),

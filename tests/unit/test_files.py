@@ -175,6 +175,27 @@ def test_a_file_whose_rows_are_in_bronze_is_not_retried(
     assert lake.files() == before
 
 
+def test_a_file_with_nothing_but_bad_records_is_retried(
+    ledger: Ledger, medallion: Medallion
+) -> None:
+    bad, blank = FileEntry(5, "file:/in/bad.json", 8), FileEntry(6, "file:/in/blank.json", 1)
+    ledger.admit([bad, blank])
+    outcomes = [Outcome(bad, State.COMMITTED, bad=8), Outcome(blank, State.COMMITTED)]
+    ledger.record(outcomes, Txn("bronze.sales/v1", 1, "run"), 1)
+    for words in (("--path", "/in/"), ("--state", "committed"), ()):
+        answer = retry(medallion, *words)
+        assert answer.code == 0
+        assert bad.path in answer.out
+        assert GOOD.path not in answer.out
+        assert blank.path not in answer.out
+    assert "COMMITTED: it has no records" in retry(medallion, "--path", "/in/").err
+    assert retry(medallion, "--path", "bad", "--yes").code == 0
+    assert state(medallion, bad) == ("DISCOVERED", 1)
+    ledger.record([Outcome(bad, State.COMMITTED, rows=8)], Txn("bronze.sales/v1", 2, "run"), 1)
+    assert state(medallion, bad) == ("COMMITTED", 2)
+    assert retry(medallion, "--path", "bad").code == 2
+
+
 def test_what_is_not_retried_of_the_files_that_were_named(
     ledger: Ledger, medallion: Medallion
 ) -> None:

@@ -10,6 +10,7 @@ from lakes import BRONZE, Lake
 
 from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.autoloader.ledger.ledger import Compared
+from medallion_jobs.autoloader.ledger.tables import Loaded
 from medallion_jobs.lake.tables import Txn, commits, snapshot
 from medallion_jobs.report.files import COLUMNS, SUMMARY_COLUMNS, Wanted, files, summary
 
@@ -137,19 +138,27 @@ def test_a_newer_version_waits_whatever_is_told_of_the_older(ledger: Ledger, ane
 def test_what_waits_to_be_read_again_is_not_settled(ledger: Ledger) -> None:
     later = datetime.now(timezone.utc) + timedelta(days=1)
     ledger.admit([A, B])
-    ledger.record([Outcome(A, State.COMMITTED), Outcome(B, State.COMMITTED)], batch(0), 1)
+    read = [Outcome(A, State.COMMITTED, rows=3, bad=1), Outcome(B, State.COMMITTED, rescued=2)]
+    ledger.record(read, batch(0), 1)
     assert ledger.committed_until(later) == [A, B]
     assert ledger.committed_until(later - timedelta(days=2)) == []
     ledger.admit([replace(newer(A), version=2)])
     assert ledger.committed_until(later) == [B]
     ledger.note([B], State.ARCHIVED, "deleted")
     assert (ledger.committed_until(later), ledger.in_state(State.ARCHIVED)) == ([], [B])
-    assert ledger.committed() == {A.key, B.key}
+    assert ledger.committed() == {A.key: Loaded(3, 0, 1), B.key: Loaded(0, 2, 0)}
+    ledger.record([Outcome(A, State.COMMITTED, rows=4)], batch(0, 2), 2)
+    assert ledger.committed()[A.key] == Loaded(4, 0, 0)
 
 
 def test_a_file_that_was_loaded_is_known_by_its_generation(ledger: Ledger) -> None:
     ledger.admit([A, B])
-    ledger.record([Outcome(A, State.COMMITTED), Outcome(B, State.QUARANTINED)], batch(0), 1)
+    outcomes = [
+        Outcome(A, State.COMMITTED, rows=1),
+        Outcome(B, State.QUARANTINED),
+        Outcome(C, State.COMMITTED, bad=1),  # it may be read again
+    ]
+    ledger.record(outcomes, batch(0), 1)
     assert ledger.loaded_in(1, [A, B, C]) == {A.key}
     assert ledger.loaded_in(2, [A, B, C]) == set()
 

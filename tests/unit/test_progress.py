@@ -144,6 +144,8 @@ def test_a_batch_as_json() -> None:
         "rows_in": 1_234_567,
         "rows_out": 1_234_000,
         "files": 1_000,
+        "files_aside": 0,
+        "aside_example": None,
         "quarantined": 567,
         "seconds": 3.14159,
         "backlog": 2_000,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from medallion_jobs.observe.events import BatchDone, Event, Warned, Warnings, as_json, as_line
-from medallion_jobs.observe.set_aside import SetAside, cause_of, is_most
+from medallion_jobs.observe.events import BatchDone, Event, Note, Warned, Warnings, as_json, as_line
+from medallion_jobs.observe.set_aside import SetAside, aside_text, cause_of, is_most
 
 ASIDE = SetAside(
     rows=300,
@@ -121,3 +122,27 @@ def test_a_run_warns_at_its_end_of_each_table_once() -> None:
     assert (told["rule"], told["share"], told["how"]) == ("rescued_value", 1.0, "quarantined")
     assert told["example"] == ASIDE.example
     assert told["cause"] == ASIDE.cause
+
+
+def test_a_run_tells_at_its_end_of_files_put_aside() -> None:
+    events: list[Event] = []
+    warnings = Warnings(events.append)
+    aside = {"files": 9, "files_aside": 2, "aside_example": "/in/x.json: no JSON"}
+    whole = replace(ASIDE, unit="files", how="put aside")
+    with warnings.at_the_end():
+        for number in range(2):
+            warnings.emit(replace(batch("bronze.sales", number, None), **aside))
+        # If most files are put aside, the warning says so, and once is enough.
+        warnings.emit(replace(batch("bronze.other", 0, whole), **aside))
+    notes = [event for event in events if isinstance(event, Note)]
+    assert [note.table for note in notes] == ["bronze.sales"]
+    line = as_line(notes[0])
+    assert "files put aside (4, /in/x.json: no JSON, medallion files --state quarantined)" in line
+    assert json.loads(as_json(notes[0]))["facts"]["files"] == 4
+    assert [event.table for event in events if isinstance(event, Warned)] == ["bronze.other"]
+
+
+def test_a_file_put_aside_is_told_in_one_line() -> None:
+    told = aside_text("file:/in/a%20b.json", "broken:\n  at line 1\n" + "x" * 300)
+    assert told.startswith("/in/a b.json: broken: at line 1 xxx")
+    assert len(told) < 210

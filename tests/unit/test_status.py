@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -10,8 +11,9 @@ from deltalake import DeltaTable
 from lakes import BRONZE, GOLD, SILVER, Lake, batch_done, offset, touch_batches
 
 from medallion_jobs import observe as metrics
-from medallion_jobs.autoloader import FileEntry, Ledger
+from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Lock
+from medallion_jobs.lake.tables import Txn
 from medallion_jobs.report.status import Status, status
 
 MICROS = 1_700_000_000_000_000
@@ -175,3 +177,34 @@ def test_how_long_the_newest_batch_took(lake: Lake) -> None:
     assert found[str(GOLD)].batch == 0
     assert found[str(GOLD)].batch_seconds == 1.5
     assert found[str(SILVER)].batch_seconds is None
+
+
+def test_files_that_could_not_be_read(lake: Lake, ledger: Ledger) -> None:
+    """Told as long as they are not read again, whichever batch was the last."""
+    lake.write(BRONZE, 0)
+    lake.bind(BRONZE)
+    assert by_table(lake)[str(BRONZE)].files_aside == 0
+    good, bad, worse = (FileEntry(MICROS, f"file:/{name}", 10) for name in ("g", "b%20d", "w"))
+    ledger.admit([good, bad, worse])
+    for number, outcomes in enumerate(
+        (
+            [Outcome(bad, State.QUARANTINED, error="no parquet")],
+            [Outcome(good, State.COMMITTED, rows=1)],
+            [Outcome(worse, State.QUARANTINED, error="worse")],
+        )
+    ):
+        ledger.record(outcomes, Txn("bronze.sales/v1", number, "run"), 1)
+    one = by_table(lake)[str(BRONZE)]
+    assert (one.files_aside, one.aside_example) == (2, "/w: worse")
+    ledger.retry([worse])
+    one = by_table(lake)[str(BRONZE)]
+    assert (one.files_aside, one.aside_example) == (1, "/b d: no parquet")
+    # A new content waits to be read.
+    ledger.admit([replace(bad, version=2)])
+    assert by_table(lake)[str(BRONZE)].files_aside == 0
+    newer = Outcome(replace(bad, version=2), State.COMMITTED, rows=1)
+    still = Outcome(worse, State.QUARANTINED, error="still")
+    ledger.record([newer, still], Txn("bronze.sales/v1", 3, "run"), 1)
+    one = by_table(lake)[str(BRONZE)]
+    assert (one.files_aside, one.aside_example) == (1, "/w: still")
+    assert by_table(lake)[str(SILVER)].files_aside is None

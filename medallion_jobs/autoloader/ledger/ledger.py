@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from medallion_jobs.autoloader.file_entry import FileEntry, FileKey
 from medallion_jobs.autoloader.ledger import tables as ledger_tables
 from medallion_jobs.autoloader.ledger.memory import Memory, fingerprint
-from medallion_jobs.autoloader.ledger.tables import Outcome, State
+from medallion_jobs.autoloader.ledger.tables import Loaded, Outcome, State
 from medallion_jobs.lake.tables import EngineTable, Txn, snapshot
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import create_delta, open_delta
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # The most files in one commit of `retry`.
 _CHUNK = 1000
+# States of events with the counts of a file that was read.
+_LOADED = [State.COMMITTED.value, State.ARCHIVED.value]
 
 
 @dataclass(frozen=True)
@@ -184,20 +186,51 @@ class Ledger:
             file for file, now, at in self._settled() if now is State.COMMITTED and at <= moment
         )
 
-    def committed(self) -> frozenset[FileKey]:
-        """Path and version of the files whose rows are in bronze, by the ledger's events."""
-        events = open_delta(self.events).to_pyarrow_table(columns=["path", "version", "state"])
-        found = events.filter(pc.equal(events.column("state"), State.COMMITTED.value))
-        return frozenset(
-            zip(
-                found.column("path").to_pylist(),
-                found.column("version").to_pylist(),
-                strict=True,
-            )
+    def put_aside(self) -> list[tuple[str, str]]:
+        """Path and error of the files that could not be read, the newest last.
+
+        Without files that wait to be read again. Reads only what the ledger has of files that
+        ever could not be read, however many others there are.
+        """
+        events, found = open_delta(self.events), open_delta(self.discovered)
+        is_refused = [("state", "=", State.QUARANTINED.value)]
+        refused = events.to_pyarrow_table(columns=["path"], filters=is_refused).column("path")
+        if not len(refused):
+            return []
+        of_these = [("path", "in", refused.unique().to_pylist())]
+        columns = ["path", "version", "updated_at", "state", "error"]
+        reported = events.to_pyarrow_table(columns=columns, filters=of_these)
+        in_order = reported.sort_by([("version", "ascending"), ("updated_at", "ascending")])
+        last = {row["path"]: row for row in in_order.to_pylist()}
+        columns = ["path", "version", "discovered_at"]
+        waiting = {
+            row["path"]
+            for row in found.to_pyarrow_table(columns=columns, filters=of_these).to_pylist()
+            if (row["version"], row["discovered_at"])
+            > (last[row["path"]]["version"], last[row["path"]]["updated_at"])
+        }
+        return [
+            (row["path"], row["error"] or "")
+            for row in sorted(last.values(), key=lambda row: row["updated_at"])
+            if row["state"] == State.QUARANTINED.value and row["path"] not in waiting
+        ]
+
+    def committed(self) -> dict[FileKey, Loaded]:
+        """The files whose rows are in bronze, each with its newest counts from a batch."""
+        columns = ["path", "version", "rows", "rescued", "bad"]
+        events = open_delta(self.events).to_pyarrow_table(
+            columns=[*columns, "state", "batch", "updated_at"]
         )
+        # The events of moving or deleting a file have no counts.
+        loaded = pc.is_in(events.column("state"), pa.array(_LOADED))
+        found = events.filter(pc.and_(loaded, pc.is_valid(events.column("batch"))))
+        rows = found.sort_by("updated_at").select(columns).to_pydict().values()
+        return {
+            (path, version): Loaded(*counts) for path, version, *counts in zip(*rows, strict=True)
+        }
 
     def loaded_in(self, generation: int, files: Sequence[FileEntry]) -> set[FileKey]:
-        """The files among `files` that a batch of this generation has loaded into bronze."""
+        """The files among `files` with rows that a batch of this generation has loaded."""
         if not files:
             return set()
         events = open_delta(self.events).to_pyarrow_table(
@@ -206,6 +239,8 @@ class Ledger:
                 ("path", "in", [file.path for file in files]),
                 ("state", "=", State.COMMITTED.value),
                 ("generation", "=", generation),
+                # A file that gave only bad records may be read again.
+                ("rows", ">", 0),
             ],
         )
         return set(zip(*(events.column(c).to_pylist() for c in ("path", "version")), strict=True))

@@ -79,6 +79,15 @@ class Outcome:
     is_new: bool = True
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """The counts of a file whose records are in bronze and its quarantine, by the ledger."""
+
+    rows: int
+    rescued: int
+    bad: int
+
+
 def columns_of(files: Sequence[FileEntry]) -> dict[str, list[object]]:
     """The columns that identify the file of a row."""
     return {

@@ -78,6 +78,6 @@ class BadRecords:
         tables.create(spark, self.path, LINES, comment=comment, properties=properties)
         tables.widen(spark, TableRef.parse(self.table), self.path, LINES)
 
-    def counts_of_all(self, spark: SparkSession) -> Counts:
-        """The counts, by file, of all records in the quarantine."""
-        return account.counts_of_all(spark, self.path, "file", _NO_SECOND, "file_version")
+    def of_last_reading(self, spark: SparkSession) -> Counts:
+        """The counts, by file, of the records of its last reading."""
+        return account.lines_of_last_reading(spark, self.path)

@@ -8,18 +8,18 @@ what is already written and does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from medallion_jobs.autoloader.file_entry import FileEntry, to_path
+from medallion_jobs.autoloader.file_entry import FileEntry, FileKey, is_local, to_path
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.autoloader.loading import bronze_rows, write
 from medallion_jobs.autoloader.loading.account import NOTHING_OLDER, Counts, Older
 from medallion_jobs.autoloader.loading.bad_records import BadRecords
 from medallion_jobs.autoloader.loading.file_status import FileStatus
 from medallion_jobs.autoloader.loading.set_aside import LoadedBatch, refusal, refuse
-from medallion_jobs.autoloader.loading.sinks import Sink
+from medallion_jobs.autoloader.loading.sinks import DeltaSink, Sink
 from medallion_jobs.autoloader.loading.write import NewColumnsError, Read
 from medallion_jobs.autoloader.readers import unreadable
 from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES
@@ -95,11 +95,22 @@ class BatchLoad:
             if file not in loaded
             if (found := self._not_read(file, broken))
         }
-        present = [f for f in present if f not in broken and not self.older.is_complete(f)]
-        bad = self._put_bad(present)
-        outcomes = self._outcomes(files, not_loaded, rows, bad)
+        own = {file for file in present if file not in broken and self._is_own(file, rows)}
+        lacking = [f for f in present if f not in broken if not self.older.is_complete(f)]
+        present = sorted({*own, *lacking})
         counted = write.count(self._records(present), present) if present else {}
+        self._refuse_other_rows(own, rows, counted)
+        bad = self._put_bad(present, own)
+        outcomes = self._outcomes(files, not_loaded, rows, bad, own)
         return [_with_change(outcome, counted) for outcome in outcomes]
+
+    def _is_own(self, file: FileEntry, rows: Counts) -> bool:
+        """Whether a file belongs to the reading of this batch, not to one of an older generation.
+
+        A file of which the batch has put a row into the table is its own, whatever an older
+        generation has read of it before the table was rebuilt.
+        """
+        return file.key in rows or not self.older.is_loaded(file)
 
     def _records(self, files: Sequence[FileEntry]) -> Records:
         columns = self.columns
@@ -201,9 +212,13 @@ class BatchLoad:
     def _broken(self, file: FileEntry, broken: Mapping[FileEntry, str]) -> Outcome:
         return self.file_status.again(file) or Outcome(file, State.QUARANTINED, error=broken[file])
 
-    def _put_bad(self, files: Sequence[FileEntry]) -> Counts:
-        """Puts the bad records of files into quarantine; returns their counts by file."""
-        lacking = [file for file in files if file.key not in self.older.bad]
+    def _put_bad(self, files: Sequence[FileEntry], own: Collection[FileEntry] = ()) -> Counts:
+        """Puts the bad records of files into quarantine; returns their counts by file.
+
+        Args:
+            own: those of them that this batch has read, whatever older generations have of them.
+        """
+        lacking = [file for file in files if file in own or file.key not in self.older.bad]
         if not lacking:
             return self.older.bad
         put = self.quarantine.put(self.spark, lacking, self._records, self.txn, self.generation)
@@ -223,14 +238,44 @@ class BatchLoad:
                 next_step="run again; `medallion files` then names the file and its counts",
             )
 
+    def _refuse_other_rows(
+        self, files: Collection[FileEntry], rows: Counts, counted: Mapping[FileKey, Read]
+    ) -> None:
+        """Raises DataError if an unchanged file has other good records than bronze has rows.
+
+        Then the config has changed since the batch was written, and the bad records of now would
+        not be those that bronze lacks. In a remote store it is unknown whether a file is
+        unchanged; there, and of a file that has changed, the outcome says how many it has now.
+        """
+        if not isinstance(self.sink, DeltaSink):
+            return  # the rows that a function got before the crash are not counted
+        for file in sorted(files):
+            held, now = rows.get(file.key, (0, 0))[0], counted.get(file.key, Read(0, 0))
+            if held == now.all - now.bad or not is_local(file.path):
+                continue
+            if self.file_status.as_read(file) != file or self.file_status.change(file):
+                continue
+            raise DataError(
+                f"{self.txn.app_id}, batch {self.txn.batch} was interrupted after it was written: "
+                f"bronze has {held:,} rows of {to_path(file.path)}, which is unchanged and has "
+                f"{now.all - now.bad:,} good records with the config of now",
+                code="config_changed_after_batch",
+                untouched="the table and its quarantine; the batch is not recorded as done",
+                next_step="undo the change of the source's `format`, `options` or `schema`, run "
+                "once, and change it then; or go on with it: "
+                f'`medallion checkpoint reset {self.sink.name} --reason "…" --yes`',
+            )
+
     def _outcomes(
         self,
         files: Sequence[FileEntry],
         not_loaded: dict[FileEntry, Outcome],
         rows: Counts,
         bad: Counts,
+        own: Collection[FileEntry] = (),
     ) -> list[Outcome]:
-        rows = {**self.older.rows, **rows}
+        # A commit that replaces rows has only a part of an older file's.
+        rows = {**rows, **self.older.rows}
         return [
             not_loaded.get(file)
             or Outcome(
@@ -239,7 +284,7 @@ class BatchLoad:
                 *rows.get(file.key, (0, 0)),
                 bad=bad.get(file.key, (0, 0))[0],
                 error=self.file_status.change(file) or _in_part(*bad.get(file.key, (0, 0))),
-                is_new=not self.older.is_loaded(file),
+                is_new=file in own or not self.older.is_loaded(file),
             )
             for file in files
         ]
@@ -252,9 +297,9 @@ def _in_part(_: int, records: int) -> str | None:
     return f"{records:,} bad record(s) are kept only in part, so clean_source leaves the file"
 
 
-def _with_change(outcome: Outcome, counted: dict[tuple[str, int], int]) -> Outcome:
+def _with_change(outcome: Outcome, counted: Mapping[FileKey, Read]) -> Outcome:
     """Adds an error to a loaded file that now has another number of records than the tables."""
     now, held = counted.get(outcome.file.key), outcome.rows + outcome.bad
-    if outcome.state is not State.COMMITTED or now is None or now == held:
+    if outcome.state is not State.COMMITTED or now is None or now.all == held:
         return outcome
-    return replace(outcome, error=f"changed while it was read: {now} records, {held} loaded")
+    return replace(outcome, error=f"changed while it was read: {now.all} records, {held} loaded")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileKey
+from medallion_jobs.autoloader.ledger.tables import Loaded
 from medallion_jobs.autoloader.loading import account
 from medallion_jobs.autoloader.loading.account import Counts
 from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES
@@ -55,7 +56,7 @@ class Sink(Protocol):
     def written(self, txn: Txn) -> Counts:
         """The counts, by file, of a batch's rows, and of those with rescued data."""
 
-    def counts_of_all(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:
+    def counts_of_all(self, spark: SparkSession, committed: Mapping[FileKey, Loaded]) -> Counts:
         """The counts, by file, of the rows of all batches.
 
         Args:
@@ -133,7 +134,7 @@ class DeltaSink:
     def written(self, txn: Txn) -> Counts:
         return account.loaded_by(self.path, txn, INPUT_FILE, f"count({RESCUED})")
 
-    def counts_of_all(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:  # noqa: ARG002
+    def counts_of_all(self, spark: SparkSession, committed: Mapping[FileKey, Loaded]) -> Counts:  # noqa: ARG002
         return account.counts_of_all(spark, self.path, INPUT_FILE, f"count({RESCUED})")
 
 
@@ -190,6 +191,6 @@ class FunctionSink:
     def written(self, txn: Txn) -> Counts:
         return self._counts.get(txn.batch, {})
 
-    def counts_of_all(self, spark: SparkSession, committed: Collection[FileKey]) -> Counts:  # noqa: ARG002
+    def counts_of_all(self, spark: SparkSession, committed: Mapping[FileKey, Loaded]) -> Counts:  # noqa: ARG002
         # What the function did with the rows is unknown: all that it got counts as loaded.
-        return dict.fromkeys(committed, (0, 0))
+        return {key: (file.rows, file.rescued) for key, file in committed.items() if file.rows}

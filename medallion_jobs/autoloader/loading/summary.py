@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path
-from medallion_jobs.autoloader.ledger.tables import Outcome
+from medallion_jobs.autoloader.ledger.tables import Outcome, State
 from medallion_jobs.engine.stream import Written
+from medallion_jobs.observe.set_aside import aside_text
 
 
 def written_of(
@@ -26,10 +27,13 @@ def written_of(
     about_files = (
         f"{to_path(o.file.path)}: {o.state.value}: {o.error}" for o in outcomes if o.error
     )
+    aside = [o for o in new if o.state is State.QUARANTINED]
     return Written(
         rows_in=rows + bad,
         rows_out=rows,
         files=len(outcomes),
+        files_aside=len(aside),
+        aside_example=aside_text(aside[0].file.path, aside[0].error or "") if aside else None,
         bytes=sum(o.file.size for o in new),
         rescued=sum(o.rescued for o in new),
         quarantined=bad,

@@ -29,7 +29,7 @@ class NewColumnsError(Exception):
 
 @dataclass(frozen=True)
 class Read:
-    """How many records a batch has read, and how many of them are bad."""
+    """How many records a batch has read, or a file has, and how many of them are bad."""
 
     all: int
     bad: int
@@ -83,10 +83,11 @@ def good(
     return Read(observed.get["records"], observed.get["bad"]) if taken else None
 
 
-def count(records: Records, files: Sequence[FileEntry]) -> dict[FileKey, int]:
-    """The number of records that each file has now, good and bad."""
-    counted = records.frame.groupBy(INPUT_FILE, bronze_rows.version_of(files)).count().collect()
-    return {(file, version): number for file, version, number in counted}
+def count(records: Records, files: Sequence[FileEntry]) -> dict[FileKey, Read]:
+    """The number of records that each file has now."""
+    by_file = records.frame.groupBy(INPUT_FILE, bronze_rows.version_of(files))
+    counted = by_file.agg(F.count(F.lit(1)), F.count_if(~records.good)).collect()
+    return {(file, version): Read(number, bad) for file, version, number, bad in counted}
 
 
 def _unless(found: Column) -> Column:

@@ -28,6 +28,7 @@ from medallion_jobs.autoloader.readers.records import FormatReader, Input, Recor
 from medallion_jobs.autoloader.schemas import evolution, hints, widening
 from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
 from medallion_jobs.config import Source
+from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.columns import (
     BATCH_ID,
     FILE_MODIFIED,
@@ -41,6 +42,8 @@ from medallion_jobs.lake.tables import schema as schemas
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# Formats whose values are texts, and so may fit several types.
+_OF_TEXTS = ("json", "csv")
 _FILE_COLUMN_TYPES: dict[str, DataType] = {
     FILE_SIZE: LongType(),
     FILE_MODIFIED: TimestampType(),
@@ -148,15 +151,31 @@ class BronzeColumns:
         grown = self._grown(files)
         why: Why = "new columns"
         if self.source.widens:
-            typed = self._inferred(files, typed=True)
-            inferred = evolution.widened(grown, typed, reserved=self._reserved)
-            candidate = widening.proposed(grown, inferred)
-            wider = widening.where_needed(grown, candidate, lambda wide: self._rows(files, wide))
+
+            def widen(some: Sequence[FileEntry]) -> StructType:
+                return self._widened(grown, some)
+
+            wider = unreadable.skipping_unreadable(self.read_through, files, widen) or grown
             why = why if wider == grown else "wider types"
             grown = wider
         if grown == now:
             return ()
         return self._record(grown, why, batch=batch, file=files[0])
+
+    def _widened(self, narrow: StructType, files: Sequence[FileEntry]) -> StructType:
+        """The columns with wider types where values of files need them."""
+
+        def read_as(columns: StructType) -> DataFrame:
+            return self._rows(files, columns)
+
+        if self.source.format in _OF_TEXTS:
+            wide = widening.fitting(narrow, read_as, self.source.options)
+        else:
+            # File by file: together, a number and a text would be a text.
+            wide = narrow
+            for file in files:
+                wide = evolution.widened(wide, self._inferred([file]), reserved=self._reserved)
+        return widening.where_needed(narrow, wide, read_as)
 
     def new_in(self, files: Sequence[FileEntry]) -> list[str]:
         """The new columns that `grow` would add, as changes, without adding them."""
@@ -166,10 +185,34 @@ class BronzeColumns:
         return self._with(self._inferred(files))
 
     def _with(self, seen: StructType) -> StructType:
-        """The recorded columns, with those that files bring."""
+        """The recorded columns, with those that files bring.
+
+        Raises:
+            UsageError: a hint contradicts the files that the first columns are inferred from.
+        """
+        if not self.is_known:
+            # The files show what a column is, before a hint makes anything of it.
+            return self._merged(StructType(), seen)
+        try:
+            return self._merged(self._recorded, seen)
+        except UsageError:
+            # One odd record must not stop the table: its value is rescued, and the column waits
+            # for a file that has it as the hints say.
+            fitting = [field for field in seen if self._fits_hints(field)]
+            return self._merged(self._recorded, StructType(fitting))
+
+    def _merged(self, known: StructType, seen: StructType) -> StructType:
         # Hints come last: a hint for a field of a struct needs the recorded struct, not the
         # string that is inferred from one odd record.
-        return self.hinted(evolution.merge(self._recorded, seen, reserved=self._reserved))
+        return self.hinted(evolution.merge(known, seen, reserved=self._reserved))
+
+    def _fits_hints(self, seen: StructField) -> bool:
+        """Whether the hints can be applied to a column that files bring."""
+        try:
+            self._merged(self._recorded, StructType([seen]))
+        except UsageError:
+            return False
+        return True
 
     @property
     def _reserved(self) -> set[str]:

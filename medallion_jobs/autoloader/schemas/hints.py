@@ -2,7 +2,8 @@
 
 `customer.address.zip int, items.element.price decimal(10,2), tags.key string`: DDL, except for
 the paths. A part in backticks may have any character; `element` stands for the elements of an
-array, `key` and `value` for the keys and values of a map.
+array, `key` and `value` for the keys and values of a map. Where the files have an object, these
+three are names of fields like any others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pyspark.errors import AnalysisException, ArithmeticException
-from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.schema import parse_ddl
@@ -21,6 +22,8 @@ from medallion_jobs.lake.tables.sql import namable, quoted, unquoted
 
 Path: TypeAlias = tuple[str, ...]
 
+# What these stand for depends on what they are in: an array, a map or an object.
+_AMBIGUOUS = ("element", "key", "value")
 _OPENS, _CLOSES, _QUOTES = "<(", ">)", "`'\""
 _PART = r"(?:`(?:[^`]|``)+`|[^\s`.,:<>()]+)"
 _HINT = re.compile(rf"({_PART}(?:\.{_PART})*)(?:\s*:\s*|\s+)(\S.*)", re.DOTALL)
@@ -68,17 +71,38 @@ def types(hints: list[Hint]) -> dict[Path, DataType]:
 def apply(schema: StructType, hints: Mapping[Path, DataType]) -> StructType:
     """The schema with the types of the hints. Columns and fields that it lacks are added.
 
-    A hint for a whole struct, array or map replaces it. If the schema has nothing at a path,
-    `element` makes an array, `key` or `value` a map, and any other name a struct.
+    A hint for a whole struct, array or map replaces it. If the schema has nothing at a path, a
+    struct is made. A hint with `element`, `key` or `value` in something that the schema lacks
+    waits: only the files show whether that is an array, a map or an object.
 
     Raises:
         UsageError: a hint whose path leads into a type without parts, or whose name differs
             from an existing one only by letter case, or cannot be a column's name.
     """
     # Shorter paths first: `a struct<x: int>, a.y int` is then the same in any order.
-    for path in sorted(hints, key=len):
-        schema = _with_field(schema, path, path, hints[path])
+    waiting = sorted(hints, key=len)
+    while ready := [path for path in waiting if not _waits(schema, path)]:
+        for path in ready:
+            schema = _with_field(schema, path, path, hints[path])
+        # With `a.b int`, there is an object for `a.value int`.
+        waiting = [path for path in waiting if path not in ready]
     return schema
+
+
+def _waits(kind: DataType | None, path: Path) -> bool:
+    """Whether it is unknown what a part of a path stands for: it is in something not there yet."""
+    if kind is None:
+        return any(part in _AMBIGUOUS for part in path)
+    inner: DataType | None = None
+    if not path or not isinstance(kind, StructType | ArrayType | MapType):
+        return False
+    if isinstance(kind, StructType):
+        inner = kind[path[0]].dataType if path[0] in kind.names else None
+    elif isinstance(kind, ArrayType):
+        inner = kind.elementType
+    else:
+        inner = kind.keyType if path[0] == "key" else kind.valueType
+    return _waits(inner, path[1:])
 
 
 def _with(kind: DataType | None, rest: Path, path: Path, wanted: DataType) -> DataType:
@@ -86,8 +110,6 @@ def _with(kind: DataType | None, rest: Path, path: Path, wanted: DataType) -> Da
     if not rest:
         return wanted
     part, below = rest[0], rest[1:]
-    if kind is None and part in ("element", "key", "value"):
-        return _made(part, _with(None, below, path, wanted))
     if kind is None or isinstance(kind, StructType):
         return _with_field(kind or StructType(), rest, path, wanted)
     if isinstance(kind, ArrayType) and part == "element":
@@ -98,17 +120,13 @@ def _with(kind: DataType | None, rest: Path, path: Path, wanted: DataType) -> Da
     if isinstance(kind, MapType) and part == "value":
         value = _with(kind.valueType, below, path, wanted)
         return MapType(kind.keyType, value, kind.valueContainsNull)
-    above = path_text(path[: len(path) - len(rest)])
-    raise _contradicts(
-        path, wanted, f"{above} is {kind.simpleString()}, which has no {quoted(part)} in it"
-    )
-
-
-def _made(part: str, inner: DataType) -> DataType:
-    """The new array or map for a part of a path."""
-    if part == "element":
-        return ArrayType(inner)
-    return MapType(inner, StringType()) if part == "key" else MapType(StringType(), inner)
+    above = path[: len(path) - len(rest)]
+    why = f"{path_text(above)} is {kind.simpleString()}, which has no {quoted(part)} in it"
+    if isinstance(kind, ArrayType):
+        why += f"; its elements are {path_text((*above, 'element'))}"
+    if isinstance(kind, MapType):
+        why += f"; its values are {path_text((*above, 'value'))}"
+    raise _contradicts(path, wanted, why)
 
 
 def _with_field(struct: StructType, rest: Path, path: Path, wanted: DataType) -> StructType:

@@ -11,25 +11,28 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.columns import FILE_VERSION, INPUT_FILE
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, Txn, snapshot
+from medallion_jobs.report import bad_lines
 from medallion_jobs.report.lake_views import scan, views
 from medallion_jobs.report.verify.check import Audit, Check, Mismatch
 
 # For a file that was read again, since its content changed, the older rows are either all in the
-# table or all replaced, by the source's `on_changed_file`.
+# table or all replaced, by the source's `on_changed_file`. Bad records are those of the last
+# reading, also if the file was gone or unreadable when it was to be read again.
 _PER_FILE = """
     CREATE OR REPLACE TEMP TABLE audited AS
     WITH reported AS (
-        SELECT path, version, generation, batch, coalesce(bad, 0) AS bad,
+        SELECT path, version, generation, batch, coalesce(last_read.bad, 0) AS bad,
                CASE WHEN state IN ('COMMITTED', 'ARCHIVING', 'ARCHIVED') THEN rows ELSE 0 END
                AS rows
-        FROM ledger
+        FROM ledger LEFT JOIN last_read USING (path, version)
     ), newest AS (
         SELECT path, max(version) AS newest FROM reported WHERE rows IS NOT NULL GROUP BY path
     ), held AS (
         SELECT {file} AS path, {version} AS version, count(*) AS n FROM {bronze} GROUP BY ALL
     ), lines AS (
         SELECT file AS path, file_version AS version, count(*) AS n FROM {quarantine}
-        JOIN reached USING (generation) WHERE batch <= newest GROUP BY ALL
+        JOIN reached USING (generation)
+        WHERE NOT read_again AND (NOT is_current OR batch <= newest) GROUP BY ALL
     )
     SELECT path, version, t.generation, t.batch, coalesce(t.rows, 0) AS rows,
            coalesce(h.n, 0) AS held, coalesce(t.bad, 0) AS bad, coalesce(l.n, 0) AS lines,
@@ -43,8 +46,15 @@ _UNFINISHED_BATCHES = """
     INSERT INTO unsettled SELECT DISTINCT path FROM ledger
     JOIN reached USING (generation) WHERE batch > newest
 """
-_NO_LINES = """
-    (SELECT '' AS file, 1 AS file_version, 0 AS generation, 0::BIGINT AS batch WHERE false)
+_LAST_READ = """
+    CREATE OR REPLACE TEMP TABLE last_read AS
+    SELECT path, version, max_by(bad, updated_at) AS bad FROM {events}
+    WHERE state IN ('COMMITTED', 'ARCHIVED') AND batch IS NOT NULL GROUP BY ALL
+"""
+# A batch is in bronze and quarantine, and the ledger does not have its events yet.
+_UNREPORTED_LINES = """
+    INSERT INTO unsettled SELECT DISTINCT file FROM {quarantine}
+    WHERE generation = {generation} AND batch > {reported}
 """
 
 
@@ -77,7 +87,7 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
             file=INPUT_FILE,
             version=version,
             bronze=scan(paths.data, table.version),
-            quarantine=scan(paths.quarantine) if snapshot(paths.quarantine) else _NO_LINES,
+            quarantine=bad_lines.with_readings(paths),
         )
     )
     remarks = (
@@ -100,20 +110,29 @@ def _prepare(
     """Creates the temporary tables to compare; returns how many files are left out."""
     query_folder = QueryFolder.of(paths)
     reached = {n: table.txn(query_folder.checkpoint(n).app_id) for n in range(1, newest + 1)}
-    duck.execute("CREATE OR REPLACE TEMP TABLE reached (generation INTEGER, newest BIGINT)")
-    duck.executemany("INSERT INTO reached VALUES (?, ?)", [list(pair) for pair in reached.items()])
+    duck.execute(
+        "CREATE OR REPLACE TEMP TABLE reached "
+        "(generation INTEGER, newest BIGINT, is_current BOOLEAN)"
+    )
+    of_each = [[number, batch, number == newest] for number, batch in reached.items()]
+    duck.executemany("INSERT INTO reached VALUES (?, ?, ?)", of_each)
     ledger = views(paths.config)["ledger", paths.ref.name]
     duck.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS {ledger}")
     duck.execute("CREATE OR REPLACE TEMP TABLE unsettled (path VARCHAR)")
+    duck.execute(_LAST_READ.format(events=scan(paths.events)))
     duck.execute(_UNFINISHED_BATCHES)
     app_id = query_folder.checkpoint(newest).app_id
     events = snapshot(paths.events)
-    if events is None or events.txn(app_id) < reached[newest]:
-        # The batch is in bronze, and the ledger does not have its events yet.
+    reported = events.txn(app_id) if events else -1
+    if reported < reached[newest]:
+        lines = bad_lines.with_readings(paths)
+        duck.execute(
+            _UNREPORTED_LINES.format(quarantine=lines, generation=newest, reported=reported)
+        )
         last = Txn(app_id, reached[newest], "")
         for path, _ in account.loaded_by(table.path, last, INPUT_FILE, "count(*)"):
             duck.execute("INSERT INTO unsettled VALUES (?)", [path])
-    counted = duck.execute("SELECT count(*) FROM unsettled").fetchone()
+    counted = duck.execute("SELECT count(DISTINCT path) FROM unsettled").fetchone()
     return int(counted[0]) if counted else 0
 
 
