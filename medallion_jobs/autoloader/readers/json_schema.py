@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -37,7 +37,7 @@ _EMPTY_OBJECT, _NULL = r"\{\s*+\}", " null "
 _MOST_LEVELS = 32
 # A text with a number that a double might not hold, and the tokens of which it consists.
 _LONG_NUMBER = r"[0-9.]{17}"
-_TOKEN = rf'{STRING}|[^"0-9-]++|-?[0-9][0-9.eE+-]*+'
+_TOKEN = rf'{STRING}\s*+:|{STRING}|[^"0-9-]++|-?[0-9][0-9.eE+-]*+'
 _WIDEST = 38  # digits of a decimal
 
 
@@ -82,14 +82,14 @@ def infer(
     quoted = texts.select(F.when(long, _quoted(F.col(VALUE))).otherwise(F.col(VALUE)))
     schema = reader.json(quoted).schema
     if texts.where(long).limit(1).count():
-        exact = reader.option("prefersDecimal", "true").json(texts).schema
+        plain = texts.select(_tokens(F.col(VALUE), _plain))
+        exact = reader.option("prefersDecimal", "true").json(plain).schema
         schema = StructType([_exact(*fields) for fields in zip(schema, exact, strict=True)])
     return _tidy(schema)
 
 
 def _quoted(json: Column) -> Column:
     """An object with those numbers as strings that neither a bigint nor a double holds."""
-    tokens = F.regexp_extract_all(json, F.lit(_TOKEN), F.lit(0))
 
     def quoted(token: Column) -> Column:
         holds = scalars.value(token, LongType()).isNotNull()
@@ -97,7 +97,23 @@ def _quoted(json: Column) -> Column:
         is_long = token.rlike(r"^-?[0-9]") & (F.length(token) > 15)  # noqa: PLR2004
         return F.when(is_long & ~holds, F.concat(F.lit('"'), token, F.lit('"'))).otherwise(token)
 
-    return F.array_join(F.transform(tokens, quoted), "")
+    return _tokens(json, quoted)
+
+
+def _plain(token: Column) -> Column:
+    """Values for which Spark infers a decimal only if they are numbers without an exponent.
+
+    It refuses the negative scale of a number such as 1E5, and takes texts for numbers.
+    """
+    is_text = F.startswith(token, F.lit('"')) & ~F.endswith(token, F.lit(":"))
+    has_exponent = token.rlike(r"^-?[0-9].*[eE]")
+    return F.when(is_text, F.lit('"x"')).when(has_exponent, F.lit("0")).otherwise(token)
+
+
+def _tokens(json: Column, changed: Callable[[Column], Column]) -> Column:
+    """An object with each token changed: a string, a number, or what is between them."""
+    tokens = F.regexp_extract_all(json, F.lit(_TOKEN), F.lit(0))
+    return F.array_join(F.transform(tokens, changed), "").alias(VALUE)
 
 
 def _exact(field: StructField, exact: StructField) -> StructField:

@@ -155,10 +155,5 @@ def _may_have_half(json: Column) -> Column:
 
 
 def is_given(raw: Column) -> Column:
-    """Whether a value shows its type: it is not null, nor an empty object or array."""
-    return ~raw.rlike(r"\A(?:null|\{[ \t\r\n]*+\}|\[[ \t\r\n]*+\])\z")
-
-
-def without_strings(json: Column) -> Column:
-    """A valid JSON text without its strings: brackets, numbers and punctuation."""
-    return F.regexp_replace(json, STRING, "")
+    """Whether a value shows its type: it is more than null, and empty or null inside."""
+    return ~raw.rlike(rf"\A(?:[\[\]{{}}, \t\r\n]++|null|{STRING}{_SPACE}:)*+\z")
