@@ -27,7 +27,7 @@ def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     yield from _named_surrogates(data)
     yield from _names_alike(data)
     yield from _folders_inside_others(data)
-    yield from _unknown_reader_options(data)
+    yield from _reader_options(data)
     yield from _foreign_packages(data)
     conf = _mapping(_mapping(data, "spark"), "conf")
     for key, value in conf.items():
@@ -185,11 +185,11 @@ def _folders_inside_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails
             yield _error(refused(reason), *loc)
 
 
-def _unknown_reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+def _reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     for name, table in _mapping(data, "bronze").items():
         source = _mapping(table, "source") if isinstance(table, Mapping) else {}
         options = _mapping(source, "options")
-        for option, reason in reader_options.unknown(str(source.get("format")), options):
+        for option, reason in reader_options.faults(str(source.get("format")), options):
             yield _error(refused(reason), "bronze", name, "source", "options", option)
 
 
