@@ -27,7 +27,7 @@ def findings(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     yield from _named_surrogates(data)
     yield from _names_alike(data)
     yield from _folders_inside_others(data)
-    yield from _wrong_reader_options(data)
+    yield from _reader_options(data)
     yield from _foreign_packages(data)
     for loc, why in database_names.problems(_mapping(data, "gold")):
         yield _error(refused(why), *loc)
@@ -187,11 +187,11 @@ def _folders_inside_others(data: Mapping[str, Any]) -> Iterator[InitErrorDetails
             yield _error(refused(reason), *loc)
 
 
-def _wrong_reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+def _reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     for name, table in _mapping(data, "bronze").items():
         source = _mapping(table, "source") if isinstance(table, Mapping) else {}
         options = _mapping(source, "options")
-        for option, reason in reader_options.wrong(str(source.get("format")), options):
+        for option, reason in reader_options.faults(str(source.get("format")), options):
             yield _error(refused(reason), "bronze", name, "source", "options", option)
 
 

@@ -6,8 +6,9 @@ docs/config.md use it. Validators never put the value into their message: it may
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, Literal
 
@@ -111,6 +112,12 @@ def _as_text(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else value
+
+
+def _as_option(value: object) -> object:
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
+    return _as_text(value)
 
 
 HIDES = WrapValidator(_kept_hidden)
@@ -264,6 +271,12 @@ SparkValue = Annotated[
     str,
     BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool),
     Field(title=ANY_AS_TEXT),
+    HIDES,
+]
+ReaderOption = Annotated[
+    str,
+    BeforeValidator(_as_option, json_schema_input_type=str | int | float | bool | dict[str, str]),
+    Field(title="text, a number, true or false; for `rename_columns` also a mapping"),
     HIDES,
 ]
 AllAside = Literal["warn", "fail"]

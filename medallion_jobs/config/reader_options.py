@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
 
 from medallion_jobs.config.problems import nearest
 
@@ -18,12 +20,6 @@ _TEXT_VALUES = {
     "nanoseconds": "what happens to a timestamp with digits below the microsecond: `rescue` "
     "(default) or `truncate`",
 }
-# Options that take only some words, in lower case.
-ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "numbers": ("exact", "padded", "rounded"),
-    "nanoseconds": ("rescue", "truncate"),
-    "concatenated": ("true", "false"),
-}
 BY_FORMAT: Mapping[str, Mapping[str, str]] = {
     "json": {
         "multiLine": "true: each file is one object, or one array of objects",
@@ -34,7 +30,14 @@ BY_FORMAT: Mapping[str, Mapping[str, str]] = {
     },
     "csv": {
         "header": "whether each file starts with a line of column names; default true",
-        "sep": "the field separator; default a comma",
+        "skip_rows": "number of lines before the header, such as titles; default 0",
+        "header_case": "`ignore`: names in a header are those of the table's columns in any letter "
+        "case; default `exact`",
+        "rename_columns": "`snake_case`, or a mapping of names in headers to names of columns; "
+        "repeated names are numbered: `name`, `name_2`",
+        "decimal_comma": "whether numbers are written as `1.234,56` or `12,5`; default false",
+        "sep": "the field separator; default a comma. A file whose first line is `sep=;`, as Excel "
+        "writes it, has its own",
         "delimiter": "another name for `sep`",
         "quote": "the character around fields that contain separators or line ends; empty for none",
         "escape": 'the character before a quote inside quotes; default `"`, as in RFC 4180',
@@ -57,19 +60,87 @@ BY_FORMAT: Mapping[str, Mapping[str, str]] = {
     "avro": {},
     "binary": {},
 }
+# The option whose value may be a mapping.
+RENAME_COLUMNS = "rename_columns"
+_SNAKE_CASE = "snake_case"
 
 
-def wrong(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Options that a format's reader does not take, each with an error message."""
+def _is_flag(value: object) -> bool:
+    return str(value).lower() in ("true", "false")
+
+
+def _is_character(value: object) -> bool:
+    return len(str(value)) <= 1
+
+
+def _is_count(value: object) -> bool:
+    return not isinstance(value, bool) and re.fullmatch("[0-9]{1,6}", str(value)) is not None
+
+
+def _is_sep(value: object) -> bool:
+    return bool(str(value)) and not set(str(value)) & {"\n", "\r"}
+
+
+def _is_renaming(value: object) -> bool:
+    if isinstance(value, str):
+        # A mapping is kept as JSON.
+        return value == _SNAKE_CASE or (value.startswith("{") and _is_renaming(_parsed(value)))
+    names = list(value.values()) if isinstance(value, Mapping) else [None]
+    return all(isinstance(name, str) and name for name in names) and len({*names}) == len(names)
+
+
+def _parsed(text: str) -> object:
+    try:
+        parsed: object = json.loads(text)
+    except ValueError:
+        return None
+    return parsed
+
+
+def _one_of(*words: str) -> tuple[Callable[[object], bool], str]:
+    return words.__contains__, " or ".join(words)
+
+
+_FLAG = (_is_flag, "true or false")
+_CHARACTER = (_is_character, "one character, or empty for none")
+_SEP = (_is_sep, "one or several characters, and no line end")
+# The values that an option may have: a check, and a description.
+_VALUES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    **dict.fromkeys(
+        (
+            "multiLine",
+            "concatenated",
+            "header",
+            "decimal_comma",
+            "ignoreLeadingWhiteSpace",
+            "ignoreTrailingWhiteSpace",
+            "wholetext",
+        ),
+        _FLAG,
+    ),
+    **dict.fromkeys(("quote", "escape", "comment"), _CHARACTER),
+    **dict.fromkeys(("sep", "delimiter"), _SEP),
+    "skip_rows": (_is_count, "a number of lines, 0 or more"),
+    "header_case": _one_of("ignore", "exact"),
+    "numbers": _one_of("exact", "padded", "rounded"),
+    "nanoseconds": _one_of("rescue", "truncate"),
+    RENAME_COLUMNS: (_is_renaming, "snake_case, or a mapping of names to different new names"),
+}
+
+
+def faults(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Options that a format's reader does not know or take, each with an error message."""
     known = BY_FORMAT.get(form)
-    for option in options if known is not None else ():
+    for option, value in options.items() if known is not None else ():
         if known is not None and option not in known:
             meant = nearest(option, known)
             suggested = f"did you mean `{meant}`? " if meant else ""
             listed = f"it has {', '.join(known)}" if known else "it has none"
             yield option, f"not an option of the {form} reader; {suggested}{listed}"
-        elif option in ALLOWED and str(options[option]).lower() not in ALLOWED[option]:
-            yield option, f"not {options[option]}: one of {', '.join(ALLOWED[option])}"
+        elif option in _VALUES and not _VALUES[option][0](value):
+            yield option, f"not a value of this option; allowed: {_VALUES[option][1]}"
+        elif isinstance(value, Mapping) and option != RENAME_COLUMNS:
+            yield option, "not a value of this option; allowed: text, a number, true or false"
 
 
 def markdown_table() -> str:

@@ -10,7 +10,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from medallion_jobs.config.fields import Count, Ddl, Folders, Moment, Names, Size, SparkValue, Time
+from medallion_jobs.config.fields import (
+    Count,
+    Ddl,
+    Folders,
+    Moment,
+    Names,
+    ReaderOption,
+    Size,
+    Time,
+)
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.units import parse_size, parse_time
 
@@ -83,7 +92,7 @@ class Source(Frozen):
         json_schema_extra={"default": "1g"},
         description="Maximum number of bytes to infer the schema from.",
     )
-    options: dict[str, SparkValue] = Field(
+    options: dict[str, ReaderOption] = Field(
         default={},
         description="Options of the format's reader; see docs/autoloader.md.",
         title="a mapping of the format's own options",

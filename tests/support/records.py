@@ -23,12 +23,14 @@ class Read(NamedTuple):
         rows: by file name, the wanted columns of its good records.
         rescued: by file name, what was rescued, without the file's name in it.
         bad: by file name, reason and raw text of its bad records.
+        raw_bytes: by file name, the bytes of its bad records.
     """
 
     rows: dict[str, list[tuple[Any, ...]]]
     rescued: dict[str, list[dict[str, Any]]]
     bad: dict[str, list[tuple[str, str]]]
     has_new: bool
+    raw_bytes: dict[str, list[bytes | None]]
 
 
 def found(path: Path) -> FileEntry:
@@ -50,11 +52,12 @@ def read(
     rows = records.frame.select(
         F.struct(records.good.alias("good"), records.reason.alias("reason")).alias("__judged"),
         records.raw.alias("__raw_text"),
+        records.raw_bytes.alias("__raw_binary"),
         F.struct(*records.columns).alias("__columns"),
         "_input_file",
         "_file_size",
     ).collect()
-    result = Read({}, {}, {}, has_new=records.has_new is True)
+    result = Read({}, {}, {}, records.has_new is True, {})
     assert not isinstance(records.has_new, bool) or result.has_new == records.has_new
     by_uri = {found(file).path: file for file in files}
     for row in rows:
@@ -63,6 +66,8 @@ def read(
         if not row["__judged"]["good"]:
             told = (row["__judged"]["reason"], row["__raw_text"])
             result.bad.setdefault(file.name, []).append(told)
+            binary = row["__raw_binary"]
+            result.raw_bytes.setdefault(file.name, []).append(binary and bytes(binary))
             continue
         values = row["__columns"]
         assert list(values.asDict()) == [*columns.names, RESCUED]

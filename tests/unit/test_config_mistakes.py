@@ -268,10 +268,42 @@ def test_a_long_or_unprintable_value_is_cut_and_escaped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("form", "option", "allowed"),
+    [
+        ("csv", "skip_rows=-1", "a number of lines, 0 or more"),
+        ("csv", "skip_rows=true", "a number of lines, 0 or more"),
+        ("csv", "header_case=lower", "ignore or exact"),
+        ("csv", "header=yes", "true or false"),
+        ("csv", "decimal_comma=1", "true or false"),
+        ("csv", "quote='||'", "one character, or empty for none"),
+        ("csv", "sep=''", "one or several characters, and no line end"),
+        ("csv", "rename_columns=camelCase", "snake_case, or a mapping"),
+        ("csv", "rename_columns={a: x, b: x}", "snake_case, or a mapping"),
+        ("csv", "rename_columns={a: [x]}", "snake_case, or a mapping"),
+        ("csv", "nullValue={a: b}", "text, a number, true or false"),
+        ("json", "multiLine=yes", "true or false"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take(
+    tmp_path: Path, form: str, option: str, allowed: str
+) -> None:
+    name = option.partition("=")[0]
+    problem = only_problem(
+        tmp_path,
+        f"bronze.clicks.source.format={form}",
+        f"bronze.clicks.source.options.{option}",
+    )
+    assert problem.path == f"bronze.clicks.source.options.{name}"
+    assert allowed in problem.what
+
+
+@pytest.mark.parametrize(
     ("form", "option", "told"),
     [
         ("csv", "delimeter", "did you mean `delimiter`"),
         ("csv", "Header", "`header`"),
+        ("csv", "skiprows", "did you mean `skip_rows`"),
+        ("csv", "rename_column", "did you mean `rename_columns`"),
         ("json", "allowComments", "multiLine"),
         ("parquet", "mergeSchema", "it has none"),
     ],

@@ -1,32 +1,37 @@
-"""Reads the rows of csv files with one header, as text, and finds bad records."""
+"""Reads the rows of csv files with one header, as text, and finds bad records.
+
+Spark shows the raw text of a malformed record only. So each record is read with two columns more
+than its header has: then it is malformed, and its fields are read all the same. Spark makes no
+stack trace for it, so the cost is small. A record that does have two fields more has its raw text
+because the second one is no date; only if that one is empty, the raw text is not known.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import DateType, StringType, StructField, StructType
 
-from medallion_jobs.autoloader.discovery.stores import store_for
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers import frames
+from medallion_jobs.autoloader.readers import csv_quotes, frames
 from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_headers import Header
-from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER
+from medallion_jobs.autoloader.readers.encodings import BYTES, NO_CHARACTER, is_ascii
 from medallion_jobs.autoloader.readers.frames import at
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
 from medallion_jobs.lake.columns import INPUT_FILE
-from medallion_jobs.lake.values import scalars
 
-RAW, REASON = "__raw", "__reason"
-_JOINED = "__joined"
-_TAIL = 4 * 1024
+RAW, RAW_BYTES, REASON = "__raw", "__raw_bytes", "__reason"
+_PLACE, _WHOLE = "__place", "__whole"
 _MOST_COLUMNS = 20480  # Spark's own limit; a row with more columns fails the file
-_COMPRESSED = re.compile(r"\.(gz|bz2|zst|deflate)$", re.IGNORECASE)
+# A noncharacter, which texts should not have and bytes cannot be, as the null of Spark's reader and
+# the format of its dates. So no field is a date.
+_NO_TEXT = "\ufdd0"
+_MARK = "\xef\xbb\xbf"  # the byte-order mark of UTF-8, as bytes
 
 
 @dataclass(frozen=True)
@@ -36,91 +41,128 @@ class Group:
     spark: SparkSession
     header: Header
     files: Sequence[FileEntry]
-    dialect: Dialect
 
-    def inferred(self, options: Mapping[str, str]) -> StructType:
-        """The columns with the types that Spark infers from the files."""
-        formats = {
-            k: options[k] for k in (scalars.DATE_FORMAT, scalars.TIMESTAMP_FORMAT) if k in options
-        }
-        found = self._read({"inferSchema": "true", **formats}).schema
-        named = zip(self.header.names, found, strict=False)
-        return StructType([StructField(name, field.dataType) for name, field in named])
+    @property
+    def _dialect(self) -> Dialect:
+        return self.header.dialect
 
     def rows(self) -> DataFrame:
-        """Fields as text, raw text and reason of bad records, and columns about the file."""
-        count = len(self.header.names)
-        fields = [StructField(at(n), StringType()) for n in range(count)]
-        most = str(max(_MOST_COLUMNS, 2 * count))
-        frame = self._read(
-            {"columnNameOfCorruptRecord": RAW, "maxColumns": most},
-            StructType([*fields, StructField(RAW, StringType())]),
-        )
-        rows = frame.select("*", *frames.file_columns(frame)).where(~self._is_blank())
+        """Fields as text, raw text, bytes and reason of bad records, columns about the file."""
+        count, dialect = len(self.header.names), self._dialect
+        rows = self._below_header(self._read()).where(~self._is_blank())
         texts = [F.col(at(n)) for n in range(count)]
-        if self.dialect.multi_line and self.header.newline == "\n":
+        if self.header.marked:
+            texts[0] = _without_mark(texts[0])
+        if dialect.multi_line and self.header.newline == "\n":
             texts[-1] = self._without_return(texts[-1])
         rows = rows.select(
-            *(self._corrected(text).alias(at(n)) for n, text in enumerate(texts)),
-            self._corrected(F.col(RAW)).alias(RAW),
+            *(text.alias(at(n)) for n, text in enumerate(texts)),
+            at(count),
+            at(count + 1),
+            F.coalesce(RAW, self._joined()).alias(_WHOLE),
+            RAW,
             *FILE_COLUMNS,
         )
-        joined = (F.coalesce(F.col(at(n)), F.lit("")) for n in range(count))
-        rows = rows.withColumn(_JOINED, F.concat_ws(self.dialect.sep, *joined))
-        reason = F.coalesce(self._miscounted(), self._misread(count))
-        text = F.coalesce(F.rtrim(F.col(RAW), F.lit("\r")), F.col(_JOINED))
-        raw = F.when(reason.isNotNull(), text)
+        reason = F.coalesce(self._miscounted(), self._undecoded(), self._misquoted())
+        rows = rows.withColumn(REASON, reason)
+        is_bad = F.col(REASON).isNotNull()
+        null = F.lit(dialect.as_read(dialect.null))
         return rows.select(
-            *(at(n) for n in range(count)),
-            raw.alias(RAW),
-            reason.alias(REASON),
+            *(self._decoded(F.nullif(F.col(at(n)), null)).alias(at(n)) for n in range(count)),
+            F.when(is_bad, self._decoded(F.col(_WHOLE))).alias(RAW),
+            F.when(is_bad, self._raw_bytes()).alias(RAW_BYTES),
+            REASON,
             *FILE_COLUMNS,
         )
 
-    def _read(self, more: Mapping[str, str], schema: StructType | None = None) -> DataFrame:
-        options = {**self.dialect.for_spark(self.header.newline), **more}
-        reader = frames.reader(self.spark).options(**options)
-        return reader.csv(frames.paths(self.files), schema)
+    def _read(self) -> DataFrame:
+        count = len(self.header.names)
+        schema = StructType(
+            [
+                *(StructField(at(n), StringType()) for n in range(count + 1)),
+                StructField(at(count + 1), DateType()),
+                StructField(RAW, StringType()),
+            ]
+        )
+        options = {
+            **self._dialect.for_spark(
+                self.header.newline,
+                header=self._dialect.header and self.header.before is None,
+            ),
+            # Null are only those fields that are empty, without quotes, or not there.
+            "nullValue": _NO_TEXT,
+            "dateFormat": f"'{_NO_TEXT}'",
+            "columnNameOfCorruptRecord": RAW,
+            "maxColumns": str(max(_MOST_COLUMNS, 2 * count)),
+        }
+        frame = frames.reader(self.spark).options(**options).csv(frames.paths(self.files), schema)
+        return frame.select("*", *frames.file_columns(frame))
 
-    def _corrected(self, text: Column) -> Column:
-        return self.dialect.encoding.corrected(text, strictly=True)
+    def _below_header(self, rows: DataFrame) -> DataFrame:
+        """The rows without those records before them that Spark does not leave out itself."""
+        if self.header.before is None:
+            return rows
+        in_order = Window.partitionBy(INPUT_FILE).orderBy("__id")
+        return (
+            rows.withColumn("__id", F.monotonically_increasing_id())
+            .withColumn(_PLACE, F.row_number().over(in_order))
+            .where(F.col(_PLACE) > self.header.before)
+        )
+
+    @property
+    def _sep(self) -> str:
+        return self._dialect.as_read(self._dialect.sep)
+
+    def _decoded(self, text: Column) -> Column:
+        encoding = self._dialect.encoding
+        if not self._dialect.as_bytes:
+            return encoding.corrected(text, strictly=True)
+        # Most records are ASCII; one look at the whole record is quicker than one at each field.
+        return F.when(is_ascii(F.col(_WHOLE)), text).otherwise(encoding.decoded(text))
 
     def _is_blank(self) -> Column:
         """Whether a row is a line with only a carriage return or spaces."""
-        text = F.col(RAW) if len(self.header.names) > 1 else F.col(at(0))
-        blanks = " \r" if len(self.header.names) > 1 else "\r"
-        is_blank = F.trim(text, F.lit(blanks)) == ""
-        if len(self.header.names) == 1:
-            is_blank = is_blank & (F.length(text) > 0)
-        return F.coalesce(is_blank, F.lit(False))
+        several = len(self.header.names) > 1
+        blanks = F.lit("\r " if several and " " not in self._dialect.sep else "\r")
+        # The first condition is quick, and Spark refuses to read the raw text alone.
+        is_short = F.col(at(1)).isNull() if several else F.startswith(F.col(at(0)), F.lit("\r"))
+        return F.coalesce(is_short & (F.trim(F.col(RAW), blanks) == ""), F.lit(False))
+
+    def _joined(self) -> Column:
+        """The text of a record whose raw text Spark does not show: its last field is empty."""
+        texts = (F.coalesce(F.col(at(n)), F.lit("")) for n in range(len(self.header.names) + 1))
+        return F.concat_ws(self._sep, *texts, F.lit(""))
 
     def _without_return(self, text: Column) -> Column:
         """The last field of a row without the carriage return of its line end."""
         bare = F.left(text, F.length(text) - 1)
-        nulls = ("", self.dialect.null)
-        return F.when(~F.endswith(text, F.lit("\r")), text).when(~bare.isin(*nulls), bare)
+        # In the raw text, which has no line end, a field without quotes is the end.
+        sep = F.lit(self._sep if len(self.header.names) > 1 else "")
+        is_end = F.endswith(text, F.lit("\r")) & F.endswith(F.col(RAW), F.concat(sep, bare))
+        return F.when(~F.coalesce(is_end, F.lit(False)), text).when(bare != "", bare)
 
     def _miscounted(self) -> Column:
-        """The reason for a record that Spark calls malformed: it is always its fields."""
-        raw, quote, escape = (
-            F.rtrim(F.col(RAW), F.lit("\r")),
-            self.dialect.quote,
-            self.dialect.escape,
+        """The reason for a record that has not as many fields as the header."""
+        wanted, whole = len(self.header.names), F.col(_WHOLE)
+        left = csv_quotes.without_quoted(whole, self._dialect)
+        count = F.size(F.split(left, re.escape(self._sep), -1))
+        end = whole
+        if any(self._dialect.trims):
+            blanks = "".join(one for one in " \t" if one not in self._sep)
+            end = F.rtrim(whole, F.lit(blanks))
+        ends_empty = F.endswith(end, F.lit(self._sep))
+        last, more = F.col(at(wanted - 1)), F.col(at(wanted))
+        sep = F.lit(self._sep)
+        without = F.octet_length(whole) - F.octet_length(F.replace(whole, sep, F.lit("")))
+        has_seps = without == F.octet_length(sep) * (wanted - 1)
+        # An empty field at the end is null, as is a field that is not there, and a later one that
+        # is no date.
+        is_right = F.when(last.isNotNull() & has_seps, F.lit(True)).otherwise(
+            (last.isNotNull() | ends_empty) & (count == wanted)
         )
-        if quote:
-            if escape and escape != quote:
-                raw = F.regexp_replace(raw, F.lit(f"(?s){re.escape(escape)}."), F.lit(""))
-            mark = re.escape(quote)
-            raw = F.regexp_replace(raw, F.lit(f"{mark}[^{mark}]*+{mark}"), F.lit(""))
-        count = F.size(F.split(raw, re.escape(self.dialect.sep), -1))
-        expected = "the header has" if self.dialect.header else "the schema has"
-        wanted = len(self.header.names)
-        reason = (
-            F.when(F.contains(raw, F.lit(quote)), F.lit("a quote is opened and never closed"))
-            if quote
-            else F.when(F.lit(False), F.lit(""))
-        )
-        reason = reason.when(
+        is_right = is_right & more.isNull() & F.col(at(wanted + 1)).isNull()
+        expected = "the header has" if self._dialect.header else "the schema has"
+        reason = F.when(
             count != wanted,
             F.concat(
                 count.cast("string"),
@@ -128,53 +170,37 @@ class Group:
                 F.lit(f"{expected} {wanted}"),
             ),
         ).otherwise(F.lit(f"not as many fields as {expected}: {wanted}"))
-        return F.when(F.col(RAW).isNotNull(), reason)
+        if self._dialect.quote:
+            quote = F.lit(self._dialect.as_read(self._dialect.quote))
+            unclosed = F.lit(csv_quotes.unclosed(self._dialect))
+            reason = F.when(F.contains(left, quote), unclosed).otherwise(reason)
+        return F.when(~is_right, reason)
 
-    def _misread(self, count: int) -> Column:
-        """The reason why a record that Spark accepts is bad; null if it is good."""
-        undecoded = F.contains(F.col(_JOINED), F.lit(NO_CHARACTER))
-        reason = F.when(
-            undecoded,
-            F.lit(f"bytes that are no {self.dialect.encoding.name.upper()}; see `encoding`"),
-        )
-        if not (self.dialect.multi_line and self.dialect.quote):
-            return reason
-        unclosed = F.lit("a quote is opened and not closed before the next lines")
-        mark = re.escape(self.dialect.quote)
-        # Spark then returns the field with its opening quote, up to the next quote.
-        over_lines = f"^{mark}[^{mark}\n]*+\n[^{mark}]*+{mark}"
-        texts = F.array(*(F.col(at(n)) for n in range(count)))
-        reopened = F.when(
-            F.contains(F.col(_JOINED), F.lit("\n")),
-            F.exists(texts, lambda text: F.coalesce(text.rlike(over_lines), F.lit(False))),
-        )
-        reason = reason.when(reopened, unclosed)
-        tails = self._tails()
-        if not tails:
-            return reason
-        # A quote that is never closed makes one field of everything after it. The file then
-        # ends with the quote and this field or, if it is longer, the field ends with the tail.
-        text = F.col(at(count - 1))
-        tail = F.try_element_at(
-            F.from_json(F.lit(json.dumps(tails)), "map<string,string>"), F.col(INPUT_FILE)
-        )
-        swallows = F.endswith(tail, F.concat(F.lit(self.dialect.quote), text)) | F.endswith(
-            text, tail
-        )
-        return reason.when(
-            F.when(F.contains(text, F.lit(self.header.newline)) & (F.trim(text) != ""), swallows),
-            unclosed,
-        )
+    def _raw_bytes(self) -> Column:
+        """The bytes of a record; null if Spark does not show them and no byte needs them."""
+        if not self._dialect.as_bytes:
+            return F.lit(None).cast("binary")
+        is_needed = F.col(RAW).isNotNull() | self._undecoded().isNotNull()
+        return F.encode(F.when(is_needed, F.col(_WHOLE)), BYTES)
 
-    def _tails(self) -> dict[str, str]:
-        """The tail of each file that is not compressed, without escapes, by URI."""
-        if self.dialect.encoding.is_wide:
-            return {}
-        tails = {}
-        for file in self.files:
-            if not _COMPRESSED.search(file.path):
-                store = store_for(file.path, lambda: self.spark)
-                start = max(0, file.size - _TAIL)
-                tail = self.dialect.tail(store.read(file.path, start, file.size - start))
-                tails[file.path] = self.dialect.unquoted(tail)
-        return tails
+    def _undecoded(self) -> Column:
+        """The reason for a record with bytes that are not of the encoding."""
+        dialect = self._dialect
+        raw, name = F.col(_WHOLE), dialect.encoding.name.upper()
+        others = (
+            ~is_ascii(raw) & dialect.encoding.has_others(raw)
+            if dialect.as_bytes
+            else F.contains(dialect.encoding.corrected(raw, strictly=True), F.lit(NO_CHARACTER))
+        )
+        return F.when(others, F.lit(f"bytes that are no {name}; see `encoding`"))
+
+    def _misquoted(self) -> Column:
+        """The reason for a record with a quote that is not closed, or not opened."""
+        texts = [F.col(at(n)) for n in range(len(self.header.names))]
+        return csv_quotes.fault(F.col(_WHOLE), texts, self._dialect, self.header.newline)
+
+
+def _without_mark(text: Column) -> Column:
+    is_marked = F.startswith(text, F.lit(_MARK))
+    bare = F.substring(text, len(_MARK) + 1, 2**31 - 1)
+    return F.when(~F.coalesce(is_marked, F.lit(False)), text).when(bare != "", bare)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ENCODING = "encoding"  # the option of a source
 # The character that decoders return for invalid bytes.
 NO_CHARACTER = "\ufffd"
+# The encoding that makes one character of each byte.
+BYTES = "ISO-8859-1"
 _WINDOWS = "cp1252"
 # Where windows-1252 differs from ISO-8859-1; it has no character for five of these bytes.
 _LATIN = "".join(map(chr, range(0x80, 0xA0)))
@@ -41,9 +43,21 @@ class Encoding:
         return self.spark == "UTF-8"
 
     @property
+    def codec(self) -> str:
+        """Its name in Python, to encode without a byte-order mark."""
+        return "utf-8" if self.is_utf_8 else self.python
+
+    @property
     def is_wide(self) -> bool:
         """Whether a line end takes more than one byte."""
         return self.name.startswith(("utf-16", "utf-32"))
+
+    def is_undecoded(self, text: str) -> bool:
+        """Whether a text that Python decoded has bytes that are not of the encoding.
+
+        Each is a surrogate (`surrogateescape`), or `NO_CHARACTER` in a wide encoding.
+        """
+        return (self.is_wide and NO_CHARACTER in text) or any(map(_is_surrogate, text))
 
     def corrected(self, text: Column, *, strictly: bool) -> Column:
         """A text from Spark's reader, with the characters that Spark reads wrongly put right.
@@ -56,6 +70,23 @@ class Encoding:
         pairs = zip(_LATIN, _ON_WINDOWS, strict=True)
         wrong = [(read, right) for read, right in pairs if strictly or right != NO_CHARACTER]
         return F.translate(text, *map("".join, zip(*wrong, strict=True)))
+
+    def decoded(self, text: Column) -> Column:
+        """A text that was read as `BYTES`, so that each character is a byte, decoded."""
+        if self.is_utf_8:
+            return F.encode(text, BYTES).cast("string")
+        return self.corrected(text, strictly=False)
+
+    def has_others(self, text: Column) -> Column:
+        """Whether a text that was read as `BYTES` has bytes that are not of the encoding."""
+        if self.is_utf_8:
+            return ~F.is_valid_utf8(self.decoded(text))
+        if self.python == _WINDOWS:
+            pairs = zip(_LATIN, _ON_WINDOWS, strict=True)
+            return text.rlike(
+                f"[{''.join(read for read, right in pairs if right == NO_CHARACTER)}]"
+            )
+        return ~is_ascii(text) if self.python == "ascii" else F.lit(False)
 
 
 _UTF_8, _LATIN_1 = ("UTF-8", "utf-8-sig"), ("ISO-8859-1", "iso-8859-1")
@@ -74,6 +105,15 @@ _KNOWN = {
     "utf-16be": ("UTF-16BE", "utf-16-be"),
     "utf-32": ("UTF-32", "utf-32"),
 }
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
+
+
+def is_ascii(text: Column) -> Column:
+    """Whether a text has only characters of ASCII."""
+    return F.octet_length(text) == F.char_length(text)
 
 
 def of(options: Mapping[str, str]) -> Encoding:

@@ -34,7 +34,7 @@ class JsonDocuments(JsonFiles):
         encoding = encodings.of(given.options)
         elements = _elements(text_input.documents(given), encoding)
         text = F.col(VALUE)
-        is_json = text_input.is_text(elements) & json_parts.is_one(text)
+        is_json = text_input.is_text(elements, encoding) & json_parts.is_one(text)
         frame = elements.withColumn(MEMBERS, F.when(is_json, json_parts.members(text)))
         reason = json_reasons.of_document(frame, encoding, F.col(MEMBERS), F.col(_IS_DOCUMENT))
         return json_lines.records_of(frame, columns, given.options, reason, F.col(_BYTES))
@@ -48,7 +48,7 @@ def _elements(documents: DataFrame, encoding: Encoding) -> DataFrame:
         json_parts.elements(text),
         lambda item: _element(item, item.cast("binary"), is_document=False),
     )
-    is_array = text_input.is_text(documents) & json_parts.is_one(text)
+    is_array = text_input.is_text(documents, encoding) & json_parts.is_one(text)
     entries, beside = F.when(is_array, array), [*text_input.beside(documents), *FILE_COLUMNS]
     return (
         documents.where(F.trim(text, F.lit(" \t\r\n\ufeff")) != "")

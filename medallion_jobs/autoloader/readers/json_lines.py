@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.readers import encodings, json_lane, json_reasons, text_input
+from medallion_jobs.autoloader.readers.encodings import Encoding
 from medallion_jobs.autoloader.readers.json_lane import REGULAR, Lane
 from medallion_jobs.autoloader.readers.json_schema import JsonFiles
 from medallion_jobs.autoloader.readers.records import FILE_COLUMNS, Input, Records
@@ -46,7 +47,7 @@ class JsonLines(JsonFiles):
         encoding = encodings.of(given.options)
         lines = text_input.lines(given)
         if str(given.options.get(CONCATENATED, "false")).lower() == "true":
-            lines = _separated(lines)
+            lines = _separated(lines, encoding)
         lane = json_lane.lane_for(given, columns)
         if lane:
             lines = lane.add_to(lines, columns, given.options)
@@ -54,7 +55,7 @@ class JsonLines(JsonFiles):
             lines = lines.withColumn(REGULAR, F.lit(False))
         line, regular = F.col(VALUE), F.col(REGULAR)
         blank = F.trim(line, F.lit(" \t\r\ufeff")) == ""
-        is_json = ~regular & text_input.is_text(lines) & json_parts.is_one(line)
+        is_json = ~regular & text_input.is_text(lines, encoding) & json_parts.is_one(line)
         parsed = lines.where(regular | ~blank).withColumn(
             MEMBERS, F.when(is_json, json_parts.members(line))
         )
@@ -64,10 +65,10 @@ class JsonLines(JsonFiles):
         return _with_lane(records, columns, lane) if lane else records
 
 
-def _separated(lines: DataFrame) -> DataFrame:
+def _separated(lines: DataFrame, encoding: Encoding) -> DataFrame:
     """Lines, with each object of a line as a line of its own."""
     pieces = F.regexp_extract_all(VALUE, F.lit(rf"\G\s*({json_parts.NESTED}|\S[\s\S]*+)"), F.lit(1))
-    several = F.when(text_input.is_text(lines), pieces).otherwise(F.array(VALUE))
+    several = F.when(text_input.is_text(lines, encoding), pieces).otherwise(F.array(VALUE))
     return lines.select(F.explode(several).alias(VALUE), *text_input.beside(lines), *FILE_COLUMNS)
 
 

@@ -94,7 +94,7 @@ def _of_both(frame: DataFrame, encoding: Encoding, members: Column) -> Column:
     is_valid, is_shallow = json_parts.is_valid(text), text.rlike(rf"(?s)\A\s*{NESTED}")
     return (
         reasons.when(F.contains(text, F.lit("\0")), "null bytes: binary, or another encoding")
-        .when(~text_input.is_text(frame), text_input.not_text(encoding))
+        .when(~text_input.is_text(frame, encoding), text_input.not_text(encoding))
         .when(members.isNotNull(), _REPEATED)
         .when(is_valid & json_parts.has_half_key(text), _HALF_KEY)
         .when(is_valid & F.trim(text).rlike(r"\A[\[{]") & ~is_shallow, _TOO_DEEP)

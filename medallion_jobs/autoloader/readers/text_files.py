@@ -33,7 +33,7 @@ class TextFiles(FixedColumns):
         is_whole = str(given.options.get("wholetext", "false")).lower() == "true"
         read = text_input.documents if is_whole else text_input.lines
         frame, encoding = read(given), encodings.of(given.options)
-        is_text = text_input.is_text(frame)
+        is_text = text_input.is_text(frame, encoding)
         return Records(
             frame=frame,
             good=is_text,

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import encodings, frames
-from medallion_jobs.autoloader.readers.encodings import NO_CHARACTER, Encoding
+from medallion_jobs.autoloader.readers.encodings import BYTES, NO_CHARACTER, Encoding
 from medallion_jobs.autoloader.readers.file_schemas import framing_fault
 from medallion_jobs.autoloader.readers.records import Input, UnreadableError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 VALUE = "value"  # the column of lines and documents
 # Has a space, which no column of a table has in its name: the characters that Spark has read, if
-# the file is not in UTF-8.
+# the file is not in UTF-8; of an encoding of single bytes, each character is a byte.
 _AS_READ = "as read"
 _CORRUPT = "__corrupt"
 _MARK = "\ufeff"  # the byte-order mark, decoded
@@ -68,7 +68,7 @@ def _decoded(given: Input, encoding: Encoding, **options: str) -> DataFrame:
     frame = (
         frames.reader(given.spark)
         .options(
-            encoding=encoding.spark,
+            encoding=encoding.spark if encoding.is_wide else BYTES,
             multiLine="true",  # otherwise lines are split before they are decoded
             mode="PERMISSIVE",
             columnNameOfCorruptRecord=_CORRUPT,
@@ -87,18 +87,17 @@ def _decoded(given: Input, encoding: Encoding, **options: str) -> DataFrame:
         .csv(_paths(given.files))
     )
     read = F.coalesce(_CORRUPT, VALUE)
-    return frame.select(
-        encoding.corrected(read, strictly=True).alias(VALUE),
-        read.alias(_AS_READ),
-        *frames.file_columns(frame),
-    )
+    text = read if encoding.is_wide else encoding.decoded(read)
+    return frame.select(text.alias(VALUE), read.alias(_AS_READ), *frames.file_columns(frame))
 
 
-def is_text(frame: DataFrame) -> Column:
+def is_text(frame: DataFrame, encoding: Encoding) -> Column:
     """Whether all bytes of `value` are of the encoding. Never null."""
-    if _AS_READ in frame.columns:
+    if encoding.is_utf_8:
+        return F.is_valid_utf8(F.col(VALUE))
+    if encoding.is_wide:
         return ~F.contains(F.col(VALUE), F.lit(NO_CHARACTER))
-    return F.is_valid_utf8(F.col(VALUE))
+    return ~encoding.has_others(F.col(_AS_READ)) if _AS_READ in frame.columns else F.lit(True)
 
 
 def raw_bytes(frame: DataFrame, encoding: Encoding) -> Column:
@@ -106,9 +105,11 @@ def raw_bytes(frame: DataFrame, encoding: Encoding) -> Column:
 
     Null if they are not known, because Spark has replaced invalid ones.
     """
-    if encoding.spark == "ISO-8859-1":
-        return F.encode(F.col(_AS_READ), encoding.spark)
-    return F.when(is_text(frame) | F.lit(encoding.is_utf_8), F.col(VALUE).cast("binary"))
+    if encoding.is_utf_8:
+        return F.col(VALUE).cast("binary")
+    if encoding.is_wide:
+        return F.when(is_text(frame, encoding), F.col(VALUE).cast("binary"))
+    return F.encode(F.col(_AS_READ), BYTES)
 
 
 def beside(frame: DataFrame) -> list[str]:
