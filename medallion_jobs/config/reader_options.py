@@ -11,6 +11,9 @@ _TIME_FORMATS = {
     "timestampFormat": "format of timestamps, as a Spark datetime pattern",
     "dateFormat": "format of dates, as a Spark datetime pattern",
 }
+_NANOSECONDS = (
+    "a timestamp with digits below the microsecond: `rescue` it, the default, or `truncate` them"
+)
 BY_FORMAT: Mapping[str, Mapping[str, str]] = {
     "json": {
         "multiLine": "true: each file is one object, or one array of objects",
@@ -37,14 +40,16 @@ BY_FORMAT: Mapping[str, Mapping[str, str]] = {
         "wholetext": "true: each file is one row",
         "encoding": _ENCODING,
     },
-    "parquet": {},
-    "avro": {},
+    "parquet": {"nanoseconds": _NANOSECONDS},
+    "avro": {"nanoseconds": _NANOSECONDS},
     "binary": {},
 }
+# The values of options that have only a few.
+_VALUES = {"nanoseconds": ("rescue", "truncate")}
 
 
 def unknown(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Options that a format's reader does not know, each with an error message."""
+    """Options or values that a format's reader does not know, each with an error message."""
     known = BY_FORMAT.get(form)
     for option in options if known is not None else ():
         if known is not None and option not in known:
@@ -52,6 +57,8 @@ def unknown(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str
             suggested = f"did you mean `{meant}`? " if meant else ""
             listed = f"it has {', '.join(known)}" if known else "it has none"
             yield option, f"not an option of the {form} reader; {suggested}{listed}"
+        elif (values := _VALUES.get(option)) and options[option] not in values:
+            yield option, f"it has to be {' or '.join(values)}"
 
 
 def markdown_table() -> str:

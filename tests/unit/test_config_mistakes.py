@@ -272,7 +272,9 @@ def test_a_long_or_unprintable_value_is_cut_and_escaped(tmp_path: Path) -> None:
         ("csv", "delimeter", "did you mean `delimiter`"),
         ("csv", "Header", "`header`"),
         ("json", "allowComments", "multiLine"),
-        ("parquet", "mergeSchema", "it has none"),
+        ("parquet", "mergeSchema", "it has nanoseconds"),
+        ("parquet", "nanoseconds", "it has to be rescue or truncate"),
+        ("binary", "wholetext", "it has none"),
     ],
 )
 def test_an_option_that_a_format_does_not_know(
