@@ -128,12 +128,24 @@ def test_moments_of_parquet(spark: SparkSession, tmp_path: Path) -> None:
     in_utc = pa.table({"t": pa.array([at], pa.timestamp("ms", "UTC"))})
     pq.write_table(plain, tmp_path / "plain")
     pq.write_table(in_utc, tmp_path / "in_utc")
+    nanos = pa.table({"t": pa.array([1_001, 1_000, None, -1], pa.timestamp("ns"))})
     pq.write_table(plain, tmp_path / "int96", use_deprecated_int96_timestamps=True)
+    pq.write_table(nanos, tmp_path / "nanos", use_deprecated_int96_timestamps=True)
     files = [tmp_path / name for name in ("plain", "in_utc", "int96")]
     parquet = READERS["parquet"]
     told = read(spark, parquet, files, "t timestamp_ntz")
     assert told.rows["plain"] == [(at,)]
     assert told.rescued["in_utc"] == told.rescued["int96"] == [{"t": "2024-01-01T10:00:00.123000Z"}]
+    files = [tmp_path / name for name in ("in_utc", "int96", "nanos")]
+    told = read(spark, parquet, files, "t timestamp")
+    assert told.rows["in_utc"] == told.rows["int96"] == [(at,)]
+    one = datetime.datetime(1970, 1, 1, 0, 0, 0, 1)
+    assert told.rows["nanos"] == [(None,), (one,), (None,), (None,)]
+    texts = ("1970-01-01T00:00:00.000001001Z", "1969-12-31T23:59:59.999999999Z")
+    assert told.rescued["nanos"] == [{"t": text} for text in texts]
+    cut = read(spark, parquet, files, "t timestamp", {"nanoseconds": "truncate"})
+    before = datetime.datetime(1969, 12, 31, 23, 59, 59, 999999)
+    assert cut.rows["nanos"] == [(one,), (one,), (None,), (before,)]
 
 
 def test_every_codec_of_avro(spark: SparkSession, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ So it is used by its class name, and nothing has to be downloaded.
 from __future__ import annotations
 
 from pyspark.sql import DataFrameReader, SparkSession
+from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.discovery.stores import store_for
 from medallion_jobs.autoloader.file_entry import FileEntry
@@ -28,7 +29,7 @@ AVRO = "org.apache.spark.sql.avro.AvroFileFormat"
 class AvroFiles(TypedFiles):
     """Reads avro files."""
 
-    def reader(self, spark: SparkSession) -> DataFrameReader:
+    def reader(self, spark: SparkSession, columns: StructType) -> DataFrameReader:  # noqa: ARG002
         return frames.reader(spark).format(AVRO)
 
     def schemas(self, given: Input) -> dict[FileEntry, FileSchema]:
@@ -51,7 +52,8 @@ class AvroFiles(TypedFiles):
         options = {} if schema.reader is None else {"avroSchema": schema.reader}
         try:
             # Spark reads the file's header again, unless it is given a schema.
-            columns = self.reader(spark).options(**options).load(frames.paths([file])).schema
+            reader = self.reader(spark, StructType()).options(**options)
+            columns = reader.load(frames.paths([file])).schema
         except SPARK_FAILURES as failure:
             raise file_schemas.as_broken(failure) from failure
         file_types.check_names(columns)

@@ -99,6 +99,11 @@ def is_broken(text: Column) -> Column:
     return ~F.is_valid_utf8(text)
 
 
+def has_repeated(keys: Column) -> Column:
+    """Whether a key is there twice; DuckDB cannot read a map with such keys."""
+    return F.size(keys) != F.size(F.array_distinct(keys))
+
+
 def _of_numbers(has: DataType, wanted: DataType) -> Conversion:
     """Takes the numbers that are the same after the cast and back, to the sign of a zero."""
     numbers = (*_ORDER, *_BINARY, DecimalType)

@@ -25,6 +25,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.autoloader.readers import conversions
 from medallion_jobs.autoloader.readers.conversions import NOTHING_FITS, Conversion
+from medallion_jobs.lake.values.strict import let
 
 _SECONDS = "yyyy-MM-dd'T'HH:mm:ss"
 _MICROSECOND, _SECOND = 1_000, 1_000_000_000  # in nanoseconds
@@ -126,9 +127,9 @@ class Nanoseconds(Foreign):
             return F.pmod(value, F.lit(_MICROSECOND)) != 0
 
         if self.truncate:
-            return Conversion(lambda value: whole(_floor(value, _MICROSECOND)))
+            return Conversion(lambda value: whole(floor(value, _MICROSECOND)))
         return Conversion(
-            lambda value: F.when(~misfit(value), whole(_floor(value, _MICROSECOND))), misfit
+            lambda value: F.when(~misfit(value), whole(floor(value, _MICROSECOND))), misfit
         )
 
 
@@ -148,11 +149,11 @@ class TimeOfDay(Foreign):
 
     def text(self, value: Column) -> Column:
         second = 10**self.digits
-        seconds = _floor(value, second)
-        minutes = _floor(seconds, 60)
+        seconds = floor(value, second)
+        minutes = floor(seconds, 60)
         return F.format_string(
             f"%02d:%02d:%02d.%0{self.digits}d",
-            _floor(minutes, 60),
+            floor(minutes, 60),
             F.pmod(minutes, F.lit(60)),
             F.pmod(seconds, F.lit(60)),
             F.pmod(value.cast("bigint"), F.lit(second)),
@@ -184,7 +185,7 @@ class HalfFloat(Foreign):
 
     def text(self, value: Column) -> Column:
         # As a double: the shortest text of the float is another number.
-        bits = _unsigned(value, 0, 2)
+        bits = unsigned(value, 0, 2)
         sign = F.when(F.getbit(bits, F.lit(15)) == 1, -1.0).otherwise(1.0)
         exponent = F.shiftright(bits, 10).bitwiseAND(F.lit(31))
         fraction = bits.bitwiseAND(F.lit(1023)).cast("double")
@@ -213,7 +214,7 @@ class Interval(Foreign):
     """Months, days and milliseconds, each as four bytes, the lowest first."""
 
     def text(self, value: Column) -> Column:
-        parts = (_unsigned(value, at, 4).cast("string") for at in (0, 4, 8))
+        parts = (unsigned(value, at, 4).cast("string") for at in (0, 4, 8))
         months, days, millis = parts
         return F.concat(months, F.lit(" months "), days, F.lit(" days "), millis, F.lit(" ms"))
 
@@ -229,40 +230,42 @@ class LongDecimal(Foreign):
     scale: int
 
     def text(self, value: Column) -> Column:
-        digits = F.hex(value)
+        return let(F.hex(value), self._of_digits)
+
+    def _of_digits(self, digits: Column) -> Column:
+        """The number in hexadecimal digits."""
         negative = F.left(digits, F.lit(1)) >= "8"
-        size = F.greatest(F.ceil(F.length(digits) / 6), F.lit(1)).cast("int")
+        # The bits of a negative number are inverted, which is one too few.
         positive = F.when(negative, F.translate(digits, _DIGITS, _DIGITS[::-1])).otherwise(digits)
+        size = F.greatest(F.ceil(F.length(digits) / 6), F.lit(1)).cast("int")
         padded = F.lpad(positive, size * 6, F.lit("0"))
         pieces = F.transform(
             F.sequence(F.lit(0), size - 1),
             lambda at: F.conv(F.substring(padded, at * 6 + 1, F.lit(6)), 16, 10).cast("bigint"),
         )
         zeros = F.array_repeat(F.lit(0).cast("bigint"), size)
-        magnitude = F.aggregate(pieces, zeros, lambda number, piece: _times(number, 1 << 24, piece))
-        # The bits of a negative number were inverted, which is one too few.
-        number = F.when(negative, _times(magnitude, 1, F.lit(1))).otherwise(magnitude)
-        whole = F.array_join(
-            F.transform(F.reverse(number), lambda limb: F.format_string("%09d", limb)), ""
-        )
-        return F.concat(F.when(negative, "-").otherwise(""), self._with_point(whole))
+        number = F.aggregate(pieces, zeros, lambda done, piece: _times(done, 1 << 24, piece))
+        number = _times(number, 1, F.when(negative, 1).otherwise(0))
+        limbs = F.transform(F.reverse(number), lambda limb: F.format_string("%09d", limb))
+        shown = let(F.regexp_replace(F.array_join(limbs, ""), "^0+", ""), self._with_point)
+        return F.concat(F.when(negative, "-").otherwise(""), shown)
 
     def converted(self, wanted: DataType) -> Conversion:
         if not isinstance(wanted, DecimalType) or wanted.scale < self.scale:
             return NOTHING_FITS
 
         def number(value: Column) -> Column:
-            return self.text(value).try_cast(wanted)
+            return self.shown(value).try_cast(wanted)
 
         return Conversion(number, lambda value: value.isNotNull() & number(value).isNull())
 
     def _with_point(self, digits: Column) -> Column:
-        plain = F.regexp_replace(digits, "^0+", "")
-        shown = F.lpad(plain, F.greatest(F.length(plain), F.lit(self.scale + 1)), F.lit("0"))
+        size = F.greatest(F.length(digits), F.lit(self.scale + 1))
+        padded = F.lpad(digits, size, F.lit("0"))
         if not self.scale:
-            return shown
-        whole = F.substring(shown, F.lit(1), F.length(shown) - self.scale)
-        return F.concat(whole, F.lit("."), F.right(shown, F.lit(self.scale)))
+            return padded
+        whole = F.left(padded, size - self.scale)
+        return F.concat(whole, F.lit("."), F.right(padded, F.lit(self.scale)))
 
 
 def _times(number: Column, factor: int, more: Column) -> Column:
@@ -271,24 +274,22 @@ def _times(number: Column, factor: int, more: Column) -> Column:
     start = F.struct(empty.alias("limbs"), more.cast("bigint").alias("carry"))
 
     def add(done: Column, limb: Column) -> Column:
-        sum_ = limb * F.lit(factor).cast("bigint") + done["carry"]
-        rest = F.pmod(sum_, F.lit(_LIMB).cast("bigint"))
-        return F.struct(
-            F.array_append(done["limbs"], rest).alias("limbs"), _floor(sum_, _LIMB).alias("carry")
-        )
+        total = limb * F.lit(factor).cast("bigint") + done["carry"]
+        digits = F.array_append(done["limbs"], F.pmod(total, F.lit(_LIMB).cast("bigint")))
+        return F.struct(digits.alias("limbs"), floor(total, _LIMB).alias("carry"))
 
     return F.aggregate(number, start, add, lambda done: done["limbs"])
 
 
-def _unsigned(value: Column, at: int, length: int) -> Column:
-    """The number in some bytes of a value, the lowest byte first."""
+def unsigned(value: Column, at: int, length: int) -> Column:
+    """The number in some bytes of a value, the lowest byte first; null if no bigint holds it."""
     digits = F.hex(value)
     places = range(at + length - 1, at - 1, -1)
     ordered = F.concat(*(F.substring(digits, place * 2 + 1, 2) for place in places))
-    return F.conv(ordered, 16, 10).cast("bigint")
+    return F.conv(ordered, 16, 10).try_cast("bigint")
 
 
-def _floor(value: Column, by: int) -> Column:
+def floor(value: Column, by: int) -> Column:
     """A whole number divided by another one, rounded down."""
     number, divisor = value.cast("bigint"), F.lit(by).cast("bigint")
     below = (number < 0) & (F.pmod(number, divisor) != 0)
@@ -302,4 +303,4 @@ def _from_micros(micros: Column) -> Column:
 
 
 def _without_zone(nanoseconds: Column) -> Column:
-    return _from_micros(_floor(nanoseconds, _MICROSECOND))
+    return _from_micros(floor(nanoseconds, _MICROSECOND))

@@ -15,6 +15,7 @@ from medallion_jobs.autoloader.readers.conversions import (
     SAME,
     Conversion,
     Make,
+    has_repeated,
     same,
     scalar,
 )
@@ -91,8 +92,6 @@ def _map(has: MapType, wanted: MapType) -> Conversion:
     to_key, to_value = keys.value, values.or_null(wanted.valueType)
     if to_key is None:
         return NOTHING_FITS
-    if to_key is same and values.value is same:
-        return SAME
     misfit_key, misfit_value = keys.misfit, values.misfit
 
     def fitting(entries: Column) -> Column:
@@ -102,17 +101,17 @@ def _map(has: MapType, wanted: MapType) -> Conversion:
         return F.map_filter(entries, lambda key, _: ~_is_true(misfit_key(key)))
 
     def repeats(entries: Column) -> Column:
-        """Whether two of the keys are one after the conversion, which no map can have."""
-        made = F.transform(F.map_keys(fitting(entries)), to_key)
-        return F.size(made) != F.size(F.array_distinct(made))
+        """Whether a key is there twice, maybe only after the conversion."""
+        made = F.map_keys(fitting(entries))
+        return has_repeated(made if keys.as_it_is else F.transform(made, to_key))
 
     def value(entries: Column) -> Column:
         made = F.transform_values(fitting(entries), lambda _, value: to_value(value))
-        if keys.as_it_is:
-            return made
-        return F.when(~repeats(entries), F.transform_keys(made, lambda key, _: to_key(key)))
+        if not keys.as_it_is:
+            made = F.transform_keys(made, lambda key, _: to_key(key))
+        return F.when(~repeats(entries), made)
 
-    misfits: list[Make] = [] if keys.as_it_is else [repeats]
+    misfits: list[Make] = [repeats]
     if misfit_key:
         misfits.append(lambda entries: F.exists(F.map_keys(entries), misfit_key))
     if misfit_value:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -42,11 +43,14 @@ from medallion_jobs.autoloader.readers.foreign_types import (
     Unread,
     Uuid,
 )
+from medallion_jobs.autoloader.readers.int96 import Int96
 
 # The key of Spark's own schema in the footer of a file that Spark has written.
 _SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
+_WRITER_OF_SPARK = "parquet-mr "
 _DIGITS = {"MILLIS": 3, "MICROS": 6, "NANOS": 9}
 _MAX_PRECISION = 38
+_INT96 = "INT96"
 # What Spark reads of a column without a logical type.
 _PHYSICAL: dict[str, DataType] = {
     "BOOLEAN": BooleanType(),
@@ -58,6 +62,9 @@ _PHYSICAL: dict[str, DataType] = {
     "FIXED_LEN_BYTE_ARRAY": BinaryType(),
 }
 _BY_NAME = {"UUID": Uuid, "FLOAT16": HalfFloat, "INTERVAL": Interval}
+
+# Spark has these, but no way to write them exactly as text.
+_UNREAD = ("GEOMETRY", "GEOGRAPHY")
 
 
 class Footers:
@@ -73,7 +80,7 @@ class Footers:
         self._jvm, self._hadoop, self._truncate = jvm, state.newHadoopConf(), truncate
         parquet = jvm.org.apache.spark.sql.execution.datasources.parquet
         self._converter = parquet.ParquetToSparkSchemaConverter(state.conf())
-        self._known: dict[tuple[str, str | None], StructType] = {}
+        self._known: dict[tuple[str, str | None, str | None], StructType] = {}
 
     def columns(self, file: FileEntry) -> StructType:
         """The columns of a file.
@@ -86,27 +93,49 @@ class Footers:
             path = self._jvm.org.apache.hadoop.fs.Path(to_path(file.path))
             about = parquet.ParquetFileReader.readFooter(self._hadoop, path).getFileMetaData()
             message, by_spark = about.getSchema(), about.getKeyValueMetaData().get(_SPARK_SCHEMA)
-            key = message.toString(), by_spark
+            key = message.toString(), by_spark, about.getCreatedBy()
             if key not in self._known:
-                said = _without_code(by_spark)
-                columns = _with_intervals(self._converted(message), said)
-                file_types.check_names(columns)
-                self._known[key] = columns
+                self._known[key] = self._columns(message, *key[1:])
             return self._known[key]
         except SPARK_FAILURES as failure:
             raise file_schemas.as_broken(failure) from failure
 
-    def _converted(self, message: Any) -> StructType:
+    def _columns(self, message: Any, by_spark: str | None, writer: str | None) -> StructType:
+        said = _without_code(by_spark)
+        # Other programs keep Spark's schema when they change the columns.
+        is_of_spark = bool(said) and str(writer).startswith(_WRITER_OF_SPARK)
+        walk = _Walk(self._jvm, self._converter, self._truncate, is_of_spark)
+        columns = walk.columns(message)
+        file_types.check_names(columns)
+        return _with_intervals(columns, said) if is_of_spark else columns
+
+
+@dataclass
+class _Walk:
+    """Walks over a schema of parquet, from the first field to the last.
+
+    Attributes:
+        truncate: whether digits below the microsecond are cut off.
+        is_of_spark: whether Spark has written it.
+    """
+
+    jvm: Any
+    converter: Any
+    truncate: bool
+    is_of_spark: bool
+
+    def columns(self, message: Any) -> StructType:
+        """The columns, with types that Spark does not have."""
         leaves: list[Foreign | None] = []
         plain = self._message(self._fields(message, leaves), message.getName())
-        columns = StructType.fromJson(json.loads(self._converter.convert(plain).json()))
+        columns = StructType.fromJson(json.loads(self.converter.convert(plain).json()))
         return file_types.with_foreign(columns, leaves)
 
     def _message(self, fields: Sequence[Any], name: str = "one") -> Any:
-        return self._jvm.org.apache.parquet.schema.MessageType(name, self._list(fields))
+        return self.jvm.org.apache.parquet.schema.MessageType(name, self._list(fields))
 
     def _list(self, items: Sequence[Any]) -> Any:
-        made = self._jvm.java.util.ArrayList()
+        made = self.jvm.java.util.ArrayList()
         for item in items:
             made.add(item)
         return made
@@ -124,15 +153,21 @@ class Footers:
         text = "" if annotation is None else str(annotation.toString())
         if not field.isPrimitive() and not text.startswith("VARIANT"):
             return field.withNewFields(self._list(self._fields(field, leaves)))
-        foreign = self._foreign(field, text) if text and field.isPrimitive() else None
+        foreign: Foreign | None = None
+        if field.isPrimitive() and str(field.getPrimitiveTypeName().name()) == _INT96:
+            foreign = None if self.is_of_spark else Int96(self.truncate)
+        elif field.isPrimitive() and text:
+            foreign = self._foreign(field, text)
         leaves.append(foreign)
-        if foreign is None:
-            return field
-        return self._jvm.org.apache.parquet.schema.PrimitiveType(
-            field.getRepetition(),
-            field.getPrimitiveTypeName(),
-            field.getTypeLength(),
-            field.getName(),
+        return field if foreign is None else self._plain(field)
+
+    def _plain(self, field: Any) -> Any:
+        """A field without its logical type; one of 96 bits as bytes."""
+        types, kind = self.jvm.org.apache.parquet.schema, field.getPrimitiveTypeName()
+        if kind.name() == _INT96:
+            kind = types.PrimitiveType.PrimitiveTypeName.BINARY
+        return types.PrimitiveType(
+            field.getRepetition(), kind, field.getTypeLength(), field.getName()
         )
 
     def _foreign(self, field: Any, annotation: str) -> Foreign | None:
@@ -141,19 +176,20 @@ class Footers:
         physical = _PHYSICAL[field.getPrimitiveTypeName().name()]
         match name, about:
             case "TIMESTAMP", ["NANOS", utc]:
-                return Nanoseconds(utc=utc == "true", truncate=self._truncate)
+                return Nanoseconds(utc=utc == "true", truncate=self.truncate)
             case "TIME", [unit, _]:
                 return TimeOfDay(_DIGITS[unit])
             case "DECIMAL", [precision, scale] if int(precision) > _MAX_PRECISION:
                 return LongDecimal(scale=int(scale))
             case "UNKNOWN", _:
                 return NoType(physical)
-        known = _BY_NAME.get(name)
-        return known() if known else None if self._is_read(field) else Unread(physical)
+        if name in _BY_NAME:
+            return _BY_NAME[name]()
+        return Unread(physical) if name in _UNREAD or not self._is_read(field) else None
 
     def _is_read(self, field: Any) -> bool:
         try:
-            self._converter.convert(self._message([field]))
+            self.converter.convert(self._message([field]))
         except Py4JJavaError:
             return False
         return True
@@ -183,10 +219,7 @@ def _without_code(schema: str | None) -> Any:
 
 
 def _with_intervals(kind: DataType, said: Any) -> Any:
-    """A type with the intervals of Spark's own schema: the file itself has plain numbers there.
-
-    Nothing else is taken from it. Other programs keep it when they change the columns.
-    """
+    """A type with the intervals of Spark's own schema: the file itself has plain numbers there."""
     if isinstance(kind, IntegerType | LongType) and str(said).startswith("interval"):
         return DataType.fromDDL(str(said))
     if not isinstance(said, dict):

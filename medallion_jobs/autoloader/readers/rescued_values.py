@@ -7,17 +7,15 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
-    BooleanType,
     DataType,
     MapType,
-    NumericType,
     StringType,
     StructType,
     TimestampNTZType,
     TimestampType,
 )
 
-from medallion_jobs.autoloader.readers.conversions import Make, is_broken
+from medallion_jobs.autoloader.readers.conversions import Make, has_repeated, is_broken
 from medallion_jobs.autoloader.readers.foreign_types import Foreign
 from medallion_jobs.lake.tables.json_text import JSON_TEXT
 
@@ -64,35 +62,26 @@ def _fields(kind: StructType) -> Make | None:
     return fields
 
 
-def _entries(kind: MapType) -> Make | None:
-    key, change = _key(kind.keyType), _changed(kind.valueType)
+def _entries(kind: MapType) -> Make:
+    key, value = _key(kind.keyType), shown(kind.valueType)
 
     def entries(given: Column) -> Column:
-        made = F.transform_values(given, lambda _, value: change(value)) if change else given
-        if key is None:
-            return made
         texts = F.transform(F.map_keys(given), key)
-        are_distinct = F.size(texts) == F.size(F.array_distinct(texts))
         numbered = F.transform(texts, lambda text, at: F.concat(text, F.lit(" #"), at + 1))
-        # No map may have a key twice.
-        unique = F.when(are_distinct, texts).otherwise(numbered)
-        named = F.map_from_arrays(unique, F.map_values(made))
-        if not isinstance(kind.keyType, StringType):
-            return named
-        return F.when(F.exists(F.map_keys(given), is_broken), named).otherwise(made)
+        # In JSON, the last of several values with the same key would hide the others.
+        unique = F.when(has_repeated(texts), numbered).otherwise(texts)
+        return F.map_from_arrays(unique, F.transform(F.map_values(given), value))
 
-    return entries if key or change else None
+    return entries
 
 
-def _key(kind: DataType) -> Make | None:
-    """The text of a map's key; None if `to_json` writes it exactly.
+def _key(kind: DataType) -> Make:
+    """The text of a map's key.
 
-    It writes moments as numbers, and bytes and nested values as names of Java objects.
+    By itself, `to_json` writes moments as numbers, and bytes as names of Java objects.
     """
-    if isinstance(kind, BooleanType | NumericType):
-        return None
     if isinstance(kind, StructType | ArrayType | MapType):
         change = shown(kind)
         return lambda value: F.to_json(change(value), JSON_TEXT)
-    change = _changed(kind) or _TEXTS.get(type(kind)) or (lambda value: value)
-    return lambda value: change(value).cast("string")
+    text = _changed(kind) or _TEXTS.get(type(kind)) or (lambda value: value)
+    return lambda value: text(value).cast("string")

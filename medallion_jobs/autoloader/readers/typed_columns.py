@@ -48,8 +48,8 @@ class TypedFiles(FormatReader):
     """A format whose files have schemas of their own; its records are never bad."""
 
     @abstractmethod
-    def reader(self, spark: SparkSession) -> DataFrameReader:
-        """Spark's reader of the format."""
+    def reader(self, spark: SparkSession, columns: StructType) -> DataFrameReader:
+        """Spark's reader of the format, for files with these columns."""
 
     @abstractmethod
     def schemas(self, given: Input) -> dict[FileEntry, FileSchema]:
@@ -66,8 +66,8 @@ class TypedFiles(FormatReader):
             groups.setdefault(schema.key, (schema, []))[1].append(file)
         parts = []
         for schema, some in groups.values():
-            reader = self.reader(given.spark).schema(file_types.as_read(schema.columns))
-            rows = reader.options(**schema.options).load(frames.paths(some))
+            reader = self.reader(given.spark, schema.columns).options(**schema.options)
+            rows = reader.schema(file_types.as_read(schema.columns)).load(frames.paths(some))
             parts.append(_selected(rows, schema.columns, columns))
         return Records.never_bad(
             frames.united([rows for rows, _ in parts], given.spark, columns),
