@@ -13,12 +13,14 @@ _TIME_FORMATS = {
     "timestampFormat": "format of timestamps, as a Spark datetime pattern",
     "dateFormat": "format of dates, as a Spark datetime pattern",
 }
+_NANOSECONDS = (
+    "a timestamp with digits below the microsecond: `rescue` it, the default, or `truncate` them"
+)
 _TEXT_VALUES = {
     "numbers": "which texts a number column takes: `exact` (default), those that the number "
     "gives back; `padded`, also with leading zeros or a plus sign; `rounded`, also with more "
     "digits than a double holds",
-    "nanoseconds": "what happens to a timestamp with digits below the microsecond: `rescue` "
-    "(default) or `truncate`",
+    "nanoseconds": _NANOSECONDS,
 }
 BY_FORMAT: Mapping[str, Mapping[str, str]] = {
     "json": {
@@ -56,8 +58,8 @@ BY_FORMAT: Mapping[str, Mapping[str, str]] = {
         "wholetext": "true: each file is one row",
         "encoding": _ENCODING,
     },
-    "parquet": {},
-    "avro": {},
+    "parquet": {"nanoseconds": _NANOSECONDS},
+    "avro": {"nanoseconds": _NANOSECONDS},
     "binary": {},
 }
 # The option whose value may be a mapping.

@@ -77,8 +77,9 @@ def test_a_column_takes_its_type_or_a_narrower_one(a_day: Read) -> None:
 
 
 def test_what_does_not_fit_is_rescued(a_day: Read) -> None:
-    assert a_day.rows["narrower"] == [(None,) * 7]
-    assert a_day.rescued["narrower"] == [{"id": 1.5, "price": 1.555, "ratio": 5, "name": True}]
+    # A number is taken where it is the same in the type of the column.
+    assert a_day.rows["narrower"] == [(None, None, None, 5.0, None, None, None)]
+    assert a_day.rescued["narrower"] == [{"id": 1.5, "price": 1.555, "name": True}]
     [extra] = a_day.rescued["extra"]
     assert extra.pop("has space", None) or extra.pop("has_space") == "x"
     assert extra == {"bytes": "AP8=", "at": "2024-01-01T10:00:00.123456Z"}
@@ -125,18 +126,26 @@ def test_moments_of_parquet(spark: SparkSession, tmp_path: Path) -> None:
     at = datetime.datetime(2024, 1, 1, 10, 0, 0, 123000)
     plain = pa.table({"t": pa.array([at], pa.timestamp("us"))})
     in_utc = pa.table({"t": pa.array([at], pa.timestamp("ms", "UTC"))})
-    nanos = pa.table({"t": pa.array([at], pa.timestamp("ns"))})
     pq.write_table(plain, tmp_path / "plain")
     pq.write_table(in_utc, tmp_path / "in_utc")
+    nanos = pa.table({"t": pa.array([1_001, 1_000, None, -1], pa.timestamp("ns"))})
     pq.write_table(plain, tmp_path / "int96", use_deprecated_int96_timestamps=True)
-    pq.write_table(nanos, tmp_path / "nanos")
+    pq.write_table(nanos, tmp_path / "nanos", use_deprecated_int96_timestamps=True)
     files = [tmp_path / name for name in ("plain", "in_utc", "int96")]
     parquet = READERS["parquet"]
     told = read(spark, parquet, files, "t timestamp_ntz")
     assert told.rows["plain"] == [(at,)]
     assert told.rescued["in_utc"] == told.rescued["int96"] == [{"t": "2024-01-01T10:00:00.123000Z"}]
-    with pytest.raises(UnreadableError, match="NANOS"):
-        read(spark, parquet, [tmp_path / "nanos"], "t timestamp")
+    files = [tmp_path / name for name in ("in_utc", "int96", "nanos")]
+    told = read(spark, parquet, files, "t timestamp")
+    assert told.rows["in_utc"] == told.rows["int96"] == [(at,)]
+    one = datetime.datetime(1970, 1, 1, 0, 0, 0, 1)
+    assert told.rows["nanos"] == [(None,), (one,), (None,), (None,)]
+    texts = ("1970-01-01T00:00:00.000001001Z", "1969-12-31T23:59:59.999999999Z")
+    assert told.rescued["nanos"] == [{"t": text} for text in texts]
+    cut = read(spark, parquet, files, "t timestamp", {"nanoseconds": "truncate"})
+    before = datetime.datetime(1969, 12, 31, 23, 59, 59, 999999)
+    assert cut.rows["nanos"] == [(one,), (one,), (None,), (before,)]
 
 
 def test_every_codec_of_avro(spark: SparkSession, tmp_path: Path) -> None:

@@ -305,7 +305,9 @@ def test_a_value_that_an_option_does_not_take(
         ("csv", "skiprows", "did you mean `skip_rows`"),
         ("csv", "rename_column", "did you mean `rename_columns`"),
         ("json", "allowComments", "multiLine"),
-        ("parquet", "mergeSchema", "it has none"),
+        ("parquet", "mergeSchema", "it has nanoseconds"),
+        ("parquet", "nanoseconds", "it has to be rescue or truncate"),
+        ("binary", "wholetext", "it has none"),
     ],
 )
 def test_an_option_that_a_format_does_not_know(

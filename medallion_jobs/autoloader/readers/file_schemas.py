@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -28,6 +29,13 @@ _OF_THE_MACHINE = {
 # Spark reads these only in Hadoop's own framing. Files from the lz4 tool look empty to it, those
 # from the snappy tool too, or like a block that is too large for any memory.
 _OTHER_FRAMING = (".snappy", ".lz4")
+# Causes that name no more than a class of Java, by what they are.
+_MEANINGS = {
+    r"(?:ClassNotFoundException: |Class )\S*?(\w+)Codec\b": r"compressed by \1, which Spark cannot "
+    "read here; write it with zstd, snappy or gzip",
+    r"AvroTypeException: Found null, expecting (\S+)": r"one of its rows is null, and not a record "
+    r"\1; write only records",
+}
 Head = TypeVar("Head")
 
 
@@ -75,7 +83,16 @@ def as_broken(failure: Exception) -> BrokenHeadError:
     """
     if is_of_the_machine(failure):
         raise failure
-    return BrokenHeadError(root_cause(failure))
+    return BrokenHeadError(reason(failure))
+
+
+def reason(failure: BaseException) -> str:
+    """Why a file cannot be read, in one line."""
+    cause = root_cause(failure)
+    for said, meaning in _MEANINGS.items():
+        if found := re.search(said, cause):
+            return found.expand(meaning)
+    return cause
 
 
 def framing_fault(file: FileEntry) -> str:

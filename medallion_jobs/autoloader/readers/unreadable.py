@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from medallion_jobs.autoloader.file_entry import FileEntry
-from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES, is_of_the_machine
+from medallion_jobs.autoloader.readers.file_schemas import SPARK_FAILURES, is_of_the_machine, reason
 from medallion_jobs.autoloader.readers.records import UnreadableError
-from medallion_jobs.engine.failures import root_cause
 
 # Spark reports these for any failed read, also if the machine is at fault.
 _OF_A_FILE = ("FAILED_READ_FILE", "PATH_NOT_FOUND", "CANNOT_READ_FILE_FOOTER")
@@ -29,7 +28,7 @@ def find(read: Read, files: Sequence[FileEntry]) -> dict[FileEntry, str]:
         return {**error.files, **find(read, [file for file in files if file not in error.files])}
     except SPARK_FAILURES as failure:
         if len(files) == 1 and _is_of_the_file(failure):
-            return {files[0]: root_cause(failure)}
+            return {files[0]: reason(failure)}
         if len(files) == 1:
             raise
         middle = len(files) // 2

@@ -8,27 +8,21 @@ from typing import Any
 from pyspark.sql.types import (
     ArrayType,
     ByteType,
-    CalendarIntervalType,
     DataType,
     DateType,
-    DayTimeIntervalType,
     DecimalType,
     DoubleType,
     FloatType,
-    GeographyType,
-    GeometryType,
     IntegerType,
     LongType,
     MapType,
-    NullType,
     ShortType,
     StructField,
     StructType,
     TimestampNTZType,
-    TimeType,
-    YearMonthIntervalType,
 )
 
+from medallion_jobs.autoloader.readers.file_types import NOT_STORED
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.sql import column, namable, type_text
 from medallion_jobs.lake.values import type_walk
@@ -37,16 +31,6 @@ _INTEGERS = (ByteType, ShortType, IntegerType, LongType)
 # Digits before the point that a decimal must have to hold any value of an integer type.
 _DIGITS: dict[type[DataType], int] = {ByteType: 10, ShortType: 10, IntegerType: 10, LongType: 20}
 _DOUBLES = (ByteType, ShortType, IntegerType, FloatType)
-# Types that Delta cannot store.
-_NOT_STORED = (
-    NullType,
-    CalendarIntervalType,
-    DayTimeIntervalType,
-    YearMonthIntervalType,
-    TimeType,
-    GeographyType,
-    GeometryType,
-)
 # What to do if a bronze table has columns that its config no longer has.
 OTHER_LAKE = (
     "declare these columns as the table has them (`schema`, `schema_hints`); or load all files "
@@ -122,7 +106,7 @@ def _addable(seen: StructType, taken: Collection[str]) -> Iterator[StructField]:
 
 def storable(kind: DataType) -> DataType | None:
     """A type as a new column can have it, nullable throughout; None if Delta cannot store it."""
-    if isinstance(kind, _NOT_STORED):
+    if isinstance(kind, NOT_STORED):
         return None
     if isinstance(kind, StructType):
         fields = list(_addable(kind, ()))
