@@ -276,7 +276,7 @@ SparkValue = Annotated[
 ReaderOption = Annotated[
     str,
     BeforeValidator(_as_option, json_schema_input_type=str | int | float | bool | dict[str, str]),
-    Field(title="text, a number, true or false; for `rename_columns` also a mapping"),
+    Field(title=f"{ANY_AS_TEXT}; for `rename_columns` also a mapping"),
     HIDES,
 ]
 AllAside = Literal["warn", "fail"]

@@ -105,7 +105,7 @@ def kinds_at(path: Path) -> frozenset[str]:
 def _variants(schema: JsonSchema) -> Iterator[JsonSchema]:
     """The schemas of which a value has to fit one."""
     resolved = _resolved(schema)
-    if resolved.get("title") == ANY_AS_TEXT:
+    if resolved.get("title", "").startswith(ANY_AS_TEXT):
         yield {"type": "string"}
         return
     yield resolved

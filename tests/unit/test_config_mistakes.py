@@ -306,7 +306,7 @@ def test_a_value_that_an_option_does_not_take(
         ("csv", "rename_column", "did you mean `rename_columns`"),
         ("json", "allowComments", "multiLine"),
         ("parquet", "mergeSchema", "it has nanoseconds"),
-        ("parquet", "nanoseconds", "it has to be rescue or truncate"),
+        ("parquet", "nanoseconds", "allowed: rescue or truncate"),
         ("binary", "wholetext", "it has none"),
     ],
 )

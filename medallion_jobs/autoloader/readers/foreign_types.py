@@ -25,7 +25,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.autoloader.readers import conversions
 from medallion_jobs.autoloader.readers.conversions import NOTHING_FITS, Conversion
-from medallion_jobs.lake.values.strict import let
+from medallion_jobs.lake.values.json_parts import let
 
 _SECONDS = "yyyy-MM-dd'T'HH:mm:ss"
 _MICROSECOND, _SECOND = 1_000, 1_000_000_000  # in nanoseconds
