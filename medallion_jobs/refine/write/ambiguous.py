@@ -104,7 +104,7 @@ def marked(
 
 def reason(table: SilverTable) -> Column:
     """Why a row is quarantined under the rule `ambiguous_sequence`."""
-    names = (*(table.keys or ()), table.sequence or "")
+    names = [*(table.keys or ()), *([table.sequence] if table.sequence else [])]
     values = [
         F.concat(F.lit(f"{name}="), F.coalesce(col(name).cast("string"), F.lit("null")))
         for name in names
