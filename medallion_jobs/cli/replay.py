@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # By outcome, why a row stays in quarantine.
 _REASONS_TO_STAY = {
-    "quarantined": "still break a rule or find no match",
+    "quarantined": "still break a rule, find no match, or have the sequence of another change",
     "held": "would have to wait for a dimension",
     "dropped": "break a rule that drops rows",
     "left out": "have no match in an inner lookup",

@@ -26,6 +26,8 @@ RESCUED_VALUE = "has a rescued value"
 LATE = "is late"
 # The row has the key of the table's unknown member.
 UNKNOWN = "is the unknown member"
+# Another change of its key has the same sequence: the columns in which they differ, else null.
+AMBIGUOUS = "differs in"
 OUTCOME = "outcome of the row"
 
 

@@ -15,7 +15,7 @@ from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Batch, Written
 from medallion_jobs.errors import DataError, Refused
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.hidden_columns import OUTCOME, hidden
+from medallion_jobs.lake.hidden_columns import AMBIGUOUS, OUTCOME, hidden
 from medallion_jobs.lake.paths import LIVE, TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.observing import observing
@@ -25,7 +25,7 @@ from medallion_jobs.refine import batch_counts, lookup, outcome, set_aside, stop
 from medallion_jobs.refine.batch_context import BatchContext, config_digest
 from medallion_jobs.refine.quarantine import row_format
 from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
-from medallion_jobs.refine.transform.recipe import Recipe
+from medallion_jobs.refine.transform.recipe import LOOKUP_VERSIONS, Recipe
 from medallion_jobs.refine.write import modes
 from medallion_jobs.storage import Location
 
@@ -115,6 +115,11 @@ class Refinery:
         if not result.written:
             return self._written_before(source, batch)
         counts = {**seen.get, **taken.get}
+        if self.table.write != "append" and (result.repeated or result.ignored):
+            # Of the changes that had no effect, some may be others than the table's.
+            judged = self._with_ambiguous(judged, batch.txn)
+            found = judged.where(hidden(AMBIGUOUS).isNotNull()).count()
+            counts = batch_counts.with_ambiguous(counts, found)
         self._park(judged, dimensions, counts, batch, context)
         if (newest := batch_counts.newest(counts)) is not None:
             self._newest = max(self._newest or newest, newest)
@@ -239,12 +244,30 @@ class Refinery:
             )
         dimensions = self.dimensions(source.sparkSession, context.versions)
         judged = self.judged(self.recipe.shaped(source), context, dimensions)
+        judged = self._with_ambiguous(judged, batch.txn)
         (found,) = judged.agg(*batch_counts.of_judged(judged, self.table)).collect()
         self._park(judged, dimensions, found.asDict(), batch, context)
         # These rows were looked up in older dimension versions than the other held rows.
         (self.held.path / row_format.SEEN).unlink(missing_ok=True)
         done = tables.changes(self.path, batch.txn)
         return Written.by_earlier_run(done.inserted + done.updated)
+
+    def _with_ambiguous(self, judged: DataFrame, txn: Txn) -> DataFrame:
+        """Judged rows, compared with the table as the commit of their batch has left it."""
+        commit = tables.commit_of(self.path, txn.app_id, txn.batch)
+        assert commit is not None  # the batch is written
+        return self.with_ambiguous(judged, commit.version)
+
+    def with_ambiguous(
+        self, judged: DataFrame, version: int, *, among_each_other: bool = False
+    ) -> DataFrame:
+        """Judged rows, of which the ambiguous ones are quarantined: see `ambiguous.marked`."""
+        if self.table.write == "append":
+            return judged
+        columns = [c for c in self.recipe.columns(judged).names if c != LOOKUP_VERSIONS]
+        return outcome.with_ambiguous(
+            judged, self.table, columns, self.path, version, among_each_other=among_each_other
+        )
 
     def _version(self, name: TableRef, path: Location) -> int:
         snapshot = tables.snapshot(path)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _OUTCOMES = (outcome.HELD, outcome.QUARANTINED, outcome.DROPPED, outcome.LEFT_OUT, outcome.GOOD)
 _READ, _TAKEN, _NEWEST = "read", "taken", "newest moment"
+_AMBIGUOUS = "ambiguous"
 # Prefixes of the hidden columns that mark values which could not be read.
 _UNREAD = ("cast ", "parse ")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -54,6 +55,16 @@ def of_judged(judged: DataFrame, table: SilverTable) -> list[Column]:
         micros = F.unix_micros(col(table.watermark.column).cast("timestamp"))
         counts.append(F.max(F.when(hidden(OUTCOME) == outcome.GOOD, micros)).alias(_NEWEST))
     return counts
+
+
+def with_ambiguous(counts: Mapping[str, int], found: int) -> dict[str, int]:
+    """The counts, with so many of the good rows quarantined since another has their sequence."""
+    return {
+        **counts,
+        outcome.GOOD: counts[outcome.GOOD] - found,
+        outcome.QUARANTINED: counts[outcome.QUARANTINED] + found,
+        _AMBIGUOUS: found,
+    }
 
 
 def newest(counts: Mapping[str, int]) -> datetime | None:
@@ -101,6 +112,12 @@ def summary(
     ]
     if unfit := counts[RESCUED_VALUE]:
         unread.append(f"{unfit:,} rows quarantined: a value did not fit its column")
+    ambiguous = counts.get(_AMBIGUOUS, 0)
+    if ambiguous:
+        unread.append(
+            f"{ambiguous:,} rows quarantined: another change of their key has the same "
+            f"{table.sequence}"
+        )
     broken = rules.counts_of(table.expect, counts)
     return Written(
         rows_in=counts[_READ],
@@ -109,7 +126,7 @@ def summary(
         filtered=filtered(counts),
         dropped=counts[outcome.DROPPED] + counts[outcome.LEFT_OUT],
         held=counts[outcome.HELD],
-        repeated=result.repeated + result.ignored,
+        repeated=result.repeated + result.ignored - ambiguous,
         remarks=(
             *lookup.remarks(table.lookups, counts),
             *rules.remarks(table.expect, broken, _rows(counts)),

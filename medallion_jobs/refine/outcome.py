@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from medallion_jobs.config import Expectation, SilverTable
 from medallion_jobs.lake.hidden_columns import (
+    AMBIGUOUS,
     LATE,
     OUTCOME,
     RESCUED_VALUE,
@@ -26,6 +27,8 @@ from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch_context import BatchContext
 from medallion_jobs.refine.expectations import broken_rules, rules
 from medallion_jobs.refine.transform import rescued
+from medallion_jobs.refine.write import ambiguous
+from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 GOOD, HELD, QUARANTINED, DROPPED, LEFT_OUT = "good", "held", "quarantined", "dropped", "left out"
 # Names that stand beside rule names in the `rules` of a parked row.
 WATERMARK, UNKNOWN_MEMBER = "watermark", "unknown_member"
-RESCUED_RULE, WHERE = "rescued_value", "where"
+RESCUED_RULE, WHERE, AMBIGUOUS_RULE = "rescued_value", "where", "ambiguous_sequence"
 
 
 def decided(
@@ -84,6 +87,8 @@ def decided(
             LATE: late(table, context) & ~waits,
             UNKNOWN: lookup.is_member(rows, table) & ~no_rules,
             RESCUED_VALUE: reduce(or_, unjudged.values(), without_key | hidden(UNDECIDED)),
+            # Known when the table is written: `with_ambiguous`.
+            AMBIGUOUS: F.lit(None).cast("string"),
         }
     )
     drops = broken_rules.with_action(table.expect, "drop") | (
@@ -105,6 +110,34 @@ def decided(
         .otherwise(GOOD)
     )
     return rows.withColumn(OUTCOME, row_outcome)
+
+
+def with_ambiguous(
+    rows: DataFrame,
+    table: SilverTable,
+    columns: Sequence[str],
+    path: Location,
+    version: int,
+    *,
+    among_each_other: bool = False,
+) -> DataFrame:
+    """Quarantines good rows that are other changes than the table's of the same sequence.
+
+    Args:
+        rows: the result of `decided`.
+        columns, version, among_each_other: as in `ambiguous.marked`.
+    """
+    rows = ambiguous.marked(
+        rows,
+        table,
+        columns,
+        path,
+        version=version,
+        is_good=hidden(OUTCOME) == GOOD,
+        among_each_other=among_each_other,
+    )
+    is_ambiguous = hidden(AMBIGUOUS).isNotNull()
+    return rows.withColumn(OUTCOME, F.when(is_ambiguous, QUARANTINED).otherwise(hidden(OUTCOME)))
 
 
 def _cannot_be_judged(name: str, rule: Expectation) -> Column:
@@ -138,6 +171,7 @@ def rules_broken(table: SilverTable, moment: datetime) -> Column:
         _if(UNDECIDED, F.lit(WHERE)),
         _if(LATE, F.lit(WATERMARK)),
         _if(UNKNOWN, F.lit(UNKNOWN_MEMBER)),
+        _when(hidden(AMBIGUOUS).isNotNull(), F.lit(AMBIGUOUS_RULE)),
     )
 
 
@@ -158,11 +192,16 @@ def reasons(rows: DataFrame, table: SilverTable) -> Column:
         lookup.reasons(table.lookups),
         _if(LATE, late_reason),
         _if(UNKNOWN, F.lit("its key is that of the unknown member, which no row may change")),
+        _when(hidden(AMBIGUOUS).isNotNull(), ambiguous.reason(table)),
     )
 
 
 def _if(name: str, text: Column) -> Column:
-    return F.when(hidden(name), F.array(text)).otherwise(F.array().cast("array<string>"))
+    return _when(hidden(name), text)
+
+
+def _when(condition: Column, text: Column) -> Column:
+    return F.when(condition, F.array(text)).otherwise(F.array().cast("array<string>"))
 
 
 def _late_is(table: SilverTable, action: str) -> bool:

@@ -192,6 +192,20 @@ def test_a_rebuild_that_crashes_counts_its_own_reading(
     verified(lake)
 
 
+def test_a_rebuild_that_crashes_and_is_reset(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.drop("x.json", order(order_id="a"), "broken", "broken too")
+    lake.run("bronze")
+    shutil.rmtree(lake.path("bronze.sales"))
+    lake.drop("x.json", order(order_id="a"), order(order_id="b"), "broken 3", at=9)
+    lake.reset("bronze.sales")
+    crashed(lake, monkeypatch)
+    lake.reset("bronze.sales")
+    lake.run("bronze")
+    assert told(lake) == {"x.json": ("COMMITTED", 2, 1, 3)}
+    assert open_lines(lake) == {"broken 3"}
+    verified(lake)
+
+
 def crashed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that dies when bronze has the batch and quarantine does not."""
 

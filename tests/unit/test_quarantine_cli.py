@@ -18,9 +18,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from lakes import BRONZE, GOLD, SILVER, Answer, Lake, Medallion
 
+from medallion_jobs.autoloader import FileEntry, Ledger, Outcome, State
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.lake import paths
-from medallion_jobs.lake.tables import snapshot
+from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.refine.quarantine import releases
 from medallion_jobs.report import query
 from medallion_jobs.report.quarantine import COLUMNS, SUMMARY_COLUMNS
@@ -177,6 +178,38 @@ def test_rows_of_an_older_generation_are_superseded(
     park(lake, generation=2, z=PARKED["a"])
     assert listed(medallion) == {"price": (1, 0, 1, 1), "late": (1, 0, 0, 2)}
     assert shown(medallion) == ["z"]
+
+
+def test_lines_of_a_file_that_was_read_again_are_superseded(
+    lake: Lake, medallion: Medallion
+) -> None:
+    refuse_lines(lake)  # three of /in/1.json in v1, one of /in/2.json in v2
+    one, two = (FileEntry(1, f"file:/in/{number}.json", 10) for number in (1, 2))
+    ledger = Ledger(lake.paths(BRONZE).ledger)
+    ledger.ensure()
+    events = (
+        # Batch and generation of the lines, then a generation that found both loaded.
+        (1, 1, [Outcome(one, State.COMMITTED, rows=1, bad=3)]),
+        (2, 2, [Outcome(one, State.COMMITTED, rows=1, bad=3)]),
+        (2, 3, [Outcome(two, State.COMMITTED, bad=1), Outcome(one, State.MISSING)]),
+    )
+    for generation, number, outcomes in events:
+        ledger.record(outcomes, Txn(f"{BRONZE}/v{generation}", number, "run"), generation)
+    open_lines = {"not valid JSON": (3, 0, 0, 0), "not an object": (1, 0, 0, 0)}
+    assert listed(medallion, str(BRONZE)) == open_lines
+    # A reading without bad records leaves nothing but its event.
+    ledger.record([Outcome(one, State.COMMITTED, rows=4)], Txn(f"{BRONZE}/v3", 0, "run"), 3)
+    assert listed(medallion, str(BRONZE)) == {
+        "not valid JSON": (1, 0, 0, 2),
+        "not an object": (0, 0, 0, 1),
+    }
+    rows = json.loads(medallion("quarantine", "show", str(BRONZE), "--json").out)
+    assert [row["file"] for row in rows] == [two.path]
+    # What was dismissed stays so.
+    words = ("--reason", "no", "--yes", "--rule", "not valid JSON")
+    assert medallion("quarantine", "dismiss", str(BRONZE), *words).code == 0
+    ledger.record([Outcome(two, State.COMMITTED, rows=1)], Txn(f"{BRONZE}/v3", 1, "run"), 3)
+    assert listed(medallion, str(BRONZE))["not valid JSON"] == (0, 0, 1, 2)
 
 
 def test_lines_of_bronze_stand_under_their_reason(lake: Lake, medallion: Medallion) -> None:

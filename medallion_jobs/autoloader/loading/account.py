@@ -113,10 +113,13 @@ class Older:
         Args:
             lines: the records of each file's last reading that are in quarantine.
         """
+        # Other rows than in the ledger are of a later reading that was interrupted: its bad
+        # records may be missing, and those of the reading before do not count.
+        done = {key for key, file in committed.items() if rows.get(key, (-1, 0))[0] == file.rows}
         # A later reading may have found no bad record, and then left none in quarantine.
-        counted = {key: (loaded.bad, 0) for key, loaded in committed.items()}
-        bad = {key: count for key, count in {**lines, **counted}.items() if key in rows}
-        return cls(rows, bad, committed, archived)
+        counted = {key: (committed[key].bad, 0) for key in done}
+        new = {key: lines[key] for key in rows if key in lines and key not in committed}
+        return cls(rows, {**new, **counted}, done, archived)
 
     def is_loaded(self, file: FileEntry) -> bool:
         """Whether an earlier generation has loaded a file."""

@@ -193,8 +193,13 @@ class BronzeColumns:
         if not self.is_known:
             # The files show what a column is, before a hint makes anything of it.
             return self._merged(StructType(), seen)
-        fitting = [field for field in seen if self._fits_hints(field)]
-        return self._merged(self._recorded, StructType(fitting))
+        try:
+            return self._merged(self._recorded, seen)
+        except UsageError:
+            # One odd record must not stop the table: its value is rescued, and the column waits
+            # for a file that has it as the hints say.
+            fitting = [field for field in seen if self._fits_hints(field)]
+            return self._merged(self._recorded, StructType(fitting))
 
     def _merged(self, known: StructType, seen: StructType) -> StructType:
         # Hints come last: a hint for a field of a struct needs the recorded struct, not the
@@ -202,13 +207,7 @@ class BronzeColumns:
         return self.hinted(evolution.merge(known, seen, reserved=self._reserved))
 
     def _fits_hints(self, seen: StructField) -> bool:
-        """Whether the hints can be applied to a column that files bring.
-
-        If not, one odd record must not stop the table: its value is rescued, and the column
-        waits for a file that has it as the hints say.
-        """
-        if not self.source.schema_hints:
-            return True
+        """Whether the hints can be applied to a column that files bring."""
         try:
             self._merged(self._recorded, StructType([seen]))
         except UsageError:

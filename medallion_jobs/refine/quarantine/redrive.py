@@ -137,9 +137,10 @@ class Redrive:
         shape = row_type(shaped_source(self.refinery, spark))
         fitting = row_format.of_shape(parked, shape)
         rows = row_format.changed(row_format.restored(fitting, shape), self.changes)
-        return self.refinery.judged(
-            rows, context, self.refinery.dimensions(spark, context.versions)
-        )
+        dimensions = self.refinery.dimensions(spark, context.versions)
+        judged = self.refinery.judged(rows, context, dimensions)
+        # Before the commit: a row that is released cannot be parked again.
+        return self.refinery.with_ambiguous(judged, context.before, among_each_other=True)
 
 
 def _by_outcome(judged: DataFrame) -> Mapping[str, int]:

@@ -157,8 +157,7 @@ class _Row:
     def made_from(self, sql: str) -> RowValues:
         """The values that SQL over the row reads."""
         found: set[RowValue] = set()
-        for names in _NAMES.findall(_TEXT.sub(lambda match: "''" if match[1] else match[0], sql)):
-            root, *path = (unquoted(part) for part in re.findall(_PART, names))
+        for root, *path in names_read(sql):
             row_values = self.columns.get(root.lower(), frozenset())
             found |= {self._inside(value, path) for value in row_values}
         return frozenset(found)
@@ -176,6 +175,18 @@ class _Row:
             path.append(field.name)
             kind = field.dataType
         return RowValue(row_value.column, tuple(path))
+
+
+def names_read(sql: str) -> Iterator[list[str]]:
+    """The names that SQL over a row reads: a column, and the names of fields inside it."""
+    for names in _NAMES.findall(_TEXT.sub(lambda match: "''" if match[1] else match[0], sql)):
+        yield [unquoted(part) for part in re.findall(_PART, names)]
+
+
+def looked_up(table: SilverTable) -> Iterator[str]:
+    """The columns that lookups add."""
+    for lookup in table.lookups:
+        yield from _new_columns(lookup)
 
 
 def with_misfits(rows: DataFrame, table: SilverTable) -> DataFrame:

@@ -59,11 +59,11 @@ def row_key(row: Column, schema: StructType, *, technical: Collection[str]) -> C
 def _value(row: Column, field: StructField) -> Column:
     value = row.getField(field.name)
     if field.name == RESCUED and isinstance(field.dataType, StringType):
-        return _without_file(value)
+        return without_file(value)
     return canonical.canonical(value, field.dataType)
 
 
-def _without_file(rescued: Column) -> Column:
+def without_file(rescued: Column) -> Column:
     """Rescued data without the file's name; unchanged if it is no JSON object."""
     texts = F.from_json(rescued, "map<string,string>")
     rest = F.map_filter(texts, lambda key, _: key != RESCUED_FILE)

@@ -140,6 +140,18 @@ def ranked(
         )
 
 
+def range_of(rows: DataFrame, keys: Sequence[str]) -> str:
+    """SQL condition on the rows of `target` that can have a key of these rows."""
+    bounds = rows.agg(F.lit(1), *_bounds(rows, keys)).first()
+    assert bounds is not None  # an aggregate without groups has one row
+    ranges = (
+        _within(k, rows.schema[k].dataType, bounds.asDict())
+        for k in keys
+        if isinstance(rows.schema[k].dataType, _BOUNDED)
+    )
+    return " AND ".join(ranges) or "true"
+
+
 @contextmanager
 def kept(frame: DataFrame) -> Iterator[DataFrame]:
     """The frame, cached until the block ends."""
