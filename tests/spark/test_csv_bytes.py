@@ -42,6 +42,9 @@ def test_bytes_are_kept(rows) -> None:
     assert got.rows["latin.csv"] == [("3", "ü"), ("4", "b")]
     assert got.raw_bytes["latin.csv"] == [b"1,M\xfcnchen", b'2,"a\xff\n"', b"\xe2\x82,x"]
     assert got.bad["latin.csv"][0] == ("bytes that are no UTF-8; see `encoding`", "1,M\ufffdnchen")
+    assert rows({"one.csv": b'name\r\n"""\r"\r\n"\r"\r\na\r\n'}, "name string").rows == {
+        "one.csv": [('"\r',), ("\r",), ("a",)]
+    }
     more = b'id,name\n1,a,,x\n1,a,,,x\n1,,,\n,\n,a\n"1,","a,"\n"1,",\n1,5" x\n,,\n1,a,\n'
     wrong = rows({"more.csv": more})
     right = [(None, None), (None, "a"), ("1,", "a,"), ("1,", None), ("1", '5" x')]

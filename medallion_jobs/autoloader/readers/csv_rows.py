@@ -137,8 +137,10 @@ class Group:
         """The last field of a row without the carriage return of its line end."""
         bare = F.left(text, F.length(text) - 1)
         # In the raw text, which has no line end, a field without quotes is the end.
-        sep = F.lit(self._sep if len(self.header.names) > 1 else "")
-        is_end = F.endswith(text, F.lit("\r")) & F.endswith(F.col(RAW), F.concat(sep, bare))
+        is_alone = len(self.header.names) == 1
+        with_sep = F.concat(F.lit(self._sep), bare)
+        is_bare = F.col(RAW) == bare if is_alone else F.endswith(F.col(RAW), with_sep)
+        is_end = F.endswith(text, F.lit("\r")) & is_bare
         return F.when(~F.coalesce(is_end, F.lit(False)), text).when(bare != "", bare)
 
     def _miscounted(self) -> Column:
