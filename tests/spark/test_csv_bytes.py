@@ -51,6 +51,10 @@ def test_bytes_are_kept(rows) -> None:
     assert wrong.rows["more.csv"] == right
     counts = [int(why.split()[0]) for why, _ in wrong.bad["more.csv"]]
     assert counts == [4, 5, 4, 3, 3]
+    odd = b'id,name\n1"b,a,,x"y\n2,"a, b" \n3,"a ""b"", c"\n'
+    wrong = rows({"odd.csv": odd})
+    assert wrong.rows["odd.csv"] == [("2", "a, b"), ("3", 'a "b", c')]
+    assert wrong.raw_bytes["odd.csv"] == [b'1"b,a,,x"y']
     # A replacement character that is in the file is a character like any other.
     assert got.rows["short.csv"] == [("5", "\ufffd")]
     assert got.raw_bytes["short.csv"] == [b'"\xff"', b'1,"x\xfe,",', b"1,2,3,4", None]

@@ -160,7 +160,9 @@ class Group:
         # An empty field at the end is null, as is a field that is not there, and a later one that
         # is no date.
         is_right = F.when(last.isNotNull() & has_seps, F.lit(True)).otherwise(
-            (last.isNotNull() | ends_empty) & (count == wanted)
+            (last.isNotNull() | ends_empty)
+            & (count == wanted)
+            & csv_quotes.is_regular(whole, self._dialect)
         )
         is_right = is_right & more.isNull() & F.col(at(wanted + 1)).isNull()
         expected = "the header has" if self._dialect.header else "the schema has"
@@ -171,7 +173,7 @@ class Group:
                 F.when(count == 1, " field, ").otherwise(" fields, "),
                 F.lit(f"{expected} {wanted}"),
             ),
-        ).otherwise(F.lit(f"not as many fields as {expected}: {wanted}"))
+        ).otherwise(F.lit("its fields cannot be counted: quotes are not around whole fields"))
         if self._dialect.quote:
             quote = F.lit(self._dialect.as_read(self._dialect.quote))
             unclosed = F.lit(csv_quotes.unclosed(self._dialect))
