@@ -72,7 +72,7 @@ def is_regular(raw: Column, dialect: Dialect) -> Column:
         return F.lit(True)
     left = _with_parts(raw, dialect, _PART)
     left = F.replace(left, F.lit(dialect.as_read(dialect.sep)), F.lit(_EDGE))
-    # Spark leaves out white space after a quoted field, and before it if it is told to.
+    # Spark leaves out white space after a quoted field, and before it with `trims`.
     left = F.regexp_replace(left, f"(?<={_PART})[ \\t]+(?={_EDGE}|$)", "")
     if dialect.trims[0]:
         left = F.regexp_replace(left, f"(?<=^|{_EDGE})[ \\t]+(?={_PART})", "")
