@@ -42,12 +42,19 @@ def test_bytes_are_kept(rows) -> None:
     assert got.rows["latin.csv"] == [("3", "ü"), ("4", "b")]
     assert got.raw_bytes["latin.csv"] == [b"1,M\xfcnchen", b'2,"a\xff\n"', b"\xe2\x82,x"]
     assert got.bad["latin.csv"][0] == ("bytes that are no UTF-8; see `encoding`", "1,M\ufffdnchen")
+    assert rows({"one.csv": b'name\r\n"""\r"\r\n"\r"\r\na\r\n'}, "name string").rows == {
+        "one.csv": [('"\r',), ("\r",), ("a",)]
+    }
     more = b'id,name\n1,a,,x\n1,a,,,x\n1,,,\n,\n,a\n"1,","a,"\n"1,",\n1,5" x\n,,\n1,a,\n'
     wrong = rows({"more.csv": more})
     right = [(None, None), (None, "a"), ("1,", "a,"), ("1,", None), ("1", '5" x')]
     assert wrong.rows["more.csv"] == right
     counts = [int(why.split()[0]) for why, _ in wrong.bad["more.csv"]]
     assert counts == [4, 5, 4, 3, 3]
+    odd = b'id,name\n1"b,a,,x"y\n2,"a, b" \n3,"a ""b"", c"\n'
+    wrong = rows({"odd.csv": odd})
+    assert wrong.rows["odd.csv"] == [("2", "a, b"), ("3", 'a "b", c')]
+    assert wrong.raw_bytes["odd.csv"] == [b'1"b,a,,x"y']
     # A replacement character that is in the file is a character like any other.
     assert got.rows["short.csv"] == [("5", "\ufffd")]
     assert got.raw_bytes["short.csv"] == [b'"\xff"', b'1,"x\xfe,",', b"1,2,3,4", None]

@@ -120,7 +120,7 @@ def _first(text: str, start: int, newline: str, dialect: Dialect, *, whole: bool
         dialect,
         [*fields, field.removesuffix("\r")],
         rest=text[end + len(newline) :],
-        in_one_line=newline not in text[begin:end],
+        in_one_line=not set("\r\n") & set(text[begin:end].removesuffix("\r")),
         is_quoted=bool(dialect.quote) and text.startswith(dialect.quote, begin),
     )
 

@@ -48,7 +48,7 @@ def fault(raw: Column, texts: Sequence[Column], dialect: Dialect, newline: str) 
         reopened = F.concat_ws(edge, F.lit(""), *texts).rlike(over_lines)
         many = F.contains(raw, F.lit(newline))
         found = F.when(
-            many & (last | (reopened & ~_is_regular(raw, dialect))),
+            many & (last | (reopened & ~is_regular(raw, dialect))),
             F.lit("a quote is opened and not closed before the next lines"),
         ).when(last, F.lit(unclosed(dialect)))
     else:
@@ -63,10 +63,19 @@ def _with_parts(raw: Column, dialect: Dialect, part: str) -> Column:
     return F.regexp_replace(unescaped, F.lit(f"{mark}[^{mark}]*+{mark}"), F.lit(part))
 
 
-def _is_regular(raw: Column, dialect: Dialect) -> Column:
-    """Whether quotes in a record are only around whole fields, or doubled inside them."""
+def is_regular(raw: Column, dialect: Dialect) -> Column:
+    """Whether quotes in a record are only around whole fields, or doubled inside them.
+
+    Otherwise a look at the raw text alone cannot show where a field begins.
+    """
+    if not dialect.quote:
+        return F.lit(True)
     left = _with_parts(raw, dialect, _PART)
     left = F.replace(left, F.lit(dialect.as_read(dialect.sep)), F.lit(_EDGE))
+    # Spark leaves out white space after a quoted field, and before it with `trims`.
+    left = F.regexp_replace(left, f"(?<={_PART})[ \\t]+(?={_EDGE}|$)", "")
+    if dialect.trims[0]:
+        left = F.regexp_replace(left, f"(?<=^|{_EDGE})[ \\t]+(?={_PART})", "")
     other = f"[^{_PART}{_EDGE}]"
     is_paired = ~F.contains(left, F.lit(dialect.as_read(dialect.quote)))
     return is_paired & ~left.rlike(f"{other}{_PART}|{_PART}{other}")

@@ -137,8 +137,10 @@ class Group:
         """The last field of a row without the carriage return of its line end."""
         bare = F.left(text, F.length(text) - 1)
         # In the raw text, which has no line end, a field without quotes is the end.
-        sep = F.lit(self._sep if len(self.header.names) > 1 else "")
-        is_end = F.endswith(text, F.lit("\r")) & F.endswith(F.col(RAW), F.concat(sep, bare))
+        is_alone = len(self.header.names) == 1
+        with_sep = F.concat(F.lit(self._sep), bare)
+        is_bare = F.col(RAW) == bare if is_alone else F.endswith(F.col(RAW), with_sep)
+        is_end = F.endswith(text, F.lit("\r")) & is_bare
         return F.when(~F.coalesce(is_end, F.lit(False)), text).when(bare != "", bare)
 
     def _miscounted(self) -> Column:
@@ -158,7 +160,9 @@ class Group:
         # An empty field at the end is null, as is a field that is not there, and a later one that
         # is no date.
         is_right = F.when(last.isNotNull() & has_seps, F.lit(True)).otherwise(
-            (last.isNotNull() | ends_empty) & (count == wanted)
+            (last.isNotNull() | ends_empty)
+            & (count == wanted)
+            & csv_quotes.is_regular(whole, self._dialect)
         )
         is_right = is_right & more.isNull() & F.col(at(wanted + 1)).isNull()
         expected = "the header has" if self._dialect.header else "the schema has"
@@ -169,7 +173,7 @@ class Group:
                 F.when(count == 1, " field, ").otherwise(" fields, "),
                 F.lit(f"{expected} {wanted}"),
             ),
-        ).otherwise(F.lit(f"not as many fields as {expected}: {wanted}"))
+        ).otherwise(F.lit("its fields cannot be counted: quotes are not around whole fields"))
         if self._dialect.quote:
             quote = F.lit(self._dialect.as_read(self._dialect.quote))
             unclosed = F.lit(csv_quotes.unclosed(self._dialect))
