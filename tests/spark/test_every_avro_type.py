@@ -51,7 +51,7 @@ TYPES: dict[str, tuple[Any, Any, Any, Any]] = {
              {"/w==": 1, "a": 2}),
     "kind": ({"type": "enum", "name": "Kind", "symbols": ["A", "B"]}, 1, "B", None),
     "again": (["null", "Kind"], (1, 0), "A", None),
-    "other": (["null", "long", TIME, "string"], (2, 1), {"member0": None, "member2": None},
+    "other": (["null", "boolean", TIME, "string"], (2, 1), {"member0": None, "member2": None},
               {"member1": "00:00:00.000001"}),
     "number": (["int", "long"], (0, 7), 7, None),
     "inner": (record("Inner", t=["null", TIME], span="Span", n="long"),
