@@ -122,18 +122,22 @@ def test_a_line_of_5_mb_is_a_row(messy: Messy) -> None:
 
 
 def test_bytes_that_are_no_utf_8_leave_every_table_readable(messy: Messy) -> None:
-    assert messy.orders["latin1.json"] == ["caf\N{REPLACEMENT CHARACTER}"]
-    assert _account(messy, "latin1.json") == ("COMMITTED", 1, 1)
-    (bad,) = [r for r in messy.lake.rows("quarantine/bronze/sales") if "latin1" in r["file"]]
-    assert bad["line"] == "not JSON, and not UTF-8: \N{REPLACEMENT CHARACTER}"
+    assert "latin1.json" not in messy.orders
+    assert _account(messy, "latin1.json") == ("COMMITTED", 0, 2)
+    bad = [r for r in messy.lake.rows("quarantine/bronze/sales") if "latin1" in r["file"]]
+    assert sorted((r["line"], r["bytes"]) for r in bad) == [
+        ("not JSON, and not UTF-8: \N{REPLACEMENT CHARACTER}", b"not JSON, and not UTF-8: \xe9"),
+        ('{"order_id": "caf\N{REPLACEMENT CHARACTER}"}', b'{"order_id": "caf\xe9"}'),
+    ]
     told = messy.lake.cli("query", "SELECT line FROM quarantine.bronze", "--json")
     assert "not JSON, and not UTF-8" in told
 
 
-def test_quarantine_keeps_the_first_65_536_characters_of_a_line(messy: Messy) -> None:
+def test_quarantine_shows_65_536_characters_of_a_line_and_has_all(messy: Messy) -> None:
     bad = {local(r["file"]): r for r in messy.lake.rows("quarantine/bronze/sales")}
     row = bad[str(messy.lake.folder / "long_bad_line.json")]
     assert row["line"] == "ab" * 32_768
+    assert row["bytes"] == (messy.lake.folder / "long_bad_line.json").read_bytes().rstrip(b"\n")
     assert row["reason"] == "not valid JSON"
 
 

@@ -65,8 +65,7 @@ JSON = {
     ),
     "20 mb in a text.json": Fate(
         f'{{"n": 1}}\n{{"id": "{"x" * 2 * LONG}"}}\n{{"n": 2}}\n'.encode(),
-        [{"n": 1}, {"n": 2}],
-        [("not valid JSON", f'{{"id": "{"x" * 65_528}')],
+        [{"n": 1}, {"id": "x" * 2 * LONG}, {"n": 2}],
     ),
     "200 levels.json": Fate(f'{{"z": {DEEP}}}'.encode(), [{"rescued": {"z": DEEP}}]),
     "past 64 bits.json": Fate(
@@ -101,7 +100,7 @@ JSON = {
     ),
     "swapped.json": Fate(
         b'{"s": [{"a": 1}], "list": {"a": 1}, "n": [1], "id": [1]}\n',
-        [{"id": "[1]", "rescued": {"s": '[{"a":1}]', "list": '{"a":1}', "n": "[1]"}}],
+        [{"id": "[1]", "rescued": {"s": '[{"a": 1}]', "list": '{"a": 1}', "n": "[1]"}}],
     ),
     "null bytes.json": Fate(
         b'{"id": "a\0b"}\n\0\n{"id": "a\\u0000b"}\n',
@@ -167,7 +166,7 @@ CSV = {
         [
             {"name": "a", "rescued": {"id": "NaN", "price": "Infinity"}},
             {"name": "b", "rescued": {"id": "99999999999", "price": "1.005"}},
-            {"name": "yes", "rescued": {"id": "1.0", "price": NINES}},
+            {"id": 1, "name": "yes", "rescued": {"price": NINES}},
         ],
     ),
     "case.csv": Fate(b"id,ID,Name\n1,2,c\n", [{"id": 1, "rescued": {"ID": "2", "Name": "c"}}]),
