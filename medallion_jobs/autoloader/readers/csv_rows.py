@@ -181,11 +181,11 @@ class Group:
         return F.when(~is_right, reason)
 
     def _raw_bytes(self) -> Column:
-        """The bytes of a record; null if Spark does not show them and no byte needs them."""
-        if not self._dialect.as_bytes:
-            return F.lit(None).cast("binary")
-        is_needed = F.col(RAW).isNotNull() | self._undecoded().isNotNull()
-        return F.encode(F.when(is_needed, F.col(_WHOLE)), BYTES)
+        """The bytes of a record, or its text in UTF-8; null if Spark does not show all of it."""
+        if self._dialect.as_bytes:
+            return F.encode(F.col(RAW), BYTES)
+        text = self._dialect.encoding.corrected(F.col(RAW), strictly=True)
+        return F.when(~F.contains(text, F.lit(NO_CHARACTER)), text.cast("binary"))
 
     def _undecoded(self) -> Column:
         """The reason for a record with bytes that are not of the encoding."""
