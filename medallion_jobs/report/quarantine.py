@@ -37,10 +37,12 @@ COLUMNS = ("id", "rules", "reasons", "file", "batch", "run_id", "time", "row")
 # How many rows an export reads at a time.
 _ROWS_AT_ONCE = 10_000
 
+# All of a record, also beyond the first characters, which are in `line`.
+_WHOLE_LINE = "coalesce(try(decode(bytes)), line)"
 _LINES = """
     SELECT md5(concat_ws(chr(31), file, file_version, line, reason, generation, batch)) AS id,
            [reason] AS rules, [reason] AS reasons, file, batch, run_id, load_time AS time,
-           line AS row, {superseded} AS superseded
+           {row} AS row, {superseded} AS superseded
     FROM {rows}
 """
 # A reset of silver rebuilds the table from its whole source, so older rows were read again.
@@ -126,14 +128,14 @@ def ids(config: Pipeline, table: TableRef, wanted: Wanted) -> list[str]:
 
 @contextmanager
 def reader(config: Pipeline, table: TableRef, wanted: Wanted) -> Iterator[pa.RecordBatchReader]:
-    """Open rows with `COLUMNS`, oldest first, read in batches."""
-    with _open(config, table, wanted, "ORDER BY time, id") as answer:
+    """Open rows with `COLUMNS`, whole, oldest first, read in batches."""
+    with _open(config, table, wanted, "ORDER BY time, id", whole=True) as answer:
         yield answer.to_arrow_reader(_ROWS_AT_ONCE)
 
 
 @contextmanager
 def _open(
-    config: Pipeline, table: TableRef, wanted: Wanted, rest: str
+    config: Pipeline, table: TableRef, wanted: Wanted, rest: str, *, whole: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     conditions, values = ["state = 'open'"], list[object]()
     for condition, value in (
@@ -146,20 +148,23 @@ def _open(
             values.append(value)
     with connect(paths.lake(config)) as duck:
         yield duck.execute(
-            f"SELECT {', '.join(COLUMNS)} FROM ({_states(config, table)}) "  # noqa: S608
+            f"SELECT {', '.join(COLUMNS)} FROM ({_states(config, table, whole=whole)}) "  # noqa: S608
             f"WHERE {' AND '.join(conditions)} {rest}",
             values,
         )
 
 
-def _states(config: Pipeline, table: TableRef) -> str:
+def _states(config: Pipeline, table: TableRef, *, whole: bool = False) -> str:
     """SQL of all rows of a quarantine, each with its state."""
     places = TablePaths(config, table)
     path = places.quarantine
     if not exists(config, table):
         parked = _NONE
     elif table.layer == "bronze":
+        found = snapshot(path)
+        has_bytes = found is not None and "bytes" in found.columns
         parked = _LINES.format(
+            row=_WHOLE_LINE if whole and has_bytes else "line",
             rows=bad_lines.with_readings(places),
             superseded=bad_lines.superseded(config, table.name),
         )

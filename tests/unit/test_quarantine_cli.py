@@ -260,6 +260,27 @@ def test_an_export_as_json_is_the_rows_as_they_were(
     assert len(shown(medallion)) == 3
 
 
+def test_an_export_of_bronze_has_records_whole(
+    lake: Lake, medallion: Medallion, tmp_path: Path
+) -> None:
+    refuse_lines(lake)
+    about = {"file_version": 1, "reason": "long", "generation": 2, "run_id": "run"}
+    record = '{"id": "' + "ä" * 70_000
+    lines = [
+        {"file": "file:/in/long.json", "line": record[:65_536], "bytes": record.encode()},
+        {"file": "file:/in/latin.json", "line": "M\ufffdller", "bytes": b"M\xfcller"},
+    ]
+    write_deltalake(
+        lake.paths(BRONZE).quarantine,
+        pa.Table.from_pylist([{**about, **one, "batch": 9, "load_time": NOON} for one in lines]),
+        mode="append",
+        schema_mode="merge",
+    )
+    to = tmp_path / "bad.json"
+    medallion("quarantine", "export", str(BRONZE), "--rule", "long", "--to", str(to))
+    assert sorted(to.read_text().splitlines()) == sorted(["M\ufffdller", record])
+
+
 def test_an_export_as_csv_has_no_formula_and_tells_null_from_empty(
     lake: Lake, medallion: Medallion, tmp_path: Path
 ) -> None:
