@@ -145,7 +145,7 @@ def test_transactions_of_other_forms(tmp_path: Path, spark: object) -> None:
     assert times == {"f": ten + timedelta(microseconds=123456), "g": ten, "h": ten, "i": None}
     metadata = {name: silver[name]["raw_metadata"] for name in "jklmq"}
     assert metadata == {
-        "j": {"source": "web", "other": [("campaign", "x"), ("geo", '{"city":"Oslo"}')]},
+        "j": {"source": "web", "other": [("campaign", "x"), ("geo", '{"city": "Oslo"}')]},
         "k": {"source": None, "other": None},
         "l": None,
         "m": {"source": "app", "other": None},

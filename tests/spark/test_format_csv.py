@@ -117,14 +117,13 @@ def test_a_row_of_too_few_or_many_fields_is_bad(a_day: Read) -> None:
 
 
 def test_a_quote_that_is_never_closed_is_told_with_all_that_it_took(a_day: Read) -> None:
-    unclosed = "a quote is opened and not closed before the next lines"
     assert [row[0] for row in a_day.rows["unclosed.csv"]] == [1]
     never = "a quote is opened and never closed"
     assert a_day.bad["unclosed.csv"] == [(never, '2,2,"b\n3,3,c\n4,4,d')]
     assert [row[0] for row in a_day.rows["unclosed_early.csv"]] == [1]
     assert a_day.bad["unclosed_early.csv"] == [(never, '"2,b,2\n3,c,3')]
     assert [row[0] for row in a_day.rows["reopened.csv"]] == [3]
-    assert a_day.bad["reopened.csv"] == [(unclosed, '1,1,"a\n2,2,"b"')]
+    assert a_day.bad["reopened.csv"] == [(never, '1,1,"a\n2,2,"b"')]
 
 
 def test_any_line_end_will_do(a_day: Read) -> None:

@@ -51,6 +51,8 @@ SCHEMAS = {
         ("batch", "long", False),
         ("run_id", "string", False),
         ("load_time", "timestamp", False),
+        ("bytes", "binary", True),
+        ("is_whole", "boolean", True),
     ],
 }
 APPEND_ONLY = ("bronze/sales", "_medallion/quarantine/bronze/sales")

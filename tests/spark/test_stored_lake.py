@@ -76,4 +76,7 @@ def held(lake: Lake) -> list[str]:
 
 def put_aside(lake: Lake, why: str) -> list[str]:
     logs = (lake.storage / "_medallion" / why).rglob("_delta_log")
-    return sorted(str(row) for log in logs for row in rows_at(log.parent))
+    rows = [row for log in logs for row in rows_at(log.parent)]
+    # Columns that the version which stored the lake did not have.
+    newer = ("bytes", "is_whole")
+    return sorted(str({k: v for k, v in row.items() if k not in newer}) for row in rows)

@@ -23,7 +23,13 @@ Counts = dict[FileKey, tuple[int, int]]
 
 
 def loaded_by(
-    table: Location, txn: Txn, column: str, second: str, version: str = FILE_VERSION
+    table: Location,
+    txn: Txn,
+    column: str,
+    second: str,
+    version: str = FILE_VERSION,
+    *,
+    needs: str | None = None,
 ) -> Counts:
     """The counts, by file, of the rows in the data files that a transaction added.
 
@@ -34,6 +40,7 @@ def loaded_by(
         column: the column with the file's path.
         second: a further aggregate, in SQL that DuckDB and Spark both know.
         version: the column with the file's version, if the table has one.
+        needs: a column that `second` needs; without it, the second count is 0.
     """
     commit = commit_of(table, txn.app_id, txn.batch)
     if commit is None or not commit.added:
@@ -41,6 +48,7 @@ def loaded_by(
     with connect(table) as duck:
         data = duck.read_parquet([uri(added.path) for added in commit.added], union_by_name=True)
         of_row = _version_in(data.columns, version)
+        second = second if needs is None or needs in data.columns else "0"
         counted = data.aggregate(f"{column}, {of_row}, count(*), {second}", f"{column}, {of_row}")
         return {(path, v): (rows, other) for path, v, rows, other in counted.fetchall()}
 

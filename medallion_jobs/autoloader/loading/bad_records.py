@@ -70,7 +70,8 @@ class BadRecords:
             read.raw_bytes.isNotNull().alias("is_whole"),
         )
         tables.append(lines, self.path, own)
-        return account.loaded_by(self.path, own, "file", _IN_PART, "file_version")
+        # A batch from before this column may be finished now.
+        return account.loaded_by(self.path, own, "file", _IN_PART, "file_version", needs="is_whole")
 
     def _ensure(self, spark: SparkSession) -> None:
         comment = f"Records that could not be loaded into {self.table}"
