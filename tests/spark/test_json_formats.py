@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyspark.sql.types import StructType
+from support.own import OwnLake
 
 from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.readers import encodings
@@ -244,7 +245,8 @@ def test_what_is_inferred(spark: SparkSession, tmp_path: Path) -> None:
     assert {*texts.names} - {*typed.names} == {"none", "empty", "empties", "nothing"}
     # What files bring is new until the inferred columns are there, and then no more.
     for columns, has_new in ((StructType(), True), (texts, False), (typed, False)):
-        records = JsonLines().records(Input(spark, found, {}), columns)
+        given = Input(spark, found, {}, typed=columns == typed)
+        records = JsonLines().records(given, columns)
         (row,) = records.frame.where(records.good).selectExpr("count(1)").collect()
         new = records.frame.where(records.good).where(records.has_new)
         assert (bool(new.take(1)), row[0]) == (has_new, 8)
@@ -286,3 +288,29 @@ def _read(
         *records.columns,
     )
     return [row.asDict(recursive=True) for row in frame.collect()]
+
+
+def test_a_column_without_a_value_is_not_there_yet(tmp_path: Path, spark: SparkSession) -> None:
+    """It was frozen as text, and all later values were rescued."""
+    source = "format: json, infer_column_types: true"
+    lake = OwnLake.of(tmp_path, f"pipeline: later\nbronze:\n  t: {{source: {{{source}}}}}\n")
+    given = [
+        {"id": 1, "n": None, "s": {}, "list": [], "in": {"x": None}, "rows": [{}]},
+        {"id": 2, "n": None, "s": {"a": None}, "list": [None], "in": {"x": None}, "rows": []},
+        {"id": 3, "n": 7, "s": {"a": 1.5}, "list": [1], "in": {"x": True}, "rows": [{"y": 1}]},
+    ]
+    for row in given[:2]:
+        lake.land("t", f"{row['id']}.json", row)
+        lake.run("bronze")
+    first, second = lake.rows("bronze.t")
+    assert set(first) == {"id", "_rescued_data", "_input_file", "_load_time"}
+    kept = json.loads(next(r for r in (first, second) if r["id"] == 1)["_rescued_data"])
+    # A null says no more than that there is no value; an empty object does.
+    assert {k: v for k, v in kept.items() if k != "_file_path"} == {
+        "s": "{}", "list": "[]", "in": '{"x": null}', "rows": "[{}]",
+    }  # fmt: skip
+    lake.land("t", "3.json", given[2])
+    lake.run("bronze")
+    third = next(row for row in lake.rows("bronze.t") if row["id"] == 3)
+    assert {name: third[name] for name in given[2]} == given[2]
+    assert third["_rescued_data"] is None

@@ -148,7 +148,7 @@ CASES = {
         '{"id": 123456789012345678901234567890}', {"id": "1" + "23456789012345678901234567890"}
     ),
     "new": Case('{"new": 1}', {}, {"new": "1"}, has_new=True),
-    "new and an empty object": Case('{"new": {}}', {}, {"new": "{}"}),
+    "new and an empty object": Case('{"new": {}}', {}, {"new": "{}"}, has_new=True),
     "another case": Case('{"ID": 1}', {}, {"ID": "1"}),
     "a reserved name": Case('{"_Input_File": 1}', {}, {"_Input_File": "1"}),
     "names that no table has": Case(

@@ -37,7 +37,7 @@ class JsonDocuments(JsonFiles):
         is_json = text_input.is_text(elements, encoding) & json_parts.is_one(text)
         frame = elements.withColumn(MEMBERS, F.when(is_json, json_parts.members(text)))
         reason = json_reasons.of_document(frame, encoding, F.col(MEMBERS), F.col(_IS_DOCUMENT))
-        return json_lines.records_of(frame, columns, given.options, reason, F.col(_BYTES))
+        return json_lines.records_of(frame, columns, given, reason, F.col(_BYTES))
 
 
 def _elements(documents: DataFrame, encoding: Encoding) -> DataFrame:

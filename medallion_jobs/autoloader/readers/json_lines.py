@@ -12,7 +12,6 @@ Lines that are all written alike need none of this: they take a fast lane (json_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -61,7 +60,7 @@ class JsonLines(JsonFiles):
         )
         reason = json_reasons.of_line(parsed, encoding, F.col(MEMBERS))
         raw_bytes = text_input.raw_bytes(parsed, encoding)
-        records = records_of(parsed, columns, given.options, reason, raw_bytes)
+        records = records_of(parsed, columns, given, reason, raw_bytes)
         return _with_lane(records, columns, lane) if lane else records
 
 
@@ -75,7 +74,7 @@ def _separated(lines: DataFrame, encoding: Encoding) -> DataFrame:
 def records_of(
     frame: DataFrame,
     columns: StructType,
-    options: Mapping[str, str],
+    given: Input,
     reason: Column,
     raw_bytes: Column,
 ) -> Records:
@@ -86,20 +85,20 @@ def records_of(
     }
     frame = frame.withColumns(texts)
     nested = {
-        _nested(number): strict.reading_of_valid(F.col(_raw(number)), field.dataType, options)
+        _nested(number): strict.reading_of_valid(F.col(_raw(number)), field.dataType, given.options)
         for number, field in enumerate(columns)
         if is_nested(field.dataType)
     }
     frame = frame.withColumns(nested) if nested else frame
-    new = strict.has_new_key(members, columns, RESERVED)
-    new = new | strict.has_new_inside(members, columns)
+    new = strict.has_new_key(members, columns, RESERVED, only_given=given.typed)
+    new = new | strict.has_new_inside(members, columns, only_given=given.typed)
     return Records(
         frame=frame,
         good=F.coalesce(json_parts.has_distinct_keys(members), F.lit(False)),
         reason=reason,
         raw=F.col(VALUE),
         raw_bytes=raw_bytes,
-        columns=_columns(columns, options),
+        columns=_columns(columns, given),
         has_new=F.coalesce(new, F.lit(False)),
     )
 
@@ -126,7 +125,7 @@ def _with_lane(records: Records, columns: StructType, lane: Lane) -> Records:
     )
 
 
-def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
+def _columns(schema: StructType, given: Input) -> list[Column]:
     """The columns of `schema`, and `_rescued_data`, from a good record."""
     columns, misfits = [], []
     for number, field in enumerate(schema):
@@ -135,11 +134,14 @@ def _columns(schema: StructType, options: Mapping[str, str]) -> list[Column]:
             read = F.col(_nested(number))
             value, misfit = read["value"], ~read["fits"]
         else:
-            value = scalars.value(json_parts.decoded(raw), field.dataType, options)
+            value = scalars.value(json_parts.decoded(raw), field.dataType, given.options)
             misfit = (raw != "null") & value.isNull()
         columns.append(value.alias(field.name))
         misfits.append(F.when(misfit, F.lit(field.name)))
     unknown = strict.unknown_keys(F.col(MEMBERS)["keys"], schema)
+    if given.typed:
+        # A null has no type, so the column is not there yet; and it says no more than that.
+        unknown = F.filter(unknown, lambda key: ~json_parts.is_null(F.col(MEMBERS), key))
     unfit = F.concat(F.array_compact(F.array(*misfits).cast("array<string>")), unknown)
     # Bound with `let`: otherwise all columns would be read again for each key.
     rescued = let(unfit, _rescued)

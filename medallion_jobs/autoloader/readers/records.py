@@ -29,11 +29,13 @@ class Input:
 
     Attributes:
         options: those of the source.
+        typed: whether types are inferred; then a column without a value is not there yet.
     """
 
     spark: SparkSession
     files: Sequence[FileEntry]
     options: Mapping[str, str]
+    typed: bool = False
 
 
 @dataclass(frozen=True)

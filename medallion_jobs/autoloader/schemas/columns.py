@@ -243,7 +243,8 @@ class BronzeColumns:
         return self.reader.records(self._input(files), columns)
 
     def _input(self, files: Sequence[FileEntry]) -> Input:
-        return Input(self.spark, files, self.source.options)
+        source = self.source
+        return Input(self.spark, files, source.options, typed=source.infer_column_types)
 
     def _rows(self, files: Sequence[FileEntry], schema: StructType) -> DataFrame:
         """The good records of files as columns of a schema."""

@@ -128,6 +128,11 @@ def member(members: Column, key: str) -> Column:
     return F.get(members["texts"], place - 1)
 
 
+def is_null(members: Column, key: Column) -> Column:
+    """Whether the value of a key, which the object has, is null."""
+    return F.get(members["texts"], F.array_position(members["keys"], key).cast("int") - 1) == "null"
+
+
 def has_distinct_keys(members: Column) -> Column:
     """Whether no key is repeated."""
     return F.size(members["keys"]) == F.size(F.array_distinct(members["keys"]))

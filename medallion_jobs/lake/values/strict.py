@@ -55,34 +55,44 @@ def fits(text: Column, kind: DataType, options: Mapping[str, str] | None = None)
     return text.isNull() | scalars.value(text, kind, options).isNotNull()
 
 
-def has_new(json: Column, kind: DataType) -> Column:
+def has_new(json: Column, kind: DataType, *, only_given: bool) -> Column:
     """Whether a JSON text has a field that could be added to the type. Never null.
 
     Args:
         json: as it is in valid JSON.
+        only_given: leave out fields whose value shows no type, such as null.
     """
     new: Column
     if isinstance(kind, StructType):
         new = let(
             json_parts.members(json),
-            lambda members: has_new_key(members, kind) | has_new_inside(members, kind),
+            lambda members: (
+                has_new_key(members, kind, only_given=only_given)
+                | has_new_inside(members, kind, only_given=only_given)
+            ),
         )
     elif isinstance(kind, ArrayType) and is_nested(kind.elementType):
-        new = F.exists(json_parts.elements(json), lambda item: has_new(item, kind.elementType))
+        new = F.exists(
+            json_parts.elements(json),
+            lambda item: has_new(item, kind.elementType, only_given=only_given),
+        )
     elif isinstance(kind, MapType) and is_nested(kind.valueType):
         items = json_parts.members(json)["texts"]
-        new = F.exists(items, lambda item: has_new(item, kind.valueType))
+        new = F.exists(items, lambda item: has_new(item, kind.valueType, only_given=only_given))
     else:
         return F.lit(False)
     return F.coalesce(new, F.lit(False))
 
 
-def has_new_key(members: Column, schema: StructType, reserved: Sequence[str] = ()) -> Column:
-    """Whether an object has a key that could be added to the schema, and a value of some type.
+def has_new_key(
+    members: Column, schema: StructType, reserved: Sequence[str] = (), *, only_given: bool
+) -> Column:
+    """Whether an object has a key that could be added to the schema.
 
     Args:
         members: the object's keys and texts, as `json_parts.members` gives them.
         reserved: names that no column may have.
+        only_given: leave out keys whose value shows no type, such as null.
     """
     taken = F.array(*[F.lower(F.lit(name)) for name in (*schema.names, *reserved)])
     unknown = unknown_keys(members["keys"], schema)
@@ -92,7 +102,7 @@ def has_new_key(members: Column, schema: StructType, reserved: Sequence[str] = (
             F.array_contains(unknown, key)
             & ~F.array_contains(taken.cast(_ARRAY), F.lower(key))
             & is_namable(key)
-            & json_parts.is_given(text)
+            & (json_parts.is_given(text) if only_given else F.lit(True))
         )
 
     new = F.zip_with(members["keys"], members["texts"], is_new)
@@ -100,12 +110,13 @@ def has_new_key(members: Column, schema: StructType, reserved: Sequence[str] = (
     return F.when(F.size(unknown) > 0, F.array_contains(new, F.lit(True))).otherwise(F.lit(False))
 
 
-def has_new_inside(members: Column, schema: StructType) -> Column:
+def has_new_inside(members: Column, schema: StructType, *, only_given: bool) -> Column:
     """Whether the text of a nested column has a field that could be added to the column."""
     new = F.lit(False)
     for field in schema:
         if is_nested(field.dataType):
-            new = new | has_new(member(members, field.name), field.dataType)
+            text = member(members, field.name)
+            new = new | has_new(text, field.dataType, only_given=only_given)
     return new
 
 
