@@ -216,6 +216,28 @@ def test_texts_of_moments(spark: SparkSession) -> None:
         assert (row["fd"], row["cast fd"]) == (moment and moment.date(), moment is None)
 
 
+def test_digits_below_the_microsecond_are_never_cut(spark: SparkSession) -> None:
+    nine = {"formats": ["yyyy-MM-dd HH:mm:ss.SSSSSSSSS"]}
+    texts = ["2026-01-31 10:00:00.123456789", "2026-01-31 10:00:00.123456000"]
+    made = told(
+        spark,
+        "t string, d string, ntz string, ft string, fd string",
+        [(text,) * 5 for text in texts],
+        cast={
+            "t": "timestamp",
+            "d": "date",
+            "ntz": "timestamp_ntz",
+            "ft": {"to": "timestamp", **nine},
+            "fd": {"to": "date", **nine},
+        },
+    )
+    moment = utc(2026, 1, 31, 10, 0, 0, 123456)
+    for row, kept in zip(made, (None, moment), strict=True):
+        assert (row["t"], row["ft"], row["cast t"]) == (kept, kept, kept is None)
+        assert row["ntz"] == (kept and kept.replace(tzinfo=None))
+        assert row["d"] == row["fd"] == moment.date()  # a date is asked for without its time
+
+
 def test_casts_from_other_types_never_change_a_value(spark: SparkSession) -> None:
     huge, now = 2**53 + 1, utc(2026, 1, 31, 10, 0, 0, 5)
     cases: list[tuple[str, Any, str, Any]] = [
