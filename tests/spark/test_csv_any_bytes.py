@@ -141,6 +141,9 @@ def read_back(
         yield document, got[file.path]
 
 
+NO_TEXT = "\ufffd"
+
+
 def check(document: Document, rows: list[Any], dialect: Dialect) -> None:
     if document.records is not None:
         assert len(rows) == len(document.records), document
@@ -151,6 +154,12 @@ def check(document: Document, rows: list[Any], dialect: Dialect) -> None:
                 assert kept == fields, document
             else:
                 assert row["binary"] in (encoded, bytearray(encoded)), (document, row)
+        return
+    # Spark does not show all of a record with an empty field too many at its end: it is kept in
+    # part, and says so by having no bytes.
+    if any(
+        not row["good"] and row["binary"] is None and NO_TEXT in row["raw_text"] for row in rows
+    ):
         return
     # Of any bytes, each is in a row or in quarantine, in the order of the file.
     kept = b"".join(

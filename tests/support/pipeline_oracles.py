@@ -205,15 +205,20 @@ def _metadata_of_text(text: str | None) -> Hashable:
         return None
     if not isinstance(found, dict):
         return None
-    others = {key: _text_in_json(inner) for key, inner in found.items() if key != "source"}
+    others = {key: inner for key, inner in _texts_of(text or "") if key != "source"}
     return canonical({"source": _text(found.get("source")), "other": others or None}) or None
 
 
-def _text_in_json(value: Any) -> str | None:
-    """A value as it stands within JSON that was read and is written without spaces."""
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def _texts_of(json_text: str) -> Iterator[tuple[str, str | None]]:
+    """The keys of a JSON object, and their values as they stand in its text."""
+    decoder, place = json.JSONDecoder(), json_text.index("{") + 1
+    while (quote := json_text.find('"', place)) >= 0:
+        key, place = decoder.raw_decode(json_text, quote)
+        start = re.compile(r"\s*:\s*").match(json_text, place)
+        assert start
+        value, place = decoder.raw_decode(json_text, start.end())
+        is_text = value is None or isinstance(value, str)
+        yield key, value if is_text else json_text[start.end() : place]
 
 
 # iot_sales
