@@ -24,6 +24,19 @@ def unclosed(dialect: Dialect) -> str:
     return _UNCLOSED if dialect.multi_line else _NOT_IN_LINE
 
 
+def regular(dialect: Dialect, fields: int) -> str | None:
+    """A pattern of records with so many fields, each without quotes or wholly in quotes.
+
+    Most records are such, and need no closer look. None if another character escapes quotes.
+    """
+    if not dialect.quote or _escaped(dialect):
+        return None
+    quote, sep = (re.escape(dialect.as_read(one)) for one in (dialect.quote, dialect.sep))
+    # Possessive: Java matches such a group in a loop, however long the record is.
+    field = f"(?:{quote}(?:[^{quote}]++|{quote}{quote})*+{quote}|(?:(?!{sep})[^{quote}])*+)"
+    return rf"\A{field}(?:{sep}{field}){{{fields - 1}}}\z"
+
+
 def without_quoted(raw: Column, dialect: Dialect) -> Column:
     """The raw text of a record without the parts in quotes; a quote that is left is not closed."""
     return _with_parts(raw, dialect, "") if dialect.quote else raw

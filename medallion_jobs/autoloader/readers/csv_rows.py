@@ -26,7 +26,7 @@ from medallion_jobs.autoloader.readers.records import FILE_COLUMNS
 from medallion_jobs.lake.columns import INPUT_FILE
 
 RAW, RAW_BYTES, REASON = "__raw", "__raw_bytes", "__reason"
-_PLACE, _WHOLE = "__place", "__whole"
+_PLACE, _WHOLE, _REGULAR = "__place", "__whole", "__regular"
 _MOST_COLUMNS = 20480  # Spark's own limit; a row with more columns fails the file
 # A noncharacter, which texts should not have and bytes cannot be, as the null of Spark's reader and
 # the format of its dates. So no field is a date.
@@ -63,7 +63,12 @@ class Group:
             RAW,
             *FILE_COLUMNS,
         )
-        reason = F.coalesce(self._miscounted(), self._undecoded(), self._misquoted())
+        rows = rows.withColumn(_REGULAR, self._is_regular())
+        reason = F.coalesce(
+            F.when(~F.col(_REGULAR), self._miscounted()),
+            self._undecoded(),
+            F.when(~F.col(_REGULAR), self._misquoted()),
+        )
         rows = rows.withColumn(REASON, reason)
         is_bad = F.col(REASON).isNotNull()
         null = F.lit(dialect.as_read(dialect.null))
@@ -142,6 +147,20 @@ class Group:
         is_bare = F.col(RAW) == bare if is_alone else F.endswith(F.col(RAW), with_sep)
         is_end = F.endswith(text, F.lit("\r")) & is_bare
         return F.when(~F.coalesce(is_end, F.lit(False)), text).when(bare != "", bare)
+
+    def _is_regular(self) -> Column:
+        """Whether a record certainly has as many fields as the header, and its quotes in pairs."""
+        wanted, whole, dialect = len(self.header.names), F.col(_WHOLE), self._dialect
+        pattern = csv_quotes.regular(dialect, wanted)
+        if pattern is None:
+            return F.lit(False)
+        sep, last = F.lit(self._sep), F.col(at(wanted - 1))
+        without = F.octet_length(whole) - F.octet_length(F.replace(whole, sep, F.lit("")))
+        is_plain = last.isNotNull() & (without == F.octet_length(sep) * (wanted - 1))
+        has_more = F.col(at(wanted)).isNotNull() | F.col(at(wanted + 1)).isNotNull()
+        has_quotes = F.contains(whole, F.lit(dialect.as_read(dialect.quote)))
+        in_form = F.when(has_quotes, whole.rlike(pattern)).otherwise(is_plain)
+        return F.coalesce(in_form & ~has_more, F.lit(False))
 
     def _miscounted(self) -> Column:
         """The reason for a record that has not as many fields as the header."""

@@ -75,7 +75,10 @@ def _number(text: Column, kind: DataType, options: Mapping[str, str]) -> Column:
     number = text.try_cast(kind)
     fits = text.rlike(_NUMBER if is_padded else _PLAIN_NUMBER)
     if isinstance(kind, DecimalType):
-        fits = fits & _has_scale(text, kind.scale)
+        # Most numbers are so short that one look is enough.
+        is_plain = text.rlike(rf"^-?(?:0|[1-9][0-9]*+)(?:\.[0-9]{{1,{max(kind.scale, 1)}}}+)?+$")
+        is_plain = is_plain if kind.scale else F.lit(False)
+        fits = is_plain | (fits & _has_scale(text, kind.scale))
     else:
         # "NaN" and "Infinity" do not fit: one of them makes every sum useless.
         fits = fits & ~number.isin(*_NO_NUMBERS)
