@@ -94,8 +94,8 @@ def test_moments_without_a_zone_are_of_utc(text: Any, moment: str | None) -> Non
     assert row[3] == (moment and at(moment))
 
 
-# As Spark's parser writes what it takes from within JSON: without spaces.
-_OF_DEVICE = '{"os":"ios","v":[1,2]}'
+# As it stands in the JSON text.
+_OF_DEVICE = '{"os": "ios", "v": [1, 2]}'
 
 
 def transaction(**fields: Any) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def test_transactions() -> None:
     ten = at("2026-01-31T10:00:00")
     zero = ("t", 1, 0.0, None, None)
     assert found["silver.transactions"] == rows(
-        ("t", 1, 20.0, ten, (("other", (("items", "[2,3]"),)), ("source", "web"))),
+        ("t", 1, 20.0, ten, (("other", (("items", "[2, 3]"),)), ("source", "web"))),
         (None, 1, 50.0, at("2026-01-31T10:00:01"), None),
         # They were four different lines, and are the same row now: duplicates go first.
         *(zero, zero, zero, zero),
