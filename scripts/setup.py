@@ -60,7 +60,11 @@ def main() -> int:
             work = Work(notes / "log.txt", lock)
             environment(work)
             java(work)
-            return runtime("jars").returncode
+            code = runtime("jars").returncode
+            # Without an archive, every start takes longer, and that is all.
+            if code == 0:
+                runtime("classes")
+            return code
     except MedallionError as error:
         say(f"error: {error}")
         return error.exit_code

@@ -22,6 +22,7 @@ from medallion_jobs.cli.maintain import maintain
 from medallion_jobs.cli.quality import quality
 from medallion_jobs.cli.query import query
 from medallion_jobs.cli.run import run
+from medallion_jobs.cli.setup import setup
 from medallion_jobs.cli.status import status
 from medallion_jobs.cli.stop import stop
 from medallion_jobs.cli.validate import validate
@@ -52,6 +53,7 @@ for command in (
     load,
     maintain,
     destroy,
+    setup,
 ):
     app.command()(command)
 quarantine.app.command("replay")(replay.quarantined)

@@ -76,6 +76,8 @@ def run(
         emit(Note("session", "ready", {"seconds": time.monotonic() - started}))
         if continuous is None:
             supervisor.run_once(running, spark)
+            if take_signals and (note := session.prepare_next_start()):
+                emit(Note("session", "note", {"about": note}))
         else:
             supervisor.run_continuously(running, spark, continuous)
     if stop.is_flipped:

@@ -6,4 +6,16 @@ Uses the standard library only: the set-up runs this before anything is installe
 from medallion_jobs.runtime.jars import delta_jars
 from medallion_jobs.runtime.java import Java, find_java
 
-__all__ = ["Java", "delta_jars", "find_java", "jars", "java", "locales", "submitted", "whole_line"]
+__all__ = [
+    "Java",
+    "cache",
+    "class_archive",
+    "delta_jars",
+    "find_java",
+    "jars",
+    "java",
+    "jvm_options",
+    "locales",
+    "submitted",
+    "whole_line",
+]

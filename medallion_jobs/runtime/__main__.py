@@ -4,7 +4,8 @@ python -m medallion_jobs.runtime java     find a Java and print it
 python -m medallion_jobs.runtime jars     fetch the missing Delta jars, check all
 python -m medallion_jobs.runtime jars --all
                                           the same for all jars of the package
-python -m medallion_jobs.runtime shell    both, as shell commands to eval
+python -m medallion_jobs.runtime classes  make the missing archive of classes
+python -m medallion_jobs.runtime shell    Java and jars, as shell commands to eval
 python -m medallion_jobs.runtime submit   submit a layer; used by scripts/submit
 """
 
@@ -15,13 +16,20 @@ import sys
 
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.runtime.cache import from_home
+from medallion_jobs.runtime.class_archive import ClassArchive
 from medallion_jobs.runtime.jars import ALL, delta_jars
 from medallion_jobs.runtime.java import find_java
 
 
 def main(arguments: list[str]) -> int:
     """Runs one of the commands; returns 0, or the exit code of the error."""
-    simple = {"java": _java, "jars": _jars, "jars --all": _all_jars, "shell": _shell}
+    simple = {
+        "java": _java,
+        "jars": _jars,
+        "jars --all": _all_jars,
+        "classes": _classes,
+        "shell": _shell,
+    }
     command, *rest = arguments or [""]
     try:
         if command == "submit":
@@ -52,6 +60,12 @@ def _jars() -> None:
 def _all_jars() -> None:
     jars = delta_jars(ALL, report=lambda line: _print(f"jars         {line}"))
     _print(f"jars         {len(jars)} in {from_home(jars[0].parent)} (checked)")
+
+
+def _classes() -> None:
+    archive = ClassArchive(find_java())
+    archive.make(lambda line: _print(f"classes      {line}"))
+    _print(f"classes      archive in {from_home(archive.file.parent)} (checked)")
 
 
 def _shell() -> None:

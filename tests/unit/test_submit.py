@@ -103,8 +103,21 @@ def test_with_no_master_the_driver_and_all_else_is_this_process(line: Run, folde
     assert made.conf == {
         "spark.app.name": "medallion sales bronze",
         "spark.pyspark.driver.python": sys.executable,
+        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:TieredStopAtLevel=1 "
+        "-XX:+UseSerialGC",
     }
     assert made.job == [str(PACKAGE / "bronze.py"), "--config", "conf/sales.yaml", "--once"]
+
+
+def test_a_driver_that_stays_compiles_as_java_does(line: Run) -> None:
+    made = line("bronze", "--config", "conf/sales.yaml", "--continuous")
+    assert made.conf["spark.driver.extraJavaOptions"] == "-Duser.timezone=UTC"
+
+
+def test_a_users_own_java_options_are_the_only_ones(line: Run) -> None:
+    own = "spark.driver.extraJavaOptions=-Xss8m"
+    made = line("bronze", "--config", "conf/sales.yaml", "--", "--conf", own)
+    assert made.conf["spark.driver.extraJavaOptions"] == "-Xss8m"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime.jars import Jar, delta_jars
+from medallion_jobs.runtime.jvm_options import as_text, driver_options
 from medallion_jobs.runtime.submit.environment import packed_environment
 from medallion_jobs.runtime.submit.job import IN_IMAGE, Job
 from medallion_jobs.runtime.submit.packing import PACKAGE, config_zip, package_zip
@@ -68,6 +69,9 @@ def here(
             next_step="leave it out, or add --deploy-mode cluster",
         )
     jars = [str(jar) for jar in delta_jars(tuple(wanted), report=report)]
+    is_short = master.startswith("local") and not any(
+        option.startswith("--continuous") for option in job.options
+    )
     # A laptop's host name may resolve to an address that changes with its network.
     address = {"SPARK_LOCAL_IP": "127.0.0.1"} if is_on_loopback(master) else {}
     return Way(
@@ -76,7 +80,10 @@ def here(
         lists={"jars": jars, "driver_class_path": jars},
         environ={**address, **environ, **dict.fromkeys((_PYTHON, _DRIVER_PYTHON), sys.executable)},
         # As a setting, so that executors can use another Python while the driver keeps this one.
-        settings={"spark.pyspark.driver.python": sys.executable},
+        settings={
+            "spark.pyspark.driver.python": sys.executable,
+            "spark.driver.extraJavaOptions": as_text(driver_options(short=is_short)),
+        },
     )
 
 
