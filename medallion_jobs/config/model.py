@@ -79,7 +79,7 @@ class Trigger(Frozen):
     interval: Time = Field(
         default=parse_time("10s"),
         json_schema_extra={"default": "10s"},
-        description="With --continuous: time from the start of one batch to the next.",
+        description="With --continuous: how often to look for new files; silver and gold follow.",
     )
 
 

@@ -21,7 +21,7 @@ from medallion_jobs.runtime.cache import from_home
 from medallion_jobs.runtime.class_archive import ClassArchive
 from medallion_jobs.runtime.jars import DELTA, Jar, delta_jars, needed
 from medallion_jobs.runtime.java import find_java
-from medallion_jobs.runtime.jvm_options import SHORT_RUN, as_text, driver_options
+from medallion_jobs.runtime.jvm_options import QUICK_COMPILER, as_text, driver_options
 from medallion_jobs.runtime.locales import VARIABLE, impossible_names, utf8_environment, utf8_name
 from medallion_jobs.runtime.submitted import Submitted
 from medallion_jobs.runtime.whole_line import DELTA_CATALOG, DELTA_EXTENSION
@@ -107,7 +107,7 @@ _LOCAL = {
 # Executors open files by their names, too, and get the locale of the daemon that starts them.
 _EXECUTORS_LOCALE = f"spark.executorEnv.{VARIABLE}"
 # Spark's script starts a JVM of its own first, to print the command line of the one that stays.
-_LAUNCHER = {"SPARK_LAUNCHER_OPTS": " ".join([*SHORT_RUN, "-Xshare:auto"])}
+_LAUNCHER = {"SPARK_LAUNCHER_OPTS": QUICK_COMPILER}
 _END_OF_CLASS_PATH = "SPARK_DIST_CLASSPATH"
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medallion_jobs import checkpoint
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
 
     from medallion_jobs.config import TableRef
 
-Trigger = Callable[["DataStreamWriter"], "DataStreamWriter"]
+# Sets the trigger of a query that is about to start.
+Trigger = Callable[["DataStreamWriter", Running], "DataStreamWriter"]
 
 # How long a stop waits for the current batch before it interrupts it. An interrupted batch is
 # run again; the default grace period of a container is 30 s.
 STOP_PATIENCE_SECONDS = 25.0
 _POLL_SECONDS = 0.1
+# How often a continuous query looks for a commit that it follows.
+_LOOKS_EACH_SECONDS = 0.2
 # The pause between two checks for a stop request, as a multiple of the duration of a check.
 _PAUSE_PER_CHECK = 50
 
@@ -133,9 +137,7 @@ class Supervisor:
         """
         self._note_jvm(running, spark)
 
-        def trigger(writer: DataStreamWriter) -> DataStreamWriter:
-            return writer.trigger(processingTime=f"{interval} seconds")
-
+        trigger = _following(running, interval)
         with self._stopping_at_the_end(running):
             for query in running:
                 self._start(query, spark, trigger)
@@ -199,7 +201,7 @@ class Supervisor:
                 self._note(query.ref, "note", note)
             self._discover(query)
             self._bind(query)
-            query.query = trigger(self._writer(query, spark)).start()
+            query.query = trigger(self._writer(query, spark), query).start()
         except Exception as failure:
             raise query.explain(failure) from failure
 
@@ -301,8 +303,27 @@ class Supervisor:
         self._emit(Note(str(ref), what, {"about": str(about)}))
 
 
-def _available_now(writer: DataStreamWriter) -> DataStreamWriter:
+def _available_now(writer: DataStreamWriter, query: Running) -> DataStreamWriter:  # noqa: ARG001
     return writer.trigger(availableNow=True)
+
+
+def _following(running: Sequence[Running], interval: float) -> Trigger:
+    """Each query at its interval; but at once after a commit of this run that it reads.
+
+    A look at the log of a table on a disk costs some milliseconds, and each one in an object store
+    is paid for: there, all queries keep to the interval.
+    """
+    made = {query.stream.claim.target_path for query in running}
+
+    def trigger(writer: DataStreamWriter, query: Running) -> DataStreamWriter:
+        claim = query.stream.claim
+        # Files are found at each interval: the ledger of a bronze table gets no chunk between.
+        follows = claim.reads is None or claim.source_path in made
+        is_cheap = isinstance(claim.source_path, Path)
+        seconds = min(interval, _LOOKS_EACH_SECONDS) if follows and is_cheap else interval
+        return writer.trigger(processingTime=f"{seconds} seconds")
+
+    return trigger
 
 
 def _load_sinks(stream: Stream, spark: SparkSession, starts: Running | None = None) -> list[str]:

@@ -219,7 +219,7 @@ def _state(file: Path) -> str:
         stat = file.stat()
     except OSError:  # the runtime of PyPI is elsewhere than its launcher
         return str(file)
-    return f"{file} {stat.st_size} {stat.st_mtime_ns}"
+    return f"{file} {stat.st_size} {int(stat.st_mtime)}"  # a JVM compares seconds
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> None:

@@ -214,3 +214,12 @@ def test_options_in_a_text(cache: Path, java: Java) -> None:
     assert as_text(["-a", "-b=c d"]) == '-a "-b=c d"'
     assert "-Duser.timezone=UTC" in driver_options(short=False)
     assert "-XX:TieredStopAtLevel=1" in driver_options(short=True)
+
+
+@pytest.mark.parametrize("name", ["JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS"])
+def test_a_jvm_gets_one_collector(name: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS"):
+        monkeypatch.delenv(other, raising=False)
+    assert "-XX:+UseSerialGC" in driver_options(short=True)
+    monkeypatch.setenv(name, "-Xss4m -XX:+UseG1GC")
+    assert "-XX:+UseSerialGC" not in driver_options(short=True)
