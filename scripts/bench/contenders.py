@@ -12,6 +12,7 @@ from bench.inputs import Gold, Input, read_gold
 from bench.processes import Failed, Measured, run
 
 OURS = "medallion"
+BERLIN = "medallion_berlin"
 CONFIG = ROOT / "conf" / "sales.yaml"
 DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
 _SESSION = (
@@ -105,7 +106,7 @@ def rival(
 
 
 def rivals(python: Path) -> dict[str, Contender]:
-    """All of them that load files into gold, by name."""
+    """All that take part in some scenario, by name."""
     found = [
         rival("notebook_tuned", "notebook, tuned", python, "notebook.py", "tuned"),
         rival("notebook_default", "notebook, defaults", python, "notebook.py", "default"),
@@ -113,6 +114,9 @@ def rivals(python: Path) -> dict[str, Contender]:
         rival("dlt", "dlt into Delta", python, "dlt_delta.py", gold="lake/gold"),
         rival("polars", "Polars with delta-rs", python, "polars_delta.py"),
         rival("duckdb", "DuckDB alone", python, "duckdb_alone.py", gold="lake.duckdb"),
+        reference(python),
+        submits(python),
+        ours(BERLIN, "medallion_jobs, TZ=Europe/Berlin", {"TZ": "Europe/Berlin"}),
     ]
     return {one.name: one for one in found}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contenders import OURS
+from bench.contenders import BERLIN, OURS
 from bench.figures import Figure, ratio
 from bench.follow import holds
 
@@ -85,7 +85,7 @@ def _s2(found: Results) -> _Judged:
     seconds = found["seconds"]
     yield from _at_most("as long as the bare session", seconds, OURS, "reference", 1.0)
     yield from _at_least("as fast as three spark-submits", seconds, "submits", 8.0)
-    yield from _at_most("TZ=Europe/Berlin over UTC", seconds, "medallion_berlin", OURS, 1.03)
+    yield from _at_most("TZ=Europe/Berlin over UTC", seconds, BERLIN, OURS, 1.03)
 
 
 def _s3(found: Results) -> _Judged:

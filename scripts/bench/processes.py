@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-_BETWEEN = 0.25  # seconds between two looks at the memory
+# Seconds between two looks at the memory: a look takes milliseconds, and a short run needs some.
+_LEAST, _MOST = 0.05, 0.5
 _TAIL = 1_500  # characters of a failed process's log
 _LEFT = 60.0  # seconds for what a command has left in the background
 
@@ -51,9 +52,12 @@ class Memory(threading.Thread):
         self.samples: list[tuple[float, float]] = []
 
     def run(self) -> None:
-        while PROC.is_dir() and not self._done.wait(_BETWEEN):
+        pause = _LEAST
+        while PROC.is_dir() and not self._done.wait(pause):
             used = sum(_kilobytes(process) for process in _tree(self._root)) / 1024
-            self.samples.append((time.monotonic() - self._began, used))
+            passed = time.monotonic() - self._began
+            self.samples.append((passed, used))
+            pause = min(_MOST, max(_LEAST, passed / 20))
 
     def stop(self) -> None:
         """Ends the watching."""

@@ -30,6 +30,14 @@ from bench.scenarios import ALSO, LONG, MEASURES, Asked, measure
 def main() -> int:
     """Runs what is asked for; returns the exit code."""
     options = _options()
+    try:
+        return _run(options)
+    except Failed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
     results: dict[str, Any] = {"scenarios": {}}
     if options.json and options.json.exists():
         results = json.loads(options.json.read_text(encoding="utf-8"))
@@ -99,7 +107,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="add the results to this file")
     parser.add_argument("--page", type=Path, help="write the page of all results to this file")
     parser.add_argument("--folder", type=Path, help="where all is made (a temp folder)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if "page" in options.scenarios and not options.json:
+        parser.error("page: --json FILE has the results")
+    return options
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from bench.processes import Failed
 from bench.starts import Size
 
 Results = dict[str, Any]
+_LOADERS = ("notebook_tuned", "notebook_default", "declarative", "dlt", "polars", "duckdb")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Asked:
     Attributes:
         quick: small sizes, to see that all works; its times mean nothing.
         long: the sizes of the issue for S5 and S6, which take hours.
-        only: names of contenders; ours takes part anyway. Empty: all.
+        only: names of rivals; ours takes part anyway. Empty: all.
         files, rows: the large lake of S5; None for the usual size.
         minutes: how long S6 holds its rate; None for the usual time.
     """
@@ -45,40 +46,37 @@ class Asked:
         """Files and rows of each."""
         return quick if self.quick else full
 
-    def choose(self, found: list[contenders.Contender]) -> list[contenders.Contender]:
-        """Those that take part."""
-        wanted = {contenders.OURS, *self.only}
-        return [one for one in found if not self.only or one.name in wanted]
+    def taking_part(self, *names: str) -> list[contenders.Contender]:
+        """Ours, and those of these that are asked for.
+
+        Raises:
+            Failed: nobody has a name of `only`.
+        """
+        known = contenders.rivals(rivals_python())
+        if unknown := set(self.only) - known.keys():
+            raise Failed(f"no contender {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        chosen = [known[name] for name in names if not self.only or name in self.only]
+        return [contenders.ours(), *chosen]
 
 
 def first_run(asked: Asked, folder: Path) -> Results:
     """S1 and S8: an empty lake, 1,000 files of 1,000 rows."""
     files, rows = asked.size((1_000, 1_000), (20, 100))
-    rivals = contenders.rivals(rivals_python())
-    return _first_load(asked, folder, files, rows, list(rivals.values()))
+    return _first_load(asked, folder, files, rows, asked.taking_part(*_LOADERS))
 
 
 def many_small(asked: Asked, folder: Path) -> Results:
     """S4: an empty lake, 10,000 files of 10 rows."""
     files, rows = asked.size((10_000, 10), (200, 10))
-    rivals = contenders.rivals(rivals_python())
-    return _first_load(asked, folder, files, rows, [rivals["notebook_default"]])
+    return _first_load(asked, folder, files, rows, asked.taking_part("notebook_default"))
 
 
 def cold_increment(asked: Asked, folder: Path) -> Results:
     """S2: ten files of ten rows land in a lake that has read others."""
     files, rows = asked.size((20, 1_000), (5, 100))
-    python = rivals_python()
-    taking_part = [
-        contenders.ours(),
-        contenders.reference(python),
-        contenders.submits(python),
-        contenders.ours(
-            "medallion_berlin", "medallion_jobs, TZ=Europe/Berlin", {"TZ": "Europe/Berlin"}
-        ),
-    ]
     source = Input(folder / "input").make(files, rows)
-    found = starts.increments(source, asked.choose(taking_part), asked.rounds, folder)
+    taking_part = asked.taking_part("reference", "submits", contenders.BERLIN)
+    found = starts.increments(source, taking_part, asked.rounds, folder)
     return {"files": starts.FILES, "rows": starts.ROWS, **found}
 
 
@@ -115,20 +113,23 @@ def formats(asked: Asked, folder: Path) -> Results:
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         last = ""
-        for line_ in process.stdout:
-            last = line_
-            if line_.startswith("  "):
-                print(line_, end="", flush=True)
+        for printed in process.stdout:
+            last = printed
+            if printed.startswith("  "):
+                print(printed, end="", flush=True)
     if process.returncode:
         raise Failed(f"formats.py ended with {process.returncode}; its error is above")
     return {"files": files, "shapes": json.loads(last)}
 
 
 def _first_load(
-    asked: Asked, folder: Path, files: int, rows: int, rivals: list[contenders.Contender]
+    asked: Asked,
+    folder: Path,
+    files: int,
+    rows: int,
+    taking_part: list[contenders.Contender],
 ) -> Results:
     source = Input(folder / "input").make(files, rows)
-    taking_part = asked.choose([contenders.ours(), *rivals])
     fetching = [one for one in taking_part if one.name == "notebook_default"]
     if fetching and not asked.quick:
         print("  a small load that fetches packages, and does not count", flush=True)
