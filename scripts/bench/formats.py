@@ -112,11 +112,12 @@ def main() -> int:
     """Measures each shape and prints the results."""
     folder = Path(sys.argv[1])
     files, rows, rounds = (int(word) for word in sys.argv[2:])
-    spark = session.build(_config(SHAPES["json"], folder / "session", folder), log_level="error")
+    landing = folder / "landing"
+    first = _config(SHAPES["json"], folder / "session", landing)
+    spark = session.build(first, log_level="error")
     native = as_spark_comes(spark)
     found = {}
     for name, shape in SHAPES.items():
-        landing = folder / "landing"
         count = make(shape, landing / "sales", files, rows)
         size = sum(file.stat().st_size for file in (landing / "sales").iterdir())
         seconds: dict[str, list[float]] = {"medallion": [], "spark": []}

@@ -41,6 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     results: dict[str, Any] = {"scenarios": {}}
     if options.json and options.json.exists():
         results = json.loads(options.json.read_text(encoding="utf-8"))
+    now: dict[str, Any] = {}
     failed = False
     chosen = _chosen(options.scenarios, options.long)
     if chosen:
@@ -55,12 +56,15 @@ def _run(options: argparse.Namespace) -> int:
             print(f"{name} failed: {error}", file=sys.stderr, flush=True)
             failed = True
             continue
-        results["scenarios"][name] = found
+        results["scenarios"][name] = now[name] = found
         _save(results, options)
-    if not chosen:
-        _save(results, options)
-    print(page.tables(results))
-    return 1 if failed or any(floor.met is False for floor in floors.judged(results)) else 0
+    if not chosen and options.page:
+        options.page.write_text(page.page(results), encoding="utf-8")
+    print(page.tables({"scenarios": now}))
+    missed = [one for one in floors.judged({"scenarios": now}) if one.met is False]
+    for one in missed:
+        print(f"missed: {one.scenario}: {one.text}: {one.found} ({one.limit})")
+    return 1 if failed or missed else 0
 
 
 def _save(results: dict[str, Any], options: argparse.Namespace) -> None:

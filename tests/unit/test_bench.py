@@ -7,6 +7,7 @@ import math
 import random
 import re
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,13 @@ def test_a_quick_run_meets_and_misses_nothing(results: dict[str, Any]) -> None:
         scenario["quick"] = True
     assert {one.met for one in floors.judged(results)} == {None}
     assert "no claim" in page.page(results)
+
+
+def test_the_script_writes_the_page_of_results(tmp_path: Path, results: dict[str, Any]) -> None:
+    script = ROOT / "scripts" / "bench" / "run.py"
+    line = [sys.executable, str(script), "page", "--json", str(RESULTS)]
+    run([[*line, "--page", str(tmp_path / "page.md")]], tmp_path / "log")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == page.page(results)
 
 
 def test_the_page_in_docs_is_that_of_the_stored_results() -> None:
