@@ -178,7 +178,9 @@ def sustained(folder: Path, minutes: float, rates: list[int], step: float) -> di
     with Following(source, folder / f"{OURS}-ramp") as run:
         run.lags(lambda: source.add(1, 100, age=0), int(_WARM_UP), 1.0)
         for rate in rates:
-            tried[str(rate)] = summary(run.lags(_copies(source, folder, rate), int(step), 1.0))
+            samples = Input(folder / f"rows-{rate}").make(0, 0)
+            lands = copies(source, samples, rate)
+            tried[str(rate)] = summary(run.lags(lands, int(step), 1.0))
             print(f"  {rate:,} rows a second: {tried[str(rate)]}", flush=True)
             if not holds(tried[str(rate)]):
                 break
@@ -188,10 +190,11 @@ def sustained(folder: Path, minutes: float, rates: list[int], step: float) -> di
         raise Failed(f"{rates[0]:,} rows a second do not hold")
     shutil.rmtree(source.folder)
     source = Input(folder / "input").make(2, 1_000)
+    samples = Input(folder / "rows-held").make(0, 0)
     with Following(source, folder / OURS) as run:
         run.lags(lambda: source.add(1, 100, age=0), int(_WARM_UP), 1.0)
         began = run.memory.samples[-1][0] if run.memory.samples else 0.0
-        held = summary(run.lags(_copies(source, folder, best), int(minutes * 60), 1.0))
+        held = summary(run.lags(copies(source, samples, best), int(minutes * 60), 1.0))
         run.check()
         memory = [(at - began, used) for at, used in run.memory.samples if at >= began]
     return {"tried": tried, "rate": best, "minutes": minutes, "held": held, **_by_minute(memory)}
@@ -220,11 +223,10 @@ def holds(lag: dict[str, Any]) -> bool:
     return bool(lag["last_third"] <= _HOLDS * lag["first_third"] + _SLACK)
 
 
-def _copies(source: Input, folder: Path, rows: int) -> Lands:
+def copies(source: Input, samples: Input, rows: int) -> Lands:
     """Lands copies of one file: to make so many rows would take time from the run."""
-    made = Input(folder / f"sample-{rows}").make(0, 0)
-    quantity = made.add(1, rows)
-    (sample,) = made.sales.glob("*.json")
+    quantity = samples.add(1, rows)
+    (sample,) = samples.sales.glob("*.json")
 
     def land() -> int:
         source.copy(sample)

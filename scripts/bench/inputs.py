@@ -86,6 +86,8 @@ class Input:
         import duckdb
         from deltalake import DeltaTable
 
+        if not any(self.sales.glob("*.json")):
+            return {}
         with duckdb.connect() as database:
             database.register("customers", DeltaTable(self.customers).to_pyarrow_table())
             rows = database.execute(

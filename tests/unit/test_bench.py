@@ -138,6 +138,14 @@ def test_the_expected_gold_is_that_of_the_lines(tmp_path: Path) -> None:
     assert landed == sum(quantities)
 
 
+def test_copies_of_a_file_count_each(tmp_path: Path) -> None:
+    source, samples = (Input(tmp_path / name).make(0, 0) for name in ("input", "samples"))
+    lands = follow.copies(source, samples, 30)
+    assert sum(source.expected().values()) == 0
+    landed = [lands() for _ in range(3)]
+    assert sum(source.expected().values()) == sum(landed) == 3 * landed[0] > 0
+
+
 def test_gold_is_read_from_delta_and_from_duckdb(tmp_path: Path) -> None:
     import duckdb
     import pyarrow as pa
