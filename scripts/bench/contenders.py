@@ -32,6 +32,7 @@ class Contender:
         gold: the gold table, below the work folder; None if it makes none.
         prepare: what a work folder has before the clock starts.
         environment: on top of this process's.
+        beginner: one that makes the same tables, and takes less time for a first load.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Contender:
     gold: str | None = "gold"
     prepare: Callable[[Input, Path], None] = lambda _, work: work.mkdir(parents=True)
     environment: Mapping[str, str] = field(default_factory=dict)
+    beginner: Contender | None = None
 
     def load(self, source: Input, work: Path) -> Measured:
         """Loads what is new; a work folder that is not there is prepared first.
@@ -139,4 +141,5 @@ def submits(python: Path) -> Contender:
 
     environment = {**rivals_environment(), "PYSPARK_PYTHON": str(python)}
     title = "notebook, three spark-submits with defaults"
-    return Contender("submits", title, lines, environment=environment)
+    beginner = rival("submits", title, python, "notebook.py", "default")
+    return Contender("submits", title, lines, environment=environment, beginner=beginner)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -136,7 +137,8 @@ def main() -> int:
                 if number:
                     series.append(round(took, 3))
         found[name] = {"rows": count, "mb": round(size / 1e6, 1), "seconds": seconds}
-        print(f"  {name}: {found[name]}", flush=True)
+        each = ", ".join(f"{side} {median(series):.2f} s" for side, series in seconds.items())
+        print(f"  {name:<18} {count:,} rows: {each}", flush=True)
         shutil.rmtree(landing)
     spark.stop()
     print(json.dumps(found))

@@ -107,7 +107,7 @@ def sustained(asked: Asked, folder: Path) -> Results:
 
 def formats(asked: Asked, folder: Path) -> Results:
     """S7: bronze of formats and widths, beside Spark's own reader."""
-    files, rows = asked.size((100, 1_000), (5, 40))
+    files, rows = asked.size((100, 3_000), (5, 40))
     sizes = [str(number) for number in (files, rows, asked.rounds)]
     line = [sys.executable, str(HERE / "formats.py"), str(folder), *sizes]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:

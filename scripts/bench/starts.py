@@ -40,7 +40,8 @@ def increments(
     series = Series(contenders)
     expected = source.expected()
     for one in series.taking_part():
-        series.round(one, source, folder / one.name, expected, counts=False)
+        first = one.beginner or one
+        series.round(first, source, folder / one.name, expected, counts=False)
     for _ in range(rounds):
         source.add(FILES, ROWS)
         expected = source.expected()
