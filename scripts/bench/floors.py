@@ -126,4 +126,10 @@ def _s6(found: Results) -> _Judged:
     yield text, limit, f"{grown - 1:+.0%}", grown <= _GROWTH
 
 
-_JUDGES = {"s1": _s1, "s2": _s2, "s3": _s3, "s4": _s4, "s5": _s5, "s6": _s6}
+def _s7(found: Results) -> _Judged:
+    failed = [name for name, shape in found["shapes"].items() if "failed" in shape]
+    shown = f"not {', '.join(failed)}" if failed else "all"
+    yield "formats and widths that are loaded", "all", shown, not failed
+
+
+_JUDGES = {"s1": _s1, "s2": _s2, "s3": _s3, "s4": _s4, "s5": _s5, "s6": _s6, "s7": _s7}

@@ -217,6 +217,9 @@ def _formats(found: Results) -> list[str]:
     )
     rows = []
     for name, shape in found["shapes"].items():
+        if "failed" in shape:
+            rows.append([name, "", "", "**failed**", "", ""])
+            continue
         seconds = shape["seconds"]
         rows.append(
             [

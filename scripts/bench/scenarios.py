@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench import contenders, follow, loads, processes, starts
 from bench.environment import HERE, rivals_python
 from bench.inputs import Input
 from bench.processes import Failed
+from bench.shapes import SHAPES
 from bench.starts import Size
 
 Results = dict[str, Any]
+_LONGEST = 600.0  # seconds for all rounds of one format
 _LOADERS = ("notebook_tuned", "notebook_default", "declarative", "dlt", "polars", "duckdb")
 
 
@@ -108,18 +110,24 @@ def sustained(asked: Asked, folder: Path) -> Results:
 def formats(asked: Asked, folder: Path) -> Results:
     """S7: bronze of formats and widths, beside Spark's own reader."""
     files, rows = asked.size((100, 3_000), (5, 40))
-    sizes = [str(number) for number in (files, rows, asked.rounds)]
-    line = [sys.executable, str(HERE / "formats.py"), str(folder), *sizes]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        last = ""
-        for printed in process.stdout:
-            last = printed
-            if printed.startswith("  "):
-                print(printed, end="", flush=True)
-    if process.returncode:
-        raise Failed(f"formats.py ended with {process.returncode}; its error is above")
-    return {"files": files, "shapes": json.loads(last)}
+    found: Results = {}
+    for number, name in enumerate(SHAPES):
+        place = folder / str(number)
+        place.mkdir()
+        sizes = [str(size) for size in (files, rows, asked.rounds)]
+        line = [sys.executable, str(HERE / "formats.py"), name, str(place), *sizes]
+        try:
+            processes.run([line], place / "log.txt", limit=_LONGEST)
+            found[name] = json.loads((place / "result.json").read_text(encoding="utf-8"))
+        except Failed as failed:
+            print(f"  {name}: {failed}", flush=True)
+            found[name] = {"failed": str(failed).splitlines()[0]}
+        else:
+            times = found[name]["seconds"].items()
+            each = ", ".join(f"{side} {median(series):.2f} s" for side, series in times)
+            print(f"  {name:<18} {found[name]['rows']:,} rows: {each}", flush=True)
+        shutil.rmtree(place)
+    return {"files": files, "shapes": found}
 
 
 def _first_load(

@@ -77,6 +77,7 @@ def test_the_page_has_each_contender_with_its_ratio(results: dict[str, Any]) -> 
         "## S8: memory",
         "2 cores, 8 GiB of memory",
         "load before 0.1, after 2.0",
+        "| json, 200 columns |  |  | **failed** |",
     ):
         assert text in written
     # The quickest comes first, and the page says why it is quicker.
@@ -97,6 +98,7 @@ def test_floors_are_judged_by_medians(results: dict[str, Any]) -> None:
     assert found["s3", "last third over first at five a second"].met is True
     assert found["s5", "large lake over small, gold incremental"].found.startswith("1.10 x")
     assert found["s6", "memory after minute 3"].met is False
+    assert found["s7", "formats and widths that are loaded"].found == "not json, 200 columns"
     assert "| S1: as fast as the tuned notebook | at least 1.5 x | 1.64 x" in page.page(results)
 
 
