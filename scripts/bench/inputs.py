@@ -8,6 +8,8 @@ import shutil
 import time
 from pathlib import Path
 
+from bench.processes import Failed
+
 REGIONS = ("North", "South", "East", "West")
 CUSTOMERS = 15
 # Files that were closed a minute ago: no reader waits for them to settle.
@@ -109,19 +111,24 @@ class Input:
 
 
 def read_gold(table: Path) -> Gold:
-    """A contender's gold table: a Delta table, or a table `gold` in a DuckDB file."""
-    if table.is_file():
-        import duckdb
+    """A contender's gold table: a Delta table, or a table `gold` in a DuckDB file.
 
-        with duckdb.connect(str(table), read_only=True) as database:
-            sql = "SELECT region, order_date, total_quantity FROM gold"
-            found = database.execute(sql).to_arrow_table()
-    else:
-        from deltalake import DeltaTable
+    Raises:
+        Failed: there is none, or it cannot be read.
+    """
+    import duckdb
+    from duckdb_extensions import import_extension
 
-        columns = ["region", "order_date", "total_quantity"]
-        found = DeltaTable(table).to_pyarrow_table(columns=columns)
-    return {
-        (row["region"], str(row["order_date"])): int(row["total_quantity"])
-        for row in found.to_pylist()
-    }
+    columns = "region, order_date::VARCHAR, total_quantity::BIGINT"
+    try:
+        if table.is_file():
+            with duckdb.connect(str(table), read_only=True) as database:
+                rows = database.execute(f"SELECT {columns} FROM gold").fetchall()
+        else:
+            import_extension("delta")
+            with duckdb.connect() as database:
+                sql = f"LOAD delta; SELECT {columns} FROM delta_scan('{table}')"
+                rows = database.execute(sql).fetchall()
+    except duckdb.Error as error:
+        raise Failed(f"gold cannot be read: {str(error).splitlines()[0]}") from error
+    return {(region, day): quantity for region, day, quantity in rows}

@@ -159,6 +159,8 @@ def test_gold_is_read_from_delta_and_from_duckdb(tmp_path: Path) -> None:
         database.execute("CREATE TABLE gold AS FROM rows")
     wanted = {("North", "2026-01-01"): 7}
     assert read_gold(tmp_path / "gold") == read_gold(tmp_path / "gold.duckdb") == wanted
+    with pytest.raises(Failed, match="gold cannot be read"):
+        read_gold(tmp_path / "nothing")
 
 
 def test_a_time_counts_only_if_gold_is_right(tmp_path: Path) -> None:
