@@ -114,7 +114,7 @@ def read_gold(table: Path) -> Gold:
     """A contender's gold table: a Delta table, or a table `gold` in a DuckDB file.
 
     Raises:
-        Failed: there is none, or it cannot be read.
+        Failed: there is none, it cannot be read, or a group is in it twice.
     """
     import duckdb
     from duckdb_extensions import import_extension
@@ -131,4 +131,7 @@ def read_gold(table: Path) -> Gold:
                 rows = database.execute(sql).fetchall()
     except duckdb.Error as error:
         raise Failed(f"gold cannot be read: {str(error).splitlines()[0]}") from error
-    return {(region, day): quantity for region, day, quantity in rows}
+    found = {(region, day): quantity for region, day, quantity in rows}
+    if len(found) < len(rows):
+        raise Failed(f"gold has {len(rows)} rows for {len(found)} groups")
+    return found

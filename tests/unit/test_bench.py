@@ -159,6 +159,9 @@ def test_gold_is_read_from_delta_and_from_duckdb(tmp_path: Path) -> None:
         database.execute("CREATE TABLE gold AS FROM rows")
     wanted = {("North", "2026-01-01"): 7}
     assert read_gold(tmp_path / "gold") == read_gold(tmp_path / "gold.duckdb") == wanted
+    write_deltalake(tmp_path / "gold", rows, mode="append")
+    with pytest.raises(Failed, match="2 rows for 1 groups"):
+        read_gold(tmp_path / "gold")
     with pytest.raises(Failed, match="gold cannot be read"):
         read_gold(tmp_path / "nothing")
 
