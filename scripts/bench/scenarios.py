@@ -110,6 +110,7 @@ def sustained(asked: Asked, folder: Path) -> Results:
 def formats(asked: Asked, folder: Path) -> Results:
     """S7: bronze of formats and widths, beside Spark's own reader."""
     files, rows = asked.size((100, 3_000), (5, 40))
+    limit = _LONGEST / 6 if asked.quick else _LONGEST
     found: Results = {}
     for number, name in enumerate(SHAPES):
         place = folder / str(number)
@@ -117,7 +118,7 @@ def formats(asked: Asked, folder: Path) -> Results:
         sizes = [str(size) for size in (files, rows, asked.rounds)]
         line = [sys.executable, str(HERE / "formats.py"), name, str(place), *sizes]
         try:
-            processes.run([line], place / "log.txt", limit=_LONGEST / 6 if asked.quick else _LONGEST)
+            processes.run([line], place / "log.txt", limit=limit)
             found[name] = json.loads((place / "result.json").read_text(encoding="utf-8"))
         except Failed as failed:
             print(f"  {name}: {failed}", flush=True)
