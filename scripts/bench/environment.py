@@ -66,6 +66,14 @@ def medallion() -> str:
     raise Failed("there is no `medallion` on PATH; `source .venv/bin/activate` first")
 
 
+def set_up() -> None:
+    """Has `medallion` make what it makes once for a machine, so that no round pays for it."""
+    done = subprocess.run([medallion(), "setup"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason"]
+        print(f"medallion setup failed, starts may take longer: {lines[0]}", file=sys.stderr)
+
+
 def machine() -> dict[str, str | int]:
     """The machine that all is measured on."""
     system = f"{platform.system()} on {platform.machine()}"

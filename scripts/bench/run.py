@@ -45,6 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     failed = False
     chosen = _chosen(options.scenarios, options.long)
     if chosen:
+        environment.set_up()
         results["machine"] = environment.machine()
         results["versions"] = environment.versions(environment.rivals_python())
     for name in chosen:
