@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,6 +151,7 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     shown = SparkConf(loadDefaults=False)
     shown.setAll([(key, value) for key, value in settings.items() if not is_secret(key, value)])
     if not submitted:
+        threading.Thread(target=_import_meanwhile, daemon=True).start()
         # pyspark starts the JVM with these settings on a command line, which anybody can see.
         SparkContext._ensure_initialized(conf=shown)
         conf = SparkConf()
@@ -296,6 +300,14 @@ def _refuse_unsafe(spark: SparkSession) -> None:
             untouched="nothing was started",
             next_step="remove these settings where the session is created, or correct them",
         )
+
+
+def _import_meanwhile() -> None:
+    """Imports what the run needs later, while it waits for the JVM."""
+    # pyspark asks for pandas at its first call to the JVM, delta-rs for datasets at its first read.
+    for name in ("pandas", "pyarrow.dataset"):
+        with suppress(ImportError):
+            import_module(name)
 
 
 def _prepare_own_jvm() -> None:

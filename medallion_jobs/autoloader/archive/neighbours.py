@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from medallion_jobs.autoloader.archive import registrations
@@ -188,5 +188,5 @@ def states_of(ledger: Location, files: Collection[FileEntry]) -> Mapping[str, St
 
 
 def _rows_of(files: Collection[str], table: Location, columns: list[str]) -> pa.Table:
-    wanted = ds.field("path").isin(pa.array(list(files), pa.string()))
+    wanted = pc.field("path").isin(pa.array(list(files), pa.string()))
     return open_delta(table).to_pyarrow_dataset().to_table(columns=columns, filter=wanted)
