@@ -106,6 +106,9 @@ _LOCAL = {
     # 50 by default: fifty tasks to read the log of a table of ten rows.
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.driver.memory": "2g",
+    # It makes a job of each shuffle to plan the next by its size: a quarter of the jobs of a small
+    # batch, and there are only as many partitions as `spark.shuffle_partitions` says.
+    "spark.sql.adaptive.enabled": "false",
 }
 # Executors open files by their names, too, and get the locale of the daemon that starts them.
 _EXECUTORS_LOCALE = f"spark.executorEnv.{VARIABLE}"
