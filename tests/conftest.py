@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,10 +18,30 @@ if TYPE_CHECKING:
 TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
 
 
+# The files that take longest, the longest first. Two processes share the files of a tier: a long
+# one at the end would leave one of them idle.
+LONGEST_FIRST = (
+    *("test_two_hundred_files", "test_containers_on_host", "test_readme", "test_continuous"),
+    *("test_bare_submit", "test_no_secret_is_told", "test_objects", "test_kill", "test_kill_load"),
+    *("test_bad_input", "test_bad_files", "test_descriptions", "test_ambiguous", "test_kept_whole"),
+    *("test_late_dimensions", "test_warehouse", "test_odd_names", "test_all_aside"),
+    *("test_query_formats", "test_maintain", "test_submit", "test_query_confined"),
+)
+
+
+def pytest_configure() -> None:
+    # A suite in the background (`scripts/test &`, `nohup`) may ignore SIGINT, and so would the
+    # programs that it starts: tests that send them a SIGINT would wait in vain.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _tier(item) in TIERS_WITH_A_JVM:
             item.add_marker(pytest.mark.spark)
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
 def _tier(item: pytest.Item) -> str:

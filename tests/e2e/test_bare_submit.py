@@ -14,7 +14,7 @@ from support import objects
 from support.cluster import running
 from support.exact import LAYERS, assert_exact
 from support.lake import ROOT, Lake
-from support.processes import SHORT_LIVED
+from support.processes import PATIENCE, SHORT_LIVED
 from support.stored import StoredLake
 
 from medallion_jobs.runtime.jars import DELTA, delta_jars
@@ -41,7 +41,7 @@ def run(line: Sequence[str] | str, environ: Mapping[str, str] | None = None) -> 
         # Spark writes what Python has on stderr to stdout, too.
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -88,11 +88,19 @@ def landed(lake: Lake) -> Lake:
     return lake
 
 
-@pytest.mark.timeout(600)
-def test_every_layer_with_nothing_else(landed: Lake) -> None:
-    all_layers(landed)
+def test_with_nothing_else_and_by_the_line_that_a_refusal_names(
+    landed: Lake, old: list[str]
+) -> None:
+    worked(submit(landed, "bronze"))
+    worked(run(refused(landed, "silver", "--jars", ",".join(old), *EXTENSION)))
+    worked(submit(landed, "gold"))
+    assert_exact(landed)
 
 
+# The matrix
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_what_cannot_work_ends_at_once_with_the_line_that_does(
     landed: Lake, old: list[str]
@@ -107,14 +115,12 @@ def test_what_cannot_work_ends_at_once_with_the_line_that_does(
     assert_exact(landed, layers=["bronze"])
 
 
-# The matrix
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "options",
     [
+        (),
         EXTENSION,
         (*EXTENSION, *CATALOG),
         ("--jars", "ALL"),

@@ -57,6 +57,7 @@ def test_the_cluster_form_comes_to_a_correct_gold_and_ends_cleanly(
     assert not [name for name in engine.running if SECRET in engine.said(name)]
 
 
+@pytest.mark.slow
 def test_the_local_form_does_so_too(engine: Engine, lake: Lake) -> None:
     _up(engine, "seed", "generator", "local")
     _await_exact_gold(engine, lake)

@@ -6,14 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from support.exact import assert_exact
 from support.lake import ROOT, Lake, order
-from support.processes import Medallion, completed, seconds_of_work
+from support.processes import PATIENCE, Medallion, completed, quick, seconds_of_work
 
 RUN = ("run", "all", "--continuous", "--interval", "1s", "--progress", "json")
 TRICKLE = ("--rate", "100", "--rows", "50", "--duration", "4s", "--seed", "2", "--dirty", "0.05")
@@ -27,9 +26,7 @@ def test_sigterm_then_on_to_gold_under_the_eyes_of_readers_until_a_stop(
     with Medallion(slow, *RUN) as run:
         run.wait_until(lambda: _batches(run, "bronze.sales"))
         run.signal(signal.SIGTERM)
-        started = time.monotonic()
-        assert run.wait(60) == 0, run.text
-        assert time.monotonic() - started < 30
+        assert run.wait() == 0, run.text
         assert len(_batches(run, "bronze.sales")) < 4
         assert _why_stopped(run) == "SIGTERM"
 
@@ -44,9 +41,9 @@ def test_sigterm_then_on_to_gold_under_the_eyes_of_readers_until_a_stop(
         assert len(_batches(run, "gold.sales_by_region_day")) > 1
         code, said = completed(lake, "stop")
         assert code == 0, said
-        assert run.wait(60) == 0, run.text
+        assert run.wait() == 0, run.text
     assert_exact(lake, truth)
-    assert reader.wait(60) == 0
+    assert reader.wait(PATIENCE) == 0
     told = json.loads((tmp_path / "told").read_text())
     assert told["failures"] == []
     assert told["emptied"] == 0
@@ -59,7 +56,7 @@ def test_a_layer_that_fails_is_named_and_the_others_finish_their_batch(lake: Lak
     lake.add_customers({7: "South"})
     lake.drop("one.json", order(customer_id=7))
     with Medallion(lake, *RUN) as run:
-        assert run.wait(120) == 1, run.text
+        assert run.wait() == 1, run.text
         cause = "silver.customers has more than one row for a key: customer_id=7"
         (failed,) = [event for event in run.events if event.get("what") == "failed"]
         assert failed["table"] == "silver.sales"
@@ -79,7 +76,7 @@ def test_a_layer_that_fails_is_named_and_the_others_finish_their_batch(lake: Lak
 def _second_run_is_refused(lake: Lake, run: Medallion) -> None:
     took, code, said = seconds_of_work(lake, "run")
     assert code == 75, said
-    assert took < 3
+    assert took < quick()
     assert f"bronze.sales is already running: pid {run.pid}" in said
     assert "medallion stop" in said
 
@@ -114,4 +111,4 @@ def _reader(lake: Lake, told: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield reader
     finally:
         enough.touch()
-        reader.wait(60)
+        reader.wait(PATIENCE)

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from deltalake import DeltaTable
 from support.lake import ROOT
-from support.processes import SHORT_LIVED
+from support.processes import PATIENCE, SHORT_LIVED
 
 from medallion_jobs.runtime.java import find_java
 
@@ -52,7 +52,7 @@ def started(home: Path, *line: str, **environ: str) -> Done:
         env={"PATH": path, "LC_ALL": "C", "PYTHONPATH": str(ROOT), **keep, **java, **environ},
         capture_output=True,
         encoding="utf-8",
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
         cwd=home,
     )
@@ -73,14 +73,13 @@ def check(home: Path, done: Done) -> None:
     assert [path.name for path in home.parent.iterdir()] == [home.name]
 
 
-@pytest.mark.timeout(400)
 def test_a_run(home: Path) -> None:
     check(home, started(home, "medallion", "run", "--progress", "lines", *options(home)))
     told = started(home, "medallion", "files", "--config", "größe.yaml", *options(home)[2:])
     assert all(f"M%C3%A4rz%20{n}" in told.stdout or f"März%20{n}" in told.stdout for n in (1, 2))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_a_submitted_job(home: Path) -> None:
     """By `scripts/submit`; a bare spark-submit ends at once, and says what does work."""
     job = str(ROOT / "medallion_jobs" / "bronze.py")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.lake import ROOT
 from support.own import OwnLake
+from support.processes import PATIENCE, SHORT_LIVED
 from typer.testing import CliRunner
 
 from medallion_jobs.cli import app
@@ -137,6 +138,7 @@ def _run(second: Path, told: Path, level: str) -> None:
         **os.environ,
         "PYTHONPATH": os.pathsep.join((str(ROOT / "tests"), str(ROOT), str(second.parent))),
         "PYSPARK_SUBMIT_ARGS": f"{flags} pyspark-shell",
+        "JDK_JAVA_OPTIONS": SHORT_LIVED,
         "LOG_LEVEL": level,
     }
     first = second.with_name("own.yaml")
@@ -146,7 +148,7 @@ def _run(second: Path, told: Path, level: str) -> None:
             stdout=said,
             stderr=subprocess.STDOUT,
             env=environment,
-            timeout=240,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 0, (told / "said").read_text(errors="replace")[-5000:]

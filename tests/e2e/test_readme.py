@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from support.pages import ROOT, commands, words
+from support.processes import PATIENCE
 
 # Each has a test of its own in this tier; here they would only start one more JVM each.
 ELSEWHERE = {
@@ -45,7 +46,7 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.lake import Lake, order
-from support.processes import completed, seconds_of_work
+from support.processes import completed, quick, seconds_of_work
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_no_customers(lake: Lake, java_was_started: Path) -> None:
     took, code, said = seconds_of_work(lake, "run")
 
     assert code == 2, said
-    assert took < 3
+    assert took < quick()
     assert "there is no dimension silver.customers at" in said
     assert "medallion generate --files 0" in said
     assert not java_was_started.exists()

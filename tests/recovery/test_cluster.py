@@ -17,7 +17,7 @@ from support import cluster as clusters
 from support.cluster import NO_PYTHON, Driver, LocalCluster, kill
 from support.exact import assert_exact
 from support.lake import Lake
-from support.processes import Medallion, completed
+from support.processes import PATIENCE, Medallion, completed
 
 from medallion_jobs.checkpoint import QueryFolder
 from medallion_jobs.config import TableRef
@@ -117,7 +117,7 @@ def test_a_worker_and_then_a_driver_killed_in_mid_batch(lake: Lake, cluster: Loc
         assert layers.done("bronze") < batch
         layers.start("bronze")
         flow.signal(signal.SIGTERM)
-        assert flow.wait(60) == 0, flow.text
+        assert flow.wait() == 0, flow.text
         _finish(lake, layers)
 
 
@@ -145,7 +145,7 @@ def test_twelve_kills_of_workers_and_drivers(lake: Lake, cluster: LocalCluster) 
                 layers.drivers[layer].signal(signal.SIGKILL)
                 layers.start(layer)
         flow.signal(signal.SIGTERM)
-        assert flow.wait(60) == 0, flow.text
+        assert flow.wait() == 0, flow.text
         _finish(lake, layers)
 
 
@@ -172,7 +172,7 @@ def test_nobody_submits_without_the_secret(cluster: LocalCluster, tmp_path: Path
             env={**environ, **python},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode != 0
@@ -186,11 +186,11 @@ def _finish(lake: Lake, layers: Layers) -> None:
     wanted = sum(row[2] or 0 for row in truth.gold.elements())
     table = "gold.sales_by_region_day"
     last = layers.drivers["gold"]
-    last.wait_until(lambda: sum(r["total_quantity"] or 0 for r in lake.rows(table)) == wanted, 420)
+    last.wait_until(lambda: sum(r["total_quantity"] or 0 for r in lake.rows(table)) == wanted)
     code, said = completed(lake, "stop")
     assert code == 0, said
     for driver in layers.drivers.values():
-        assert driver.wait(60) == 0, driver.text
+        assert driver.wait() == 0, driver.text
     assert_exact(lake, truth)
 
 

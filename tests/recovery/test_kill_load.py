@@ -75,14 +75,14 @@ def test_the_database_is_killed_while_rows_go_in(
         assert state(database) == OLD
         database.kill()
     database.start()
-    loading.join(timeout=120)
+    loading.join(timeout=600)
 
     assert [one.version for one in loads] == [1]
     assert state(database) == NEW
     assert [one.way for one in load(lake, spark)] == ["none"]
 
 
-@pytest.mark.parametrize("where", ["staging", "transaction"])
+@pytest.mark.parametrize("where", ["transaction", pytest.param("staging", marks=pytest.mark.slow)])
 def test_the_job_is_killed(
     where: str, database: Postgres, lake: OwnLake, spark: SparkSession
 ) -> None:

@@ -37,8 +37,8 @@ def test_killed_and_started_again(
     lake.generate(files, rows=30, dirty=0.2)
     for point in points:
         with Medallion(lake, "run", "bronze", script=SCRIPT, DIES_AT=point) as run:
-            assert run.wait(600) == -9, run.text
-    code, said = completed(lake, "run", "--progress", "json", seconds=600)
+            assert run.wait() == -9, run.text
+    code, said = completed(lake, "run", "--progress", "json")
     assert code == 0, said
     assert "took over from a run that died" in said
     assert_exact(lake)
@@ -48,7 +48,7 @@ def test_killed_and_started_again(
     assert [name for name in landed if name.endswith(".reader")] == []
 
     versions = lake.versions()
-    code, said = completed(lake, "run", "--progress", "json", seconds=600)
+    code, said = completed(lake, "run", "--progress", "json")
     assert code == 0, said
     assert lake.versions() == versions
 

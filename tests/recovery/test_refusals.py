@@ -60,12 +60,16 @@ def _sum_became_max(lake: Lake) -> Lake:
     return lake.having(MAX)
 
 
+GONE = "its checkpoint is gone"
+
+
+# Those that the README names; the others with `-m slow`.
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
         (_table_removed, "its table was removed"),
-        (_checkpoint_removed, "its checkpoint is gone"),
-        (_checkpoint_and_manifest_removed, "its checkpoint is gone"),
+        pytest.param(_checkpoint_removed, GONE, marks=pytest.mark.slow),
+        pytest.param(_checkpoint_and_manifest_removed, GONE, marks=pytest.mark.slow),
         (_earlier_checkpoint_put_back, "an older checkpoint was restored"),
         (_sum_became_max, r"'sum\(quantity\)' became 'max\(quantity\)'"),
     ],

@@ -390,6 +390,7 @@ def test_a_longer_silence_ends_a_session(spark: SparkSession) -> None:
     assert sorted(map(tuple, found)) == [("10:00", 2), ("11:00", 1), ("12:00", 1)]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_on_with_the_store_that_it_began_with(streamed: Streamed) -> None:
     assert streamed.provider("day") == HDFS
     assert streamed.provider("session") == ROCKSDB

@@ -151,6 +151,7 @@ def test_a_later_batch_that_is_right_ends_the_warning(
     assert told["silver.users"] is None
 
 
+@pytest.mark.slow
 def test_bad_lines_that_an_earlier_generation_quarantined(
     ran: tuple[OwnLake, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -165,7 +166,13 @@ def test_bad_lines_that_an_earlier_generation_quarantined(
     assert [sum(row[state] for row in counted) for state in ("open", "superseded")] == [3, 3]
 
 
-@pytest.mark.parametrize("table", ["bronze.sales", "bronze.broken", "silver.users"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "silver.users",
+        *(pytest.param(f"bronze.{name}", marks=pytest.mark.slow) for name in ("sales", "broken")),
+    ],
+)
 def test_it_can_be_an_error(table: str, tmp_path: Path, spark: object) -> None:
     layer, _, name = table.partition(".")
     lake = lake_of(tmp_path, f"{layer}.{name}.on_all_aside=fail")

@@ -28,8 +28,6 @@ pipeline: own
 bronze:
   changes:
     source: {{format: json, schema: "id int, at int, v string, op string, m map<string,int>"}}
-  ordered:
-    source: {{format: json, schema: "id int, at int, v string", add_columns: [_file_modified]}}
   places:
     source: {{format: json, schema: "id int, place string"}}
 silver:
@@ -38,14 +36,21 @@ silver:
     write: upsert{_KEYED}
   all:
     write: scd2{_KEYED}
-  by_file: {{from: bronze.ordered, write: upsert, keys: id, sequence: at, select: [id, at, v]}}
+"""
+ORDERED = """
+pipeline: own
+bronze:
+  ordered:
+    source: {format: json, schema: "id int, at int, v string", add_columns: [_file_modified]}
+silver:
+  by_file: {from: bronze.ordered, write: upsert, keys: id, sequence: at, select: [id, at, v]}
 """
 A = {"id": 1, "at": 1, "v": "a", "m": {"x": 1, "y": 2}}
 
 
 def lake_in(folder: Path) -> OwnLake:
     lake = OwnLake.of(folder, CONFIG)
-    for table in ("changes", "ordered", "places"):
+    for table in ("changes", "places"):
         (lake.landing / table).mkdir(parents=True)
     return lake
 
@@ -123,6 +128,7 @@ def test_each_change_is_in_the_table_or_in_quarantine(tmp_path: Path) -> None:
     assert verified["right"] is True
 
 
+@pytest.mark.slow
 def test_a_replay_decides(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
     first_batches(lake)
@@ -141,6 +147,7 @@ def test_a_replay_decides(tmp_path: Path) -> None:
     assert [row for row in kept(lake, "all") if row[0] == 1][-1] == (1, 6, "c")
 
 
+@pytest.mark.slow
 def test_a_crash_before_they_are_parked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class CrashError(Exception):
         pass
@@ -161,7 +168,7 @@ def test_a_crash_before_they_are_parked(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_order_of_files_decides_within_a_batch(tmp_path: Path) -> None:
-    lake = lake_in(tmp_path)
+    lake = OwnLake.of(tmp_path, ORDERED)
     lake.land("ordered", "1.json", {"id": 1, "at": 1, "v": "z"}, at=20)
     lake.land("ordered", "2.json", {"id": 1, "at": 1, "v": "a"}, at=10)
     lake.run()

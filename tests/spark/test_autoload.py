@@ -150,7 +150,7 @@ def test_until_it_is_stopped(call: Callable[..., Any], landing: Path) -> None:
 
 
 def await_rows(loading: Any, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while sum(done.rows_out for done in loading.batches) < count:
         assert loading.is_active, loading.await_termination()
         assert time.monotonic() < deadline

@@ -102,6 +102,7 @@ def test_the_five_vips_in_order(transactions: tuple[PipelineLake, list[Any]]) ->
     assert {row["user_segment"] for row in told} == {"VIP"}
 
 
+@pytest.mark.slow
 def test_transactions_of_other_forms(tmp_path: Path, spark: object) -> None:
     """Amounts, times, metadata and users as they may also come."""
     lake = PipelineLake.of("transactions", tmp_path)
@@ -184,7 +185,7 @@ SHAPES: dict[str, Any] = {
 }
 
 
-_SLOW = ("texts", "lists", "nulls")
+_SLOW = ("none", "objects", "texts", "lists", "nulls")
 
 
 @pytest.mark.parametrize(

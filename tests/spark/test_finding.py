@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, datetime, timezone
 from pathlib import Path
 
+import pytest
 from support.lake import Lake, batches, local, order
 
 from medallion_jobs.observe.events import Event, Note
@@ -204,6 +205,7 @@ def test_clean_source(lake: Lake, spark: object, tmp_path: Path) -> None:
     assert set(states(lake).values()) == {"ARCHIVED"}
 
 
+@pytest.mark.slow
 def test_caps_and_metrics(lake: Lake, spark: object) -> None:
     lake = having(lake, max_files_per_trigger=2, max_bytes_per_trigger=1000)
     sizes = [200, 200, 200, 900, 1500, 300]

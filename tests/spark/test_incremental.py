@@ -76,6 +76,7 @@ gold:
 COLUMNS = "id bigint, region string, day date, at bigint"
 
 
+@pytest.mark.slow
 def test_odd_keys_and_values_and_rows_changed_by_hand(spark: SparkSession, tmp_path: Path) -> None:
     lake = OwnLake.of(tmp_path, ODD)
     silver = lake.path("silver.sales")

@@ -190,6 +190,7 @@ def test_a_nested_value_is_read_as_strictly_as_a_column(rows: dict[str, Any], na
     assert rescued == case.rescued
 
 
+@pytest.mark.slow
 def test_an_expression_grows_with_the_fields_and_not_with_the_depth(
     spark: SparkSession, tmp_path: Path
 ) -> None:

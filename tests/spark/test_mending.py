@@ -89,6 +89,7 @@ def test_a_new_column_of_silver_is_added_for_the_rows_to_come(small: Lake) -> No
     assert_exact(changed)
 
 
+@pytest.mark.slow
 def test_a_new_column_of_bronze_is_added_for_the_files_to_come(small: Lake) -> None:
     schema = small.config.bronze["sales"].source.schema_
     changed = small.having(f"bronze.sales.source.schema={schema}, channel string")

@@ -342,6 +342,7 @@ silver:
 """.replace("BOX", BOX.strip())
 
 
+@pytest.mark.slow
 def test_files_with_types_and_columns_that_grow(tmp_path: Path, spark: object) -> None:
     lake = OwnLake.of(tmp_path, FILES)
     sheets, boxes = (lake.landing / name for name in ("sheets", "boxes"))

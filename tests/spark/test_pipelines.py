@@ -12,7 +12,11 @@ from support.pipelines import PIPELINES, PipelineLake, assert_exact, found_in
 from support.second_opinions import amounts_by_pandas, gold_by_duckdb
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+# The others are held against DuckDB in test_descriptions.py.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one != "transactions")) for one in PIPELINES],
+)
 def test_in_one_pass(name: str, tmp_path: Path, spark: object) -> None:
     lake = PipelineLake.of(name, tmp_path)
     lake.generate(9, rows=60, seed=3, dirty=0.05)

@@ -244,7 +244,8 @@ def retry(lake: Lake) -> None:
     lake.cli("files", "retry", "--path", "cut", "--yes")
 
 
-def test_a_mended_file(spark: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every_way", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_mended_file(every_way: bool, spark: object, tmp_path: Path) -> None:
     lake = Lake.at(tmp_path / "lake")
     lake.drop("good.json", order(order_id="good"))
     cut = lake.drop_bytes("cut.json.gz", CUT)
@@ -269,12 +270,12 @@ def test_a_mended_file(spark: object, tmp_path: Path) -> None:
 
     by_both_and_ignored = by_both.copy(tmp_path / "by_both_and_ignored")
     retry(lake)
-    for mended, policy in (
+    others = (
         (by_change, "reprocess"),
-        (lake, "ignore"),
         (by_both, "reprocess"),
         (by_both_and_ignored, "ignore"),
-    ):
+    )
+    for mended, policy in ((lake, "ignore"), *(others if every_way else ())):
         having(mended, on_changed_file=policy).run("bronze")
         assert ids(mended) == EVERYTHING
         listed = mended.files()[str(cut)]

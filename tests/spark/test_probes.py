@@ -181,6 +181,7 @@ def test_5_a_value_of_another_type(mixed: Both, probes: Table) -> None:
     probes.record(5)
 
 
+@pytest.mark.slow
 def test_6_a_line_that_is_cut_off(mixed: Both, probes: Table) -> None:
     rows = mixed.native.rows_of("cut.json")
     assert [row["order_id"] for row in rows if row["customer_id"]] == ["whole"]
@@ -217,6 +218,7 @@ def test_7_one_broken_archive_among_a_hundred(
     probes.record(7)
 
 
+@pytest.mark.slow
 def test_8_a_file_that_is_overwritten(
     lake: Lake, native_of: MakeNative, probes: Table, tmp_path: Path
 ) -> None:
@@ -324,6 +326,7 @@ def test_12_metrics_of_the_source(lake: Lake, native_of: MakeNative, probes: Tab
     probes.record(12)
 
 
+@pytest.mark.slow
 def test_13_what_is_kept_of_files_that_were_read(
     lake: Lake, native_of: MakeNative, probes: Table
 ) -> None:

@@ -66,6 +66,7 @@ def lake_with_documents(lake: Lake) -> Lake:
     return lake.having(WHOLE)
 
 
+@pytest.mark.slow
 def test_a_new_generation_counts_what_it_reads(lake: Lake) -> None:
     fixed = lake_with_documents(lake)
     fixed.reset("bronze.sales")
@@ -88,6 +89,7 @@ def test_a_new_generation_counts_what_it_reads(lake: Lake) -> None:
     assert verified(fixed) == {"rows of each file": 3, "bad lines of each file": 1}
 
 
+@pytest.mark.slow
 def test_a_rebuilt_table_reads_everything_again(lake: Lake) -> None:
     fixed = lake_with_documents(lake)
     shutil.rmtree(fixed.path("bronze.sales"))
@@ -163,6 +165,7 @@ def test_a_crash_between_bronze_and_quarantine(lake: Lake, monkeypatch: pytest.M
     verified(lake)
 
 
+@pytest.mark.slow
 def test_a_file_that_has_changed_since_a_crash_is_remarked(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_file_that_has_changed_since_a_crash_is_remarked(
     assert "3 loaded" in x["error"]
 
 
+@pytest.mark.slow
 def test_a_rebuild_that_crashes_counts_its_own_reading(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +196,7 @@ def test_a_rebuild_that_crashes_counts_its_own_reading(
     verified(lake)
 
 
+@pytest.mark.slow
 def test_a_rebuild_that_crashes_and_is_reset(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.drop("x.json", order(order_id="a"), "broken", "broken too")
     lake.run("bronze")

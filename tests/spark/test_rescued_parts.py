@@ -133,8 +133,10 @@ NO = "rows have a null for a value that did not fit"
                 f"3 {NO}: c.zip, read by gold.totals",
             },
         ),
-        ("expect: {fit: {not_rescued: [number, at, zip]}}", set()),
-        ('on_rescued: "null"', set()),
+        pytest.param(
+            "expect: {fit: {not_rescued: [number, at, zip]}}", set(), marks=pytest.mark.slow
+        ),
+        pytest.param('on_rescued: "null"', set(), marks=pytest.mark.slow),
     ],
     ids=["told", "watched", "as_before"],
 )

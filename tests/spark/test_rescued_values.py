@@ -131,8 +131,8 @@ CASES: dict[str, tuple[str, set[str], set[str]]] = {
 }
 
 
-# The three kinds of reader in each form that Spark computes otherwise; the others are slow.
-QUICK = ("drop_rule", "dedupe", "lookup_that_fails", "references", "where", "cast")
+# A rule, a key, a lookup and a filter that read such a value; the other ways are slow.
+QUICK = ("drop_rule", "dedupe", "lookup_that_fails", "where")
 
 
 def lake_of(folder: Path, cases: Iterable[str]) -> tuple[OwnLake, Any]:
@@ -213,6 +213,7 @@ def test_the_layers_add_up(ran: tuple[OwnLake, Any]) -> None:
     assert [check for checks in audits.values() for check in checks if not check["right"]] == []
 
 
+@pytest.mark.slow
 def test_rows_come_back_with_another_key(ran: tuple[OwnLake, Any], tmp_path: Path) -> None:
     lake = ran[0].copy(tmp_path)
     replay = ("quarantine", "replay", "silver.drop_rule", "--json")

@@ -197,6 +197,7 @@ def event(name: str, hour: int) -> dict[str, Any]:
     return {"id": name, "at": f"2026-01-31 {hour:02}:00:00"}
 
 
+@pytest.mark.slow
 def test_late_rows_and_a_rule_about_the_table(tmp_path: Path, spark: object) -> None:
     lake = OwnLake.of(tmp_path, LATE)
     lake.land("events", "1.json", event("a", 10), event("b", 12), event("twin", 12))

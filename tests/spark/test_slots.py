@@ -115,6 +115,7 @@ def test_a_silver_table_is_built_beside_the_live_one(lake: OwnLake, tmp_path: Pa
     assert live_versions(lake) == versions
 
 
+@pytest.mark.slow
 def test_both_go_on_from_where_they_are(lake: OwnLake, tmp_path: Path) -> None:
     lake, name = lake.copy(tmp_path), "slot_orders"
     live, beside = (SilverStream(lake.config, name, slot=slot) for slot in ("live", "rebuild"))
@@ -136,6 +137,7 @@ def test_both_go_on_from_where_they_are(lake: OwnLake, tmp_path: Path) -> None:
     assert in_order(rows_at(live.paths.data)) == in_order(rows_at(beside.paths.data))
 
 
+@pytest.mark.slow
 def test_bronze_and_gold_are_built_beside_too(lake: OwnLake, tmp_path: Path) -> None:
     lake = lake.copy(tmp_path)
     lake.run("bronze", "silver")

@@ -92,7 +92,7 @@ class Story:
             streams = [*silver.streams(config), *gold.streams(config)]
             run(config, streams, self.events.append, continuous=interval)
         finally:
-            teller.join(60)
+            teller.join(300)
         if self._failed:
             raise self._failed
         return self.events
@@ -105,7 +105,7 @@ class Story:
         finally:
             (self.lake.checkpoints / "silver" / "sales" / "stop").write_text("the story is over")
 
-    def wait(self, seen: Callable[[], object], seconds: float = 40) -> None:
+    def wait(self, seen: Callable[[], object], seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds
         while not seen():
             assert time.monotonic() < deadline, f"not seen in {seconds} s: {self.events}"

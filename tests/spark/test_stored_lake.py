@@ -33,6 +33,7 @@ def test_the_sales_lake(stored: Path) -> None:
     exact.assert_exact(lake)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
 def test_the_other_lakes(stored: Path, name: str) -> None:
     lake = StoredLake.named(name)

@@ -376,8 +376,8 @@ def test_a_run_loads_what_it_wrote_and_what_an_earlier_one_could_not(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (f"{'m' * 64}: count(*)", "m: count(*)"),
-        ("m: \"first(parse_json('1'))\"", "m: count(*)"),
+        pytest.param(f"{'m' * 64}: count(*)", "m: count(*)", marks=pytest.mark.slow),
+        pytest.param("m: \"first(parse_json('1'))\"", "m: count(*)", marks=pytest.mark.slow),
         ("m: \"max(concat('a', char(0)))\"", "m: count(*)"),
     ],
     ids=["a name", "a type", "a value"],

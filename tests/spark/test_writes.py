@@ -61,6 +61,7 @@ def test_keep_first_drops_what_the_batch_or_the_table_has_and_only_adds(
     assert operations == {"WRITE"}
 
 
+@pytest.mark.slow
 def test_what_a_batch_reads_does_not_grow_with_the_table(spark: Any, tmp_path: Path) -> None:
     """The small form of `scripts/bench/dedupe.py`; running ids, a tenth of them repeats."""
     table = Written(spark, tmp_path / "t", "id bigint", {"dedupe": {"keys": "id"}})
@@ -217,6 +218,7 @@ def test_a_change_without_a_sequence_stops_the_batch(spark: Any, tmp_path: Path)
     assert spark._jsparkSession.sharedState().cacheManager().isEmpty()
 
 
+@pytest.mark.slow
 def test_a_delete_for_good_outlives_a_crash_before_its_commit_and_other_writers_of_the_query(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from local_cluster.daemon import Daemon
 from local_cluster.standalone import Cluster
 
 from support.lake import ROOT, Lake
-from support.processes import SHORT_LIVED, Medallion
+from support.processes import PATIENCE, SHORT_LIVED, Medallion
 
 NO_PYTHON = "/no/python/here"
 EXECUTOR = "CoarseGrainedExecutorBackend"
@@ -70,7 +70,7 @@ class LocalCluster:
             for worker in self.workers
         }
 
-    def wait_until(self, seen: Any, seconds: float = 120) -> Any:
+    def wait_until(self, seen: Any, seconds: float = PATIENCE) -> Any:
         deadline = time.monotonic() + seconds
         while not (found := seen()):
             assert time.monotonic() < deadline, f"not seen in {seconds} s: {self.state}"
@@ -81,7 +81,7 @@ class LocalCluster:
 def script(*words: str) -> str:
     """Runs `scripts/cluster`; gives what it said."""
     line = [str(ROOT / "scripts" / "cluster"), *words]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

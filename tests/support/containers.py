@@ -23,6 +23,7 @@ from medallion_jobs.runtime.jars import ALL, delta_jars
 from medallion_jobs.runtime.java import find_java
 from support.image import Stage, compose, stages
 from support.lake import ROOT
+from support.processes import PATIENCE
 
 # Docker's, unless the service says otherwise.
 _TMPFS_OPTIONS = ["rw", "noexec", "nosuid", "nodev"]
@@ -145,7 +146,7 @@ class Engine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
         return done.returncode, done.stdout
@@ -156,7 +157,7 @@ class Engine:
         assert kind == "CMD"
         return self.run(name, command)[0] == 0
 
-    def await_ready(self, name: str, condition: str, seconds: float = 120) -> None:
+    def await_ready(self, name: str, condition: str, seconds: float = PATIENCE) -> None:
         """Waits for what another service's `depends_on` asks of this one."""
         deadline = time.monotonic() + seconds
         process = self.running[name]
@@ -173,7 +174,7 @@ class Engine:
             assert time.monotonic() < deadline, f"{name}: not {condition}:\n{self.said(name)}"
             time.sleep(_BETWEEN_LOOKS)
 
-    def await_that(self, seen: Callable[[], bool], seconds: float = 120) -> None:
+    def await_that(self, seen: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Waits while all that was started goes on running, or has ended well."""
         deadline = time.monotonic() + seconds
         while not seen():
@@ -185,7 +186,7 @@ class Engine:
     def stop(self, name: str) -> int:
         """`docker compose stop`: SIGTERM to the first process; its exit code."""
         self.running[name].terminate()
-        return self.running[name].wait(timeout=60)
+        return self.running[name].wait(timeout=PATIENCE)
 
     def output(self, name: str) -> Path:
         return self.folder / f"{name}.log"

@@ -62,7 +62,7 @@ def running() -> Iterator[Store]:
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         assert server.poll() is None, "the store ended"
         try:

@@ -108,13 +108,13 @@ class Postgres:
         others = server.children(recursive=True)
         for one in (*others, server):
             one.kill()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=300)
         self.wait_until(lambda: not any(map(_lives, others)))
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)  # its "fast shutdown"
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=300)
 
     def _is_up(self) -> bool:
         assert self._process

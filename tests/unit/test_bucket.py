@@ -34,7 +34,7 @@ def start(name: str, port: int) -> subprocess.Popen[str]:
 
 
 def said(process: subprocess.Popen[str]) -> str:
-    told, _ = process.communicate(timeout=90)
+    told, _ = process.communicate(timeout=600)
     assert process.returncode == 0, told
     return told
 

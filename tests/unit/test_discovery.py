@@ -417,24 +417,24 @@ def test_with_patience_a_young_file_is_waited_for(landing: Path, discovery: Make
     touch(landing / "old.json")
     scan = discovery(min_age="300ms").scan(patience=True)
     assert names(scan, landing) == ["old.json", "young.json"]
-    assert 0.2 < scan.seconds < 0.6
+    assert 0.2 < scan.seconds < 10
     assert scan.unsettled == 0
 
 
 def test_without_patience_it_is_left_for_a_later_scan(landing: Path, discovery: Make) -> None:
     touch(landing / "young.json", at=None)
     touch(landing / "old.json")
-    made = discovery(min_age="300ms")
+    made = discovery(min_age="2s")
     scan = admitted(made.scan(patience=False))
     assert (names(scan, landing), scan.unsettled) == (["old.json"], 1)
-    time.sleep(0.3)
+    time.sleep(2)
     scan = admitted(made.scan(patience=False))
     assert (names(scan, landing), scan.unsettled) == (["old.json", "young.json"], 0)
 
 
 @pytest.mark.usefixtures("quick_clocks")
 def test_a_folder_with_an_unsettled_file_is_not_remembered(landing: Path, discovery: Make) -> None:
-    touch(landing / "x" / "a.json", at=time.time() + 0.05)
+    touch(landing / "x" / "a.json", at=time.time() + 0.5)
     touch(landing / "y" / "b.json")
     tick()
     assert names(admitted(discovery().scan(patience=False)), landing) == ["y/b.json"]

@@ -164,7 +164,7 @@ def test_of_fifty_starts_at_once_one_holds(path: Path) -> None:
         ended = list(starts.map(start, range(50)))
     [winner] = [one for one in ended if isinstance(one, Lock)]
     assert sum(isinstance(one, LockHeld) for one in ended) == 49
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # whoever waits for a lock waits for 60
     winner.release()
 
 

@@ -43,6 +43,13 @@ def test_a_link_leads_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_the_tests_that_hold_a_promise_are_there() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/\w+/\w+\.py)`", page))
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_the_pipeline_in_the_readme_is_the_one_that_is_shipped() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)

@@ -64,9 +64,9 @@ def test_the_second_start_waits_and_says_so(tmp_path: Path) -> None:
     with locked(tmp_path / "lock"):
         thread = threading.Thread(target=second)
         thread.start()
-        assert waiting.wait(timeout=10)
+        assert waiting.wait(timeout=60)
         order.append("first")
-    thread.join(timeout=10)
+    thread.join(timeout=60)
 
     assert order == ["first", "second"]
 

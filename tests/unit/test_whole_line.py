@@ -129,7 +129,7 @@ def test_what_was_typed_is_read_from_the_process() -> None:
     typed = ["--name", "two words", "job.py", "a\nb", ""]
     line = [sys.executable, "-c", "input()", "org.apache.spark.deploy.SparkSubmit", *typed]
     with subprocess.Popen(line, stdin=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         # Between fork and exec it is a copy of this process.
         while not typed_arguments(process.pid, lambda: line) and time.monotonic() < deadline:
             time.sleep(0.01)
