@@ -24,7 +24,7 @@ LONGEST_FIRST = (
     *("test_two_hundred_files", "test_containers_on_host", "test_readme", "test_continuous"),
     *("test_bare_submit", "test_no_secret_is_told", "test_objects", "test_kill", "test_kill_load"),
     *("test_bad_input", "test_bad_files", "test_descriptions", "test_ambiguous", "test_kept_whole"),
-    *("test_late_dimensions", "test_warehouse", "test_odd_names", "test_all_aside"),
+    *("test_late_dimensions", "test_warehouse", "test_odd_names", "test_testing"),
     *("test_query_formats", "test_maintain", "test_submit", "test_query_confined"),
 )
 

@@ -88,12 +88,15 @@ def landed(lake: Lake) -> Lake:
     return lake
 
 
-def test_with_nothing_else_and_by_the_line_that_a_refusal_names(
+def test_with_nothing_else_by_the_line_of_a_refusal_and_by_the_script(
     landed: Lake, old: list[str]
 ) -> None:
-    worked(submit(landed, "bronze"))
-    worked(run(refused(landed, "silver", "--jars", ",".join(old), *EXTENSION)))
-    worked(submit(landed, "gold"))
+    # Orders lie around midnight, UTC: where local time counted, gold's days would differ.
+    zone = {"TZ": "America/New_York"}
+    worked(submit(landed, "bronze", **zone))
+    line = refused(landed, "silver", "--jars", ",".join(old), *EXTENSION, **zone)
+    worked(run(line, zone))
+    worked(run([str(ROOT / "scripts" / "submit"), "gold", *landed.arguments], zone))
     assert_exact(landed)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from support.exact import assert_exact
 from support.lake import ROOT, Lake
-from support.processes import PATIENCE, SHORT_LIVED, completed, quick, seconds_of_work
+from support.processes import PATIENCE, SHORT_LIVED, quick, seconds_of_work
 
 FILES, ROWS = 200, 250
 SHORT_RUN = ("--driver-java-options", SHORT_LIVED)
@@ -69,25 +68,16 @@ def test_what_needs_no_jvm_answers_at_once(big: Big, command: tuple[str, ...]) -
     assert took < quick()
 
 
-# A layer by `medallion run`, and two by `scripts/submit`; with `-m slow` all, and as many files.
-@pytest.mark.parametrize(
-    ("files", "submitted"),
-    [
-        (12, ("silver", "gold")),
-        pytest.param(FILES, ("bronze", "silver", "gold"), marks=pytest.mark.slow),
-    ],
-)
-def test_jobs_that_are_submitted_one_by_one_give_the_same_tables(
-    files: int, submitted: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# Fewer files, and each job once: tests/e2e/test_bare_submit.py.
+@pytest.mark.slow
+def test_spark_submit_of_the_three_jobs_gives_the_same_tables(
+    big: Big, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Orders lie around midnight, UTC: where local time counted, gold's days would differ.
     monkeypatch.setenv("TZ", "America/New_York")
-    lake = Lake.at(tmp_path)
-    lake.generate(files, rows=ROWS, seed=11, dirty=0.05, new_column_from=files // 2)
-    if "bronze" not in submitted:
-        code, said = completed(lake, "run", "bronze")
-        assert code == 0, said
-    for layer in submitted:
+    lake = Lake(tmp_path_factory.mktemp("submitted") / "lake", big.lake.landing)
+    lake.generate(0)
+    for layer in ("bronze", "silver", "gold"):
         done = subprocess.run(
             [str(ROOT / "scripts" / "submit"), layer, *lake.arguments, "--", *SHORT_RUN],
             cwd=lake.storage.parent,
@@ -99,7 +89,7 @@ def test_jobs_that_are_submitted_one_by_one_give_the_same_tables(
         assert done.returncode == 0, done.stderr
         events = [json.loads(x) for x in done.stdout.splitlines() if x.startswith("{")]
         assert [e["table"] for e in events if e["event"] == "batch"] == _queries(events, layer)
-    assert_exact(lake)
+    assert_exact(lake, big.lake.truth())
 
 
 def _queries(events: list[dict[str, Any]], layer: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +14,30 @@ from medallion_jobs.errors import DataError
 from medallion_jobs.observe.events import Warned
 
 # Nothing of the schema fits the files but their names, or not even these.
-CONFIG = """
-pipeline: shop
-bronze:
-  sales:
-    source: {format: json, schema: "device string, store_id bigint, price double"}
-  others:
-    source: {format: json, schema: "user_id string, amount double"}
-  broken:
-    source: {format: json, schema: "id bigint"}
-silver:
-  sales:
-    from: bronze.sales
-    expect: {complete: {not_null: [device, store_id], otherwise: quarantine}}
-  users:
-    from: bronze.others
-    expect: {known: {not_null: user_id, otherwise: drop}}
-  filtered:
-    from: bronze.others
-    where: _input_file = 'none'
-"""
+BRONZE = {
+    "sales": "device string, store_id bigint, price double",
+    "others": "user_id string, amount double",
+    "broken": "id bigint",
+}
+SILVER = {
+    "sales": "{from: bronze.sales, expect: "
+    "{complete: {not_null: [device, store_id], otherwise: quarantine}}}",
+    "users": "{from: bronze.others, expect: {known: {not_null: user_id, otherwise: drop}}}",
+    "filtered": "{from: bronze.others, where: _input_file = 'none'}",
+}
 SALES = [{"device": f"d{n}", "store_id": f"store_00{n}", "price": 1.5} for n in range(1, 5)]
 OTHERS = [{"userId": f"u{n}", "total": n} for n in range(5)]
 
 
-def lake_of(folder: Path, *settings: str) -> OwnLake:
-    lake = OwnLake.of(folder, CONFIG, *settings)
+def config_of(bronze: Iterable[str], silver: Iterable[str]) -> str:
+    schemas = {name: f'{{format: json, schema: "{BRONZE[name]}"}}' for name in bronze}
+    sources = "".join(f"  {name}: {{source: {source}}}\n" for name, source in schemas.items())
+    tables = "".join(f"  {name}: {SILVER[name]}\n" for name in silver)
+    return f"pipeline: shop\nbronze:\n{sources}" + (f"silver:\n{tables}" if tables else "")
+
+
+def lake_of(folder: Path, config: str, *settings: str) -> OwnLake:
+    lake = OwnLake.of(folder, config, *settings)
     lake.land("sales", "s.json", *SALES)
     lake.land("others", "o.json", *OTHERS)
     lake.drop_bytes("../broken/b.json", b"id\n1\n2\n")
@@ -47,7 +46,7 @@ def lake_of(folder: Path, *settings: str) -> OwnLake:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory, spark: object) -> tuple[OwnLake, dict[str, Any]]:
-    lake = lake_of(tmp_path_factory.mktemp("aside"))
+    lake = lake_of(tmp_path_factory.mktemp("aside"), config_of(BRONZE, SILVER))
     events = lake.run()
     warned = {event.table: event for event in events if isinstance(event, Warned)}
     # They are the last that a run says.
@@ -175,7 +174,8 @@ def test_bad_lines_that_an_earlier_generation_quarantined(
 )
 def test_it_can_be_an_error(table: str, tmp_path: Path, spark: object) -> None:
     layer, _, name = table.partition(".")
-    lake = lake_of(tmp_path, f"{layer}.{name}.on_all_aside=fail")
+    config = config_of([name], []) if layer == "bronze" else config_of(["others"], [name])
+    lake = lake_of(tmp_path, config, f"{layer}.{name}.on_all_aside=fail")
     with pytest.raises(DataError) as told:
         lake.run()
     assert table in told.value.what

@@ -154,6 +154,7 @@ def test_a_new_column_stops_the_stream_where_that_is_wanted(lake: Lake) -> None:
     assert {row["id"]: row["new"] for row in lake.rows("bronze.sales")} == {1: None, 2: "x"}
 
 
+@pytest.mark.slow
 def test_types_widen_as_far_as_delta_can_and_no_further(lake: Lake) -> None:
     lake = landed(lake, "add_new_columns_with_type_widening")
     lake.drop("3.json", '{"id": 3, "n": "three", "new": "y"}', at=2)

@@ -128,6 +128,7 @@ def test_a_file_of_only_bad_records_can_be_read_again(lake: Lake) -> None:
     assert verified(fixed) == {"rows of each file": 3, "bad lines of each file": 1}
 
 
+@pytest.mark.slow
 def test_the_records_of_a_replaced_content_are_superseded(lake: Lake) -> None:
     replacing = lake.having(f"{SOURCE}.on_changed_file=reprocess")
     replacing.drop("x.json", order(order_id="a"), "broken")

@@ -122,6 +122,8 @@ gold:
 NO = "rows have a null for a value that did not fit"
 
 
+# Of the sales pipeline: tests/spark/test_lookup.py.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expect", "told"),
     [
@@ -133,10 +135,8 @@ NO = "rows have a null for a value that did not fit"
                 f"3 {NO}: c.zip, read by gold.totals",
             },
         ),
-        pytest.param(
-            "expect: {fit: {not_rescued: [number, at, zip]}}", set(), marks=pytest.mark.slow
-        ),
-        pytest.param('on_rescued: "null"', set(), marks=pytest.mark.slow),
+        ("expect: {fit: {not_rescued: [number, at, zip]}}", set()),
+        ('on_rescued: "null"', set()),
     ],
     ids=["told", "watched", "as_before"],
 )

@@ -221,6 +221,7 @@ def test_a_change_in_the_midst_of_a_run_over_what_is_there(lake: Lake, spark: Sp
     assert rows == [1, 2], grown(events, "silver.sales")
 
 
+@pytest.mark.slow
 def test_a_state_of_another_type_is_refused_until_it_is_made_anew(
     lake: Lake, spark: SparkSession
 ) -> None:
