@@ -29,7 +29,8 @@ from medallion_jobs.runtime.jars import DELTA, cache_paths
 from medallion_jobs.runtime.java import Java
 from medallion_jobs.runtime.spark_home import spark_home
 
-# Set to `off`, nothing is read or made. Set to a file, the JVM of a run writes its classes there.
+# Set to `off`, nothing is read or made. Set to a full path, the JVM of a run writes its classes
+# there.
 VARIABLE = "MEDALLION_CLASS_ARCHIVE"
 OFF = "off"
 # Each has some 200 MB, and serves one Java and one environment of Python.
@@ -70,14 +71,13 @@ class ClassArchive:
     def options(self) -> list[str]:
         """The options with which a JVM reads the archive; none if it is missing.
 
-        With `MEDALLION_CLASS_ARCHIVE=FILE`, the options with which it writes one at its end.
+        With a full path in `MEDALLION_CLASS_ARCHIVE`, the options with which it writes one at its
+        end.
         """
         chosen = os.environ.get(VARIABLE, "")
-        if chosen == OFF or os.pathsep in str(
-            self.file
-        ):  # Java takes what follows for another file
+        if chosen == OFF:
             return []
-        if chosen:
+        if chosen.startswith("/"):
             return self._to_write(Path(chosen))
         if not self.is_there:
             return []
@@ -113,7 +113,7 @@ class ClassArchive:
                 f"no class archive was made in {from_home(folder.parent)}: {error}",
                 code="no_class_archive",
                 untouched="everything works without it, but a start takes longer",
-                next_step="medallion setup",
+                next_step="fix this, then: medallion setup",
             ) from error
 
     def make_in_background(self) -> Path | None:

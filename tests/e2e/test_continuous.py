@@ -112,3 +112,17 @@ def _reader(lake: Lake, told: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         enough.touch()
         reader.wait(PATIENCE)
+
+
+def test_silver_and_gold_follow_a_commit_before_the_interval_is_over(lake: Lake) -> None:
+    lake.generate(2, rows=20)
+    with Medallion(lake, "run", "--continuous", "--interval", "1h", "--progress", "json") as run:
+        # The first batch of complete mode has no rows yet.
+        run.wait_until(lambda: "gold.sales_by_region_day" in _tables_with_rows(run))
+        run.signal(signal.SIGTERM)
+        assert run.wait() == 0, run.text
+    assert len(lake.rows("silver.sales")) == 40
+
+
+def _tables_with_rows(run: Medallion) -> set[str]:
+    return {e["table"] for e in run.events if e["event"] == "batch" and e["rows_in"]}
