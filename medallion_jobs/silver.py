@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # The keys that decide how existing rows were written, and so cannot change without a reset.
-_STATE_KEYS = ("write", "keys", "sequence", "surrogate_key", "unknown_member")
+_STATE_KEYS = (
+    *("write", "keys", "sequence", "apply_changes"),
+    *("surrogate_key", "unknown_member"),
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ class SilverStream:
             optimized = tables.optimize_if_due(
                 df.sparkSession, self.claim.target_path, self.table.layout
             )
-        remarks = (*written.remarks, *went_on, *([optimized] if optimized else ()))
+            tidied = self._refinery.tidy(df.sparkSession)
+        remarks = (*written.remarks, *went_on, *filter(None, (optimized, tidied)))
         return replace(written, remarks=remarks)
 
 

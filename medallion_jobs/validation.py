@@ -104,9 +104,9 @@ class _Checker:
         for rule, expectation in table.expect.items():
             with self._reported_at(f"{here}.expect.{rule}", rules.described(expectation)):
                 self._check_expectation(rows, rule, expectation)
-        if table.deletes:
-            with self._reported_at(f"{here}.deletes.when", table.deletes.when):
-                rows.where(table.deletes.when)
+        for path, sql in recipe.kinds_of_change():
+            with self._reported_at(f"{here}.{path}", sql):
+                rows.where(sql)
         if len(self.problems) > known:
             return
         key = "schema" if table.schema_ else "select"

@@ -58,6 +58,7 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
     for ref in paths.sources(pipeline):
         places = TablePaths(pipeline, ref)
         to_remove += [places.data, places.quarantine, places.held, places.tombstones]
+        to_remove += [places.changes]
         to_remove += [places.rule_metrics, places.metrics, places.checkpoints]
     for name in pipeline.bronze:
         places = TablePaths(pipeline, TableRef("bronze", name))

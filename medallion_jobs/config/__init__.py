@@ -3,6 +3,7 @@
 No module here imports pyspark, so commands that need no JVM start fast.
 """
 
+from medallion_jobs.config.apply_changes import ApplyChanges
 from medallion_jobs.config.effective import Setting
 from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.gold import GoldTable, Measure, Period
@@ -28,6 +29,7 @@ from medallion_jobs.config.tree import Origin
 
 __all__ = [
     "LAYERS",
+    "ApplyChanges",
     "BronzeTable",
     "Cast",
     "CleanSource",

@@ -147,6 +147,8 @@ def _changes(table: Mapping[str, Any]) -> str | None:
     keep = _mapping(table, "dedupe").get("keep")
     if keep in ("lowest", "highest"):
         return f"dedupe: keep: {keep}"
+    if table.get("apply_changes") is not None:
+        return "apply_changes"
     write = table.get("write")
     return f"write: {write}" if write in ("upsert", "scd2") else None
 

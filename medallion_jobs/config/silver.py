@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from medallion_jobs.config.apply_changes import ApplyChanges
 from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.fields import (
     AllAside,
@@ -176,6 +177,11 @@ class SilverTable(Frozen):
     deletes: Deletes | None = Field(
         default=None, description="With upsert and scd2: rows that delete their key."
     )
+    apply_changes: ApplyChanges | None = Field(
+        default=None,
+        description="In place of `write`: the rows are changes, which are applied by key and "
+        "sequence (AUTO CDC).",
+    )
     select: SelectNames | None = Field(
         default=None,
         description="The table's columns, in this order, with their current types; a column "
@@ -226,7 +232,37 @@ class SilverTable(Frozen):
     def changes_rows(self) -> bool:
         """Whether a batch may change existing rows."""
         by_order = self.dedupe is not None and self.dedupe.keep != "first"
-        return by_order or self.write != "append"
+        return by_order or self.write != "append" or self.apply_changes is not None
+
+    @property
+    def how_written(self) -> str:
+        """The key and value that say how a batch changes the table, such as `write: upsert`."""
+        if self.apply_changes:
+            return f"apply_changes as SCD type {self.apply_changes.stored_as_scd_type}"
+        return f"write: {self.write}"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns of the key by which rows are written; empty if there is none."""
+        return self.keys or (self.apply_changes.keys if self.apply_changes else ())
+
+    @property
+    def sequence_columns(self) -> tuple[str, ...]:
+        """The columns that order the changes of a key; empty if there is none."""
+        if self.apply_changes:
+            return self.apply_changes.sequence_by
+        return (self.sequence,) if self.sequence else ()
+
+    @property
+    def kinds_of_change(self) -> tuple[str, ...]:
+        """SQL over the row that says what kind of change it is: a delete, a truncate."""
+        applied = self.apply_changes
+        found = (
+            self.deletes.when if self.deletes else None,
+            applied.apply_as_deletes if applied else None,
+            applied.apply_as_truncates if applied else None,
+        )
+        return tuple(filter(None, found))
 
     @model_validator(mode="before")
     @classmethod
@@ -244,11 +280,17 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
     dedupe = data.get("dedupe") if isinstance(data.get("dedupe"), Mapping) else {}
     assert isinstance(dedupe, Mapping)
     by_order = dedupe.get("keep", "first") in ("lowest", "highest")
+    beside = sorted({"write", "dedupe", *_OF_KEYED} & has) if "apply_changes" in has else []
     return [
+        (
+            bool(beside),
+            f"{', '.join(f'`{key}`' for key in beside)} cannot stand beside `apply_changes`, which "
+            "says how rows are written",
+        ),
         ({"select", "schema"} <= has, "`select` and `schema` both name the columns: give only one"),
         (keyed and not {"keys", "sequence"} <= has, "upsert and scd2 need `keys` and `sequence`"),
         (
-            not keyed and bool(_OF_KEYED & has),
+            not keyed and not beside and bool(_OF_KEYED & has),
             f"{', '.join(f'`{key}`' for key in sorted(_OF_KEYED))} need `write: upsert` or `scd2`",
         ),
         (keyed and "dedupe" in has, "upsert and scd2 remove duplicates by key; remove `dedupe`"),

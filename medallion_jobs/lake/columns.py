@@ -14,6 +14,12 @@ FILE_VERSION, BATCH_ID = "_file_version", "_batch_id"
 LOAD_TIMES = ("_load_time", "_ingestion_time")
 # No key of a file becomes a column by one of these names.
 RESERVED = (RESCUED, INPUT_FILE, FILE_SIZE, FILE_MODIFIED, FILE_VERSION, *LOAD_TIMES, BATCH_ID)
+# What an envelope says about a change, beside the row itself: see `refine.transform.envelope`.
+UNAVAILABLE = "_unavailable"
+OF_CHANGE = (
+    *("_op", "_is_snapshot", "_source_time", "_lsn", "_commit_lsn", "_table"),
+    *("_transaction_id", "_transaction_order", UNAVAILABLE),
+)
 
 
 def is_free(name: str) -> bool:

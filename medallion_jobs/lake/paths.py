@@ -9,6 +9,7 @@ _medallion/held/silver/<table>             rows that are held until a dimension 
 _medallion/metrics/<layer>/<table>         a row for each batch of a query
 _medallion/metrics/quality/<layer>/<table> a row for each batch and rule of a table
 _medallion/tombstones/silver/<table>       keys that were deleted from a table
+_medallion/changes/silver/<table>          changes from which a table is computed
 _medallion/warehouse                       Spark's warehouse folder; it stays empty
 _medallion/slots/<slot>/<layer>/<table>    a table that is built beside the live one
 _medallion/slots/<slot>/checkpoints/…      and all of the above for it
@@ -112,6 +113,11 @@ class TablePaths:
     def tombstones(self) -> Location:
         """Keys that were deleted from a silver table, so that no older change brings them back."""
         return self._table_in(self.state / "tombstones")
+
+    @property
+    def changes(self) -> Location:
+        """The changes from which a silver table with `apply_changes` is computed."""
+        return self._table_in(self.state / "changes")
 
     @property
     def metrics(self) -> Location:

@@ -33,7 +33,7 @@ from medallion_jobs.refine.batch_context import BatchContext, config_digest
 from medallion_jobs.refine.quarantine import row_format
 from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 from medallion_jobs.refine.transform.recipe import LOOKUP_VERSIONS, Recipe
-from medallion_jobs.refine.write import modes
+from medallion_jobs.refine.write import apply_changes, modes
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -212,8 +212,17 @@ class Refinery:
             self.recipe.columns(judged).names,
             txn,
             tombstones=self.paths.tombstones,
+            changes=self.paths.changes,
             watermark=context.too_late(watermark.delay) if watermark else None,
         )
+
+    def tidy(self, spark: SparkSession) -> str | None:
+        """Tidies what is kept beside the table, after a batch; gives a note for the user."""
+        changes = self.table.apply_changes
+        if changes is None:
+            return None
+        moment = datetime.now(timezone.utc)
+        return apply_changes.tidy_if_due(spark, changes, self.paths.changes, moment)
 
     def _counts(self, judged: DataFrame) -> list[Column]:
         return batch_counts.of_judged(judged, self.table, self._elsewhere)

@@ -58,4 +58,4 @@ def explained(
 
 def keys_of(table: SilverTable) -> tuple[str, ...]:
     """The columns that identify a row; empty if the config names none."""
-    return table.keys or (table.dedupe.keys if table.dedupe else None) or ()
+    return table.identity or (table.dedupe.keys if table.dedupe else None) or ()

@@ -15,6 +15,8 @@ from medallion_jobs.lake.hidden_columns import row_type
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.quarantine import row_text
+from medallion_jobs.refine.write import apply_changes
+from medallion_jobs.refine.write.change_log import ChangeLog
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
         UsageError: the config names columns that do not exist, or the existing table has
             columns that the config does not have.
     """
-    schema = written_schema(refinery, spark)
+    computed = _computed(refinery, spark)
+    schema = refinery.recipe.written(computed)
     path, ref, layout = refinery.path, refinery.ref, refinery.table.layout
     is_followed = ref.name in refinery.config.changes_read
     if is_followed and refinery.table.changes_rows:
@@ -46,6 +49,11 @@ def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
     properties = _FOLLOWED if is_followed else {}
     tables.create(spark, path, schema, comment=about, properties=properties, layout=layout)
     tables.set_properties(spark, path, properties)
+    if changes := refinery.table.apply_changes:
+        kind = apply_changes.sequence_type(computed.schema, changes.sequence_by)
+        log = ChangeLog(refinery.paths.changes, changes.keys)
+        columns = log.schema(refinery.recipe.columns(computed), changes.keys, kind)
+        log.ensure(spark, columns, is_rebuild=is_rebuild)
     if refinery.table.schema_:
         tables.widen(spark, ref, path, schema)
     else:
@@ -62,8 +70,8 @@ def shaped_source(refinery: Refinery, spark: SparkSession) -> DataFrame:
     return refinery.recipe.shaped(empty)
 
 
-def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
-    """The schema of the table, from the schemas of its source and dimensions.
+def _computed(refinery: Refinery, spark: SparkSession) -> DataFrame:
+    """The computed rows, without rows: for their schema.
 
     Raises:
         UsageError: a column cannot be computed, rows have a type that cannot be parked, or the
@@ -86,10 +94,10 @@ def written_schema(refinery: Refinery, spark: SparkSession) -> StructType:
         )
         for config in refinery.table.lookups
     ]
-    schema = refinery.recipe.written(refinery.recipe.computed(shaped, dimensions))
+    computed = refinery.recipe.computed(shaped, dimensions)
     if refinery.table.unknown_member:
-        lookup.member(refinery.table, schema)
-    return schema
+        lookup.member(refinery.table, refinery.recipe.written(computed))
+    return computed
 
 
 def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType) -> None:

@@ -128,7 +128,8 @@ def _bronze(name: str, table: BronzeTable) -> Node:
 
 
 def _silver(name: str, table: SilverTable) -> Node:
-    does = table.write + (f" by {', '.join(table.keys)}" if table.keys else "")
+    does = table.how_written.removeprefix("write: ")
+    does += f" by {', '.join(table.identity)}" if table.identity else ""
     lines = []
     if table.dedupe:
         keys = table.dedupe.keys

@@ -206,7 +206,7 @@ class Made:
             {"from": "bronze.x", "surrogate_key": "sk", "sequence": "at", **settings}
         )
         declared = schemas.parse_ddl(ddl)
-        extra = modes.extra_fields(self.table, declared)
+        extra = modes.extra_fields(self.table, declared, declared)
         schema = StructType([StructField("sk", LongType()), *declared.fields, *extra])
         tables.create(spark, path, schema, comment="made for a test")
 
@@ -219,6 +219,7 @@ class Made:
             schemas.parse_ddl(self.ddl).names,
             Txn("silver.made/v1", self.batch, "run"),
             tombstones=self.path.with_name("graves"),
+            changes=self.path.with_name("changes"),
         )
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:

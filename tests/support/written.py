@@ -36,12 +36,21 @@ class Written:
     columns: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        from medallion_jobs.lake.tables import schema as schemas
-        from medallion_jobs.refine.write import modes
+        from pyspark.sql.types import StructType
 
-        declared = schemas.parse_ddl(self.ddl)
+        from medallion_jobs.lake.tables import schema as schemas
+        from medallion_jobs.refine.write import apply_changes, modes
+        from medallion_jobs.refine.write.change_log import ChangeLog
+
+        declared, computed = schemas.parse_ddl(self.ddl), self.frame().schema
+        if changes := self.table.apply_changes:
+            declared = StructType([declared[name] for name in changes.columns_of(declared.names)])
+            kind = apply_changes.sequence_type(computed, changes.sequence_by)
+            log = ChangeLog(self.changes, changes.keys)
+            columns = log.schema(declared, changes.keys, kind)
+            log.ensure(self.spark, columns, is_rebuild=False)
         self.columns = tuple(declared.names)
-        for extra in modes.extra_fields(self.table, declared):
+        for extra in modes.extra_fields(self.table, declared, computed):
             declared = declared.add(extra)
         tables.create(self.spark, self.path, declared, comment="made for a test")
 
@@ -53,9 +62,19 @@ class Written:
     def graves(self) -> Path:
         return self.path.with_name(f"{self.path.name} graves")
 
+    @property
+    def changes(self) -> Path:
+        return self.path.with_name(f"{self.path.name} changes")
+
     def frame(self, *rows: tuple[Any, ...]) -> DataFrame:
+        from pyspark.sql import functions as F
+
+        from medallion_jobs.lake.hidden_columns import ROW
+
         ddl = ", ".join(filter(None, (self.ddl, self.hidden)))
-        return self.spark.createDataFrame(list(rows), ddl)
+        frame = self.spark.createDataFrame(list(rows), ddl)
+        # A shaped row has a copy of itself.
+        return frame.withColumn(ROW, F.struct(*frame.columns)) if self.hidden else frame
 
     def write(self, *rows: tuple[Any, ...], **options: Any) -> WriteResult:
         """Writes a new batch."""
@@ -75,6 +94,7 @@ class Written:
             self.columns,
             Txn(self.app_id, self.batch, run, {"moment": "now"}),
             tombstones=self.graves,
+            changes=self.changes,
             watermark=watermark,
         )
 

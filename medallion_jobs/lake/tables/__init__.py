@@ -10,6 +10,7 @@ from medallion_jobs.lake.tables.delta_log import (
     actions,
     commit_of,
     commits,
+    entry,
     has_log_since,
     snapshot,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "commits",
     "create",
     "ensure_layout",
+    "entry",
     "files_since",
     "has_log_since",
     "json_text",

@@ -129,8 +129,9 @@ class Readers:
                 name: row.made_from_all(_columns_of(rule)) | row.made_from(rule.check or "")
                 for name, rule in table.expect.items()
             },
-            keys=row.made_from_all(_identifying(table))
-            | row.made_from(table.deletes.when if table.deletes else ""),
+            keys=row.made_from_all(_identifying(table)).union(
+                *(row.made_from(sql) for sql in table.kinds_of_change)
+            ),
             watched=row.made_from_all(
                 name for rule in table.expect.values() for name in rule.not_rescued or ()
             ),
@@ -224,7 +225,7 @@ def read_by(table: SilverTable) -> Iterator[str]:
     for rule in table.expect.values():
         yield from (*_columns_of(rule), rule.check or "")
     yield from _identifying(table)
-    yield table.deletes.when if table.deletes else ""
+    yield from table.kinds_of_change
 
 
 def _text_inside(text: Column, name: str) -> Column:
@@ -289,10 +290,9 @@ def _columns_of(rule: Expectation) -> Iterator[str]:
 
 def _identifying(table: SilverTable) -> Iterator[str]:
     """The columns that identify a table's rows, those that order them, and their event time."""
-    yield from table.keys or ()
+    yield from table.identity
     yield from (table.dedupe.keys if table.dedupe else None) or ()
-    if table.sequence:
-        yield table.sequence
+    yield from table.sequence_columns
     if table.watermark:
         yield table.watermark.column
     if table.dedupe and table.dedupe.order_by:

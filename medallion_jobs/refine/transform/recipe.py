@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.columns import RESERVED
+from medallion_jobs.lake.columns import OF_CHANGE, RESCUED, RESERVED
 from medallion_jobs.lake.hidden_columns import (
     PARKED,
     ROW,
@@ -100,10 +100,10 @@ class Recipe:
         if self.table.schema_:
             declared = schemas.parse_ddl(self.table.schema_)
             schemas.conform(rows, declared)
-            return declared
+            return StructType([declared[name] for name in self._listed(declared.names)])
         has = {field.name: field for field in rows.schema if not is_hidden(field.name)}
         has.pop(dedupe.ROW_KEY, None)
-        selected = self.table.selected or dict.fromkeys(has, True)
+        selected = self.table.selected or dict.fromkeys(self._without_technical(has), True)
         missing = [name for name, needed in selected.items() if needed and name not in has]
         if missing:
             raise UsageError(
@@ -112,14 +112,33 @@ class Recipe:
                 untouched="nothing was written",
                 next_step="fix `select` or `columns` of the table in the config",
             )
-        return StructType([has[name] for name in selected if name in has])
+        return StructType([has[name] for name in self._listed(selected) if name in has])
+
+    def _without_technical(self, names: Iterable[str]) -> list[str]:
+        """Without columns that say where a change comes from, if changes are applied to a table.
+
+        They would make two equal changes different.
+        """
+        changes = self.table.apply_changes
+        if changes is None or changes.column_list:
+            return list(names)
+        technical = {*OF_CHANGE, *RESERVED} - {RESCUED}
+        return [name for name in names if name.lower() not in technical or name in changes.keys]
+
+    def _listed(self, names: Iterable[str]) -> Sequence[str]:
+        """Those of the columns that the column lists of `apply_changes` leave to the table."""
+        changes = self.table.apply_changes
+        return changes.columns_of(names) if changes else tuple(names)
 
     def written(self, rows: DataFrame) -> StructType:
         """The schema of the table, including the columns that its write mode adds."""
         own = self.columns(rows)
         for _, columns in self.columns_named():
             self.check_named(columns, own)
-        extra = modes.extra_fields(self.table, own)
+        if changes := self.table.apply_changes:
+            self.check_named(changes.sequence_by, rows.schema)
+            self.check_named(changes.except_column_list or (), rows.schema)
+        extra = modes.extra_fields(self.table, own, rows.schema)
         surrogate = self.table.surrogate_key
         if surrogate is None:
             return StructType([*own.fields, *extra])
@@ -143,11 +162,25 @@ class Recipe:
             yield "dedupe.order_by", (table.dedupe.order_by,)
         if table.keys:
             yield "keys", table.keys
+        if table.apply_changes:
+            changes = table.apply_changes
+            yield "apply_changes.keys", changes.keys
+            yield "apply_changes.column_list", changes.column_list or ()
+            for key in ("track_history_column_list", "track_history_except_column_list"):
+                yield f"apply_changes.{key}", getattr(changes, key) or ()
         if table.sequence:
             yield "sequence", (table.sequence,)
         for name, rule in table.expect.items():
             if rule.unique:
                 yield f"expect.{name}.unique", rule.unique
+
+    def kinds_of_change(self) -> Iterator[tuple[str, str]]:
+        """The config keys that say what kind of change a row is, each with its SQL."""
+        if self.table.deletes:
+            yield "deletes.when", self.table.deletes.when
+        if changes := self.table.apply_changes:
+            yield "apply_changes.apply_as_deletes", changes.apply_as_deletes or "false"
+            yield "apply_changes.apply_as_truncates", changes.apply_as_truncates or "false"
 
     def check_named(self, columns: Sequence[str], own: StructType) -> None:
         """Raises UsageError if the table lacks one of these columns."""

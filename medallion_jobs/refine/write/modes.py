@@ -12,7 +12,7 @@ from medallion_jobs.config import SilverTable
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables.scd_columns import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.refine.write import dedupe, scd2, surrogate_key, upsert
+from medallion_jobs.refine.write import apply_changes, dedupe, scd2, surrogate_key, upsert
 from medallion_jobs.refine.write.keyed_batch import WriteResult
 from medallion_jobs.storage import Location
 
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["WriteResult", "extra_fields", "write"]
 
 
-def extra_fields(table: SilverTable, columns: StructType) -> list[StructField]:
+def extra_fields(
+    table: SilverTable, columns: StructType, computed: StructType
+) -> list[StructField]:
     """The columns that the write mode adds to the declared ones.
 
     Args:
         columns: the declared columns.
+        computed: all columns of a computed row.
     """
+    if table.apply_changes:
+        return apply_changes.extra_fields(table.apply_changes, computed)
     extra: list[StructField] = []
     if table.dedupe and table.dedupe.keys is None:
         extra.append(StructField(dedupe.ROW_KEY, StringType()))
@@ -55,6 +60,7 @@ def write(
     txn: tables.Txn,
     *,
     tombstones: Location,
+    changes: Location,
     watermark: datetime | None = None,
 ) -> WriteResult:
     """Writes a batch's good rows in one commit with `txn`, even if nothing changes.
@@ -62,16 +68,19 @@ def write(
     The rows are computed once. Except for a plain append they are cached while this runs.
 
     Args:
-        rows: the table's columns, those that `deletes.when` names, `_row_key` for a whole-row
+        rows: the table's columns, those that `kinds_of_change` name, `_row_key` for a whole-row
             dedupe; other columns are not written.
         columns: the declared columns, in order.
         tombstones: the path of the tombstones, for `deletes: hard`.
+        changes: the path of the change log, for `apply_changes`.
         watermark: with `within: watermark` the table's rows before this time are not searched
             for duplicates. None: there is no watermark yet.
 
     Raises:
         DataError: a change has no sequence; nothing was written.
     """
+    if table.apply_changes:
+        return apply_changes.write(rows, table, path, columns, txn, log_path=changes)
     if table.surrogate_key:
         rows = surrogate_key.with_key(rows, table)
         columns = (table.surrogate_key, *columns)

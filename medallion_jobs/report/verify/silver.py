@@ -166,8 +166,8 @@ class _Silver:
             return "`explode` turns a row into several"
         if table.transform:
             return f"`transform: {table.transform}` may turn a row into several, or none"
-        if table.write != "append":
-            return f"`write: {table.write}` changes existing rows"
+        if table.apply_changes or table.write != "append":
+            return f"`{table.how_written}` changes existing rows"
         if table.dedupe and table.dedupe.keep != "first":
             return f"`dedupe: keep: {table.dedupe.keep}` replaces existing rows"
         return None
@@ -223,7 +223,7 @@ class _Silver:
         if self._changes and (cut_off := self.batches.cut_off):
             # The metrics of such a batch also count changed rows.
             return f"batch {cut_off[0]} was written by an interrupted run"
-        if self.table.deletes and self.table.deletes.how == "hard":
+        if self.table.apply_changes or (self.table.deletes and self.table.deletes.how == "hard"):
             deleted = self.log.removed
             if deleted is None:
                 return "the table's log no longer has all commits that deleted rows"
@@ -233,8 +233,7 @@ class _Silver:
     @property
     def _changes(self) -> bool:
         """Whether a batch may change rows of the table."""
-        dedupe = self.table.dedupe
-        return self.table.write != "append" or bool(dedupe and dedupe.keep != "first")
+        return self.table.changes_rows
 
     def _named(self, check: Check) -> Check:
         """The check; if it fails, with the commits by others than the table's queries."""

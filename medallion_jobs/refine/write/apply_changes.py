@@ -1,0 +1,313 @@
+"""Applies changes of rows to a table: SCD type 1 or 2, by key and sequence.
+
+The batch's changes go to the change log. The keys that they touch are computed from all their
+changes, and what differs from the table is merged into it, in one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import cached_property, reduce
+from operator import and_, or_
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructField, StructType
+
+from medallion_jobs.config import ApplyChanges, SilverTable
+from medallion_jobs.config.apply_changes import END_AT, START_AT
+from medallion_jobs.errors import DataError
+from medallion_jobs.lake import tables
+from medallion_jobs.lake.columns import UNAVAILABLE
+from medallion_jobs.lake.hidden_columns import row_type
+from medallion_jobs.lake.tables.observing import observing
+from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.lake.values.canonical import canonical
+from medallion_jobs.refine.transform.readers import Row
+from medallion_jobs.refine.write import merge_plan, versions
+from medallion_jobs.refine.write.change_log import ARRIVED, ChangeLog
+from medallion_jobs.refine.write.keyed_batch import WriteResult, existing, kept, range_of
+from medallion_jobs.storage import Location
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+_MAX_SHOWN = 3
+_IS_KNOWN, _IS_WANTED = "is in the table", "is in the result"
+
+
+def sequence_type(columns: StructType, names: Sequence[str]) -> DataType:
+    """The type of a sequence: that of its column, or a struct of several."""
+    if len(names) == 1:
+        return columns[names[0]].dataType
+    return StructType([StructField(name, columns[name].dataType) for name in names])
+
+
+def extra_fields(settings: ApplyChanges, columns: StructType) -> list[StructField]:
+    """The columns that are added to those of a change.
+
+    Args:
+        columns: the columns of a change.
+    """
+    if not settings.has_history:
+        return []
+    kind = sequence_type(columns, settings.sequence_by)
+    return [StructField(START_AT, kind), StructField(END_AT, kind)]
+
+
+def write(
+    rows: DataFrame,
+    table: SilverTable,
+    path: Location,
+    columns: Sequence[str],
+    txn: tables.Txn,
+    *,
+    log_path: Location,
+) -> WriteResult:
+    """Applies a batch of changes, in one commit of the table.
+
+    Args:
+        columns: the columns of the table, without those that are added.
+        log_path: the path of the change log.
+
+    Raises:
+        DataError: a change has a null in its key or its sequence; nothing was written.
+    """
+    assert table.apply_changes is not None
+    log = ChangeLog(log_path, table.apply_changes.keys)
+    applied = _Applied(rows, table, table.apply_changes, path, tuple(columns), log)
+    with observing(rows.sparkSession), kept(applied.changes) as changes:
+        return applied.write(changes, txn)
+
+
+def tidy_if_due(
+    spark: SparkSession, settings: ApplyChanges, log_path: Location, moment: datetime
+) -> str | None:
+    """Removes changes on which nothing depends any more from a change log that has grown.
+
+    Returns:
+        A note for the user; None if nothing was done.
+    """
+    return ChangeLog(log_path, settings.keys).tidy_if_due(spark, settings, moment)
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """One batch that is applied to a table."""
+
+    rows: DataFrame
+    table: SilverTable
+    settings: ApplyChanges
+    path: Location
+    columns: tuple[str, ...]
+    log: ChangeLog
+
+    @cached_property
+    def _values(self) -> list[str]:
+        """The columns besides the key."""
+        return [name for name in self.columns if name not in self.settings.keys]
+
+    @cached_property
+    def _parts(self) -> list[versions.Part]:
+        """The parts of a row that a change may lack; empty if each change gives all."""
+        if not (self.settings.ignore_null_updates or UNAVAILABLE in self.rows.columns):
+            return []
+        values = self.rows.select(*(col(name) for name in self._values)).schema
+        return versions.parts_of(values, self.settings)
+
+    @property
+    def changes(self) -> DataFrame:
+        """The rows as changes, with the columns of the change log."""
+        settings = self.settings
+        truncates, deletes = (
+            F.coalesce(F.expr(sql), F.lit(False)) if sql else F.lit(False)
+            for sql in (settings.apply_as_truncates, settings.apply_as_deletes)
+        )
+        change = (
+            F.when(truncates, versions.TRUNCATE)
+            .when(deletes, versions.DELETE)
+            .otherwise(versions.UPSERT)
+        )
+        # Neither a truncate nor a delete has values that count.
+        is_upsert = ~truncates & ~deletes
+        values = F.struct(*(col(name) for name in self._values))
+        return self.rows.select(
+            *(F.when(~truncates, col(key)).alias(key) for key in settings.keys),
+            self._sequence.alias(versions.SEQUENCE),
+            change.alias(versions.CHANGE),
+            F.when(is_upsert, values).alias(versions.VALUES),
+            F.when(is_upsert, self._given).alias(versions.GIVEN),
+            F.lit(datetime.now(timezone.utc)).alias(ARRIVED),
+        )
+
+    @property
+    def _sequence(self) -> Column:
+        """The sequence of a change; null if all of its columns are."""
+        names = self.settings.sequence_by
+        if len(names) == 1:
+            return col(names[0])
+        some = reduce(or_, (col(name).isNotNull() for name in names))
+        return F.when(some, F.struct(*(col(name) for name in names)))
+
+    @property
+    def _given(self) -> Column:
+        """The names of the parts that a change gives; null if it gives all."""
+        lacking: dict[str, Column] = {}
+        for path in self._parts:
+            value = col(path[0])
+            for name in path[1:]:
+                value = value.getField(name)
+            is_null = value.isNull() if self.settings.ignore_null_updates else F.lit(False)
+            lacking[versions.name_of(path)] = is_null | self._is_unavailable(path[0])
+        if not lacking:
+            return F.lit(None).cast("array<string>")
+        names = (F.when(~lacks, F.lit(name)) for name, lacks in lacking.items())
+        return F.when(reduce(or_, lacking.values()), F.array_compact(F.array(*names)))
+
+    def _is_unavailable(self, name: str) -> Column:
+        """Whether the source did not send what a column of the table is computed from."""
+        if UNAVAILABLE not in self.rows.columns:
+            return F.lit(False)
+        read = F.array(*(F.lit(column) for column in self._reads[name]))
+        return F.coalesce(F.arrays_overlap(col(UNAVAILABLE), read), F.lit(False))
+
+    @cached_property
+    def _reads(self) -> Mapping[str, Sequence[str]]:
+        """By column of the table, the columns of the change that it is computed from."""
+        row = Row.of(row_type(self.rows))
+        for name, sql in self.table.columns.items():
+            row = row.having({name: row.made_from(sql)})
+        old = {new.lower(): name for name, new in self.table.rename.items()}
+        found = {}
+        for name in self._values:
+            read = {value.column for value in row.columns.get(name.lower(), frozenset())} or {name}
+            found[name] = sorted({old.get(column.lower(), column) for column in read})
+        return found
+
+    def write(self, changes: DataFrame, txn: tables.Txn) -> WriteResult:
+        """Writes the changes to the log, and what they change to the table."""
+        keys = self.settings.keys
+        found = self._counts(changes)
+        if found["nulls"]:
+            raise self._refusal(changes, found["nulls"])
+        self.log.add(changes, txn)
+        keyed = changes.where(col(versions.CHANGE) != versions.TRUNCATE)
+        touched, within = None, "true"
+        if not found["truncates"]:
+            touched = keyed.select(*(col(key) for key in keys)).distinct()
+            within = range_of(keyed, keys)
+        truncates = self.settings.apply_as_truncates is not None
+        stored = self.log.of(touched, within, changes.sparkSession, truncates=truncates)
+        done = merge_plan.carry_out(
+            self._planned(self._result(stored), self._stands(touched, within, changes)),
+            self.path,
+            txn,
+            merge_plan.MergePlan(
+                match=self._match,
+                within=within,
+                columns=self._written,
+                update={name: merge_plan.source(name) for name in self._compared},
+            ),
+        )
+        effective = done.rows_out + done.updated + done.deleted
+        return replace(done, ignored=max(0, found["changes"] - effective))
+
+    def _counts(self, changes: DataFrame) -> dict[str, int]:
+        kind = col(versions.CHANGE)
+        counted = changes.agg(
+            F.count(F.lit(1)).alias("changes"),
+            F.count_if(kind == versions.TRUNCATE).alias("truncates"),
+            F.count_if(self._is_nowhere).alias("nulls"),
+        ).first()
+        assert counted is not None  # an aggregate without groups has one row
+        return counted.asDict()
+
+    @property
+    def _is_nowhere(self) -> Column:
+        """Whether a change has a null in its key or its sequence."""
+        no_key = reduce(or_, (col(key).isNull() for key in self.settings.keys))
+        is_keyed = col(versions.CHANGE) != versions.TRUNCATE
+        return col(versions.SEQUENCE).isNull() | (is_keyed & no_key)
+
+    def _refusal(self, changes: DataFrame, count: int) -> DataError:
+        """The error for changes with a null in their key or their sequence."""
+        settings = self.settings
+        shown = changes.where(self._is_nowhere).limit(_MAX_SHOWN).collect()
+        keys = [key for key in settings.keys if any(row[key] is None for row in shown)]
+        no_sequence = any(row[versions.SEQUENCE] is None for row in shown)
+        names = [*keys, *(settings.sequence_by if no_sequence else ())]
+        samples = "; ".join(
+            f"{row[versions.CHANGE]} of "
+            + ", ".join(f"{key}={row[key]}" for key in settings.keys)
+            + f" at {row[versions.SEQUENCE]}"
+            for row in shown
+        )
+        return DataError(
+            f"{count:,} changes for {self.path.parent.name}.{self.path.name} have no "
+            f"{' or no '.join(names)}, such as {samples}",
+            code="sequence_missing" if no_sequence else "key_missing",
+            untouched="nothing of this batch was written",
+            next_step=f"add an expectation `not_null: [{', '.join(names)}]` that quarantines such "
+            "rows, or leave them out by `where`",
+        )
+
+    @property
+    def _match(self) -> tuple[str, ...]:
+        """The columns that identify a row of the table."""
+        return (*self.settings.keys, *((START_AT,) if self.settings.has_history else ()))
+
+    @property
+    def _written(self) -> tuple[str, ...]:
+        """All columns of the table."""
+        return (*self.columns, *((START_AT, END_AT) if self.settings.has_history else ()))
+
+    @property
+    def _compared(self) -> list[str]:
+        """The columns by which two rows of one key differ."""
+        return [name for name in self._written if name not in self._match]
+
+    def _result(self, stored: DataFrame) -> DataFrame:
+        """What the keys come to by all their changes, as rows of the table."""
+        keys, own = self.settings.keys, {}
+        if self.settings.has_history:
+            tracked = self.settings.tracked_of(self._values)
+            result = versions.history(stored, keys, self._parts, tracked)
+            own = {START_AT: versions.STARTS, END_AT: versions.ENDS}
+        else:
+            result = versions.current(stored, keys, self._parts)
+        return result.select(
+            *(col(key) for key in keys),
+            *(col(versions.VALUES)[name].alias(name) for name in self._values),
+            *(col(inner).alias(name) for name, inner in own.items()),
+            F.lit(True).alias(_IS_WANTED),
+        )
+
+    def _stands(self, touched: DataFrame | None, within: str, changes: DataFrame) -> DataFrame:
+        """The rows of the table with these keys, their columns renamed by `existing`."""
+        table = changes.sparkSession.read.format("delta").load(str(self.path))
+        table = table.alias(tables.TARGET).where(within)
+        if touched is not None:
+            table = table.join(touched, list(self.settings.keys), "left_semi")
+        renamed = (col(name).alias(existing(name)) for name in self._written)
+        return table.select(*renamed, F.lit(True).alias(_IS_KNOWN))
+
+    def _planned(self, result: DataFrame, stands: DataFrame) -> DataFrame:
+        """The rows that the table has or should have, each with its action."""
+        same = reduce(and_, (col(name) == col(existing(name)) for name in self._match))
+        planned = result.join(stands, same, "full")
+
+        def comparable(name: str) -> Column:
+            return canonical(col(name), planned.schema[name].dataType)
+
+        differ = (
+            ~comparable(name).eqNullSafe(comparable(existing(name))) for name in self._compared
+        )
+        action = (
+            F.when(col(_IS_KNOWN).isNull(), merge_plan.INSERT)
+            .when(col(_IS_WANTED).isNull(), merge_plan.REMOVE)
+            .when(reduce(or_, differ, F.lit(False)), merge_plan.UPDATE)
+        )
+        match = {name: F.coalesce(col(name), col(existing(name))) for name in self._match}
+        return planned.withColumns({merge_plan.ACTION: action, **match})
