@@ -118,7 +118,7 @@ class _Checker:
                 tables.refuse_unmergeable(here, own.names)
         if len(self.problems) > known:
             return
-        for path, columns in recipe.columns_named():
+        for path, columns in recipe.columns_named(own):
             with self._reported_at(f"{here}.{path}", ", ".join(columns)):
                 recipe.check_named(columns, own)
         if len(self.problems) == known:

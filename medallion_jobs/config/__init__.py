@@ -5,6 +5,7 @@ No module here imports pyspark, so commands that need no JVM start fast.
 
 from medallion_jobs.config.apply_changes import ApplyChanges
 from medallion_jobs.config.effective import Setting
+from medallion_jobs.config.envelope import Envelope, ValueForm
 from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.gold import GoldTable, Measure, Period
 from medallion_jobs.config.layout import Layout
@@ -36,6 +37,7 @@ __all__ = [
     "ConfigError",
     "Dedupe",
     "Deletes",
+    "Envelope",
     "Evolution",
     "Expectation",
     "Format",
@@ -62,6 +64,7 @@ __all__ = [
     "Storage",
     "TableRef",
     "Trigger",
+    "ValueForm",
     "Watermark",
     "json_schema",
     "load",

@@ -67,6 +67,16 @@ class ApplyChanges(Frozen):
         """Whether the table has a row for each version of a key."""
         return self.stored_as_scd_type == 2  # noqa: PLR2004 (the word of Kimball)
 
+    def spelled_as(self, columns: Iterable[str]) -> ApplyChanges:
+        """The same with the names of these columns in their spelling: letter case may differ."""
+        own = {name.lower(): name for name in columns}
+
+        def spelled(names: Iterable[str]) -> tuple[str, ...]:
+            return tuple(own.get(name.lower(), name) for name in names)
+
+        update = {"keys": spelled(self.keys), "sequence_by": spelled(self.sequence_by)}
+        return self.model_copy(update=update)
+
     def columns_of(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of these columns of a change that the table has, by the two column lists."""
         wanted = {name.lower() for name in self.column_list or ()}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from medallion_jobs.config.apply_changes import ApplyChanges
+from medallion_jobs.config.envelope import Envelope
 from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.fields import (
     AllAside,
@@ -116,6 +117,9 @@ class SilverTable(Frozen):
     from_: SilverInput = Field(alias="from", description="Table to read, as a stream.")
     where: RowSql | None = Field(
         default=None, description="Rows to keep; the others are filtered out and counted."
+    )
+    envelope: Envelope | None = Field(
+        default=None, description="The rows are messages of change data capture."
     )
     parse: dict[
         Identifier,

@@ -15,10 +15,14 @@ LOAD_TIMES = ("_load_time", "_ingestion_time")
 # No key of a file becomes a column by one of these names.
 RESERVED = (RESCUED, INPUT_FILE, FILE_SIZE, FILE_MODIFIED, FILE_VERSION, *LOAD_TIMES, BATCH_ID)
 # What an envelope says about a change, beside the row itself: see `refine.transform.envelope`.
-UNAVAILABLE = "_unavailable"
+OP, IS_SNAPSHOT, UNAVAILABLE = "_op", "_is_snapshot", "_unavailable"
+SOURCE_TIME, SOURCE_BLOCK, LSN, COMMIT_LSN = "_source_time", "_source", "_lsn", "_commit_lsn"
+TRANSACTION_ID, TRANSACTION_ORDER = "_transaction_id", "_transaction_order"
+# Where a message lay in its topic: the names of Kafka's columns, with a `_` before them.
+OF_MESSAGE = ("_topic", "_partition", "_offset", "_timestamp", "_headers")
 OF_CHANGE = (
-    *("_op", "_is_snapshot", "_source_time", "_lsn", "_commit_lsn", "_table"),
-    *("_transaction_id", "_transaction_order", UNAVAILABLE),
+    *(OP, IS_SNAPSHOT, UNAVAILABLE, SOURCE_TIME, SOURCE_BLOCK, LSN, COMMIT_LSN),
+    *(TRANSACTION_ID, TRANSACTION_ORDER, *OF_MESSAGE),
 )
 
 

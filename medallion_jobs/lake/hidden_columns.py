@@ -21,6 +21,8 @@ SINCE, PARKED = "held since", "parked id"
 MISFITS = "values that do not fit"
 # `where` is not true for the row because a value that it reads did not fit.
 UNDECIDED = "where is undecided"
+# Why a message is not a change that can be read; null if it is one.
+UNREADABLE = "why the change is unreadable"
 # A key, or a column that a rule reads, has a value that did not fit.
 RESCUED_VALUE = "has a rescued value"
 LATE = "is late"

@@ -19,6 +19,7 @@ from medallion_jobs.lake.hidden_columns import (
     SINCE,
     UNDECIDED,
     UNKNOWN,
+    UNREADABLE,
     hidden,
     row_type,
 )
@@ -38,6 +39,7 @@ GOOD, HELD, QUARANTINED, DROPPED, LEFT_OUT = "good", "held", "quarantined", "dro
 # Names that stand beside rule names in the `rules` of a parked row.
 WATERMARK, UNKNOWN_MEMBER = "watermark", "unknown_member"
 RESCUED_RULE, WHERE, AMBIGUOUS_RULE = "rescued_value", "where", "ambiguous_sequence"
+ENVELOPE = "envelope"
 
 
 def decided(
@@ -87,7 +89,11 @@ def decided(
         | {
             LATE: late(table, context) & ~waits,
             UNKNOWN: lookup.is_member(rows, table) & ~no_rules,
-            RESCUED_VALUE: reduce(or_, unjudged.values(), without_key | hidden(UNDECIDED)),
+            RESCUED_VALUE: reduce(
+                or_,
+                unjudged.values(),
+                without_key | hidden(UNDECIDED) | hidden(UNREADABLE).isNotNull(),
+            ),
             # Known when the table is written: `with_ambiguous`.
             AMBIGUOUS: F.lit(None).cast("string"),
         }
@@ -170,6 +176,7 @@ def rules_broken(table: SilverTable, moment: datetime) -> Column:
         lookup.names(table.lookups, moment),
         _if(RESCUED_VALUE, F.lit(RESCUED_RULE)),
         _if(UNDECIDED, F.lit(WHERE)),
+        _when(hidden(UNREADABLE).isNotNull(), F.lit(ENVELOPE)),
         _if(LATE, F.lit(WATERMARK)),
         _if(UNKNOWN, F.lit(UNKNOWN_MEMBER)),
         _when(hidden(AMBIGUOUS).isNotNull(), F.lit(AMBIGUOUS_RULE)),
@@ -190,6 +197,7 @@ def reasons(rows: DataFrame, table: SilverTable) -> Column:
         broken_rules.reasons(rows, table.expect),
         rescued.reasons(Readers.of(table, row_type(rows)).all),
         _if(UNDECIDED, F.lit(f"`where` cannot be decided: {table.where}")),
+        _when(hidden(UNREADABLE).isNotNull(), hidden(UNREADABLE)),
         lookup.reasons(table.lookups),
         _if(LATE, late_reason),
         _if(UNKNOWN, F.lit("its key is that of the unknown member, which no row may change")),

@@ -49,7 +49,8 @@ def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
     properties = _FOLLOWED if is_followed else {}
     tables.create(spark, path, schema, comment=about, properties=properties, layout=layout)
     tables.set_properties(spark, path, properties)
-    if changes := refinery.table.apply_changes:
+    if refinery.table.apply_changes:
+        changes = refinery.table.apply_changes.spelled_as(computed.columns)
         kind = apply_changes.sequence_type(computed.schema, changes.sequence_by)
         log = ChangeLog(refinery.paths.changes, changes.keys)
         columns = log.schema(refinery.recipe.columns(computed), changes.keys, kind)

@@ -44,6 +44,7 @@ class Written:
 
         declared, computed = schemas.parse_ddl(self.ddl), self.frame().schema
         if changes := self.table.apply_changes:
+            changes = changes.spelled_as(computed.names)
             declared = StructType([declared[name] for name in changes.columns_of(declared.names)])
             kind = apply_changes.sequence_type(computed, changes.sequence_by)
             log = ChangeLog(self.changes, changes.keys)

@@ -18,6 +18,7 @@ from medallion_jobs.lake.hidden_columns import (
     ROW,
     SINCE,
     UNDECIDED,
+    UNREADABLE,
     hidden,
     is_hidden,
     row_type,
@@ -90,9 +91,13 @@ def restored(parked: DataFrame, shape: StructType) -> DataFrame:
         F.col("since").alias(SINCE),
         F.col("id").alias(PARKED),
         F.array_contains("rules", outcome.WHERE).alias(UNDECIDED),
+        F.when(
+            F.array_contains("rules", outcome.ENVELOPE),
+            F.lit("the message is no change that can be read"),
+        ).alias(UNREADABLE),
     ).select(
         *(col(name, of=ROW) for name in shape.names),
-        *(hidden(name) for name in (ROW, SINCE, PARKED, UNDECIDED)),
+        *(hidden(name) for name in (ROW, SINCE, PARKED, UNDECIDED, UNREADABLE)),
     )
 
 
@@ -114,7 +119,8 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
     kinds = {name: rows.schema[name].dataType for name in changes}
     values = {name: F.expr(sql).cast(kinds[name]) for name, sql in changes.items()}
     # A user who sets columns of a row wants the row in the table, whatever `where` says.
-    rows = rows.withColumns({**values, UNDECIDED: F.lit(False)})
+    readable = {UNDECIDED: F.lit(False), UNREADABLE: F.lit(None).cast("string")}
+    rows = rows.withColumns({**values, **readable})
     return rows.withColumn(ROW, F.struct(*own.values()))
 
 

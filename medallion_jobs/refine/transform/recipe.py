@@ -17,6 +17,7 @@ from medallion_jobs.lake.hidden_columns import (
     ROW,
     SINCE,
     UNDECIDED,
+    UNREADABLE,
     hidden,
     is_hidden,
     row_type,
@@ -73,6 +74,8 @@ class Recipe:
         }
         if UNDECIDED not in rows.columns:
             hidden_columns[UNDECIDED] = F.lit(False)
+        if UNREADABLE not in rows.columns:
+            hidden_columns[UNREADABLE] = F.lit(None).cast("string")
         return rows.withColumns(hidden_columns)
 
     def computed(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
@@ -133,11 +136,11 @@ class Recipe:
     def written(self, rows: DataFrame) -> StructType:
         """The schema of the table, including the columns that its write mode adds."""
         own = self.columns(rows)
-        for _, columns in self.columns_named():
-            self.check_named(columns, own)
         if changes := self.table.apply_changes:
-            self.check_named(changes.sequence_by, rows.schema)
-            self.check_named(changes.except_column_list or (), rows.schema)
+            for names in (changes.sequence_by, changes.except_column_list or ()):
+                self.check_named(_spelled(names, rows.schema), rows.schema)
+        for _, columns in self.columns_named(own):
+            self.check_named(columns, own)
         extra = modes.extra_fields(self.table, own, rows.schema)
         surrogate = self.table.surrogate_key
         if surrogate is None:
@@ -151,8 +154,12 @@ class Recipe:
             )
         return StructType([StructField(surrogate, LongType()), *own.fields, *extra])
 
-    def columns_named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The config keys that name columns of the target table, each with these columns."""
+    def columns_named(self, own: StructType) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The config keys that name columns of the target table, each with these columns.
+
+        Args:
+            own: the declared columns of the table.
+        """
         table = self.table
         if table.watermark:
             yield "watermark.column", (table.watermark.column,)
@@ -163,11 +170,10 @@ class Recipe:
         if table.keys:
             yield "keys", table.keys
         if table.apply_changes:
-            changes = table.apply_changes
-            yield "apply_changes.keys", changes.keys
-            yield "apply_changes.column_list", changes.column_list or ()
-            for key in ("track_history_column_list", "track_history_except_column_list"):
-                yield f"apply_changes.{key}", getattr(changes, key) or ()
+            tracks = ("track_history_column_list", "track_history_except_column_list")
+            for key in ("keys", "column_list", *tracks):
+                names = getattr(table.apply_changes, key) or ()
+                yield f"apply_changes.{key}", _spelled(names, own)
         if table.sequence:
             yield "sequence", (table.sequence,)
         for name, rule in table.expect.items():
@@ -197,3 +203,9 @@ class Recipe:
         named = self.table.selected
         declared = schemas.parse_ddl(self.table.schema_).names if self.table.schema_ else ()
         return LOOKUP_VERSIONS in (*named, *declared)
+
+
+def _spelled(names: Iterable[str], own: StructType) -> tuple[str, ...]:
+    """The names as the columns have them: letter case may differ."""
+    known = {name.lower(): name for name in own.names}
+    return tuple(known.get(name.lower(), name) for name in names)

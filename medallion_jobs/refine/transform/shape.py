@@ -1,6 +1,6 @@
 """The first stage of the transforms: which rows there are, and which columns they have.
 
-where -> parse -> explode -> flatten -> rename -> transform
+where -> envelope -> parse -> explode -> flatten -> rename -> transform
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from pyspark.sql.types import (
 
 from medallion_jobs.config import Parse, SilverTable
 from medallion_jobs.lake.hidden_columns import UNDECIDED
+from medallion_jobs.lake.tables import schema as schemas
 from medallion_jobs.lake.tables.sql import col, namable
 from medallion_jobs.lake.values import strict
 from medallion_jobs.lake.values.type_walk import is_nested
 from medallion_jobs.refine.transform import casts, functions, rescued
+from medallion_jobs.refine.transform.envelope import Opening
 from medallion_jobs.refine.transform.step import Step
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
     found = []
     if table.where is not None:
         found.append(Step("where", table.where, partial(_where, table=table)))
+    if table.envelope is not None:
+        opening = opening_of(table)
+        found.append(Step("envelope", table.envelope.format, opening.opened))
     for name, parse in table.parse.items():
         step = partial(_parse, name=name, parse=parse)
         found.append(Step(f"parse.{name}", parse.schema_, step))
@@ -53,12 +58,24 @@ def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
     return found
 
 
+def opening_of(table: SilverTable) -> Opening:
+    """How the messages that the table reads are opened."""
+    assert table.envelope is not None
+    return Opening(table.envelope, schemas.parse_ddl(table.envelope.schema_))
+
+
 def parse_failed(name: str) -> str:
     """The hidden column that is true if `parse` could not read all of the column's text."""
     return f"parse {name}"
 
 
 def taken(rows: DataFrame, table: SilverTable) -> Column:
+    """Whether a row of the source passes `where` and, with an envelope, is a change."""
+    is_change = opening_of(table).is_change(rows) if table.envelope else F.lit(True)
+    return _passes(rows, table) & is_change
+
+
+def _passes(rows: DataFrame, table: SilverTable) -> Column:
     """Whether a row of the source passes `where`, or `where` cannot be decided."""
     if table.where is None:
         return F.lit(True)
@@ -68,7 +85,7 @@ def taken(rows: DataFrame, table: SilverTable) -> Column:
 def _where(rows: DataFrame, table: SilverTable) -> DataFrame:
     if not rescued.decides_where(table):
         return rows.where(F.expr(table.where or "true"))
-    return rows.where(taken(rows, table)).withColumn(UNDECIDED, rescued.undecided(rows, table))
+    return rows.where(_passes(rows, table)).withColumn(UNDECIDED, rescued.undecided(rows, table))
 
 
 def _parse(rows: DataFrame, name: str, parse: Parse) -> DataFrame:

@@ -14,20 +14,21 @@ from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructField, StructType
+from pyspark.sql.types import DataType, MapType, StructField, StructType, VariantType
 
 from medallion_jobs.config import ApplyChanges, SilverTable
 from medallion_jobs.config.apply_changes import END_AT, START_AT
-from medallion_jobs.errors import DataError
+from medallion_jobs.errors import DataError, UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.columns import UNAVAILABLE
 from medallion_jobs.lake.hidden_columns import row_type
 from medallion_jobs.lake.tables.observing import observing
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.lake.values.canonical import canonical
+from medallion_jobs.lake.values.type_walk import has
 from medallion_jobs.refine.transform.readers import Row
 from medallion_jobs.refine.write import merge_plan, versions
-from medallion_jobs.refine.write.change_log import ARRIVED, ChangeLog
+from medallion_jobs.refine.write.change_log import ARRIVED, NO_VALUES, ChangeLog
 from medallion_jobs.refine.write.keyed_batch import WriteResult, existing, kept, range_of
 from medallion_jobs.storage import Location
 
@@ -39,10 +40,24 @@ _IS_KNOWN, _IS_WANTED = "is in the table", "is in the result"
 
 
 def sequence_type(columns: StructType, names: Sequence[str]) -> DataType:
-    """The type of a sequence: that of its column, or a struct of several."""
-    if len(names) == 1:
-        return columns[names[0]].dataType
-    return StructType([StructField(name, columns[name].dataType) for name in names])
+    """The type of a sequence: that of its column, or a struct of several.
+
+    Raises:
+        UsageError: its values have no order.
+    """
+    kind = (
+        columns[names[0]].dataType
+        if len(names) == 1
+        else StructType([StructField(name, columns[name].dataType) for name in names])
+    )
+    if has(kind, (MapType, VariantType)):
+        raise UsageError(
+            f"{', '.join(names)} cannot order changes: {kind.simpleString()} has no order",
+            code="sequence_not_orderable",
+            untouched="nothing was written",
+            next_step="name other columns in `apply_changes.sequence_by` of the table",
+        )
+    return kind
 
 
 def extra_fields(settings: ApplyChanges, columns: StructType) -> list[StructField]:
@@ -53,7 +68,14 @@ def extra_fields(settings: ApplyChanges, columns: StructType) -> list[StructFiel
     """
     if not settings.has_history:
         return []
-    kind = sequence_type(columns, settings.sequence_by)
+    kind = sequence_type(columns, settings.spelled_as(columns.names).sequence_by)
+    if taken := [name for name in columns.names if name.upper() in (START_AT, END_AT)]:
+        raise UsageError(
+            f"the changes have a column {', '.join(taken)}, which SCD type 2 adds to the table",
+            code="reserved_column",
+            untouched="nothing was written",
+            next_step="give it another name: `rename` of the table in the config",
+        )
     return [StructField(START_AT, kind), StructField(END_AT, kind)]
 
 
@@ -76,8 +98,9 @@ def write(
         DataError: a change has a null in its key or its sequence; nothing was written.
     """
     assert table.apply_changes is not None
-    log = ChangeLog(log_path, table.apply_changes.keys)
-    applied = _Applied(rows, table, table.apply_changes, path, tuple(columns), log)
+    settings = table.apply_changes.spelled_as(rows.columns)
+    log = ChangeLog(log_path, settings.keys)
+    applied = _Applied(rows, table, settings, path, tuple(columns), log)
     with observing(rows.sparkSession), kept(applied.changes) as changes:
         return applied.write(changes, txn)
 
@@ -90,6 +113,8 @@ def tidy_if_due(
     Returns:
         A note for the user; None if nothing was done.
     """
+    stored = spark.read.format("delta").load(str(log_path)).columns
+    settings = settings.spelled_as(stored)
     return ChangeLog(log_path, settings.keys).tidy_if_due(spark, settings, moment)
 
 
@@ -132,7 +157,9 @@ class _Applied:
         )
         # Neither a truncate nor a delete has values that count.
         is_upsert = ~truncates & ~deletes
-        values = F.struct(*(col(name) for name in self._values))
+        own = [col(name) for name in self._values]
+        # A struct needs a field, even if a table has only keys.
+        values = F.struct(*(own or [F.lit(None).cast("boolean").alias(NO_VALUES)]))
         return self.rows.select(
             *(F.when(~truncates, col(key)).alias(key) for key in settings.keys),
             self._sequence.alias(versions.SEQUENCE),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
+    BooleanType,
     DataType,
     StringType,
     StructField,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ARRIVED = "__arrived"
+# The only field of the values of a table that has no columns but its keys.
+NO_VALUES = "__no_values"
 # A log is tidied when it has twice the rows of after the last time, and this many at least.
 _MIN_ROWS = 100_000
 _TIDIED = "tidied"
@@ -71,6 +74,7 @@ class ChangeLog:
             target: the columns of the silver table, without those that its write mode adds.
         """
         values = [field for field in target if field.name not in keys]
+        values = values or [StructField(NO_VALUES, BooleanType())]
         return StructType(
             [
                 *(StructField(key, target[key].dataType) for key in keys),

@@ -1,0 +1,359 @@
+"""Takes changes out of the messages of change data capture: Debezium's, or plain rows with an op.
+
+A message becomes a row of the declared columns, with columns beside them that say what the change
+is, where it comes from, and which values the database did not send. A message that is no change of
+a row is filtered out: a tombstone (a null), the marks of transactions, heartbeats, changes of the
+schema. A message that cannot be read is quarantined as it came.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from medallion_jobs.config import Envelope
+from medallion_jobs.lake.columns import (
+    COMMIT_LSN,
+    IS_SNAPSHOT,
+    LSN,
+    OF_MESSAGE,
+    OP,
+    RESCUED,
+    RESERVED,
+    SOURCE_BLOCK,
+    SOURCE_TIME,
+    TRANSACTION_ID,
+    TRANSACTION_ORDER,
+    UNAVAILABLE,
+)
+from medallion_jobs.lake.hidden_columns import UNDECIDED, UNREADABLE, is_hidden
+from medallion_jobs.lake.tables.json_text import JSON_TEXT
+from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.lake.values import json_parts, strict
+from medallion_jobs.lake.values.json_parts import decoded, elements, let, member, members
+from medallion_jobs.refine.transform import casts
+from medallion_jobs.refine.transform.debezium_values import Meaning, ValueReader
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+# The parts of Debezium's message that are used, besides `op`.
+_PARTS = ("before", "after", "source", "transaction")
+_OPS = ("c", "u", "d", "r", "t")
+# What stands in `op` of a message that is no change of a row.
+_OTHER = "m"
+_PLAIN_OPS = {
+    **dict.fromkeys(("i", "c", "insert", "create"), "c"),
+    **dict.fromkeys(("u", "update", "upsert"), "u"),
+    **dict.fromkeys(("d", "delete"), "d"),
+    **dict.fromkeys(("t", "truncate"), "t"),
+    **dict.fromkeys(("r", "read", "snapshot"), "r"),
+}
+# Hidden columns: the parts of a message; the raw JSON of the row in it, and its members; what the
+# message's schema says, by column.
+_MESSAGE, _ROW, _FIELDS, _MEANINGS = "message", "row of message", "fields of row", "meanings"
+_FIELD = "field: string, type: string, name: string, parameters: map<string, string>"
+_SCHEMA = (
+    f"fields array<struct<field: string, fields: array<struct<{_FIELD}, "
+    "items: struct<type: string, name: string, parameters: map<string, string>>>>>>"
+)
+_MICROS_A_MILLI = 1_000
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How messages are opened.
+
+    Attributes:
+        columns: the columns of the changed table that are read.
+    """
+
+    envelope: Envelope
+    columns: StructType
+
+    @property
+    def is_debezium(self) -> bool:
+        return self.envelope.format == "debezium"
+
+    def opened(self, rows: DataFrame) -> DataFrame:
+        """The changes in the messages."""
+        rows = rows.withColumn(_MESSAGE, self._message(rows))
+        rows = rows.where(_is_change(col(_MESSAGE)))
+        rows = rows.withColumns({_ROW: self._row(rows), _MEANINGS: _meanings(col(_MESSAGE))})
+        rows = rows.withColumn(_FIELDS, members(col(_ROW)))
+        rows = rows.withColumns(
+            {f"read {field.name}": self._reading(field) for field in self.columns}
+        )
+        return rows.select(
+            *self._of_source(rows),
+            *(col(f"read {name}")["value"].alias(name) for name in self.columns.names),
+            *(value.alias(name) for name, value in self._about(rows).items()),
+            self._rescued(rows).alias(RESCUED),
+            self._fault(rows).alias(UNREADABLE),
+        )
+
+    def is_change(self, rows: DataFrame) -> Column:
+        """Whether a message is a change of a row, or cannot be read; never null."""
+        return let(self._message(rows), _is_change)
+
+    def _message(self, rows: DataFrame) -> Column:
+        """The parts of a message: `op`, others as raw JSON, and its `text`; null if it is null."""
+        if self.envelope.column:
+            field = casts.named(rows, self.envelope.column)
+            if not isinstance(field.dataType, StringType):
+                raise casts.wrong(
+                    f"envelope: {field.name} is {field.dataType.simpleString()}, not JSON text"
+                )
+            return self._of_text(col(field.name))
+        own = [name for name in rows.columns if name not in RESERVED and not is_hidden(name)]
+        if self.is_debezium:
+            # A column with the JSON text of a part becomes that part.
+            pairs = (
+                F.concat(F.lit(f"{json.dumps(name)}:"), F.coalesce(_raw(rows, name), F.lit("null")))
+                for name in own
+            )
+            return self._of_text(
+                F.concat(F.lit("{"), F.array_join(F.array(*pairs), ","), F.lit("}"))
+            )
+        return self._of_text(F.to_json(F.struct(*(col(name) for name in own)), JSON_TEXT))
+
+    def _of_text(self, text: Column) -> Column:
+        nothing = F.lit(None).cast("string")
+
+        def of(inner: Column, schema: Column) -> Column:
+            op = decoded(member(inner, "op" if self.is_debezium else self.envelope.op))
+            debezium = {name: member(inner, name) for name in _PARTS}
+            plain = {"before": nothing, "after": text, "source": nothing, "transaction": nothing}
+            parts = debezium if self.is_debezium else plain
+            return F.struct(
+                text.alias("text"),
+                F.lit(True).alias("is_object"),
+                F.when(_is_other(inner, op), _OTHER).otherwise(self._letter(op)).alias("op"),
+                *(parts[name].alias(name) for name in _PARTS),
+                schema.alias("schema"),
+            )
+
+        def opened(outer: Column) -> Column:
+            wraps = F.array_contains(outer["keys"], "payload") & ~F.array_contains(
+                outer["keys"], "op"
+            )
+            payload = member(outer, "payload")
+            inside = let(members(payload), lambda inner: of(inner, member(outer, "schema")))
+            inside = F.when(payload != "null", inside)
+            return F.when(wraps, inside).otherwise(of(outer, nothing))
+
+        unread = F.struct(
+            text.alias("text"),
+            F.lit(False).alias("is_object"),
+            *(nothing.alias(name) for name in ("op", *_PARTS, "schema")),
+        )
+        is_null = text.isNull() | (F.trim(text) == "null")
+        is_object = json_parts.is_one(text) & F.startswith(F.ltrim(text), F.lit("{"))
+        read = let(members(text), opened)
+        return F.when(~is_null, F.when(is_object, read).otherwise(unread))
+
+    def _letter(self, op: Column) -> Column:
+        """Debezium's letter for an op; null for an unknown one."""
+        if self.is_debezium:
+            return F.when(op.isin(*_OPS), op)
+        known = {**_PLAIN_OPS, **{key.lower(): letter for key, letter in self.envelope.ops.items()}}
+        pairs = [F.lit(text) for pair in known.items() for text in pair]
+        return F.element_at(F.create_map(*pairs), F.lower(F.trim(op)))
+
+    def _row(self, rows: DataFrame) -> Column:
+        """The raw JSON of the row in a message: after the change, or before it was deleted."""
+        message = col(_MESSAGE)
+        if not self.is_debezium:
+            return message["after"]
+        key = F.lit(None).cast("string")
+        if self.envelope.key:
+            key = _payload(col(casts.named(rows, self.envelope.key).name))
+        before = F.when(message["before"] != "null", message["before"])
+        return F.when(message["op"] == "d", F.coalesce(before, key)).otherwise(
+            F.when(message["after"] != "null", message["after"])
+        )
+
+    def _reading(self, field: StructField) -> Column:
+        said = F.element_at(col(_MEANINGS), F.lit(field.name))
+        meaning = Meaning(said["kind"], said["name"], said["scale"])
+        raw = member(col(_FIELDS), field.name)
+        raw = F.when(~self._is_placeholder(raw), raw)
+        if not self.is_debezium:
+            return strict.reading_of_valid(raw, field.dataType, {})
+        return ValueReader.of(field.name, field.dataType, meaning, self.envelope).reading(raw)
+
+    def _is_placeholder(self, raw: Column) -> Column:
+        """Whether a raw value stands for one that the database did not send; never null."""
+        if not self.is_debezium:
+            return F.lit(False)
+        value = self.envelope.unavailable_value.encode()
+        text, encoded = json.dumps(value.decode()), json.dumps(b64encode(value).decode())
+        numbers = ",".join(str(byte) for byte in value)
+        forms = [text, encoded, f"[{text}]", f"[{encoded}]", f"[{numbers}]"]
+        return F.coalesce(F.regexp_replace(raw, r"\s", "").isin(*forms), F.lit(False))
+
+    def _of_source(self, rows: DataFrame) -> list[Column]:
+        """The columns of the source that stay: technical ones, and where the message lay."""
+        envelope = self.envelope
+        kept = [name for name in rows.columns if name in RESERVED and name != RESCUED]
+        own = {name.lower(): name for name in rows.columns}
+        placed = {name: own.get(name[1:]) for name in OF_MESSAGE} if envelope.column else {}
+        return [
+            *(col(name) for name in kept),
+            *(col(name) for name in rows.columns if name == UNDECIDED),
+            *(col(old).alias(name) for name, old in placed.items() if old),
+        ]
+
+    def _about(self, rows: DataFrame) -> dict[str, Column]:  # noqa: ARG002
+        """The columns that say what a change is and where it comes from."""
+        message = col(_MESSAGE)
+        if not self.is_debezium:
+            return {OP: message["op"], UNAVAILABLE: self._unavailable()}
+        source, transaction = members(message["source"]), members(message["transaction"])
+        sequence = elements(decoded(member(source, "sequence")))
+        lsn = decoded(member(source, "lsn")).try_cast("bigint")
+        snapshot = decoded(member(source, "snapshot"))
+        is_snapshot = F.coalesce(snapshot != "false", F.lit(False)) | (message["op"] == "r")
+        micros = decoded(member(source, "ts_us")).try_cast("bigint")
+        millis = decoded(member(source, "ts_ms")).try_cast("bigint") * _MICROS_A_MILLI
+        committed = decoded(F.get(sequence, F.lit(0))).try_cast("bigint")
+        own = decoded(F.get(sequence, F.lit(1))).try_cast("bigint")
+        return {
+            OP: message["op"],
+            IS_SNAPSHOT: F.coalesce(is_snapshot, F.lit(False)),
+            UNAVAILABLE: self._unavailable(),
+            SOURCE_TIME: F.timestamp_micros(F.coalesce(micros, millis)),
+            SOURCE_BLOCK: message["source"],
+            # A row of a snapshot is older than every change that is streamed.
+            COMMIT_LSN: F.when(is_snapshot, F.lit(0))
+            .otherwise(F.coalesce(committed, F.lit(0)))
+            .cast("bigint"),
+            LSN: F.coalesce(own, lsn),
+            TRANSACTION_ID: decoded(member(transaction, "id")),
+            TRANSACTION_ORDER: decoded(member(transaction, "total_order")).try_cast("bigint"),
+        }
+
+    def _unavailable(self) -> Column:
+        """The columns whose values a change does not give; null if it gives all."""
+        fields = col(_FIELDS)
+        names = [
+            F.when(
+                ~F.array_contains(fields["keys"], name)
+                | self._is_placeholder(member(fields, name)),
+                F.lit(name),
+            )
+            for name in self.columns.names
+        ]
+        lacking = F.array_compact(F.array(*names))
+        is_upsert = col(_MESSAGE)["op"].isin("c", "u", "r")
+        return F.when(is_upsert & (F.size(lacking) > 0), lacking)
+
+    def _rescued(self, rows: DataFrame) -> Column:
+        """What the columns do not have of a message, as a JSON object of texts."""
+        fields = col(_FIELDS)
+        misfits = [
+            F.when(
+                ~col(f"read {name}")["fits"],
+                F.struct(F.lit(name).alias("key"), decoded(member(fields, name)).alias("value")),
+            )
+            for name in self.columns.names
+        ]
+        known = [*self.columns.names, *([] if self.is_debezium else [self.envelope.op])]
+        pairs = F.arrays_zip(fields["keys"].alias("key"), fields["texts"].alias("value"))
+        others = F.transform(
+            F.filter(pairs, lambda pair: ~pair["key"].isin(*known)),
+            lambda pair: F.struct(pair["key"].alias("key"), decoded(pair["value"]).alias("value")),
+        )
+        empty = F.array().cast("array<struct<key: string, value: string>>")
+        found = F.concat(
+            F.coalesce(F.array_compact(F.array(*misfits)), empty), F.coalesce(others, empty)
+        )
+        message = F.array(
+            F.struct(F.lit("message").alias("key"), col(_MESSAGE)["text"].alias("value"))
+        )
+        all_of = F.when(self._fault(rows).isNotNull(), message).otherwise(found)
+        if RESCUED in rows.columns:
+            before = F.struct(F.lit(RESCUED).alias("key"), col(RESCUED).alias("value"))
+            all_of = F.when(col(RESCUED).isNotNull(), F.concat(all_of, F.array(before))).otherwise(
+                all_of
+            )
+        return F.when(F.size(all_of) > 0, F.to_json(F.map_from_entries(all_of)))
+
+    def _fault(self, rows: DataFrame) -> Column:  # noqa: ARG002
+        """Why a message cannot be read as a change; null if it can."""
+        message, op = col(_MESSAGE), col(_MESSAGE)["op"]
+        name = "op" if self.is_debezium else self.envelope.op
+        return (
+            F.when(~message["is_object"], "the message is no JSON object")
+            .when(op.isNull(), f"the message has no `{name}` that says what the change is")
+            .when(
+                (op == "d") & col(_FIELDS).isNull(),
+                "the message is a delete without `before`, and no key is known",
+            )
+            .when((op != "t") & col(_FIELDS).isNull(), "the message has no `after`")
+        )
+
+
+def _is_change(message: Column) -> Column:
+    """Whether a message is a change of a row, or cannot be read; never null."""
+    return message.isNotNull() & ~F.coalesce(message["op"] == _OTHER, F.lit(False))
+
+
+def _is_other(parts: Column, op: Column) -> Column:
+    """Whether a message is of another kind: the mark of a transaction, a heartbeat, a DDL."""
+    keys = parts["keys"]
+    marks = F.coalesce(decoded(member(parts, "status")).isin("BEGIN", "END"), F.lit(False))
+    times = F.array(F.lit("ts_ms"), F.lit("ts_us"), F.lit("ts_ns"))
+    only_times = F.size(F.array_except(keys, times)) == 0
+    ddl = F.array_contains(keys, "ddl") & F.array_contains(keys, "tableChanges")
+    return F.coalesce(op == _OTHER, marks | only_times | ddl)
+
+
+def _payload(text: Column) -> Column:
+    """The JSON of a message's key, without the schema around it; null if there is none."""
+
+    def inner(outer: Column) -> Column:
+        wraps = F.array_contains(outer["keys"], "payload") & F.array_contains(
+            outer["keys"], "schema"
+        )
+        return F.when(wraps, member(outer, "payload")).otherwise(text)
+
+    is_object = json_parts.is_one(text) & F.startswith(F.ltrim(text), F.lit("{"))
+    return F.when(is_object, let(members(text), inner))
+
+
+def _raw(rows: DataFrame, name: str) -> Column:
+    """A column as JSON: a text that is JSON as it is, another text as a string."""
+    if isinstance(rows.schema[name].dataType, StringType):
+        text = F.to_json(F.array(col(name)))
+        quoted = F.substring(text, F.lit(2), F.length(text) - 2)
+        return F.when(json_parts.is_one(col(name)), col(name)).otherwise(
+            F.when(col(name).isNotNull(), quoted)
+        )
+    text = F.to_json(F.array(col(name)), JSON_TEXT)
+    return F.when(col(name).isNotNull(), F.substring(text, F.lit(2), F.length(text) - 2))
+
+
+def _meanings(message: Column) -> Column:
+    """What the schema of a message says about the columns, as a map by name; null without one."""
+    read = F.from_json(message["schema"], _SCHEMA, json_parts.STRICT_JSON)
+    after = F.get(
+        F.filter(read["fields"], lambda part: part["field"].isin("after", "before")), F.lit(0)
+    )["fields"]
+
+    def entry(field: Column) -> Column:
+        item = F.when(field["type"] == "array", field["items"])
+        parameters = F.coalesce(item["parameters"], field["parameters"])
+        said = F.struct(
+            F.coalesce(item["type"], field["type"]).alias("kind"),
+            F.coalesce(item["name"], field["name"]).alias("name"),
+            F.try_element_at(parameters, F.lit("scale")).try_cast("int").alias("scale"),
+        )
+        return F.struct(field["field"].alias("key"), said.alias("value"))
+
+    return F.map_from_entries(F.array_distinct(F.transform(after, entry)))
