@@ -115,13 +115,16 @@ class SilverStream:
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
         with self._waiting.write_lock:
+            new, notes = ((), []) if batch.already_written else self._refinery.look_for_columns(df)
+            if new:
+                make(self._refinery, df.sparkSession, is_rebuild=False)
             written = self._refinery.write(df, batch)
             went_on = self._waiting.release(df.sparkSession)
             optimized = tables.optimize_if_due(
                 df.sparkSession, self.claim.target_path, self.table.layout
             )
             tidied = self._refinery.tidy(df.sparkSession)
-        remarks = (*written.remarks, *went_on, *filter(None, (optimized, tidied)))
+        remarks = (*written.remarks, *notes, *went_on, *filter(None, (optimized, tidied)))
         return replace(written, remarks=remarks)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Batch, Written
@@ -24,6 +25,7 @@ from medallion_jobs.observe.rule_table import RuleTable
 from medallion_jobs.refine import (
     batch_counts,
     lookup,
+    new_columns,
     outcome,
     read_elsewhere,
     set_aside,
@@ -55,10 +57,20 @@ class Refinery:
     checked: lookup.Checked = field(default_factory=lookup.Checked)
     _newest: datetime | None = None
     _rule_log: RuleTable | None = None
+    _extended: SilverTable | None = None
+    _gone: frozenset[str] = frozenset()
+
+    @property
+    def declared(self) -> SilverTable:
+        """The table as the config has it."""
+        return self.config.silver[self.ref.name]
 
     @property
     def table(self) -> SilverTable:
-        return self.config.silver[self.ref.name]
+        """The table as its batches are computed: with the new columns of its source."""
+        if self._extended is None:
+            self._extended = new_columns.extended(self.declared, self.path)
+        return self._extended
 
     @cached_property
     def paths(self) -> TablePaths:
@@ -108,8 +120,9 @@ class Refinery:
         taken, seen = Observation(), Observation()
         counted = batch_counts.of_source(source, self.table, taken)
         observed = self.judged(self.recipe.shaped(counted), context, dimensions)
-        # A second frame without the observations: a second pass over the first would repeat them.
-        judged = self.judged(self.recipe.shaped(source), context, dimensions)
+        # Without the observations, which a second pass over `observed` would repeat. Few batches
+        # need it, and to build it takes as long as some of the batch's jobs.
+        judged = cache(lambda: self.judged(self.recipe.shaped(source), context, dimensions))
         stopping.refuse_too_many(judged, self.table, str(self.ref))
         is_first = batch.number == 0
         if self.config.on_all_aside_of(self.ref) == "fail":
@@ -128,8 +141,9 @@ class Refinery:
         counts = {**seen.get, **taken.get}
         if self.table.write != "append" and (result.repeated or result.ignored):
             # Of the changes that had no effect, some may be others than the table's.
-            judged = self._with_ambiguous(judged, batch.txn)
-            found = judged.where(hidden(AMBIGUOUS).isNotNull()).count()
+            marked = self._with_ambiguous(judged(), batch.txn)
+            judged = cache(lambda: marked)
+            found = marked.where(hidden(AMBIGUOUS).isNotNull()).count()
             counts = batch_counts.with_ambiguous(counts, found)
         self._park(judged, dimensions, counts, batch, context)
         if (newest := batch_counts.newest(counts)) is not None:
@@ -145,7 +159,7 @@ class Refinery:
             moment=datetime.now(timezone.utc),
             versions=self.versions(),
             newest=self._newest_moment(spark),
-            logic=config_digest(self.table),
+            logic=config_digest(self.declared),
             before=self._version(self.ref, self.path),
         )
 
@@ -216,6 +230,26 @@ class Refinery:
             watermark=context.too_late(watermark.delay) if watermark else None,
         )
 
+    def look_for_columns(self, source: DataFrame) -> tuple[StructType, list[str]]:
+        """Stores the columns of a batch's messages that the table lacks.
+
+        Returns:
+            These columns, which the caller has to add to the table; and notes for the user.
+        """
+        nothing = StructType()
+        if not new_columns.are_wanted(self.declared):
+            return nothing, []
+        found = new_columns.found(source, self.table)
+        notes = []
+        if new := found.new.names:
+            new_columns.store(source.sparkSession, found.new, self.path)
+            self._extended = None
+            notes.append(f"the source has new columns: {', '.join(new)}")
+        if gone := [name for name in found.gone if name not in self._gone]:
+            self._gone |= {*gone}
+            notes.append(f"changes no longer have {', '.join(gone)}; the table keeps what it has")
+        return found.new, notes
+
     def tidy(self, spark: SparkSession) -> str | None:
         """Tidies what is kept beside the table, after a batch; gives a note for the user."""
         changes = self.table.apply_changes
@@ -229,7 +263,7 @@ class Refinery:
 
     def _park(
         self,
-        judged: DataFrame,
+        judged: Callable[[], DataFrame],
         dimensions: Sequence[lookup.Dimension],
         counts: Mapping[str, int],
         batch: Batch,
@@ -240,7 +274,7 @@ class Refinery:
             (self.held, outcome.HELD),
         ):
             if counts[row_outcome] and not parked_rows.has(batch.txn):
-                rows = judged.where(hidden(OUTCOME) == row_outcome)
+                rows = judged().where(hidden(OUTCOME) == row_outcome)
                 parked = row_format.as_parked(rows, self.table, dimensions, context.moment)
                 parked_rows.put(parked, batch.txn, batch.generation, context.moment)
         if self.table.expect:
@@ -256,7 +290,7 @@ class Refinery:
         if commit is None:
             raise AssertionError(f"{self.ref}: batch {batch.number} is written and has no commit")
         context = BatchContext.of(commit)
-        if context.logic != config_digest(self.table):
+        if context.logic != config_digest(self.declared):
             raise Refused(
                 f"{self.ref}: a run stopped after batch {batch.number} was written and before its "
                 "other rows were parked, and the table's config has changed since",
@@ -269,7 +303,7 @@ class Refinery:
         judged = self.judged(self.recipe.shaped(source), context, dimensions)
         judged = self._with_ambiguous(judged, batch.txn)
         (found,) = judged.agg(*self._counts(judged)).collect()
-        self._park(judged, dimensions, found.asDict(), batch, context)
+        self._park(lambda: judged, dimensions, found.asDict(), batch, context)
         # These rows were looked up in older dimension versions than the other held rows.
         (self.held.path / row_format.SEEN).unlink(missing_ok=True)
         done = tables.changes(self.path, batch.txn)

@@ -6,7 +6,7 @@ It takes one more pass, over such a batch only.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ _MAX_KEYS = 5
 def of_batch(
     table: SilverTable,
     source: DataFrame,
-    judged: DataFrame,
+    judged: Callable[[], DataFrame],
     counts: Mapping[str, int],
     moment: datetime,
     *,
@@ -46,7 +46,7 @@ def of_batch(
 
     Args:
         source: the rows of the batch, as they were read.
-        judged: the same rows with their outcomes.
+        judged: gives the same rows with their outcomes.
         counts: the counts of `batch_counts` over both.
     """
     rows, aside = batch_counts.set_aside(counts)
@@ -55,14 +55,14 @@ def of_batch(
     filtered = batch_counts.filtered(counts)
     if 2 * filtered >= aside:
         return _filtered(table, source, rows, aside)
-    return _by_rule(table, judged, rows, aside, moment)
+    return _by_rule(table, judged(), rows, aside, moment)
 
 
 def refuse(
     table: SilverTable,
     name: str,
     source: DataFrame,
-    judged: DataFrame,
+    judged: Callable[[], DataFrame],
     moment: datetime,
     *,
     is_first: bool,
@@ -73,7 +73,8 @@ def refuse(
         DataError: most rows would not be in the table.
     """
     (taken,) = source.agg(*batch_counts.source_counts(source, table)).collect()
-    (found,) = judged.agg(*batch_counts.of_judged(judged, table, {})).collect()
+    rows = judged()
+    (found,) = rows.agg(*batch_counts.of_judged(rows, table, {})).collect()
     counts = {**taken.asDict(), **found.asDict()}
     if warning := of_batch(table, source, judged, counts, moment, is_first=is_first):
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JJavaError
@@ -31,7 +32,7 @@ def stopped(judged: DataFrame, table: SilverTable) -> DataFrame:
     return judged
 
 
-def refuse_too_many(judged: DataFrame, table: SilverTable, name: str) -> None:
+def refuse_too_many(judged: Callable[[], DataFrame], table: SilverTable, name: str) -> None:
     """Counts the batch before it is written, if a rule has `at_most`.
 
     Raises:
@@ -40,19 +41,19 @@ def refuse_too_many(judged: DataFrame, table: SilverTable, name: str) -> None:
     limited = {key: rule for key, rule in table.expect.items() if rule.at_most is not None}
     if not limited:
         return
-    counts = stop.measured(judged, limited)
+    counts = stop.measured(judged(), limited)
     if rules.beyond(limited, rules.counts_of(limited, counts), counts["rows"]):
-        raise stop.explain_failure(judged, limited, keys_of(table), name)
+        raise stop.explain_failure(judged(), limited, keys_of(table), name)
 
 
 def explained(
-    failure: BaseException, judged: DataFrame, table: SilverTable, name: str
+    failure: BaseException, judged: Callable[[], DataFrame], table: SilverTable, name: str
 ) -> BaseException:
     """The error that shows which rows stopped the batch; `failure` itself if none did."""
     if stop.was_stopped(failure):
-        return stop.explain_failure(judged, table.expect, keys_of(table), name)
+        return stop.explain_failure(judged(), table.expect, keys_of(table), name)
     if _NO_MATCH in str(failure):
-        return lookup.explain_failure(judged, table.lookups, name) or failure
+        return lookup.explain_failure(judged(), table.lookups, name) or failure
     return failure
 
 

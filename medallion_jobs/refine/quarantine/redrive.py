@@ -106,8 +106,8 @@ class Redrive:
         try:
             self.refinery.commit(judged, txn, context)
         except stopping.FAILURES as failure:
-            table = self.refinery.table
-            raise stopping.explained(failure, judged, table, str(self.refinery.ref)) from failure
+            table, name = self.refinery.table, str(self.refinery.ref)
+            raise stopping.explained(failure, lambda: judged, table, name) from failure
 
     def _end_hold(
         self,

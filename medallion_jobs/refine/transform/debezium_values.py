@@ -175,11 +175,12 @@ def _scaled(text: Column, scale: Column) -> Column:
         is_negative = F.get(each, F.lit(0)) >= _BYTE // 2
         complement = F.transform(each, lambda byte: F.lit(_BYTE - 1) - byte)
         size = let(F.when(is_negative, complement).otherwise(each), of_bytes)
-        less = F.try_subtract(F.negate(size), F.lit(1).cast(_UNSCALED)).try_cast(_UNSCALED)
+        # Not `-size`: Spark's negation of a decimal keeps only 34 digits, and so does `abs`.
+        less = F.try_subtract(F.lit(-1).cast(_UNSCALED), size).try_cast(_UNSCALED)
         return F.when(is_negative, less).otherwise(size)
 
     def pointed(number: Column) -> Column:
-        whole = F.abs(number).cast("string")
+        whole = F.ltrim(number.cast("string"), F.lit("-"))
         whole = F.lpad(whole, F.greatest(F.length(whole), scale + 1), F.lit("0"))
         left = F.length(whole) - scale
         text = F.concat(

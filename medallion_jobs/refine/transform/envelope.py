@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 # The parts of Debezium's message that are used, besides `op`.
 _PARTS = ("before", "after", "source", "transaction")
 _OPS = ("c", "u", "d", "r", "t")
-# What stands in `op` of a message that is no change of a row.
-_OTHER = "m"
 _PLAIN_OPS = {
     **dict.fromkeys(("i", "c", "insert", "create"), "c"),
     **dict.fromkeys(("u", "update", "upsert"), "u"),
@@ -82,8 +80,7 @@ class Opening:
 
     def opened(self, rows: DataFrame) -> DataFrame:
         """The changes in the messages."""
-        rows = rows.withColumn(_MESSAGE, self._message(rows))
-        rows = rows.where(_is_change(col(_MESSAGE)))
+        rows = rows.where(self.is_change(rows)).withColumn(_MESSAGE, self._message(rows))
         rows = rows.withColumns({_ROW: self._row(rows), _MEANINGS: _meanings(col(_MESSAGE))})
         rows = rows.withColumn(_FIELDS, members(col(_ROW)))
         rows = rows.withColumns(
@@ -99,17 +96,44 @@ class Opening:
 
     def is_change(self, rows: DataFrame) -> Column:
         """Whether a message is a change of a row, or cannot be read; never null."""
-        return let(self._message(rows), _is_change)
+        # Cheaper than to open the message, and computed twice: once to count.
+        return let(self._text(rows), lambda text: _is_change(text, self._op_name))
+
+    def keys_of_row(self, rows: DataFrame) -> Column:
+        """The names of the columns in a message, as array<string>; null if it gives no row."""
+
+        def keys(text: Column) -> Column:
+            row = text
+            if self.is_debezium:
+                row = F.coalesce(
+                    F.get_json_object(text, "$.after"), F.get_json_object(text, "$.payload.after")
+                )
+            return F.json_object_keys(row)
+
+        return let(self._text(rows), keys)
+
+    def meanings(self, rows: DataFrame) -> Column:
+        """What the schema of a message says about its columns: see `_meanings`."""
+        return let(self._message(rows), _meanings)
+
+    @property
+    def _op_name(self) -> str:
+        """The key of a message that says what the change is."""
+        return "op" if self.is_debezium else self.envelope.op
 
     def _message(self, rows: DataFrame) -> Column:
-        """The parts of a message: `op`, others as raw JSON, and its `text`; null if it is null."""
+        """The parts of a message: `op`, others as raw JSON, and its `text`."""
+        return let(self._text(rows), self._of_text)
+
+    def _text(self, rows: DataFrame) -> Column:
+        """The JSON text of a message."""
         if self.envelope.column:
             field = casts.named(rows, self.envelope.column)
             if not isinstance(field.dataType, StringType):
                 raise casts.wrong(
                     f"envelope: {field.name} is {field.dataType.simpleString()}, not JSON text"
                 )
-            return self._of_text(col(field.name))
+            return col(field.name)
         own = [name for name in rows.columns if name not in RESERVED and not is_hidden(name)]
         if self.is_debezium:
             # A column with the JSON text of a part becomes that part.
@@ -117,23 +141,21 @@ class Opening:
                 F.concat(F.lit(f"{json.dumps(name)}:"), F.coalesce(_raw(rows, name), F.lit("null")))
                 for name in own
             )
-            return self._of_text(
-                F.concat(F.lit("{"), F.array_join(F.array(*pairs), ","), F.lit("}"))
-            )
-        return self._of_text(F.to_json(F.struct(*(col(name) for name in own)), JSON_TEXT))
+            return F.concat(F.lit("{"), F.array_join(F.array(*pairs), ","), F.lit("}"))
+        return F.to_json(F.struct(*(col(name) for name in own)), JSON_TEXT)
 
     def _of_text(self, text: Column) -> Column:
         nothing = F.lit(None).cast("string")
 
         def of(inner: Column, schema: Column) -> Column:
-            op = decoded(member(inner, "op" if self.is_debezium else self.envelope.op))
+            op = decoded(member(inner, self._op_name))
             debezium = {name: member(inner, name) for name in _PARTS}
             plain = {"before": nothing, "after": text, "source": nothing, "transaction": nothing}
             parts = debezium if self.is_debezium else plain
             return F.struct(
                 text.alias("text"),
                 F.lit(True).alias("is_object"),
-                F.when(_is_other(inner, op), _OTHER).otherwise(self._letter(op)).alias("op"),
+                self._letter(op).alias("op"),
                 *(parts[name].alias(name) for name in _PARTS),
                 schema.alias("schema"),
             )
@@ -144,7 +166,6 @@ class Opening:
             )
             payload = member(outer, "payload")
             inside = let(members(payload), lambda inner: of(inner, member(outer, "schema")))
-            inside = F.when(payload != "null", inside)
             return F.when(wraps, inside).otherwise(of(outer, nothing))
 
         unread = F.struct(
@@ -152,10 +173,8 @@ class Opening:
             F.lit(False).alias("is_object"),
             *(nothing.alias(name) for name in ("op", *_PARTS, "schema")),
         )
-        is_null = text.isNull() | (F.trim(text) == "null")
         is_object = json_parts.is_one(text) & F.startswith(F.ltrim(text), F.lit("{"))
-        read = let(members(text), opened)
-        return F.when(~is_null, F.when(is_object, read).otherwise(unread))
+        return F.when(is_object, let(members(text), opened)).otherwise(unread)
 
     def _letter(self, op: Column) -> Column:
         """Debezium's letter for an op; null for an unknown one."""
@@ -287,10 +306,9 @@ class Opening:
     def _fault(self, rows: DataFrame) -> Column:  # noqa: ARG002
         """Why a message cannot be read as a change; null if it can."""
         message, op = col(_MESSAGE), col(_MESSAGE)["op"]
-        name = "op" if self.is_debezium else self.envelope.op
         return (
             F.when(~message["is_object"], "the message is no JSON object")
-            .when(op.isNull(), f"the message has no `{name}` that says what the change is")
+            .when(op.isNull(), f"the message has no `{self._op_name}` that says what the change is")
             .when(
                 (op == "d") & col(_FIELDS).isNull(),
                 "the message is a delete without `before`, and no key is known",
@@ -299,19 +317,28 @@ class Opening:
         )
 
 
-def _is_change(message: Column) -> Column:
-    """Whether a message is a change of a row, or cannot be read; never null."""
-    return message.isNotNull() & ~F.coalesce(message["op"] == _OTHER, F.lit(False))
+def _is_change(text: Column, op_name: str) -> Column:
+    """Whether a text is a message about a change of a row, or cannot be read; never null.
 
+    All others are a tombstone, the mark of a transaction, a heartbeat, a change of the schema or a
+    message that a program wrote into the log of the database.
+    """
+    path = f"$['{op_name}']"
+    outer_op = F.get_json_object(text, path)
+    inner = F.when(outer_op.isNull(), F.get_json_object(text, "$.payload"))
+    inner = F.coalesce(inner, text)
 
-def _is_other(parts: Column, op: Column) -> Column:
-    """Whether a message is of another kind: the mark of a transaction, a heartbeat, a DDL."""
-    keys = parts["keys"]
-    marks = F.coalesce(decoded(member(parts, "status")).isin("BEGIN", "END"), F.lit(False))
-    times = F.array(F.lit("ts_ms"), F.lit("ts_us"), F.lit("ts_ns"))
-    only_times = F.size(F.array_except(keys, times)) == 0
-    ddl = F.array_contains(keys, "ddl") & F.array_contains(keys, "tableChanges")
-    return F.coalesce(op == _OTHER, marks | only_times | ddl)
+    def is_other(inner: Column) -> Column:
+        op = F.get_json_object(inner, path)
+        marks = F.get_json_object(inner, "$.status").isin("BEGIN", "END")
+        only_times = inner.rlike(r'^\{("ts_[mun]s":[0-9]+,?)+\}$')
+        ddl = inner.contains('"tableChanges"') & inner.contains('"ddl"')
+        return F.when(op.isNull(), marks | only_times | ddl).otherwise(op == "m")
+
+    # The payload of a tombstone with a schema is null.
+    is_null = (F.trim(text) == "null") | text.rlike(r'"payload"\s*:\s*null\s*\}\s*$')
+    other = F.coalesce(is_null, F.lit(False)) | F.coalesce(let(inner, is_other), F.lit(False))
+    return text.isNotNull() & ~other
 
 
 def _payload(text: Column) -> Column:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property, reduce
 from operator import and_, or_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, MapType, StructField, StructType, VariantType
@@ -29,7 +29,7 @@ from medallion_jobs.lake.values.type_walk import has
 from medallion_jobs.refine.transform.readers import Row
 from medallion_jobs.refine.write import merge_plan, versions
 from medallion_jobs.refine.write.change_log import ARRIVED, NO_VALUES, ChangeLog
-from medallion_jobs.refine.write.keyed_batch import WriteResult, existing, kept, range_of
+from medallion_jobs.refine.write.keyed_batch import WriteResult, bounds, existing, kept, range_by
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class _Applied:
         touched, within = None, "true"
         if not found["truncates"]:
             touched = keyed.select(*(col(key) for key in keys)).distinct()
-            within = range_of(keyed, keys)
+            within = range_by(changes, keys, found)
         truncates = self.settings.apply_as_truncates is not None
         stored = self.log.of(touched, within, changes.sparkSession, truncates=truncates)
         done = merge_plan.carry_out(
@@ -241,12 +241,13 @@ class _Applied:
         effective = done.rows_out + done.updated + done.deleted
         return replace(done, ignored=max(0, found["changes"] - effective))
 
-    def _counts(self, changes: DataFrame) -> dict[str, int]:
+    def _counts(self, changes: DataFrame) -> dict[str, Any]:
         kind = col(versions.CHANGE)
         counted = changes.agg(
             F.count(F.lit(1)).alias("changes"),
             F.count_if(kind == versions.TRUNCATE).alias("truncates"),
             F.count_if(self._is_nowhere).alias("nulls"),
+            *bounds(changes, self.settings.keys),
         ).first()
         assert counted is not None  # an aggregate without groups has one row
         return counted.asDict()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -122,30 +122,30 @@ def ranked(
         counts = computed.agg(
             F.count(F.lit(1)).alias("rows"),
             F.count_if(col(AGAIN)).alias("again"),
-            *_bounds(rows, keys),
+            *bounds(rows, keys),
         ).first()
         assert counts is not None  # an aggregate without groups has one row
-        ranges = (
-            _within(k, rows.schema[k].dataType, counts.asDict())
-            for k in keys
-            if isinstance(rows.schema[k].dataType, _BOUNDED)
-        )
         yield Ranked(
             frame=computed,
             keys=tuple(keys),
             count=counts["rows"],
             again=counts["again"],
             has_null={k: bool(counts[f"nulls {k}"]) for k in keys},
-            range=" AND ".join(ranges) or "true",
+            range=range_by(rows, keys, counts.asDict()),
         )
 
 
 def range_of(rows: DataFrame, keys: Sequence[str]) -> str:
     """SQL condition on the rows of `target` that can have a key of these rows."""
-    bounds = rows.agg(F.lit(1), *_bounds(rows, keys)).first()
-    assert bounds is not None  # an aggregate without groups has one row
+    found = rows.agg(F.lit(1), *bounds(rows, keys)).first()
+    assert found is not None  # an aggregate without groups has one row
+    return range_by(rows, keys, found.asDict())
+
+
+def range_by(rows: DataFrame, keys: Sequence[str], found: Mapping[str, object]) -> str:
+    """The same, from the counted `bounds` of the rows."""
     ranges = (
-        _within(k, rows.schema[k].dataType, bounds.asDict())
+        _within(k, rows.schema[k].dataType, found)
         for k in keys
         if isinstance(rows.schema[k].dataType, _BOUNDED)
     )
@@ -203,7 +203,8 @@ def refuse_null(batch: Ranked, sequence: str, path: Location) -> None:
         )
 
 
-def _bounds(rows: DataFrame, keys: Sequence[str]) -> Iterator[Column]:
+def bounds(rows: DataFrame, keys: Sequence[str]) -> Iterator[Column]:
+    """Aggregates of rows from which `range_by` makes the range of their keys."""
     for k in keys:
         yield F.count_if(col(k).isNull()).alias(f"nulls {k}")
         if isinstance(rows.schema[k].dataType, _BOUNDED):
@@ -211,7 +212,7 @@ def _bounds(rows: DataFrame, keys: Sequence[str]) -> Iterator[Column]:
             yield F.max(col(k)).cast("string").alias(f"highest {k}")
 
 
-def _within(key: str, kind: DataType, bounds: dict[str, object]) -> str:
+def _within(key: str, kind: DataType, bounds: Mapping[str, object]) -> str:
     """SQL condition on the table's rows whose key is between the batch's lowest and highest."""
     low, high = bounds[f"lowest {key}"], bounds[f"highest {key}"]
     value = f"{tables.TARGET}.{column(key)}"
