@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # The keys that decide how existing rows were written, and so cannot change without a reset.
 _STATE_KEYS = (
-    *("write", "keys", "sequence", "apply_changes"),
+    *("write", "keys", "sequence", "apply_changes", "snapshot"),
     *("surrogate_key", "unknown_member"),
 )
 
@@ -111,7 +111,11 @@ class SilverStream:
         # Not in `prepare`: the manifest is written after it, and for a table with rows and no
         # manifest the start checks would say that the checkpoint is lost.
         ensure_member(self._refinery, spark)
-        return spark.readStream.format("delta").load(str(self.claim.source_path))
+        reader = spark.readStream.format("delta")
+        if self.table.snapshot:
+            # By default a batch has 1,000 files, and so might have a part of a dump.
+            reader = reader.option("maxFilesPerTrigger", 2**31 - 1)
+        return reader.load(str(self.claim.source_path))
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
         with self._waiting.write_lock:

@@ -25,6 +25,7 @@ from medallion_jobs.config.problems import ConfigError, Problem
 from medallion_jobs.config.schema import json_schema
 from medallion_jobs.config.silver import Cast, Dedupe, Deletes, Parse, SilverTable, Watermark
 from medallion_jobs.config.sinks import Jdbc, Sink
+from medallion_jobs.config.snapshot import Snapshot
 from medallion_jobs.config.source import CleanSource, Evolution, Format, Source
 from medallion_jobs.config.tree import Origin
 
@@ -59,6 +60,7 @@ __all__ = [
     "Setting",
     "SilverTable",
     "Sink",
+    "Snapshot",
     "Source",
     "SparkSettings",
     "Storage",

@@ -79,23 +79,11 @@ class ApplyChanges(Frozen):
 
     def columns_of(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of these columns of a change that the table has, by the two column lists."""
-        wanted = {name.lower() for name in self.column_list or ()}
-        without = {name.lower() for name in self.except_column_list or ()}
-        return tuple(
-            name
-            for name in names
-            if (not wanted or name.lower() in wanted) and name.lower() not in without
-        )
+        return chosen(names, self.column_list, self.except_column_list)
 
     def tracked_of(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of these columns whose changes make a new version."""
-        wanted = {name.lower() for name in self.track_history_column_list or ()}
-        without = {name.lower() for name in self.track_history_except_column_list or ()}
-        return tuple(
-            name
-            for name in names
-            if (not wanted or name.lower() in wanted) and name.lower() not in without
-        )
+        return chosen(names, self.track_history_column_list, self.track_history_except_column_list)
 
     @model_validator(mode="before")
     @classmethod
@@ -138,3 +126,16 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
 def _names(value: object) -> set[str]:
     names = [value] if isinstance(value, str) else value
     return {str(name).lower() for name in names} if isinstance(names, list | tuple) else set()
+
+
+def chosen(
+    names: Iterable[str], listed: Iterable[str] | None, but: Iterable[str] | None
+) -> tuple[str, ...]:
+    """Those of the names that are listed, if there is a list, and not excepted, in any case."""
+    wanted = {name.lower() for name in listed or ()}
+    without = {name.lower() for name in but or ()}
+    return tuple(
+        name
+        for name in names
+        if (not wanted or name.lower() in wanted) and name.lower() not in without
+    )

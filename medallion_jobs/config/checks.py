@@ -150,7 +150,7 @@ def _changes(table: Mapping[str, Any]) -> str | None:
     if table.get("apply_changes") is not None:
         return "apply_changes"
     write = table.get("write")
-    return f"write: {write}" if write in ("upsert", "scd2") else None
+    return f"write: {write}" if write in ("upsert", "scd2", "snapshot") else None
 
 
 def _tables(data: Mapping[str, Any], layer: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

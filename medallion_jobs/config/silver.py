@@ -28,6 +28,7 @@ from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.lookups import Lookup, null_as_word
 from medallion_jobs.config.names import TableRef
+from medallion_jobs.config.snapshot import Snapshot
 
 _OF_KEYED = frozenset({"keys", "sequence", "deletes", "surrogate_key", "unknown_member"})
 
@@ -166,10 +167,10 @@ class SilverTable(Frozen):
     )
     watermark: Watermark | None = Field(default=None, description="How late a row may be.")
     dedupe: Dedupe | None = Field(default=None, description="Removes duplicate rows.")
-    write: Literal["append", "upsert", "scd2"] = Field(
+    write: Literal["append", "upsert", "scd2", "snapshot"] = Field(
         default="append",
         description="append: add rows; upsert: one row for each key; scd2: one row for each "
-        "change of a key.",
+        "change of a key; snapshot: the rows are full dumps.",
     )
     keys: OneOrMoreNames | None = Field(
         default=None, description="With upsert and scd2: the columns that identify a row."
@@ -180,6 +181,10 @@ class SilverTable(Frozen):
     )
     deletes: Deletes | None = Field(
         default=None, description="With upsert and scd2: rows that delete their key."
+    )
+    snapshot: Snapshot | None = Field(
+        default=None,
+        description="With snapshot: what is a dump, and how dumps are applied.",
     )
     apply_changes: ApplyChanges | None = Field(
         default=None,
@@ -243,12 +248,15 @@ class SilverTable(Frozen):
         """The key and value that say how a batch changes the table, such as `write: upsert`."""
         if self.apply_changes:
             return f"apply_changes as SCD type {self.apply_changes.stored_as_scd_type}"
+        if self.snapshot:
+            return f"write: snapshot as SCD type {self.snapshot.stored_as_scd_type}"
         return f"write: {self.write}"
 
     @property
     def identity(self) -> tuple[str, ...]:
         """The columns of the key by which rows are written; empty if there is none."""
-        return self.keys or (self.apply_changes.keys if self.apply_changes else ())
+        applied = self.apply_changes or self.snapshot
+        return self.keys or (applied.keys if applied else ())
 
     @property
     def sequence_columns(self) -> tuple[str, ...]:
@@ -287,6 +295,19 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
     beside = sorted({"write", "dedupe", *_OF_KEYED} & has) if "apply_changes" in has else []
     return [
         (
+            (data.get("write") == "snapshot") != ("snapshot" in has),
+            "`write: snapshot` and `snapshot` go together: give both",
+        ),
+        (
+            "snapshot" in has and bool({"dedupe", "apply_changes", "watermark"} & has),
+            "`dedupe`, `watermark` and `apply_changes` cannot stand beside `snapshot`, of which "
+            "each dump is the whole of a table",
+        ),
+        (
+            "snapshot" in has and "hold" in _misses(data),
+            "a dump cannot wait for a dimension: `on_miss: hold` does not go with `snapshot`",
+        ),
+        (
             bool(beside),
             f"{', '.join(f'`{key}`' for key in beside)} cannot stand beside `apply_changes`, which "
             "says how rows are written",
@@ -305,3 +326,9 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
             "dedupe: `within: watermark` needs a `watermark`",
         ),
     ]
+
+
+def _misses(data: Mapping[str, Any]) -> set[object]:
+    lookups = data.get("lookups")
+    found = lookups if isinstance(lookups, list | tuple) else ()
+    return {lookup.get("on_miss") for lookup in found if isinstance(lookup, Mapping)}

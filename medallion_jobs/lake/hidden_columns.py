@@ -30,6 +30,8 @@ LATE = "is late"
 UNKNOWN = "is the unknown member"
 # Another change of its key has the same sequence: the columns in which they differ, else null.
 AMBIGUOUS = "differs in"
+# The value that marks the dump of the row, and why that dump is refused; null if it is not.
+DUMP, REFUSED_DUMP = "dump of the row", "why its dump is refused"
 OUTCOME = "outcome of the row"
 
 

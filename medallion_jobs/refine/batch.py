@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Batch, Written
 from medallion_jobs.errors import DataError, Refused
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.hidden_columns import AMBIGUOUS, OUTCOME, hidden
+from medallion_jobs.lake.hidden_columns import AMBIGUOUS, DUMP, OUTCOME, hidden
 from medallion_jobs.lake.paths import LIVE, TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.observing import observing
@@ -35,7 +35,7 @@ from medallion_jobs.refine.batch_context import BatchContext, config_digest
 from medallion_jobs.refine.quarantine import row_format
 from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
 from medallion_jobs.refine.transform.recipe import LOOKUP_VERSIONS, Recipe
-from medallion_jobs.refine.write import apply_changes, modes
+from medallion_jobs.refine.write import apply_changes, modes, snapshot
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -119,10 +119,13 @@ class Refinery:
         ]
         taken, seen = Observation(), Observation()
         counted = batch_counts.of_source(source, self.table, taken)
-        observed = self.judged(self.recipe.shaped(counted), context, dimensions)
         # Without the observations, which a second pass over `observed` would repeat. Few batches
         # need it, and to build it takes as long as some of the batch's jobs.
         judged = cache(lambda: self.judged(self.recipe.shaped(source), context, dimensions))
+        if self.table.snapshot:
+            decisions = self._dumps(judged()).decided(batch.txn)
+            context = replace(context, decisions=decisions)
+            judged = cache(lambda: self.judged(self.recipe.shaped(source), context, dimensions))
         stopping.refuse_too_many(judged, self.table, str(self.ref))
         is_first = batch.number == 0
         if self.config.on_all_aside_of(self.ref) == "fail":
@@ -130,6 +133,7 @@ class Refinery:
                 self.table, str(self.ref), source, judged, context.moment, is_first=is_first
             )
         txn = Txn(batch.txn.app_id, batch.number, batch.txn.run_id, notes=context.notes)
+        observed = self.judged(self.recipe.shaped(counted), context, dimensions)
         observed = observed.observe(seen, *self._counts(observed))
         try:
             with observing(source.sparkSession):
@@ -139,7 +143,7 @@ class Refinery:
         if not result.written:
             return self._written_before(source, batch)
         counts = {**seen.get, **taken.get}
-        if self.table.write != "append" and (result.repeated or result.ignored):
+        if self.table.write in ("upsert", "scd2") and (result.repeated or result.ignored):
             # Of the changes that had no effect, some may be others than the table's.
             marked = self._with_ambiguous(judged(), batch.txn)
             judged = cache(lambda: marked)
@@ -213,11 +217,29 @@ class Refinery:
         pinned = spark.read.format("delta").option("versionAsOf", context.before)
         existing = pinned.load(str(self.path)) if needs_table else None
         computed = self.recipe.computed(shaped, dimensions)
-        return outcome.decided(computed, self.table, context, references, existing)
+        rows = outcome.decided(computed, self.table, context, references, existing)
+        if context.decisions:
+            reason = snapshot.refused_rows(hidden(DUMP), context.decisions)
+            rows = outcome.with_refused(rows, reason)
+        return rows
+
+    def _dumps(self, judged: DataFrame) -> snapshot.Dumps:
+        """The dumps in judged rows."""
+        assert self.table.snapshot is not None
+        return snapshot.Dumps(
+            judged,
+            self.table.snapshot,
+            self.path,
+            tuple(self.recipe.columns(judged).names),
+            self.paths.changes,
+        )
 
     def commit(self, judged: DataFrame, txn: Txn, context: BatchContext) -> modes.WriteResult:
         """Writes the good rows in one commit."""
         rows = stopping.stopped(judged, self.table)
+        if self.table.snapshot:
+            assert context.decisions is not None  # made before the batch is judged
+            return self._dumps(rows).write(context.decisions.applied, txn)
         watermark = self.table.watermark
         return modes.write(
             rows.where(hidden(OUTCOME) == outcome.GOOD),
@@ -319,7 +341,7 @@ class Refinery:
         self, judged: DataFrame, version: int, *, among_each_other: bool = False
     ) -> DataFrame:
         """Judged rows, of which the ambiguous ones are quarantined: see `ambiguous.marked`."""
-        if self.table.write == "append":
+        if self.table.write not in ("upsert", "scd2"):
             return judged
         columns = [c for c in self.recipe.columns(judged).names if c != LOOKUP_VERSIONS]
         return outcome.with_ambiguous(

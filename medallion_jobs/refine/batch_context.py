@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.lake.tables import Commit
+from medallion_jobs.refine.write.snapshot import Decisions
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class BatchContext:
             or without rows.
         logic: a digest of the table's config.
         before: the version of the table before the batch.
+        decisions: which dumps of the batch are applied; only for `write: snapshot`.
     """
 
     moment: datetime
@@ -34,15 +36,18 @@ class BatchContext:
     newest: datetime | None
     logic: str
     before: int
+    decisions: Decisions | None = None
 
     @property
     def notes(self) -> dict[str, Any]:
         """The part that a commit records, as JSON values."""
+        dumps = {"dumps": asdict(self.decisions)} if self.decisions else {}
         return {
             "moment": self.moment.isoformat(),
             "lookups": dict(self.versions),
             "newest": self.newest.isoformat() if self.newest else None,
             "logic": self.logic,
+            **dumps,
         }
 
     @classmethod
@@ -56,6 +61,7 @@ class BatchContext:
             newest=datetime.fromisoformat(newest) if newest else None,
             logic=notes["logic"],
             before=commit.version - 1,
+            decisions=Decisions(**notes["dumps"]) if "dumps" in notes else None,
         )
 
     def too_late(self, delay: timedelta) -> datetime | None:

@@ -15,6 +15,7 @@ from medallion_jobs.lake.hidden_columns import (
     AMBIGUOUS,
     LATE,
     OUTCOME,
+    REFUSED_DUMP,
     RESCUED_VALUE,
     SINCE,
     UNDECIDED,
@@ -39,7 +40,7 @@ GOOD, HELD, QUARANTINED, DROPPED, LEFT_OUT = "good", "held", "quarantined", "dro
 # Names that stand beside rule names in the `rules` of a parked row.
 WATERMARK, UNKNOWN_MEMBER = "watermark", "unknown_member"
 RESCUED_RULE, WHERE, AMBIGUOUS_RULE = "rescued_value", "where", "ambiguous_sequence"
-ENVELOPE = "envelope"
+ENVELOPE, DUMP_RULE = "envelope", "refused_dump"
 
 
 def decided(
@@ -96,6 +97,8 @@ def decided(
             ),
             # Known when the table is written: `with_ambiguous`.
             AMBIGUOUS: F.lit(None).cast("string"),
+            # Known when the dumps of a batch are decided about: `with_refused`.
+            REFUSED_DUMP: F.lit(None).cast("string"),
         }
     )
     drops = broken_rules.with_action(table.expect, "drop") | (
@@ -147,6 +150,22 @@ def with_ambiguous(
     return rows.withColumn(OUTCOME, F.when(is_ambiguous, QUARANTINED).otherwise(hidden(OUTCOME)))
 
 
+def with_refused(rows: DataFrame, reason: Column) -> DataFrame:
+    """Quarantines good rows of dumps that are refused.
+
+    Args:
+        rows: the result of `decided`.
+        reason: why the dump of a row is refused; null if it is not.
+    """
+    is_refused = reason.isNotNull() & (hidden(OUTCOME) == GOOD)
+    return rows.withColumns(
+        {
+            REFUSED_DUMP: F.when(is_refused, reason),
+            OUTCOME: F.when(is_refused, QUARANTINED).otherwise(hidden(OUTCOME)),
+        }
+    )
+
+
 def _cannot_be_judged(name: str, rule: Expectation) -> Column:
     """Whether a rule cannot judge a row in which a value that it reads did not fit.
 
@@ -180,6 +199,7 @@ def rules_broken(table: SilverTable, moment: datetime) -> Column:
         _if(LATE, F.lit(WATERMARK)),
         _if(UNKNOWN, F.lit(UNKNOWN_MEMBER)),
         _when(hidden(AMBIGUOUS).isNotNull(), F.lit(AMBIGUOUS_RULE)),
+        _when(hidden(REFUSED_DUMP).isNotNull(), F.lit(DUMP_RULE)),
     )
 
 
@@ -202,6 +222,7 @@ def reasons(rows: DataFrame, table: SilverTable) -> Column:
         _if(LATE, late_reason),
         _if(UNKNOWN, F.lit("its key is that of the unknown member, which no row may change")),
         _when(hidden(AMBIGUOUS).isNotNull(), ambiguous.reason(table)),
+        _when(hidden(REFUSED_DUMP).isNotNull(), hidden(REFUSED_DUMP)),
     )
 
 

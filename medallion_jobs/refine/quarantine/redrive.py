@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 
+from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.hidden_columns import OUTCOME, PARKED, hidden, row_type
 from medallion_jobs.lake.tables import Txn
@@ -53,8 +54,21 @@ class Redrive:
         snapshot = tables.snapshot(self.refinery.path)
         return snapshot.txn(app_id) if snapshot else -1
 
+    def refuse_dumps(self) -> None:
+        """Raises UsageError for a table whose rows are only applied as a whole dump."""
+        if self.refinery.table.snapshot:
+            raise UsageError(
+                f"{self.refinery.ref} is written by `write: snapshot`: single rows are not "
+                "replayed, since a dump is applied as a whole",
+                code="dumps_not_replayed",
+                untouched="nothing was written; the rows stay in quarantine",
+                next_step="land the corrected dump as a newer file; or, if it is right as it is, "
+                "raise `snapshot.max_missing` and land it again",
+            )
+
     def try_out(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
         """How many parked rows would have which outcome. Nothing is written."""
+        self.refuse_dumps()
         return _by_outcome(self._judged(spark, parked, self._context(spark)))
 
     def send(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
@@ -69,6 +83,7 @@ class Redrive:
         Raises:
             DataError: a row breaks a rule that stops a batch; nothing was written.
         """
+        self.refuse_dumps()
         context = self._context(spark)
         if self.parked_rows.name == "held":
             parked = self.parked_rows.without(spark, parked, self.refinery.quarantine)

@@ -13,6 +13,7 @@ from medallion_jobs.config import SilverTable
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.columns import OF_CHANGE, RESCUED, RESERVED
 from medallion_jobs.lake.hidden_columns import (
+    DUMP,
     PARKED,
     ROW,
     SINCE,
@@ -28,6 +29,7 @@ from medallion_jobs.refine import lookup
 from medallion_jobs.refine.transform import compute, rescued, shape
 from medallion_jobs.refine.transform.step import Step, applied
 from medallion_jobs.refine.write import dedupe, modes
+from medallion_jobs.refine.write.snapshot import dump_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -83,7 +85,10 @@ class Recipe:
         rows = applied(rows, self.cast_steps)
         rows = rescued.with_misfits(rows, self.table, self.elsewhere)
         rows = lookup.join_all(rows, dimensions)
-        return self.finished(applied(rows, self.column_steps), dimensions)
+        rows = self.finished(applied(rows, self.column_steps), dimensions)
+        if self.table.snapshot:
+            rows = rows.withColumn(DUMP, dump_of(self.table.snapshot))
+        return rows
 
     def finished(self, rows: DataFrame, dimensions: Sequence[lookup.Dimension]) -> DataFrame:
         """Computed rows with the columns that the engine adds: lookup versions, the row key."""
@@ -123,10 +128,10 @@ class Recipe:
         They would make two equal changes different.
         """
         changes = self.table.apply_changes
-        if changes is None or changes.column_list:
+        if self.table.snapshot is None and (changes is None or changes.column_list):
             return list(names)
-        technical = {*OF_CHANGE, *RESERVED} - {RESCUED}
-        return [name for name in names if name.lower() not in technical or name in changes.keys]
+        technical, keys = {*OF_CHANGE, *RESERVED} - {RESCUED}, self.table.identity
+        return [name for name in names if name.lower() not in technical or name in keys]
 
     def _listed(self, names: Iterable[str]) -> Sequence[str]:
         """Those of the columns that the column lists of `apply_changes` leave to the table."""
@@ -174,6 +179,9 @@ class Recipe:
             for key in ("keys", "column_list", *tracks):
                 names = getattr(table.apply_changes, key) or ()
                 yield f"apply_changes.{key}", _spelled(names, own)
+        if table.snapshot:
+            for key in ("keys", "track_history_column_list", "track_history_except_column_list"):
+                yield f"snapshot.{key}", getattr(table.snapshot, key) or ()
         if table.sequence:
             yield "sequence", (table.sequence,)
         for name, rule in table.expect.items():

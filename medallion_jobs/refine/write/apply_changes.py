@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property, reduce
-from operator import and_, or_
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -24,19 +24,17 @@ from medallion_jobs.lake.columns import UNAVAILABLE
 from medallion_jobs.lake.hidden_columns import row_type
 from medallion_jobs.lake.tables.observing import observing
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.lake.values.canonical import canonical
 from medallion_jobs.lake.values.type_walk import has
 from medallion_jobs.refine.transform.readers import Row
 from medallion_jobs.refine.write import merge_plan, versions
 from medallion_jobs.refine.write.change_log import ARRIVED, NO_VALUES, ChangeLog
-from medallion_jobs.refine.write.keyed_batch import WriteResult, bounds, existing, kept, range_by
+from medallion_jobs.refine.write.keyed_batch import WriteResult, bounds, kept, range_by
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 _MAX_SHOWN = 3
-_IS_KNOWN, _IS_WANTED = "is in the table", "is in the result"
 
 
 def sequence_type(columns: StructType, names: Sequence[str]) -> DataType:
@@ -228,14 +226,16 @@ class _Applied:
         truncates = self.settings.apply_as_truncates is not None
         stored = self.log.of(touched, within, changes.sparkSession, truncates=truncates)
         done = merge_plan.carry_out(
-            self._planned(self._result(stored), self._stands(touched, within, changes)),
+            merge_plan.difference(
+                self._result(stored), self._stands(touched, within, changes), self._match
+            ),
             self.path,
             txn,
             merge_plan.MergePlan(
                 match=self._match,
                 within=within,
                 columns=self._written,
-                update={name: merge_plan.source(name) for name in self._compared},
+                update={n: merge_plan.source(n) for n in self._written if n not in self._match},
             ),
         )
         effective = done.rows_out + done.updated + done.deleted
@@ -291,11 +291,6 @@ class _Applied:
         """All columns of the table."""
         return (*self.columns, *((START_AT, END_AT) if self.settings.has_history else ()))
 
-    @property
-    def _compared(self) -> list[str]:
-        """The columns by which two rows of one key differ."""
-        return [name for name in self._written if name not in self._match]
-
     def _result(self, stored: DataFrame) -> DataFrame:
         """What the keys come to by all their changes, as rows of the table."""
         keys, own = self.settings.keys, {}
@@ -309,33 +304,12 @@ class _Applied:
             *(col(key) for key in keys),
             *(col(versions.VALUES)[name].alias(name) for name in self._values),
             *(col(inner).alias(name) for name, inner in own.items()),
-            F.lit(True).alias(_IS_WANTED),
         )
 
     def _stands(self, touched: DataFrame | None, within: str, changes: DataFrame) -> DataFrame:
-        """The rows of the table with these keys, their columns renamed by `existing`."""
+        """The rows of the table with these keys."""
         table = changes.sparkSession.read.format("delta").load(str(self.path))
         table = table.alias(tables.TARGET).where(within)
         if touched is not None:
             table = table.join(touched, list(self.settings.keys), "left_semi")
-        renamed = (col(name).alias(existing(name)) for name in self._written)
-        return table.select(*renamed, F.lit(True).alias(_IS_KNOWN))
-
-    def _planned(self, result: DataFrame, stands: DataFrame) -> DataFrame:
-        """The rows that the table has or should have, each with its action."""
-        same = reduce(and_, (col(name) == col(existing(name)) for name in self._match))
-        planned = result.join(stands, same, "full")
-
-        def comparable(name: str) -> Column:
-            return canonical(col(name), planned.schema[name].dataType)
-
-        differ = (
-            ~comparable(name).eqNullSafe(comparable(existing(name))) for name in self._compared
-        )
-        action = (
-            F.when(col(_IS_KNOWN).isNull(), merge_plan.INSERT)
-            .when(col(_IS_WANTED).isNull(), merge_plan.REMOVE)
-            .when(reduce(or_, differ, F.lit(False)), merge_plan.UPDATE)
-        )
-        match = {name: F.coalesce(col(name), col(existing(name))) for name in self._match}
-        return planned.withColumns({merge_plan.ACTION: action, **match})
+        return table

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables.sql import col, column
+from medallion_jobs.lake.values.canonical import canonical
 from medallion_jobs.refine.write import surrogate_key
-from medallion_jobs.refine.write.keyed_batch import Ranked, WriteResult, kept, same_key
+from medallion_jobs.refine.write.keyed_batch import Ranked, WriteResult, existing, kept, same_key
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 # A hidden column: the action for the row; null: none.
 ACTION = "merge action"
 INSERT, UPDATE, REMOVE, REPEATED, IGNORED = "insert", "update", "remove", "repeated", "ignored"
-_IS_KNOWN = "is in the table"
+_IS_KNOWN, _IS_WANTED = "is in the table", "is wanted"
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,38 @@ def with_actions(
     found = found.withColumn(_IS_KNOWN, F.lit(True))
     rows = rows.join(found, same_key(batch), "left")
     return rows.withColumn(ACTION, action(F.coalesce(col(_IS_KNOWN), F.lit(False))))
+
+
+def difference(wanted: DataFrame, stands: DataFrame, match: Sequence[str]) -> DataFrame:
+    """The rows that a table should have or has, with the `ACTION` that makes it what it should be.
+
+    Args:
+        wanted: the rows that the table should have.
+        stands: the rows of the table that they take the place of; others stay.
+        match: the columns that identify a row; never null.
+    """
+    names = wanted.columns
+    stands = stands.select(
+        *(col(name).alias(existing(name)) for name in names), F.lit(True).alias(_IS_KNOWN)
+    )
+    same = reduce(and_, (col(name) == col(existing(name)) for name in match))
+    planned = wanted.withColumn(_IS_WANTED, F.lit(True)).join(stands, same, "full")
+
+    def comparable(name: str) -> Column:
+        return canonical(col(name), planned.schema[name].dataType)
+
+    differ = (
+        ~comparable(name).eqNullSafe(comparable(existing(name)))
+        for name in names
+        if name not in match
+    )
+    action = (
+        F.when(col(_IS_KNOWN).isNull(), INSERT)
+        .when(col(_IS_WANTED).isNull(), REMOVE)
+        .when(reduce(or_, differ, F.lit(False)), UPDATE)
+    )
+    identity = {name: F.coalesce(col(name), col(existing(name))) for name in match}
+    return planned.withColumns({ACTION: action, **identity})
 
 
 def carry_out(planned: DataFrame, path: Location, txn: tables.Txn, plan: MergePlan) -> WriteResult:

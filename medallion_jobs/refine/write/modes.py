@@ -10,9 +10,17 @@ from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
 from medallion_jobs.config import SilverTable
 from medallion_jobs.lake import tables
+from medallion_jobs.lake.hidden_columns import DUMP
 from medallion_jobs.lake.tables.scd_columns import DELETED, IS_CURRENT, VALID_FROM, VALID_TO
 from medallion_jobs.lake.tables.sql import col
-from medallion_jobs.refine.write import apply_changes, dedupe, scd2, surrogate_key, upsert
+from medallion_jobs.refine.write import (
+    apply_changes,
+    dedupe,
+    scd2,
+    snapshot,
+    surrogate_key,
+    upsert,
+)
 from medallion_jobs.refine.write.keyed_batch import WriteResult
 from medallion_jobs.storage import Location
 
@@ -35,6 +43,8 @@ def extra_fields(
     """
     if table.apply_changes:
         return apply_changes.extra_fields(table.apply_changes, computed)
+    if table.snapshot:
+        return snapshot.extra_fields(table.snapshot, computed[DUMP].dataType)
     extra: list[StructField] = []
     if table.dedupe and table.dedupe.keys is None:
         extra.append(StructField(dedupe.ROW_KEY, StringType()))

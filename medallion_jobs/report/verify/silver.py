@@ -223,7 +223,8 @@ class _Silver:
         if self._changes and (cut_off := self.batches.cut_off):
             # The metrics of such a batch also count changed rows.
             return f"batch {cut_off[0]} was written by an interrupted run"
-        if self.table.apply_changes or (self.table.deletes and self.table.deletes.how == "hard"):
+        removes = self.table.deletes is not None and self.table.deletes.how == "hard"
+        if removes or self.table.apply_changes or self.table.snapshot:
             deleted = self.log.removed
             if deleted is None:
                 return "the table's log no longer has all commits that deleted rows"
