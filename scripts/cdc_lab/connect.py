@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
+from cdc_lab.kafka import Broker
 from cdc_lab.packages import debezium_jars, kafka_jars
 from cdc_lab.server import LOOPBACK, Server, java_line, write_properties
 from medallion_jobs.errors import TransientError
@@ -59,7 +60,7 @@ class Connect(Server):
 
     Args:
         folder: its log, pid, ports and plugins; created if it is missing.
-        bootstrap: the address of the broker.
+        broker: has to run when the worker starts.
         port: of the REST interface; 0 takes one that is free.
         settings: of the worker, in place of those above.
         memory: of its heap.
@@ -71,7 +72,7 @@ class Connect(Server):
     def __init__(
         self,
         folder: Path,
-        bootstrap: str,
+        broker: Broker,
         *,
         port: int = 0,
         settings: Mapping[str, object] | None = None,
@@ -79,7 +80,7 @@ class Connect(Server):
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(folder, port=port)
-        self.bootstrap = bootstrap
+        self.broker = broker
         self._settings = dict(settings or {})
         self._memory = memory
         self._report = report
@@ -89,17 +90,25 @@ class Connect(Server):
         """The address of its REST interface."""
         return f"http://{self.address}"
 
+    def create(self, connector: str, config: Mapping[str, object]) -> None:
+        """Makes a connector, or changes it; it starts by and by.
+
+        Raises:
+            TransientError: Connect refuses the configuration.
+        """
+        texts = {key: written(value) for key, value in config.items()}
+        self.wait_until(
+            lambda: self._request("PUT", f"/connectors/{connector}/config", texts) is not None,
+            f"it takes the connector {connector}",
+        )
+
     def put(self, connector: str, config: Mapping[str, object]) -> None:
         """Makes a connector, or changes it; returns when its task runs.
 
         Raises:
             TransientError: Connect refuses the configuration, or the task fails.
         """
-        texts = {key: _text(value) for key, value in config.items()}
-        self.wait_until(
-            lambda: self._request("PUT", f"/connectors/{connector}/config", texts) is not None,
-            f"it takes the connector {connector}",
-        )
+        self.create(connector, config)
         self._restart_failed(connector)
         self.wait_until(lambda: self.is_running(connector), f"{connector} runs")
 
@@ -132,6 +141,11 @@ class Connect(Server):
         """The names of all connectors."""
         return list(self._request("GET", "/connectors") or [])
 
+    def offsets(self, connector: str) -> list[dict[str, Any]]:
+        """How far the connector is, as Connect has noted it: all before it is in the topics."""
+        found = self._request("GET", f"/connectors/{connector}/offsets") or {"offsets": []}
+        return [one["offset"] for one in found["offsets"] if one["offset"]]
+
     def delete(self, connector: str) -> None:
         """Removes a connector; returns when its task has ended."""
         self._request("DELETE", f"/connectors/{connector}")
@@ -149,7 +163,7 @@ class Connect(Server):
             properties,
             {
                 **_SETTINGS,
-                "bootstrap.servers": self.bootstrap,
+                "bootstrap.servers": self.broker.address,
                 "listeners": f"http://{self.address}",
                 "plugin.path": plugins.parent,
                 **self._settings,
@@ -215,7 +229,7 @@ def debezium(
     Args:
         database: host, port, user, password and dbname.
         tables: with their schema: `public.orders`.
-        prefix: of the topics: `shop` gives `shop.public.orders`.
+        prefix: of the topics: `shop` gives `shop.public.orders`; slot and publication are named so.
         further: properties of Debezium: `**{"tombstones.on.delete": False}`.
     """
     return {
@@ -223,8 +237,8 @@ def debezium(
         "tasks.max": 1,
         "plugin.name": "pgoutput",
         "publication.autocreate.mode": "filtered",
-        "publication.name": f"{prefix}_publication",
-        "slot.name": f"{prefix}_slot",
+        "publication.name": prefix,
+        "slot.name": prefix,
         "topic.prefix": prefix,
         "table.include.list": ",".join(tables),
         **{_NAMES[key]: value for key, value in database.items()},
@@ -232,7 +246,8 @@ def debezium(
     }
 
 
-def _text(value: object) -> str:
+def written(value: object) -> str:
+    """A property's value as Connect's REST interface takes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
