@@ -1,16 +1,21 @@
-"""The change data lab without its servers: any program that answers a connection will do."""
+"""The change data lab without a JVM: any program that answers a connection will do as a server."""
 
 from __future__ import annotations
 
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from cdc_lab import packages
+from cdc_lab import packages, shop
+from cdc_lab.lab import Lab
+from cdc_lab.postgres import Postgres
 from cdc_lab.server import LOOPBACK, Server, free_ports, write_properties
+from cdc_lab.workload import CHANNEL, KEYS, Workload
+from support.lake import ROOT
 
 from medallion_jobs.errors import TransientError, UsageError
 
@@ -106,3 +111,78 @@ def test_only_the_user_reads_what_has_passwords(tmp_path: Path) -> None:
     write_properties(file, {"a.b": 1, "c": "x y"})
     assert file.read_text("utf-8") == "a.b=1\nc=x y\n"
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def asked(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    line = [
+        sys.executable,
+        str(ROOT / "scripts" / "cdc_lab"),
+        *words,
+        "--dir",
+        str(tmp_path / "lab"),
+    ]
+    return subprocess.run(line, check=False, capture_output=True, text=True)
+
+
+def test_commands_where_nothing_runs(tmp_path: Path) -> None:
+    for command, servers in (("load", "postgres"), ("status", "postgres and kafka and connect")):
+        answer = asked(tmp_path, command)
+        assert answer.returncode == 1
+        assert f"error: {servers} not running in" in answer.stderr
+        assert f"next:      scripts/cdc-lab up --dir {tmp_path}/lab" in answer.stderr
+    for words in (("down",), ("down", "--remove")):
+        answer = asked(tmp_path, *words)
+        assert (answer.returncode, answer.stderr) == (0, "")
+    answer = asked(tmp_path, "up", "--set", "decimal.handling.mode")
+    assert answer.returncode == 2
+    assert "--set decimal.handling.mode=string" in answer.stderr
+    assert asked(tmp_path, "sideways").returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_labs_own_files_are_removed(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "lab")
+    (lab.folder / "kafka-data" / "topic-0").mkdir(parents=True)
+    (lab.folder / "kafka-data" / "topic-0" / "log").touch()
+    (lab.folder / "connect.log").touch()
+    (lab.folder / "mine").touch()
+    with pytest.raises(UsageError, match="also has mine, which the lab did not make"):
+        lab.remove()
+    assert [path.name for path in lab.folder.iterdir()] == ["mine"]
+    (lab.folder / "mine").unlink()
+    lab.remove()
+    assert not lab.folder.exists()
+
+
+def test_the_workload_is_drawn_from_its_seed(tmp_path: Path) -> None:
+    """Against the database alone, which takes a second to start."""
+    database = Postgres(tmp_path / "lab")
+    found = []
+    try:
+        database.start()
+        for name in ("one", "other"):
+            database.run(f"CREATE DATABASE {name}")
+            own = Postgres(database.folder, database=name)
+            shop.create(own)
+            load = Workload(own, seed=7, alter=True)
+            load.run(300)
+            assert load.done == 300
+            made = [
+                load.counts[kind] for kind in ("inserts", "updates", "deletes", "changes of a key")
+            ]
+            assert sum(made) == 300
+            assert min(made) > 0
+            assert load.counts[CHANNEL] == 1
+            assert load.counts["pairs of transactions open at the same time"] > 0
+            for table, names in KEYS.items():
+                keys = own.rows(f"SELECT {', '.join(names)} FROM {table}")
+                assert set(keys) == load.keys[table]
+            Workload(own, seed=8).run(1)
+            found.append(
+                [own.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in shop.TABLES]
+            )
+    finally:
+        database.stop()
+        database.remove()
+    assert found[0] == found[1]
+    assert any(len(row[-2] or "") > 8_000 for row in found[0][2])
