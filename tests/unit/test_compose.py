@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import stat
@@ -12,6 +13,9 @@ from typing import Any
 
 import pytest
 import typer
+from cdc_lab import shop
+from cdc_lab.connect import written
+from cdc_lab.postgres import Postgres
 from support.image import COMPOSE, compose, in_order, stages
 from support.lake import ROOT
 
@@ -21,6 +25,26 @@ from medallion_jobs.config import load
 EXAMPLE = ROOT / ".env.example"
 MAKE_ENV = ROOT / "deploy" / "docker" / "make-env"
 SECRETS = ("SPARK_AUTH_SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+# Handed on as it is, set or not: only one profile needs it.
+HANDED_ON = "POSTGRES_PASSWORD"
+# Images of others, and who runs in them.
+OTHERS = {
+    "store": "1000:1000",
+    "postgres": "999:999",
+    "kafka": "1000:1000",
+    "connect": "1001:1001",
+    "connector": "1001:1001",
+}
+VOLUMES = {
+    "store": {"store:/data"},
+    "postgres": {
+        "postgres:/var/lib/postgresql",
+        "./scripts/cdc_lab/shop.sql:/docker-entrypoint-initdb.d/shop.sql:ro",
+    },
+    "kafka": {"kafka:/var/lib/kafka/data"},
+    "connect": set(),
+    "connector": {"./deploy/docker/cdc:/cdc:ro"},
+}
 FILLED = {name: f"a-value-of-{name}" for name in SECRETS}
 
 told = compose(FILLED)
@@ -50,6 +74,9 @@ def test_there_is_a_service_for_each_part() -> None:
     }
     assert set(in_order(services, "s3")) - set(in_order(services)) == {"store", "bucket"}
     assert set(in_order(services, "local")) - set(in_order(services)) == {"local"}
+    cdc = [name for name in in_order(services, "cdc") if name not in in_order(services)]
+    assert set(cdc) == {"postgres", "kafka", "connect", "connector"}
+    assert cdc[-2:] == ["connect", "connector"]
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -67,7 +94,7 @@ def test_no_secret_has_a_default_or_is_written_out() -> None:
     for one in services.values():
         for key, value in one["environment"].items():
             if re.search("SECRET|PASSWORD|KEY|TOKEN", key):
-                assert value == FILLED[key]
+                assert value == FILLED.get(key)
 
 
 @every
@@ -82,6 +109,10 @@ def test_what_is_published_is_a_page_and_the_store() -> None:
     assert published == {
         "spark-master": ["127.0.0.1:8080:8080"],
         "store": ["127.0.0.1:8333:8333"],
+        "postgres": ["127.0.0.1:5432:5432"],
+        "kafka": ["127.0.0.1:9094:9094"],
+        "connect": ["127.0.0.1:8083:8083"],
+        "connector": [],
     }
 
 
@@ -93,7 +124,7 @@ def test_a_service_can_do_no_more_than_it_has_to(name: str) -> None:
     assert one["security_opt"] == ["no-new-privileges:true"]
     assert re.fullmatch(r"\d+[mg]", one["mem_limit"])
     assert 0 < one["pids_limit"] <= 1024
-    assert one["user"] == ("1000:1000" if name == "store" else "10001:10001")
+    assert one["user"] == OTHERS.get(name, "10001:10001")
     assert not {"privileged", "cap_add", "devices", "pid", "ipc", "userns_mode"} & one.keys()
     assert one["restart"] in {"unless-stopped", "on-failure"}
     assert one["logging"]["options"].keys() == {"max-size", "max-file"}
@@ -101,17 +132,21 @@ def test_a_service_can_do_no_more_than_it_has_to(name: str) -> None:
 
 @every
 def test_only_volumes_by_name_are_written(name: str) -> None:
-    allowed = {"store": {"store:/data"}}.get(name, {"lake:/lake", "landing:/landing"})
-    assert {*services[name]["volumes"]} == allowed
+    allowed = VOLUMES.get(name, {"lake:/lake", "landing:/landing"})
+    mounted = {*services[name].get("volumes", [])}
+    assert mounted == allowed
+    for folder in (mount.split(":") for mount in mounted if mount.startswith("./")):
+        assert (ROOT / folder[0]).exists()
+        assert folder[-1] == "ro"
     for mount in services[name]["tmpfs"]:
-        assert mount.startswith("/tmp:")
+        assert mount.startswith("/tmp:") or name in OTHERS
         assert "size=" in mount
 
 
 @every
 def test_what_goes_on_says_how_it_is(name: str) -> None:
     check = services[name]["healthcheck"]
-    ends = name in {"seed", "generator", "bucket"}
+    ends = name in {"seed", "generator", "bucket", "connector"}
     assert check.get("disable", False) == ends
     if not ends:
         assert check["test"][0] == "CMD"
@@ -159,6 +194,17 @@ def test_what_the_environment_says_is_config(name: str) -> None:
     assert str(pipeline.landing.root) == "/landing"
 
 
+def test_the_connector_is_the_one_of_the_lab(tmp_path: Path) -> None:
+    """But for where the database is, and what only a machine of one's own needs."""
+    script = (ROOT / "deploy" / "docker" / "cdc" / "connector").read_text("utf-8")
+    shown = json.loads(script.partition("<<CONFIG\n")[2].partition("CONFIG\n")[0])
+    lab = Postgres(tmp_path)
+    (tmp_path / "postgres.ports").write_text("5432\n")
+    (tmp_path / "postgres.password").write_text("$POSTGRES_PASSWORD\n")
+    expected = {key: written(value) for key, value in shop.connector(lab, {}).items()}
+    assert shown == {**expected, "database.hostname": "postgres"}
+
+
 def test_services_listen_on_their_own_names() -> None:
     for name, one in ours.items():
         assert one["hostname"] == name
@@ -172,7 +218,7 @@ def test_the_example_names_every_variable_and_nothing_else() -> None:
     example = set(
         re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", EXAMPLE.read_text("utf-8"), re.MULTILINE)
     )
-    assert example - used == {"COMPOSE_PROFILES"}  # compose's own
+    assert example - used == {"COMPOSE_PROFILES", HANDED_ON}  # the first is compose's own
     assert used - example <= {"SPARK_DAEMON_MEMORY"}
 
 
@@ -199,9 +245,9 @@ def test_make_env_draws_secrets_that_are_good_enough_and_private(clone: Path) ->
     made = clone / ".env"
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
     drawn = dict(re.findall(r"^([A-Z_]+)=(.*)$", made.read_text(encoding="utf-8"), re.MULTILINE))
-    assert drawn.keys() == {*SECRETS}
+    assert drawn.keys() == {*SECRETS, HANDED_ON}
     assert all(re.fullmatch("[0-9a-f]{64}", value) for value in drawn.values())
-    assert len({*drawn.values()}) == len(SECRETS)
+    assert len({*drawn.values()}) == len(drawn)
     compose(drawn)
 
 

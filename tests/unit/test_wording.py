@@ -18,7 +18,8 @@ NOT_SAID = re.compile(
     r"tell(s|ing)?|said|saying|in vain|lost its way|of one's own|begun anew)\b",
     re.IGNORECASE,
 )
-ROOMS = sorted([*(ROOT / "medallion_jobs").iterdir(), ROOT / "scripts" / "local_cluster"])
+SCRIPTS = [ROOT / "scripts" / name for name in ("local_cluster", "cdc_lab")]
+ROOMS = sorted([*(ROOT / "medallion_jobs").iterdir(), *SCRIPTS])
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "conf").glob("*.yaml")])
 
 
