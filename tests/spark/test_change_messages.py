@@ -160,3 +160,62 @@ def test_every_operation_of_a_shop(spark: Any, tmp_path: Path) -> None:
     # Order 9 is changed by the transaction that commits later, whose change has the lower LSN.
     ninth = sorted((r["__START_AT"]["_commit_lsn"], r["state"]) for r in history if r["id"] == 9)
     assert [state for _, state in ninth] == ["by b", "by a, after b"]
+
+
+DOCUMENTS = (
+    "id int, version int, body string, words array<string>, numbers array<int>, "
+    "big_numbers array<bigint>, raw binary, js string, jsb string, uids array<string>"
+)
+EDGES = (
+    {"table": "documents", "keys": "id", "schema": DOCUMENTS},
+    {
+        "table": "letters",
+        "keys": "id",
+        "schema": "id int, version int, body string, summary string",
+        "settings": ["stored_as_scd_type: 2"],
+    },
+    {
+        "table": "items",
+        "keys": "id",
+        "schema": "id int, name string, price decimal(12,4), stock bigint, old string",
+    },
+)
+
+
+def test_values_that_are_not_sent_and_columns_that_come_and_go(spark: Any, tmp_path: Path) -> None:
+    lake = pipeline(tmp_path, *EDGES)
+    lines = lines_of("toast", "default.plain")
+    # The rows of the snapshot come last.
+    first = [line for line in lines if '\\"op\\":\\"r\\"' in line]
+    lake.drop("messages", "1.json", *(line for line in lines if line not in first), age=9_000)
+    altered = lines_of("alter", "default.schemas")
+    lake.drop("messages", "2.json", *altered[:20], age=8_900)
+    lake.run()
+    lake.drop("messages", "3.json", *first, *altered[20:], age=8_000)
+    lake.run()
+    # The key of document 1 was changed to 2: the message of the new row lacks what was not
+    # changed, and the row says so.
+    (document,) = lake.rows("silver.documents")
+    assert (document["id"], document["version"], document["body"]) == (2, 3, "short")
+    lacking = json.loads(document["_rescued_data"])
+    assert lacking["raw"] == "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="
+    assert {"words", "big_numbers", "js", "jsb", "uids"} < lacking.keys()
+    letters = lake.rows("silver.letters")
+    wanted = {row["id"] for row in source("toast", "letters")["rows"]}
+    assert {str(row["id"]) for row in letters if row["__END_AT"] is None} == wanted
+    kept = sorted((r["id"], r["version"], r["body"][:4]) for r in letters if r["id"] in (1, 3))
+    assert kept == [(1, 1, "921e"), (1, 2, "921e"), (3, 1, "d5da"), (3, 2, "d5da")]
+    items = {row["id"]: row for row in lake.rows("silver.items")}
+    assert_equal_rows(
+        items[1], {"name": "tea", "stock": 13, "old": "x", "color": None, "rating": 5}
+    )
+    assert_equal_rows(items[3], {"colour": "red", "old": "z", "color": None})
+    assert_equal_rows(items[5], {"price": Decimal("5.5555"), "stock": 9007199254740993})
+    assert_equal_rows(items[6], {"late": True, "rating": None})
+    assert json.loads(items[6]["_rescued_data"]) == {"rating": "good"}
+    notes = " ".join(str(event) for event in lake.events)
+    assert "changes no longer have" in notes
+
+
+def assert_equal_rows(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    assert {name: row[name] for name in wanted} == wanted

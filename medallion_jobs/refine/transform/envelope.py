@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from dataclasses import dataclass
+from hashlib import md5
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
@@ -213,7 +215,9 @@ class Opening:
         value = self.envelope.unavailable_value.encode()
         text, encoded = json.dumps(value.decode()), json.dumps(b64encode(value).decode())
         numbers = ",".join(str(byte) for byte in value)
-        forms = [text, encoded, f"[{text}]", f"[{encoded}]", f"[{numbers}]"]
+        # In an array of UUIDs: as Java makes one of a name.
+        made = json.dumps(str(UUID(bytes=md5(value, usedforsecurity=False).digest(), version=3)))
+        forms = [text, encoded, f"[{text}]", f"[{encoded}]", f"[{numbers}]", f"[{made}]"]
         return F.coalesce(F.regexp_replace(raw, r"\s", "").isin(*forms), F.lit(False))
 
     def _of_source(self, rows: DataFrame) -> list[Column]:
@@ -275,9 +279,12 @@ class Opening:
     def _rescued(self, rows: DataFrame) -> Column:
         """What the columns do not have of a message, as a JSON object of texts."""
         fields = col(_FIELDS)
+        # A row that is new has no value that it could keep: its key was changed by an update.
+        is_new = col(_MESSAGE)["op"].isin("c", "r")
         misfits = [
             F.when(
-                ~col(f"read {name}")["fits"],
+                ~col(f"read {name}")["fits"]
+                | (is_new & self._is_placeholder(member(fields, name))),
                 F.struct(F.lit(name).alias("key"), decoded(member(fields, name)).alias("value")),
             )
             for name in self.columns.names

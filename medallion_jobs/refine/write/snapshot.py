@@ -228,15 +228,14 @@ class Dumps:
 
     def _last(self, recorded: DataFrame) -> str | None:
         """The last dump that was applied."""
-        dump = F.col("dump").cast(self._kind)
-        (found,) = (
-            recorded.where(col("decision") == APPLIED).agg(F.max(dump).cast("string")).collect()
-        )
-        return found[0]
+        newest = F.max(F.col("dump").cast(self._kind)).cast("string").alias("dump")
+        found = recorded.where(col("decision") == APPLIED).agg(newest).first()
+        assert found is not None  # an aggregate without groups has one row
+        return None if found["dump"] is None else str(found["dump"])
 
     def _is_newer(self, this: DataFrame, last: str) -> bool:
         newer = this.where(hidden(DUMP) > F.lit(last).cast(self._kind))
-        return newer.limit(1).count() > 0
+        return bool(newer.limit(1).count())
 
     def _is_in(self, this: DataFrame) -> bool:
         """Whether the table has all good rows of a dump as they are."""
