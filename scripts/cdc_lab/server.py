@@ -236,7 +236,8 @@ def _bound(probe: socket.socket, wanted: int) -> int:
         f"port {wanted} of {LOOPBACK} is in use" if wanted else "no port is free",
         code="lab_port_in_use",
         untouched="nothing was started",
-        next_step="end the program that uses it, or use another folder: --dir FOLDER",
+        next_step="end the program that uses it; for the first start another port can be given, "
+        "and 0 takes any that is free",
     )
 
 

@@ -24,8 +24,10 @@ def connector(database: Postgres, further: Mapping[str, object]) -> dict[str, ob
     return {
         **debezium(database.for_clients, tables, prefix=PREFIX),
         "provide.transaction.metadata": True,
-        # Otherwise a NULL is sent as the column's default.
+        # Named, so that each of their properties can be given: key.converter.schemas.enable
+        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
         "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        # Otherwise a NULL is sent as the column's default.
         "value.converter.replace.null.with.default": False,
         # Truncations are sent as well.
         "skipped.operations": "none",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 STOP_TIMEOUT_SECONDS = 20.0
 _POLL_SECONDS = 0.05
+_STDERR = 2
 
 
 class Daemon:
@@ -55,6 +56,7 @@ class Daemon:
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 1),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
+                    *((os.POSIX_SPAWN_CLOSE, open_) for open_ in _of_the_caller(lock.fileno())),
                 ],
                 setsid=True,
             )
@@ -79,3 +81,21 @@ class Daemon:
         if not self.log.exists():
             return "(no log)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _of_the_caller(own: int) -> list[int]:
+    """What this process was given open, but for the terminal and `own`.
+
+    It may be a lock that the caller holds (`flock FILE scripts/cluster up`), which the started
+    process would hold as long as it runs.
+    """
+    found = (int(entry.name) for entry in Path("/dev/fd").iterdir())
+    others = (number for number in found if number > _STDERR and number != own)
+    return list(filter(_is_handed_on, others))
+
+
+def _is_handed_on(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:  # the one by which the folder was listed
+        return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import socket
 import subprocess
@@ -88,6 +90,16 @@ def test_a_port_of_ones_own(tmp_path: Path) -> None:
     program.start()
     assert program.port == wanted
     program.stop()
+
+
+def test_it_does_not_keep_a_lock_of_whoever_starts_it(program: Program, tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        program.start()
+    with (tmp_path / "lock").open("w") as again:
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert program.pid
 
 
 def test_one_that_ends_at_once_is_shown_with_its_log(program: Program) -> None:
