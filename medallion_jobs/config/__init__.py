@@ -6,6 +6,7 @@ No module here imports pyspark, so commands that need no JVM start fast.
 from medallion_jobs.config.effective import Setting
 from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.gold import GoldTable, Measure, Period
+from medallion_jobs.config.kafka_source import KafkaSource
 from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.loader import Loaded, load, pipeline_from_values
 from medallion_jobs.config.lookups import Lookup, Reference
@@ -23,7 +24,7 @@ from medallion_jobs.config.problems import ConfigError, Problem
 from medallion_jobs.config.schema import json_schema
 from medallion_jobs.config.silver import Cast, Dedupe, Deletes, Parse, SilverTable, Watermark
 from medallion_jobs.config.sinks import Jdbc, Sink
-from medallion_jobs.config.source import CleanSource, Evolution, Format, Source
+from medallion_jobs.config.source import CleanSource, Evolution, FileSource, Format
 from medallion_jobs.config.tree import Origin
 
 __all__ = [
@@ -36,9 +37,11 @@ __all__ = [
     "Deletes",
     "Evolution",
     "Expectation",
+    "FileSource",
     "Format",
     "GoldTable",
     "Jdbc",
+    "KafkaSource",
     "Landing",
     "Layer",
     "Layout",
@@ -55,13 +58,14 @@ __all__ = [
     "Setting",
     "SilverTable",
     "Sink",
-    "Source",
     "SparkSettings",
     "Storage",
     "TableRef",
     "Trigger",
     "Watermark",
     "json_schema",
+    "kafka_options",
+    "kafka_source",
     "load",
     "names",
     "pipeline_from_values",

@@ -80,8 +80,8 @@ class LakeHarness:
             "spark.shuffle_partitions=1",
         ]
         config = load(Path(config_file), env, [*own, *settings]).pipeline
-        for name, table in config.bronze.items():
-            if not table.source.path:  # it is below `landing.root`, and a run demands it
+        for name, source in config.file_sources.items():
+            if not source.path:  # it is below `landing.root`, and a run demands it
                 (Path(folder) / "landing" / name).mkdir(parents=True, exist_ok=True)
         return cls(config)
 
