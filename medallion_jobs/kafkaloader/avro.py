@@ -29,6 +29,7 @@ from pyspark.sql.types import (
 from medallion_jobs.autoloader.schemas import evolution
 from medallion_jobs.errors import UsageError
 from medallion_jobs.kafkaloader.schemas import Written
+from medallion_jobs.lake.values import type_walk
 from medallion_jobs.lake.values.json_parts import let
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _OPTIONS = {"mode": "PERMISSIVE", "datetimeRebaseMode": "CORRECTED"}
 # In front of a message of a registry: a zero byte, and the id of its schema.
 _ID_FROM, _ID_BYTES = 2, 4
 _DATA_FROM = _ID_FROM + _ID_BYTES
+_BROKEN_TEXT = "a string with bytes that are not UTF-8"
 STOP = "MEDALLION_SCHEMA_IS_NOT_KNOWN_YET"
 
 
@@ -115,11 +117,17 @@ class Decoder:
         """Why a message cannot be decoded; null if it can."""
         is_whole = F.coalesce(decoded["end"] == F.lit(_END), F.lit(False))
         if self.written is None:
-            return F.when(~is_whole, "not a message of this Avro schema")
+            assert self.kind is not None  # it was declared
+            broken = _has_broken_text(decoded["data"], self.kind)
+            faults = F.when(~is_whole, "not a message of this Avro schema")
+            return faults.when(broken, _BROKEN_TEXT)
         number = id_of(raw)
         faults = F.when(number.isNull(), "it does not start with the id of a schema")
         for known, why in self._faults().items():
             faults = faults.when(number == known, f"schema id {known}: {why}")
+        if self.kind is not None:
+            broken = _has_broken_text(decoded["data"], self.kind)
+            faults = faults.when(is_whole & broken, _BROKEN_TEXT)
         no_message = F.concat(F.lit("not a message of the schema with id "), number)
         return faults.when(~is_whole, no_message)
 
@@ -190,6 +198,26 @@ def id_of(raw: Column) -> Column:
     starts = (F.length(raw) > _ID_BYTES) & (F.substring(raw, 1, 1) == F.lit(b"\0"))
     digits = F.hex(F.substring(raw, _ID_FROM, _ID_BYTES))
     return F.when(starts, F.conv(digits, 16, 10).cast("bigint"))
+
+
+def _has_broken_text(value: Column, kind: DataType) -> Column:
+    """Whether a string inside a value is not UTF-8. Never null."""
+    found = F.lit(False)
+    match kind:
+        case StringType():
+            found = ~F.is_valid_utf8(value)
+        case StructType():
+            for inner in kind:
+                if type_walk.has(inner.dataType, StringType):
+                    found = found | _has_broken_text(value[inner.name], inner.dataType)
+        case ArrayType() if type_walk.has(kind, StringType):
+            found = F.exists(value, lambda each: _has_broken_text(each, kind.elementType))
+        case MapType():
+            keys, values = F.map_keys(value), F.map_values(value)
+            found = F.exists(keys, lambda key: ~F.is_valid_utf8(key)) | F.exists(
+                values, lambda each: _has_broken_text(each, kind.valueType)
+            )
+    return F.coalesce(found, F.lit(False))
 
 
 def _grown(current: DataType, seen: DataType, *, widens: bool) -> DataType:

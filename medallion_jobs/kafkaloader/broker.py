@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from medallion_jobs.config import KafkaSource
 from medallion_jobs.config.kafka_options import JAAS, PREFIX
 from medallion_jobs.errors import TransientError, UsageError
+from medallion_jobs.masking import remember
 
 # By topic and partition, an offset.
 Offsets = Mapping[str, Mapping[int, int]]
@@ -95,7 +96,8 @@ class PythonBroker:
 
     def look(self) -> Cluster:
         with self._client() as client:
-            described = client.describe_topics(self._wanted(client))
+            wanted = self._wanted(client)
+            described = client.describe_topics(wanted) if wanted else []
             found = [t for t in described if t["error_code"] != _NO_SUCH_TOPIC]
             for topic in found:
                 if topic["error_code"] != _OK:
@@ -113,7 +115,7 @@ class PythonBroker:
             )
 
     def _wanted(self, client: Any) -> list[str]:
-        return topics_of(self.source, client.list_topics) or []
+        return topics_of(self.source, lambda: _names(client)) or []
 
     def _offsets(
         self, client: Any, topics: list[dict[str, Any]], at: str
@@ -139,7 +141,7 @@ class PythonBroker:
     def _client(self) -> Iterator[Any]:
         if find_spec("kafka") is None:
             raise UnknownError(f"kafka-python is not installed; install it: {INSTALL}")
-        settings = _settings(self.source)
+        settings = settings_of(self.source)
         errors = import_module("kafka.errors")
         # It logs each attempt to connect; the error says enough.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -202,6 +204,11 @@ def topic_missing(table: str, source: KafkaSource, missing: list[str]) -> UsageE
     )
 
 
+def _names(client: Any) -> list[str]:
+    """All topics but Kafka's own."""
+    return [topic["name"] for topic in client.describe_topics() if not topic["is_internal"]]
+
+
 def _id(found: object) -> str:
     """A topic's id as Kafka writes it, from a UUID; empty if there is none."""
     known = uuid.UUID(str(found)) if found else _NO_ID
@@ -213,7 +220,7 @@ def _id(found: object) -> str:
 _IN_LOGIN = r'\b{key}\s*=\s*"((?:[^"\\]|\\.)*)"'
 
 
-def _settings(source: KafkaSource) -> dict[str, Any]:
+def settings_of(source: KafkaSource) -> dict[str, Any]:
     """The source's settings as kafka-python names them.
 
     Raises:
@@ -250,6 +257,7 @@ def _login(given: Mapping[str, str]) -> dict[str, Any]:
         if found is None:
             raise UnknownError(f"kafka-python finds no {key} in {JAAS}")
         login[name] = re.sub(r"\\(.)", r"\1", found[1])
+    remember(login["sasl_plain_password"])
     return login
 
 

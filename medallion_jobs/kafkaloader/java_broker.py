@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
@@ -30,9 +28,12 @@ _NO_SUCH_TOPIC = "UnknownTopicOrPartitionException"
 _NO_LOGIN = ("AuthenticationException", "AuthorizationException", "SaslAuthentication")
 
 
+_clients: dict[tuple[object, ...], Any] = {}
+
+
 @dataclass
 class JavaBroker:
-    """The cluster, with one connection for the life of a run."""
+    """The cluster of a source."""
 
     spark: SparkSession
     source: KafkaSource
@@ -42,10 +43,6 @@ class JavaBroker:
             return self._look()
         except Py4JJavaError as error:
             raise self._explained(error) from error
-
-    def close(self) -> None:
-        with suppress(Py4JJavaError):
-            self._client.close()
 
     def _look(self) -> Cluster:
         described = self._described(topics_of(self.source, self._names))
@@ -99,8 +96,16 @@ class JavaBroker:
             for name, of_topic in keys.items()
         }
 
-    @cached_property
+    @property
     def _client(self) -> Any:
+        """Kafka's client, one for each cluster and session: it holds a thread of the JVM."""
+        given = tuple(sorted(self.source.options.items()))
+        key = (self.spark.sparkContext.applicationId, self.source.servers, given)
+        if key not in _clients:
+            _clients[key] = self._created()
+        return _clients[key]
+
+    def _created(self) -> Any:
         settings = self._jvm.java.util.Properties()
         own = {
             "bootstrap.servers": ",".join(self.source.servers),

@@ -73,7 +73,8 @@ class KafkaOffsets:
         replaced = []
         for name in reached:
             if name not in cluster.topics:
-                yield self._gone(name)
+                if fault := self._gone(name):
+                    yield fault
             elif known["topics"].get(name, "") != cluster.topics[name].id:
                 replaced.append(name)
                 yield Fault(
@@ -88,9 +89,7 @@ class KafkaOffsets:
         yield from self.lost(checked, cluster)
 
     def lost(self, wanted: Offsets, cluster: Cluster) -> Iterator[Fault]:
-        """Messages from these offsets on that the cluster does not have, unless that is allowed."""
-        if self.source.on_data_loss == "continue":
-            return
+        """Messages from these offsets on that the cluster does not have."""
         gone = [
             (name, partition, offset, cluster.topics[name].earliest[partition])
             for name, of_topic in wanted.items()
@@ -106,7 +105,7 @@ class KafkaOffsets:
             for partition, offset in sorted(of_topic.items())
             if offset > cluster.topics[name].latest.get(partition, 0)
         ]
-        if gone:
+        if gone and self.source.on_data_loss == "fail":
             messages = sum(oldest - offset for _, _, offset, oldest in gone)
             listed = [
                 f"topic {name}, partition {partition}: offset {offset} is the next to read, and "
@@ -158,9 +157,12 @@ class KafkaOffsets:
     def _servers(self) -> str:
         return ", ".join(self.source.servers)
 
-    def _gone(self, name: str) -> Fault:
-        named = self.source.topics is None or name in self.source.topics
-        if not named:
+    def _gone(self, name: str) -> Fault | None:
+        """The fault of a topic that was read and is not there, or not read, any more."""
+        is_named = name in (self.source.topics or ())
+        if self.source.on_data_loss == "continue" and not is_named:
+            return None
+        if self.source.topics and not is_named:
             return Fault(
                 "kafka_topic_left_config",
                 f"it has read topic {name}, which `topics` no longer names; Spark takes that for "

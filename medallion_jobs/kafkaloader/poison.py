@@ -25,7 +25,9 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-# A key or value that is not UTF-8 is in the column of this name, in place of its own.
+# Characters that no text has.
+_CONTROLS = r"[\x00-\x08\x0B\x0C\x0E-\x1F]"
+# A key or value that is no text in UTF-8 is in the column of this name, in place of its own.
 BASE64 = {KEY: "key_base64", VALUE: "value_base64"}
 MESSAGES = StructType(
     [
@@ -97,7 +99,7 @@ class Poison:
 def _kept(part: str) -> tuple[Column, Column]:
     """A key or value as text, and in base64 if it is none."""
     text = F.col(part).cast("string")
-    is_text = F.is_valid_utf8(text)
+    is_text = F.is_valid_utf8(text) & ~text.rlike(_CONTROLS)
     return (
         F.when(is_text, text).alias(part),
         F.when(~is_text, F.base64(F.col(part))).alias(BASE64[part]),

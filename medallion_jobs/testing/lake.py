@@ -102,6 +102,13 @@ class LakeHarness:
                 this machine.
         """
         self._paths(f"bronze.{table}")
+        if table not in self.config.file_sources:
+            raise UsageError(
+                f"bronze.{table} reads Kafka topics, and a test drops files",
+                code="drops_no_messages",
+                untouched="nothing was written",
+                next_step="send its messages to a cluster of the test's own",
+            )
         folder = self.config.landing_path(table)
         if not isinstance(folder, Path):
             raise UsageError(
