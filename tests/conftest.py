@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from cdc_lab.kafka import Broker
     from pyspark.sql import SparkSession
+    from support.kafka_topics import WithLogin
     from support.lake import Lake
 
     from medallion_jobs.observe.events import Event
@@ -93,11 +93,11 @@ def _no_table_is_kept_in_mind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithLogin]:
     """One Kafka broker for all tests; each makes topics of its own."""
-    from cdc_lab.kafka import Broker
+    from support.kafka_topics import WithLogin
 
-    made = Broker(tmp_path_factory.mktemp("kafka"))
+    made = WithLogin(tmp_path_factory.mktemp("kafka"))
     made.start()
     yield made
     made.stop()

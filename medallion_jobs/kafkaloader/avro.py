@@ -76,9 +76,8 @@ class Decoder:
         for number, schema in written.items():
             try:
                 seen = self._kind_of(schema)
-            except PySparkException as error:
-                why = f"Spark cannot read its schema: {error.getMessage() or error}"
-                self.written[number] = Written(None, why)
+            except (PySparkException, NoPlaceError) as error:
+                self.written[number] = Written(None, f"its schema cannot be read: {_why(error)}")
                 continue
             if seen is not None:
                 self.kind = seen if self.kind is None else _grown(self.kind, seen, widens=widens)
@@ -92,9 +91,9 @@ class Decoder:
         assert self.reader is not None
         try:
             self.kind = self._read_as(self.reader)
-        except PySparkException as error:
+        except (PySparkException, NoPlaceError) as error:
             raise UsageError(
-                f"{key}: Spark cannot read this Avro schema: {error.getMessage() or error}",
+                f"{key}: this Avro schema cannot be read: {_why(error)}",
                 code="avro_schema_unreadable",
                 untouched="nothing was read",
                 next_step="fix the schema; a recursive one cannot be read",
@@ -178,13 +177,24 @@ class Decoder:
         return self.kind if self.reader is not None else self._read_as(written.text)
 
     def _read_as(self, schema: str) -> DataType:
-        """The type that Spark gives to values of a schema; nullable throughout."""
+        """The type that Spark gives to values of a schema; nullable throughout.
+
+        Raises:
+            NoPlaceError: a table cannot store it.
+        """
         if schema not in self._kinds:
             empty = self.spark.createDataFrame([], "raw binary")
             read = empty.select(from_avro(F.col("raw"), _framed(schema), _OPTIONS).alias("read"))
-            kind = evolution.storable(read.select("read.data").schema["data"].dataType)
-            self._kinds[schema] = kind or StringType()
+            seen = read.select("read.data").schema["data"].dataType
+            kind = evolution.storable(seen)
+            if kind is None or kind.simpleString() != seen.simpleString():
+                raise NoPlaceError(f"a table cannot store all of {seen.simpleString()}")
+            self._kinds[schema] = kind
         return self._kinds[schema]
+
+
+def _why(error: Exception) -> str:
+    return (error.getMessage() if isinstance(error, PySparkException) else None) or str(error)
 
 
 def _framed(schema: str) -> str:

@@ -17,7 +17,7 @@ from medallion_jobs.engine.stream import Batch, Written
 from medallion_jobs.errors import DataError
 from medallion_jobs.kafkaloader import avro, messages
 from medallion_jobs.kafkaloader.broker import Broker, Offsets
-from medallion_jobs.kafkaloader.columns import PLACE, of_table
+from medallion_jobs.kafkaloader.columns import DATA, PLACE, of_table
 from medallion_jobs.kafkaloader.decoders import Decoders
 from medallion_jobs.kafkaloader.loaded import Loaded
 from medallion_jobs.kafkaloader.messages import FAULT, Messages
@@ -105,8 +105,6 @@ class BatchLoad:
         while True:
             read, fresh = Observation(), Observation()
             parsed = self._parsed(self.messages.observe(read, F.count(F.lit(1)).alias("n")))
-            if self.fails_if_mostly_bad:
-                self._refuse_mostly_bad(parsed)
             rows = (
                 # This also keeps Spark from decoding each message twice, once for the filter and
                 # once for the columns.
@@ -119,11 +117,12 @@ class BatchLoad:
                 .select(*parsed.columns)
             )
             try:
+                if self.fails_if_mostly_bad:
+                    self._refuse_mostly_bad(self._parsed(self.messages))
                 is_new = tables.append(rows, self.sink.path, self._with_offsets)
             except SPARK_FAILURES as failure:
-                if avro.STOP not in str(failure):
+                if avro.STOP not in str(failure) or not self._learn():
                     raise
-                self._learn()
                 continue
             if not is_new:
                 return None
@@ -134,18 +133,24 @@ class BatchLoad:
             frame = self.loaded.without(frame, self._start)
         return messages.of(frame, self.source, self.decoders.by_part, self.batch.number)
 
-    def _learn(self) -> None:
-        """Fetches the schemas that messages of this batch name, and adds their fields."""
-        news = {}
+    def _learn(self) -> bool:
+        """Fetches the schemas that messages of this batch name, and adds their fields.
+
+        Returns:
+            Whether there were any that nobody knew.
+        """
+        table, learned = tables.snapshot(self.sink.path), set[int]()
         for part, decoder in self.decoders.by_part.items():
-            known = decoder.written or {}
             found = self.messages.select(avro.id_of(F.col(part)).alias("id")).distinct().collect()
-            news[part] = {number for (number,) in found if number is not None} - known.keys()
-        self.decoders.add(news, widens=self._is_empty)
-        wanted = of_table(self.source, self.decoders.kinds)
-        self.sink.prepare(self.spark, wanted)
-        known_ids = sorted({number for of_part in news.values() for number in of_part})
-        self._remarks.append(f"new schemas: {', '.join(map(str, known_ids))}")
+            new = {number for (number,) in found if number is not None}
+            new -= (decoder.written or {}).keys()
+            is_in_table = table is not None and DATA[part] in table.columns
+            self.decoders.add(part, sorted(new), widens=not is_in_table)
+            learned |= new
+        self.sink.prepare(self.spark, of_table(self.source, self.decoders.kinds))
+        if learned:
+            self._remarks.append(f"new schemas: {', '.join(map(str, sorted(learned)))}")
+        return bool(learned)
 
     def _put_bad(self, counts: Counts) -> None:
         if counts.bad:
@@ -257,8 +262,3 @@ class BatchLoad:
     def _with_offsets(self) -> Txn:
         end: Mapping[str, object] = end_of(self.checkpoint, self.batch.number)
         return replace(self._txn, notes={OFFSETS: {"from": self._start, "to": end}})
-
-    @property
-    def _is_empty(self) -> bool:
-        found = tables.snapshot(self.sink.path)
-        return found is None or not found.rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
+import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -90,9 +91,14 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class PythonBroker:
-    """The cluster of a source, asked through kafka-python, with a connection for each look."""
+    """The cluster of a source, asked through kafka-python, with a connection for each look.
+
+    Attributes:
+        patience_seconds: how long a cluster that does not answer is waited for.
+    """
 
     source: KafkaSource
+    patience_seconds: float = PATIENCE_SECONDS
 
     def look(self) -> Cluster:
         with self._client() as client:
@@ -141,8 +147,14 @@ class PythonBroker:
     def _client(self) -> Iterator[Any]:
         if find_spec("kafka") is None:
             raise UnknownError(f"kafka-python is not installed; install it: {INSTALL}")
-        settings = settings_of(self.source)
+        milliseconds = int(self.patience_seconds * 1000)
+        settings = {
+            **settings_of(self.source),
+            "bootstrap_timeout_ms": milliseconds,
+            "request_timeout_ms": milliseconds,
+        }
         errors = import_module("kafka.errors")
+        self._refuse_silence()
         # It logs each attempt to connect; the error says enough.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         try:
@@ -151,10 +163,22 @@ class PythonBroker:
                 yield client
             finally:
                 client.close()
-        except (errors.AuthenticationFailedError, errors.AuthorizationError) as error:
+        except (errors.SaslAuthenticationFailedError, errors.AuthorizationError) as error:
             raise refused(self.source, str(error)) from error
         except errors.KafkaError as error:
             raise unreachable(self.source, str(error)) from error
+
+    def _refuse_silence(self) -> None:
+        """Raises TransientError if nobody listens; kafka-python would try until it gives up."""
+        failures = []
+        for server in self.source.servers:
+            host, _, port = server.rpartition(":")
+            try:
+                with socket.create_connection((host.strip("[]"), int(port)), self.patience_seconds):
+                    return
+            except OSError as error:
+                failures.append(f"{server}: {error.strerror or error}")
+        raise unreachable(self.source, "; ".join(failures))
 
 
 def topics_of(source: KafkaSource, names: Any) -> list[str]:
@@ -229,8 +253,6 @@ def settings_of(source: KafkaSource) -> dict[str, Any]:
     given = {key.removeprefix(PREFIX): value for key, value in source.options.items()}
     settings: dict[str, Any] = {
         "bootstrap_servers": list(source.servers),
-        "bootstrap_timeout_ms": PATIENCE_SECONDS * 1000,
-        "request_timeout_ms": PATIENCE_SECONDS * 1000,
         "security_protocol": given.get("security.protocol", "PLAINTEXT"),
     }
     if "client.id" in given:

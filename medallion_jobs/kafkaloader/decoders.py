@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,11 @@ class Decoders:
     """The decoders of a source, by `KEY` and `VALUE`; none if it has no Avro.
 
     Attributes:
-        registry: None for schemas from files only.
+        registries: for those whose messages name their schemas.
     """
 
     by_part: dict[str, Decoder]
-    registry: Registry | None = None
+    registries: Mapping[str, Registry]
 
     @classmethod
     def of(cls, spark: SparkSession, source: KafkaSource, paths: TablePaths) -> Decoders:
@@ -38,27 +38,19 @@ class Decoders:
         Raises:
             MedallionError: a schema cannot be read, or the registry does not answer.
         """
-        registry = None
-        if source.schema_registry:
-            registry = Registry(source.schema_registry, paths.schemas / "registry")
-        made = cls({}, registry)
-        given = {KEY: (source.key, source.key_schema), VALUE: (source.value, source.value_schema)}
-        in_table = _kinds_in(spark, paths)
-        for part, (form, file) in given.items():
-            if form != "avro":
-                continue
-            key = f"bronze.{paths.ref.name}.source.{part}_schema"
-            decoder = Decoder(spark, schemas.of_file(key, file) if file else None)
-            if decoder.reader:
-                decoder.declare(key)
-            else:
+        made, registries, in_table = dict[str, Decoder](), {}, _kinds_in(spark, paths)
+        for part, file in _of_avro(source):
+            decoder = made[part] = _decoder(spark, paths, part, file)
+            if decoder.kind is None:
                 decoder.kind = in_table.get(part)
-            if registry:
+            if source.schema_registry:
+                # Apart, since the schemas of keys say nothing about the columns of values.
+                folder = paths.schemas / "registry" / part
+                registry = registries[part] = Registry(source.schema_registry, folder)
                 decoder.add(registry.known(), widens=False)
                 if decoder.kind is None:
-                    made._ask_for_newest(decoder, source, part)
-            made.by_part[part] = decoder
-        return made
+                    _ask_for_newest(decoder, registry, source, part)
+        return cls(made, registries)
 
     @property
     def kinds(self) -> Mapping[str, DataType]:
@@ -71,15 +63,14 @@ class Decoders:
             decoder.spark = spark
         return self
 
-    def add(self, ids: Mapping[str, Iterable[int]], *, widens: bool) -> None:
+    def add(self, part: str, ids: Sequence[int], *, widens: bool) -> None:
         """Fetches schemas and takes them up.
 
         Args:
-            ids: by `KEY` and `VALUE`, ids of schemas.
+            widens: whether types may become wider, since the table does not have them yet.
         """
-        assert self.registry is not None
-        for part, numbers in ids.items():
-            self.by_part[part].add(self.registry.fetched(sorted(numbers)), widens=widens)
+        if ids:
+            self.by_part[part].add(self.registries[part].fetched(ids), widens=widens)
 
     def forget_missing(self) -> None:
         """Drops the ids that the registry did not know: it may know them now."""
@@ -88,12 +79,31 @@ class Decoders:
                 known = decoder.written.items()
                 decoder.written = {n: found for n, found in known if found.is_kept}
 
-    def _ask_for_newest(self, decoder: Decoder, source: KafkaSource, part: str) -> None:
-        """Takes up the newest schema of each topic, so that a new table has the column."""
-        assert self.registry is not None
-        for topic in source.topics or ():
-            if (newest := self.registry.newest(f"{topic}-{part}")) is not None:
-                decoder.add(self.registry.fetched([newest]), widens=True)
+
+def _of_avro(source: KafkaSource) -> Iterator[tuple[str, str | None]]:
+    """`KEY` and `VALUE`, if they are Avro, each with the file of its schema, if there is one."""
+    for part, form, file in (
+        (KEY, source.key, source.key_schema),
+        (VALUE, source.value, source.value_schema),
+    ):
+        if form == "avro":
+            yield part, file
+
+
+def _decoder(spark: SparkSession, paths: TablePaths, part: str, file: str | None) -> Decoder:
+    if file is None:
+        return Decoder(spark)
+    key = f"bronze.{paths.ref.name}.source.{part}_schema"
+    made = Decoder(spark, schemas.of_file(key, file))
+    made.declare(key)
+    return made
+
+
+def _ask_for_newest(decoder: Decoder, registry: Registry, source: KafkaSource, part: str) -> None:
+    """Takes up the newest schema of each topic, so that a new table has the column."""
+    for topic in source.topics or ():
+        if (newest := registry.newest(f"{topic}-{part}")) is not None:
+            decoder.add(registry.fetched([newest]), widens=True)
 
 
 def kinds_without_cluster(
@@ -104,16 +114,11 @@ def kinds_without_cluster(
     Raises:
         UsageError: a schema cannot be read.
     """
-    given = {KEY: (source.key, source.key_schema), VALUE: (source.value, source.value_schema)}
     kinds = _kinds_in(spark, paths)
-    for part, (form, file) in given.items():
-        if form == "avro" and file:
-            key = f"bronze.{paths.ref.name}.source.{part}_schema"
-            decoder = Decoder(spark, schemas.of_file(key, file))
-            decoder.declare(key)
-            assert decoder.kind is not None  # it was declared
-            kinds[part] = decoder.kind
-        elif form == "avro" and part not in kinds:
+    for part, file in _of_avro(source):
+        if kind := _decoder(spark, paths, part, file).kind:
+            kinds[part] = kind
+        elif part not in kinds:
             return None
     return kinds
 

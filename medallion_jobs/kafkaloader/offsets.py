@@ -17,7 +17,14 @@ from medallion_jobs.checkpoint.manifest import Binding, Manifest
 from medallion_jobs.checkpoint.offsets import Amount, Fault
 from medallion_jobs.config import KafkaSource
 from medallion_jobs.errors import MedallionError
-from medallion_jobs.kafkaloader.broker import Broker, Cluster, Offsets, PythonBroker, UnknownError
+from medallion_jobs.kafkaloader.broker import (
+    PATIENCE_SECONDS,
+    Broker,
+    Cluster,
+    Offsets,
+    PythonBroker,
+    UnknownError,
+)
 
 _MOST_NAMED = 3
 
@@ -36,8 +43,11 @@ class KafkaOffsets:
     broker: Broker
 
     @classmethod
-    def of(cls, source: KafkaSource, table: str) -> KafkaOffsets:
-        return cls(source, table, PythonBroker(source))
+    def of(
+        cls, source: KafkaSource, table: str, patience_seconds: float = PATIENCE_SECONDS
+    ) -> KafkaOffsets:
+        """The offsets, with a cluster that is asked without a JVM."""
+        return cls(source, table, PythonBroker(source, patience_seconds))
 
     def identity(self) -> str | None:
         """The cluster's id and the ids of the topics, as JSON; None if there is no topic."""

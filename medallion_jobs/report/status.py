@@ -23,6 +23,9 @@ from medallion_jobs.report.lake_views import connect, rows_in
 from medallion_jobs.report.waiting_files import Waiting, waiting
 from medallion_jobs.storage import Location
 
+# Somebody waits for the answer: a cluster that is down must not keep it.
+_PATIENCE_SECONDS = 4.0
+
 
 @dataclass(frozen=True)
 class Status:
@@ -135,7 +138,9 @@ def _behind(
         remaining = DeltaOffsets(source).backlog(checkpoint)
         return (remaining.rows if remaining else None), None
     try:
-        return KafkaOffsets.of(config.kafka_sources[ref.name], str(ref)).backlog(checkpoint), None
+        source_of = config.kafka_sources[ref.name]
+        asked = KafkaOffsets.of(source_of, str(ref), _PATIENCE_SECONDS)
+        return asked.backlog(checkpoint), None
     except UnknownError as unknown:
         return None, str(unknown)
     except MedallionError as error:

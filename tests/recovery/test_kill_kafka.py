@@ -6,15 +6,11 @@ import random
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from support.dies_in_kafka import POINTS
-from support.kafka_topics import Cluster, KafkaLake
+from support.kafka_topics import Cluster, KafkaLake, WithLogin
 from support.processes import Medallion
-
-if TYPE_CHECKING:
-    from cdc_lab.kafka import Broker
 
 SCRIPT = Path(__file__).parents[1] / "support" / "dies_in_kafka.py"
 # The one after which most is left to do; the others with `-m slow`.
@@ -25,7 +21,7 @@ IN_CI = ("after_the_bronze_commit",)
     "point", [p if p in IN_CI else pytest.param(p, marks=pytest.mark.slow) for p in POINTS]
 )
 def test_at_each_point_of_a_batch(
-    point: str, broker: Broker, spark: object, tmp_path: Path
+    point: str, broker: WithLogin, spark: object, tmp_path: Path
 ) -> None:
     cluster = Cluster(broker.address)
     topic = cluster.topic(partitions=1)
@@ -42,7 +38,7 @@ def test_at_each_point_of_a_batch(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_at_any_moment(seed: int, broker: Broker, spark: object, tmp_path: Path) -> None:
+def test_at_any_moment(seed: int, broker: WithLogin, spark: object, tmp_path: Path) -> None:
     """A run that follows a topic is killed again and again, while messages come."""
     chance = random.Random(seed)
     cluster = Cluster(broker.address)

@@ -6,18 +6,24 @@ import base64
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from deltalake import write_deltalake
-from support.kafka_topics import Cluster, KafkaLake, SchemaRegistry, avro, with_id
+from support.kafka_topics import (
+    LOGIN,
+    PASSWORD,
+    Cluster,
+    KafkaLake,
+    SchemaRegistry,
+    WithLogin,
+    avro,
+    with_id,
+)
 
 from medallion_jobs.errors import DataError, MedallionError, TransientError
 from medallion_jobs.kafkaloader import broker as brokers
 from medallion_jobs.kafkaloader.poison import Poison
-
-if TYPE_CHECKING:
-    from cdc_lab.kafka import Broker
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -58,7 +64,7 @@ ORDER: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def cluster(broker: Broker) -> Cluster:
+def cluster(broker: WithLogin) -> Cluster:
     return Cluster(broker.address)
 
 
@@ -283,15 +289,39 @@ def test_where_it_starts(cluster: Cluster, tmp_path: Path) -> None:
     assert lake.load()[0].rows_out == 1
 
 
-def test_a_missing_topic_and_a_cluster_that_does_not_answer(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_topic(cluster: Cluster, tmp_path: Path) -> None:
     lake = KafkaLake.reading(tmp_path, cluster, topics="none_of_this_name")
     with pytest.raises(MedallionError) as missing:
         lake.run("bronze")
     assert missing.value.code == "kafka_topic_missing"
-    monkeypatch.setattr(brokers, "PATIENCE_SECONDS", 1)
-    with pytest.raises(TransientError) as silent:
-        lake.setting(servers="127.0.0.1:1").run("bronze")
-    assert silent.value.code == "kafka_unreachable"
     assert not lake.path("bronze.orders").exists()
+
+
+def test_a_login_that_nobody_sees(broker: WithLogin, cluster: Cluster, tmp_path: Path) -> None:
+    """With the right password; with a wrong one, both clients say that it is refused."""
+    topic = cluster.topic()
+    cluster.send(topic, b"{}")
+    secret = tmp_path / "login"
+    options = {
+        "kafka.security.protocol": "SASL_PLAINTEXT",
+        "kafka.sasl.mechanism": "PLAIN",
+        "kafka.sasl.jaas.config": f"${{file:{secret}}}",
+    }
+    lake = KafkaLake.reading(
+        tmp_path, cluster, topics=topic, servers=broker.login_address, options=options
+    )
+    secret.write_text(LOGIN)
+    (done,) = lake.load()
+    assert (done.rows_out, done.backlog, lake.status["behind"]) == (1, 0, 0)
+    secret.write_text(LOGIN.replace(PASSWORD, "wrong-canary"))
+    for has_client in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not has_client:
+                patch.setattr(brokers, "find_spec", lambda _: None)
+            with pytest.raises(MedallionError) as refused:
+                lake.run("bronze")
+        assert refused.value.code == "kafka_refused"
+        assert "canary" not in str(refused.value)
+    kept = [file for file in tmp_path.rglob("*") if file.is_file() and file != secret]
+    assert len(kept) > 10
+    assert [file for file in kept if b"canary" in file.read_bytes()] == []

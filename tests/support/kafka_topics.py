@@ -13,15 +13,44 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import duckdb
-from duckdb_extensions import import_extension
+from cdc_lab.kafka import Broker
+from cdc_lab.server import free_ports
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from medallion_jobs.observe.events import BatchDone
-from support.lake import batches
+from medallion_jobs.storage.duck import connect
+from support.lake import batches, rows_at
 from support.own import OwnLake
 
 _numbers = count(1)
+PASSWORD = "canary-of-kafka"
+_MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
+LOGIN = f'{_MODULE} required username="medallion" password="{PASSWORD}";'
+
+
+class WithLogin(Broker):
+    """A broker that has a second address, at which one has to log in with `LOGIN`."""
+
+    _login_port = 0
+
+    @property
+    def login_address(self) -> str:
+        return f"127.0.0.1:{self._login_port}"
+
+    def _command(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        self._login_port = self._login_port or free_ports([0])[0]
+        own = f"PLAINTEXT://{self.address},SASL_PLAINTEXT://{self.login_address}"
+        controller = self._ports()[1]
+        users = f'username="admin" password="x" user_medallion="{PASSWORD}"'
+        self._settings |= {
+            "listeners": f"{own},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": own,
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
+            "SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config": f"{_MODULE} required {users};",
+        }
+        return super()._command()
 
 
 @dataclass(frozen=True)
@@ -117,12 +146,9 @@ class KafkaLake(OwnLake):
         return self._read("quarantine", self.storage / "_medallion/quarantine/bronze/orders")
 
     def _read(self, name: str, path: Path) -> list[dict[str, Any]]:
-        from support.lake import rows_at
-
         rows = sorted(rows_at(path), key=_place)
-        import_extension("delta")
-        with duckdb.connect() as duck:
-            duck.execute("SET TimeZone = 'UTC'; LOAD delta")
+        with connect(path, delta=True) as duck:
+            duck.execute("SET TimeZone = 'UTC'")
             found = duck.execute("SELECT * FROM delta_scan(?)", [str(path)]).to_arrow_table()
         by_duck = sorted(found.to_pylist(), key=_place)
         assert [_comparable(row) for row in by_duck] == [_comparable(row) for row in rows], name

@@ -163,6 +163,13 @@ def test_without_the_client_it_says_how_to_install_it(monkeypatch: pytest.Monkey
         PythonBroker(KafkaSource.model_validate(SOURCE)).look()
 
 
+def test_a_cluster_that_does_not_answer() -> None:
+    nobody = KafkaSource.model_validate({**SOURCE, "servers": ["127.0.0.1:1"]})
+    with pytest.raises(TransientError) as silent:
+        PythonBroker(nobody, patience_seconds=0.3).look()
+    assert (silent.value.code, "127.0.0.1:1" in silent.value.what) == ("kafka_unreachable", True)
+
+
 def test_the_settings_of_the_other_client() -> None:
     module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     login = f'{module} username="me" password="a\\"b";'
