@@ -31,7 +31,7 @@ INSTALL = "pip install 'medallion-jobs[kafka]'"
 # As in Spark's source: offsets of aborted transactions, and of open ones, are not messages.
 ISOLATION, COMMITTED = f"{PREFIX}isolation.level", "read_committed"
 # How long a cluster that does not answer is waited for.
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 10
 _NO_ID = uuid.UUID(int=0)
 _NO_SUCH_TOPIC, _OK = 3, 0
 
@@ -166,7 +166,12 @@ class PythonBroker:
         except (errors.SaslAuthenticationFailedError, errors.AuthorizationError) as error:
             raise refused(self.source, str(error)) from error
         except errors.KafkaError as error:
-            raise unreachable(self.source, str(error)) from error
+            if settings["security_protocol"] == "PLAINTEXT":
+                raise unreachable(self.source, str(error)) from error
+            # A cluster that refuses a login just ends the connection: Kafka's own client knows why.
+            raise UnknownError(
+                "kafka-python gets no answer; the login or the certificate may be refused"
+            ) from error
 
     def _refuse_silence(self) -> None:
         """Raises TransientError if nobody listens; kafka-python would try until it gives up."""

@@ -72,7 +72,7 @@ def _columns(part: str, form: str, decoders: Mapping[str, Decoder]) -> list[Colu
     raw = F.col(part)
     if form in ("json", "text"):
         return [raw.cast("string").alias(part)]
-    if part not in decoders:
+    if part not in decoders or decoders[part].kind is None:
         return [raw]
     return [raw, decoders[part].data(F.col(_DECODED.format(part))).alias(DATA[part])]
 

@@ -260,6 +260,7 @@ def test_lost_messages(
     assert len(lake.orders) == 7 + 20
 
 
+@pytest.mark.slow
 def test_where_it_starts(cluster: Cluster, tmp_path: Path) -> None:
     topic = cluster.topic()
     cluster.send(topic, *[b"0"] * 3)
@@ -325,3 +326,60 @@ def test_a_login_that_nobody_sees(broker: WithLogin, cluster: Cluster, tmp_path:
     kept = [file for file in tmp_path.rglob("*") if file.is_file() and file != secret]
     assert len(kept) > 10
     assert [file for file in kept if b"canary" in file.read_bytes()] == []
+
+
+@pytest.mark.slow
+def test_transactions_and_compaction_leave_gaps(cluster: Cluster, tmp_path: Path) -> None:
+    """Messages of aborted transactions are no rows; offsets without a message are right."""
+    topic = cluster.topic(partitions=1)
+    cluster.transaction(topic, [b"1", b"2"], commits=True)
+    cluster.transaction(topic, [b"3", b"4"], commits=False)
+    cluster.transaction(topic, [b"5"], commits=True)
+    lake = KafkaLake.reading(tmp_path / "committed", cluster, topics=topic)
+    assert lake.load()[0].rows_out == 3
+    assert [row["value"] for row in lake.orders] == ["1", "2", "5"]
+    assert lake.status["behind"] == 0
+    cluster.transaction(topic, [b"6"], commits=False)
+    lake.load()
+    cluster.transaction(topic, [b"7"], commits=True)
+    assert lake.load()[0].rows_out == 1
+    all_of_them = KafkaLake.reading(
+        tmp_path / "all",
+        cluster,
+        topics=topic,
+        options={"kafka.isolation.level": "read_uncommitted"},
+    )
+    assert all_of_them.load()[0].rows_out == 7
+
+    compacted = cluster.topic(
+        1, **{"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.01"}
+    )
+    for n in range(20):
+        cluster.send(compacted, (b"same", b"%d" % n))
+        time.sleep(0.06)
+    deadline = time.monotonic() + 120
+    while cluster.count(compacted) == 20:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    lake = KafkaLake.reading(tmp_path / "compacted", cluster, topics=compacted)
+    (done,) = lake.setting(max_messages_per_trigger=7).load()[-1:]
+    assert done.backlog == 0
+    assert lake.orders[-1]["value"] == "19"
+
+
+@pytest.mark.slow
+def test_topics_and_partitions_that_come_later(cluster: Cluster, tmp_path: Path) -> None:
+    first = cluster.topic(partitions=1, name="shop.a")
+    cluster.send(first, b"1")
+    cluster.send(cluster.topic(name="shop_b"), b"2")
+    lake = KafkaLake.reading(tmp_path, cluster, topic_pattern=r"shop\..*")
+    assert lake.load()[0].rows_out == 1
+    cluster.send(cluster.topic(partitions=1, name="shop.c"), b"3")
+    cluster.grow(first, 3)
+    cluster.send(first, b"4", partition=2)
+    assert sum(done.rows_out for done in lake.load()) == 2
+    assert [(row["topic"], row["partition"]) for row in lake.orders] == [
+        ("shop.a", 0),
+        ("shop.a", 2),
+        ("shop.c", 0),
+    ]

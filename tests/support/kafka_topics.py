@@ -15,7 +15,7 @@ from typing import Any
 
 from cdc_lab.kafka import Broker
 from cdc_lab.server import free_ports
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from medallion_jobs.observe.events import BatchDone
 from medallion_jobs.storage.duck import connect
@@ -81,6 +81,35 @@ class Cluster:
             producer.send(topic, value, key, headers=list(headers), partition=partition)
         producer.flush()
         producer.close()
+
+    def transaction(self, topic: str, values: Sequence[bytes], *, commits: bool) -> None:
+        """Sends values in one transaction, and commits or aborts it."""
+        number = f"t-{next(_numbers)}"
+        producer = KafkaProducer(bootstrap_servers=self.address, transactional_id=number)
+        producer.init_transactions()
+        producer.begin_transaction()
+        for value in values:
+            producer.send(topic, value, b"k", partition=0)
+        producer.flush()
+        (producer.commit_transaction if commits else producer.abort_transaction)()
+        producer.close()
+
+    def count(self, topic: str) -> int:
+        """How many messages there are."""
+        consumer = KafkaConsumer(
+            topic,
+            bootstrap_servers=self.address,
+            auto_offset_reset="earliest",
+            consumer_timeout_ms=2000,
+            group_id=None,
+        )
+        found = sum(1 for _ in consumer)
+        consumer.close()
+        return found
+
+    def grow(self, topic: str, partitions: int) -> None:
+        with self.admin() as admin:
+            admin.create_partitions({topic: partitions})
 
     def forget(self, topic: str, partition: int, before: int) -> None:
         """Deletes the oldest messages, as retention does."""
