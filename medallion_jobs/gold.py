@@ -89,8 +89,8 @@ class GoldStream:
 
     def preflight(self, made: Collection[Location]) -> None:
         claim = self.claim
-        tables.require(claim.source, claim.source_path, made)
-        source = None if claim.source_path in made else tables.snapshot(claim.source_path)
+        tables.require(claim.source, claim.source_table, made)
+        source = None if claim.source_path in made else tables.snapshot(claim.source_table)
         if self.is_incremental and source and source.properties.get(_CHANGE_FEED) != "true":
             raise UsageError(
                 f"{self.ref} reads the change data feed of {claim.source}, which has none",
@@ -185,7 +185,7 @@ class GoldStream:
         version = self._source_version(batch)
         step = incremental.Step(
             aggregation=self.aggregation,
-            source=claim.source_path,
+            source=claim.source_table,
             target=path,
             version=version,
             txn=batch.txn,

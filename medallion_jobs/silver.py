@@ -89,7 +89,7 @@ class SilverStream:
         )
 
     def preflight(self, made: Collection[Location]) -> None:
-        tables.require(self.claim.source, self.claim.source_path, made)
+        tables.require(self.claim.source, self.claim.source_table, made)
         for name in self.table.dimensions:
             lookup.check_dimension(name, self._refinery.path_of(name), made)
 

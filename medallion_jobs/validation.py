@@ -23,6 +23,7 @@ from medallion_jobs.config import (
     ConfigError,
     Expectation,
     GoldTable,
+    KafkaSource,
     Loaded,
     Origin,
     Problem,
@@ -30,6 +31,8 @@ from medallion_jobs.config import (
     TableRef,
 )
 from medallion_jobs.errors import UsageError
+from medallion_jobs.kafkaloader import decoders
+from medallion_jobs.kafkaloader.columns import of_table as of_topics
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import layout as layouts
@@ -81,15 +84,26 @@ class _Checker:
 
     def _bronze(self, name: str) -> None:
         source, here = self._config.bronze[name].source, f"bronze.{name}.source"
+        if isinstance(source, KafkaSource):
+            self._topics(name, source)
+            return
         registry = Registry(TablePaths(self._config, TableRef("bronze", name)).schemas)
-        columns = BronzeColumns(self._spark, source, registry, has_versions=source.keeps_versions)
+        of_files = BronzeColumns(self._spark, source, registry, has_versions=source.keeps_versions)
         with self._reported_at(f"{here}.schema_hints", source.schema_hints or ""):
-            columns.hinted(StructType())
+            of_files.hinted(StructType())
         with self._reported_at(f"{here}.schema", source.schema_ or ""):
-            told = columns.declared_or_recorded()
+            told = of_files.declared_or_recorded()
             if told is not None:
                 layouts.refuse_names(f"bronze.{name}", told)
-                self._build(TableRef("bronze", name), columns.table_of(told))
+                self._build(TableRef("bronze", name), of_files.table_of(told))
+
+    def _topics(self, name: str, source: KafkaSource) -> None:
+        ref, here = TableRef("bronze", name), f"bronze.{name}.source"
+        with self._reported_at(here, source.subscription):
+            places = TablePaths(self._config, ref)
+            kinds = decoders.kinds_without_cluster(self._spark, source, places)
+            if kinds is not None:
+                self._build(ref, of_topics(source, kinds))
 
     def _silver(self, name: str) -> None:
         table, here = self._config.silver[name], f"silver.{name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from support.kafka_topics import WithLogin
     from support.lake import Lake
 
     from medallion_jobs.observe.events import Event
@@ -72,6 +74,10 @@ def spark(
     tiers = {_tier(item) for item in request.session.items}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JDK_JAVA_OPTIONS", _FOR_MANY_TESTS if "spark" in tiers else SHORT_LIVED)
+        if any("kafka" in item.path.stem for item in request.session.items):
+            from medallion_jobs.runtime.jars import KAFKA, delta_jars
+
+            patch.setenv("SPARK_DIST_CLASSPATH", os.pathsep.join(map(str, delta_jars(KAFKA))))
         made = session.build(lake.config)
     yield made
     made.stop()
@@ -84,6 +90,17 @@ def _no_table_is_kept_in_mind(request: pytest.FixtureRequest) -> Iterator[None]:
     if "spark" in request.fixturenames:
         jvm = request.getfixturevalue("spark").sparkContext._jvm
         jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithLogin]:
+    """One Kafka broker for all tests; each makes topics of its own."""
+    from support.kafka_topics import WithLogin
+
+    made = WithLogin(tmp_path_factory.mktemp("kafka"))
+    made.start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ __all__ = [
     "chunks",
     "is_local",
     "loading",
+    "readers",
     "schemas",
     "to_path",
     "to_uri",

@@ -32,7 +32,7 @@ from medallion_jobs.autoloader.loading.summary import written_of
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Claim, Logic
-from medallion_jobs.config import Layout, Pipeline, Source, TableRef
+from medallion_jobs.config import FileSource, Layout, Pipeline, TableRef
 from medallion_jobs.engine import session, stream
 from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.errors import DataError
@@ -77,7 +77,7 @@ class AutoLoader:
     @classmethod
     def to_table(cls, config: Pipeline, name: str, slot: str = LIVE) -> AutoLoader:
         """The query that fills a bronze table."""
-        ref, source = TableRef("bronze", name), config.bronze[name].source
+        ref, source = TableRef("bronze", name), config.file_sources[name]
         layout = config.layout_of(ref)
         table = TablePaths(config, ref, slot)
         sink = DeltaSink(
@@ -98,7 +98,7 @@ class AutoLoader:
         cls, config: Pipeline, name: str, call: EachBatch, slot: str = LIVE
     ) -> AutoLoader:
         """The query that hands each batch's rows to a function."""
-        sink = FunctionSink(f"bronze.{name}", call, config.bronze[name].source.keeps_versions)
+        sink = FunctionSink(f"bronze.{name}", call, config.file_sources[name].keeps_versions)
         # The ledger records a batch only after the function has taken it.
         table = TablePaths(config, TableRef("bronze", name), slot)
         return cls(config, name, sink, table.events, slot=slot)
@@ -112,8 +112,8 @@ class AutoLoader:
         return TablePaths(self.config, self.ref, self.slot)
 
     @cached_property
-    def source(self) -> Source:
-        return self.config.bronze[self.name].source
+    def source(self) -> FileSource:
+        return self.config.file_sources[self.name]
 
     @cached_property
     def roots(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
 from medallion_jobs.checkpoint.lock import Lock
 from medallion_jobs.checkpoint.manifest import Binding, Generation, Logic, Manifest
-from medallion_jobs.checkpoint.start_checks import Claim, StartPoint, check
+from medallion_jobs.checkpoint.start_checks import Claim, StartPoint, check, refused_for
 
 __all__ = [
     "Binding",
@@ -19,6 +19,7 @@ __all__ = [
     "lock",
     "manifest",
     "offsets",
+    "refused_for",
     "reset",
     "start_checks",
 ]

@@ -7,11 +7,12 @@ and no change of the engine.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from medallion_jobs.checkpoint.folder import Checkpoint
+from medallion_jobs.checkpoint.manifest import Binding
 from medallion_jobs.lake.tables import Commit, commits, has_log_since, snapshot
 from medallion_jobs.storage import Location
 
@@ -56,14 +57,33 @@ class Amount:
         return Amount(self.files - other.files, self.rows - other.rows)
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Why a query cannot go on with its source.
+
+    Attributes:
+        code: that of the error.
+        reason: the second half of a sentence whose first half names the query.
+        next_step: what to do; empty for the usual: restore what is missing, or reset.
+    """
+
+    code: str
+    reason: str
+    next_step: str = ""
+
+
 class SourceOffsets(Protocol):
     """What the engine asks about a query's source. Runs without a JVM."""
 
     def identity(self) -> str | None:
         """An id that another source of the same name does not have; None if there is no source."""
 
-    def missing(self, checkpoint: Checkpoint) -> str | None:
-        """What the query has read and the source no longer has, as text; None if nothing."""
+    def faults(self, checkpoint: Checkpoint, bound: Binding) -> Iterator[Fault]:
+        """Why a query cannot go on: its source is gone, another one, or lacks what was read.
+
+        Args:
+            bound: what the query was bound to when it last started.
+        """
 
     def progress(self, checkpoint: Checkpoint, batch: int) -> tuple[Amount | None, Amount | None]:
         """What `batch` read, and what was left after it; both None if that is unknown."""
@@ -75,14 +95,38 @@ class DeltaOffsets:
 
     Attributes:
         path: the table.
+        name: its name in messages.
     """
 
     path: Location
+    name: str = ""
 
     def identity(self) -> str | None:
         """The Delta table id."""
         source = snapshot(self.path)
         return source.id if source else None
+
+    def faults(self, checkpoint: Checkpoint, bound: Binding) -> Iterator[Fault]:
+        if self.name != bound.source:
+            yield Fault(
+                "source_changed", f"it reads {self.name} now, and read {bound.source} before"
+            )
+        identity = self.identity()
+        if identity is None:
+            yield Fault("source_removed", f"its source is gone: {self.name} at {self.path}")
+            return
+        if missing := self.missing(checkpoint):
+            yield Fault(
+                "source_restored",
+                f"it has read {self.name} up to {missing}: that table lost the end of its log or "
+                "was restored, so new rows in it would be read in part, or twice",
+            )
+        if identity != bound.source_id:
+            yield Fault(
+                "source_replaced",
+                f"{self.name} is not the recorded table: id {identity} at {self.path}, "
+                f"id {bound.source_id} in the manifest",
+            )
 
     def missing(self, checkpoint: Checkpoint) -> str | None:
         """The version that was read, if the table lost the end of its log or was restored."""

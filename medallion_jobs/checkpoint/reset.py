@@ -1,7 +1,7 @@
 """Reset: opens a new generation of a query's state. Deletes nothing.
 
-The effect depends on the layer. Bronze reads the ledger again and loads only files that the
-table lacks. Silver and gold read their source from the start and replace all rows of the table,
+The effect depends on the layer. Bronze reads the ledger or the topics again and loads only what
+the table lacks. Silver and gold read their source from the start and replace all rows of the table,
 so the queries that read them must be reset too.
 """
 
@@ -24,6 +24,7 @@ class Reset:
     Attributes:
         before: the current generation; 0 if there is none.
         after: the generation to open.
+        reads_topics: whether its source is Kafka.
     """
 
     query_folder: QueryFolder
@@ -31,12 +32,15 @@ class Reset:
     after: int
     pipeline: str
     _kept: Manifest | None
+    reads_topics: bool = False
 
     @property
     def effect(self) -> str:
         """What the next start does, for the user."""
         if self.query_folder.ref.layer == "bronze":
-            return "reads the ledger again and loads only files that the table lacks"
+            what = "messages" if self.reads_topics else "files"
+            again = "its topics" if self.reads_topics else "the ledger"
+            return f"reads {again} again and loads only {what} that the table lacks"
         return "rebuilds the table from the start of its source"
 
     def carry_out(self, reason: str) -> None:
@@ -45,8 +49,18 @@ class Reset:
         manifests.write(self.query_folder, kept.opening(self.after, reason))
 
 
-def plan(query_folder: QueryFolder, table: Location, pipeline: str = "") -> Reset:
-    """Plans a reset of the query that writes `table`; changes nothing."""
+def plan(
+    query_folder: QueryFolder,
+    table: Location,
+    pipeline: str = "",
+    *,
+    reads_topics: bool = False,
+) -> Reset:
+    """Plans a reset of the query that writes `table`; changes nothing.
+
+    Args:
+        reads_topics: whether its source is Kafka.
+    """
     kept = _manifest_if_readable(query_folder)
     before = max([kept.current.number if kept else 0, *query_folder.generations])
     after = max(before, 1) + 1
@@ -55,7 +69,7 @@ def plan(query_folder: QueryFolder, table: Location, pipeline: str = "") -> Rese
     target = snapshot(table)
     while target and target.txn(query_folder.checkpoint(after).app_id) >= 0:
         after += 1
-    return Reset(query_folder, before, after, pipeline, kept)
+    return Reset(query_folder, before, after, pipeline, kept, reads_topics)
 
 
 def _manifest_if_readable(query_folder: QueryFolder) -> Manifest | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from medallion_jobs.checkpoint import manifest as manifests
 from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
 from medallion_jobs.checkpoint.manifest import Generation, Logic, Manifest
-from medallion_jobs.checkpoint.offsets import DeltaOffsets, SourceOffsets
+from medallion_jobs.checkpoint.offsets import DeltaOffsets, Fault, SourceOffsets
 from medallion_jobs.errors import Refused
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, snapshot
@@ -58,23 +58,33 @@ class Claim:
         paths: where the table lies, and all that is kept for its query.
         target_path: the Delta table in which its batches are looked up.
         source: the name of its source, as the manifest records it.
-        source_path: the Delta table that it streams from.
+        source_path: the Delta table that it streams from; None if its source is no table.
         reads: the table that it reads, if another query writes that table.
         pipeline: the pipeline of the query.
+        other_offsets: how the engine asks about a source that is no table.
     """
 
     paths: TablePaths
     target_path: Location
     source: str
-    source_path: Location
+    source_path: Location | None
     logic: Logic
     reads: TableRef | None = None
     pipeline: str = ""
+    other_offsets: SourceOffsets | None = None
 
     @property
     def offsets(self) -> SourceOffsets:
         """How the engine asks about the source."""
-        return DeltaOffsets(self.source_path)
+        if self.other_offsets is not None:
+            return self.other_offsets
+        return DeltaOffsets(self.source_table, self.source)
+
+    @property
+    def source_table(self) -> Location:
+        """The Delta table that it streams from; only of a query whose source is a table."""
+        assert self.source_path is not None
+        return self.source_path
 
     @property
     def ref(self) -> TableRef:
@@ -255,34 +265,9 @@ def _check_target(
 
 
 def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> Iterator[Refused]:
-    identity = claim.offsets.identity()
     assert current.binding is not None  # the caller has checked
-    if claim.source != current.binding.source:
-        yield _refusal(
-            claim,
-            "source_changed",
-            f"it reads {claim.source} now, and read {current.binding.source} before",
-        )
-    if identity is None:
-        yield _refusal(
-            claim, "source_removed", f"its source is gone: {claim.source} at {claim.source_path}"
-        )
-        return
-    if missing := claim.offsets.missing(checkpoint):
-        yield _refusal(
-            claim,
-            "source_restored",
-            f"it has read {claim.source} up to {missing}: "
-            f"that table lost the end of its log or was restored, so new rows in it would be "
-            f"read in part, or twice",
-        )
-    if identity != current.binding.source_id:
-        yield _refusal(
-            claim,
-            "source_replaced",
-            f"{claim.source} is not the recorded table: id {identity} at "
-            f"{claim.source_path}, id {current.binding.source_id} in the manifest",
-        )
+    for fault in claim.offsets.faults(checkpoint, current.binding):
+        yield refused_for(claim, fault)
 
 
 def _check_logic(claim: Claim, current: Generation) -> Iterator[Refused]:
@@ -314,13 +299,19 @@ def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tu
     }
 
 
-def _refusal(claim: Claim, code: str, reason: str) -> Refused:
+def refused_for(claim: Claim, fault: Fault) -> Refused:
+    """The error for a source with which a query cannot go on."""
+    return _refusal(claim, fault.code, fault.reason, fault.next_step)
+
+
+def _refusal(claim: Claim, code: str, reason: str, next_step: str = "") -> Refused:
     """The error for a failed check, with what to do: restore what is missing, or reset."""
     return Refused(
         f"{claim.ref} was not started: {reason}",
         code=code,
         untouched="no table, no checkpoint",
-        next_step="restore what is missing, or open a new generation: "
+        next_step=next_step
+        or "restore what is missing, or open a new generation: "
         f'`medallion checkpoint reset {claim.ref} --reason "…"` (shows what it would do; '
         "deletes nothing)",
     )

@@ -122,7 +122,12 @@ def reset(
             if yes or query_folder.path.exists():
                 held.enter_context(Lock(query_folder.lock, str(query_folder.ref)))
         plans = [
-            plan(query_folder, table.data, pipeline.pipeline)
+            plan(
+                query_folder,
+                table.data,
+                pipeline.pipeline,
+                reads_topics=table.ref.name in pipeline.kafka_sources,
+            )
             for query_folder, table in zip(query_folders, to_reset, strict=True)
         ]
         for change in plans:

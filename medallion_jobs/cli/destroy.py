@@ -74,6 +74,8 @@ def _registrations(table: TablePaths) -> list[Location]:
     """Files by which a bronze table is registered as a reader of its landing folders."""
     from medallion_jobs.autoloader.archive.registrations import Reader, registered
 
+    if table.ref.name not in table.config.file_sources:
+        return []
     roots = table.config.landing_paths(table.ref.name)
     me = Reader.of(table)
     return [file for root in roots for file in registered(root, me, table.config.store)]
@@ -86,7 +88,7 @@ def _generated(pipeline: Pipeline) -> list[Location]:
     from medallion_jobs.lake.paths import TablePaths
 
     feed = FEEDS.get(pipeline.pipeline)
-    if feed is None or not pipeline.bronze.keys() >= set(feed.tables):
+    if feed is None or not pipeline.file_sources.keys() >= set(feed.tables):
         return []
     dimensions = [
         TablePaths(pipeline, TableRef("silver", dimension.name)).data

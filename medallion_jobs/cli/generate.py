@@ -74,7 +74,7 @@ def generate(
 
     pipeline = given.pipeline
     feed = feed_for(pipeline.pipeline)
-    missing = [table for table in feed.tables if table not in pipeline.bronze]
+    missing = [table for table in feed.tables if table not in pipeline.file_sources]
     if missing:
         raise UsageError(
             f"{given.file} has no bronze.{missing[0]}, a table that reads generated files",

@@ -52,6 +52,14 @@ def quarantined(
 
     pipeline = given.pipeline
     ref = table_of(pipeline, table)
+    if ref.layer == "bronze" and ref.name in pipeline.kafka_sources:
+        raise UsageError(
+            f"{ref} quarantines messages, not rows: they can only be sent again, to their topic",
+            code="messages_cannot_be_replayed",
+            untouched="nothing was written",
+            next_step=f"medallion quarantine export {ref} --to fixed.json; fix them and send them; "
+            f'then medallion quarantine dismiss {ref} --reason "sent again" --yes',
+        )
     if ref.layer != "silver":
         raise UsageError(
             f"{ref} quarantines lines, not rows: they can only be landed again, as a file",

@@ -144,14 +144,21 @@ def _versions(given: Given, table: str | None) -> tuple[str, list[Version]]:
 
 
 def _bronze_table(pipeline: Pipeline, table: str | None) -> str:
-    if table is None and len(pipeline.bronze) == 1:
-        return next(iter(pipeline.bronze))
+    if table is None and len(pipeline.file_sources) == 1:
+        return next(iter(pipeline.file_sources))
     name = (table or "").removeprefix("bronze.")
-    if name in pipeline.bronze:
+    if name in pipeline.kafka_sources:
+        raise UsageError(
+            f"bronze.{name} reads Kafka topics, and has no history of its schema",
+            code="no_schema_of_topics",
+            next_step="docs/kafka.md lists the columns",
+        )
+    if name in pipeline.file_sources:
         return name
-    known = ", ".join(f"bronze.{name}" for name in pipeline.bronze)
+    known = ", ".join(f"bronze.{name}" for name in pipeline.file_sources)
     if table is None:
-        what = f"pipeline {pipeline.pipeline} has {len(pipeline.bronze)} bronze tables: name one"
+        count = len(pipeline.file_sources)
+        what = f"pipeline {pipeline.pipeline} has {count} bronze tables of files: name one"
     else:
         what = f"pipeline {pipeline.pipeline} has no bronze table {table}"
     raise UsageError(what, code="unknown_table", next_step=f"one of: {known}" if known else "")

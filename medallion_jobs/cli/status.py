@@ -26,10 +26,12 @@ def status(
         records = [{**asdict(query), "state": query.state} for query in found]
         typer.echo(json.dumps(records, default=str, indent=2))
         return
+    has_messages = any(query.messages is not None for query in found)
     columns = (
         "table",
         "state",
         "rows",
+        *(("messages",) if has_messages else ()),
         "generation",
         "batch",
         "written",
@@ -47,6 +49,7 @@ def status(
                 query.table,
                 query.state,
                 query.rows,
+                *((query.messages,) if has_messages else ()),
                 f"v{query.generation}" if query.generation else None,
                 query.batch,
                 query.batch_at,
@@ -73,5 +76,7 @@ def status(
                 f"put aside: {query.table}: {files} could not be read, such as "
                 f"{query.aside_example}; see: medallion files --state quarantined"
             )
+        if query.behind_unknown:
+            typer.echo(f"backlog unknown: {query.table}: {query.behind_unknown}")
         if query.warning:
             typer.echo(f"warning: {query.table}: batch {query.batch}: {query.warning}")

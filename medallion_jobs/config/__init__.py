@@ -8,6 +8,7 @@ from medallion_jobs.config.effective import Setting
 from medallion_jobs.config.envelope import Envelope, ValueForm
 from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.gold import GoldTable, Measure, Period
+from medallion_jobs.config.kafka_source import KafkaSource
 from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.loader import Loaded, load, pipeline_from_values
 from medallion_jobs.config.lookups import Lookup, Reference
@@ -26,7 +27,7 @@ from medallion_jobs.config.schema import json_schema
 from medallion_jobs.config.silver import Cast, Dedupe, Deletes, Parse, SilverTable, Watermark
 from medallion_jobs.config.sinks import Jdbc, Sink
 from medallion_jobs.config.snapshot import Snapshot
-from medallion_jobs.config.source import CleanSource, Evolution, Format, Source
+from medallion_jobs.config.source import CleanSource, Evolution, FileSource, Format
 from medallion_jobs.config.tree import Origin
 
 __all__ = [
@@ -41,9 +42,11 @@ __all__ = [
     "Envelope",
     "Evolution",
     "Expectation",
+    "FileSource",
     "Format",
     "GoldTable",
     "Jdbc",
+    "KafkaSource",
     "Landing",
     "Layer",
     "Layout",
@@ -61,7 +64,6 @@ __all__ = [
     "SilverTable",
     "Sink",
     "Snapshot",
-    "Source",
     "SparkSettings",
     "Storage",
     "TableRef",
@@ -69,6 +71,8 @@ __all__ = [
     "ValueForm",
     "Watermark",
     "json_schema",
+    "kafka_options",
+    "kafka_source",
     "load",
     "names",
     "pipeline_from_values",

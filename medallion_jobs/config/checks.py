@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from medallion_jobs.config import database_names, reader_options, spark_conf
+from medallion_jobs.config import database_names, kafka_options, reader_options, spark_conf
 from medallion_jobs.config.fields import refused
 from medallion_jobs.config.names import LAYERS, folder
 from medallion_jobs.storage import S3, Location, is_below
@@ -193,6 +193,10 @@ def _reader_options(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     for name, table in _mapping(data, "bronze").items():
         source = _mapping(table, "source") if isinstance(table, Mapping) else {}
         options = _mapping(source, "options")
+        if source.get("format") == "kafka":
+            for option, value in options.items():
+                if reason := kafka_options.refusal(str(option), value):
+                    yield _error(refused(reason), "bronze", name, "source", "options", option)
         for option, reason in reader_options.faults(str(source.get("format")), options):
             yield _error(refused(reason), "bronze", name, "source", "options", option)
 

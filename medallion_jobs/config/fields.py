@@ -85,7 +85,12 @@ def _landing_folder(text: str) -> str:
         raise refused(str(error)) from None
 
 
-def _moment(value: object) -> object:
+def moment(value: object) -> object:
+    """A moment from text such as `2026-01-31` or `2026-01-31T12:00Z`; in UTC by default.
+
+    Raises:
+        ValueError, TypeError: not a moment.
+    """
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.replace("Z", "+00:00"))
@@ -208,7 +213,7 @@ Folders = Annotated[
 ]
 Moment = Annotated[
     datetime,
-    BeforeValidator(_moment, json_schema_input_type=str),
+    BeforeValidator(moment, json_schema_input_type=str),
     Field(title="a date or time such as `2026-01-31` or `2026-01-31T12:00Z`, UTC by default"),
 ]
 Master = Annotated[

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    ModelWrapValidatorHandler,
+    Tag,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from medallion_jobs.config import spark_conf
@@ -28,10 +35,11 @@ from medallion_jobs.config.fields import (
 )
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.gold import GoldTable
+from medallion_jobs.config.kafka_source import KafkaSource
 from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.names import TableRef, folder
 from medallion_jobs.config.silver import SilverTable
-from medallion_jobs.config.source import Source
+from medallion_jobs.config.source import FORMATS, FileSource
 from medallion_jobs.config.units import parse_time
 from medallion_jobs.storage import S3, Location
 
@@ -83,10 +91,25 @@ class Trigger(Frozen):
     )
 
 
-class BronzeTable(Frozen):
-    """A table of the files' rows as they arrived, append-only."""
+# The kinds of a source, by the names of their classes: so the JSON Schema has them, too.
+_FILES, _TOPICS = "FileSource", "KafkaSource"
 
-    source: Source = Field(description="The files to read.")
+
+def _kind_of_source(value: object) -> str:
+    """Which source is meant. With an unknown format too, so that other mistakes are found."""
+    given: Mapping[str, object] = value if isinstance(value, Mapping) else {}
+    form = given.get("format", value.format if isinstance(value, KafkaSource) else None)
+    is_kafka = form == "kafka" or (form not in FORMATS and {"servers", "topics"} & given.keys())
+    return _TOPICS if is_kafka else _FILES
+
+
+class BronzeTable(Frozen):
+    """A table of rows as they arrived, in files or in Kafka topics; append-only."""
+
+    source: Annotated[
+        Annotated[FileSource, Tag(_FILES)] | Annotated[KafkaSource, Tag(_TOPICS)],
+        Discriminator(_kind_of_source),
+    ] = Field(description="What to read: files, or topics of Kafka.")
     on_all_aside: AllAside | None = Field(
         default=None, description="Overrides the pipeline's on_all_aside."
     )
@@ -134,7 +157,7 @@ class Pipeline(Frozen):
         title="a list of package names",
     )
     bronze: dict[Identifier, BronzeTable] = Field(
-        default={}, description="Tables of the files' rows as they arrived, by name."
+        default={}, description="Tables of rows as they arrived, by name."
     )
     silver: dict[Identifier, SilverTable] = Field(
         default={}, description="Tables of cleaned and enriched rows, by name."
@@ -188,22 +211,34 @@ class Pipeline(Frozen):
         }
         return tuple(TopologicalSorter(reads).static_order())
 
+    @property
+    def file_sources(self) -> dict[str, FileSource]:
+        """The sources of the bronze tables that read files, by table."""
+        sources = ((name, table.source) for name, table in self.bronze.items())
+        return {name: source for name, source in sources if isinstance(source, FileSource)}
+
+    @property
+    def kafka_sources(self) -> dict[str, KafkaSource]:
+        """The sources of the bronze tables that read Kafka topics, by table."""
+        sources = ((name, table.source) for name, table in self.bronze.items())
+        return {name: source for name, source in sources if isinstance(source, KafkaSource)}
+
     def landing_paths(self, bronze_table: str) -> tuple[str, ...]:
         """The folders, or patterns of folders, whose files `bronze_table` reads.
 
         Each is an absolute local path, or the URI of another file system.
 
         Raises:
-            KeyError: the pipeline has no such bronze table.
+            KeyError: the pipeline has no such bronze table, or it reads no files.
         """
-        own = self.bronze[bronze_table].source.path
+        own = self.file_sources[bronze_table].path
         return own or (str(self.landing_root / bronze_table),)
 
     def landing_path(self, bronze_table: str) -> Location:
         """The first folder that `bronze_table` reads; the generator writes its files there.
 
         Raises:
-            KeyError: the pipeline has no such bronze table.
+            KeyError: the pipeline has no such bronze table, or it reads no files.
         """
         return folder(self.landing_paths(bronze_table)[0], self.store)
 
@@ -215,7 +250,7 @@ class Pipeline(Frozen):
     @property
     def has_objects(self) -> bool:
         """Whether tables or files are in an object store."""
-        sources = (path for table in self.bronze.values() for path in table.source.path or ())
+        sources = (path for source in self.file_sources.values() for path in source.path or ())
         folders = (self.storage.root, self.landing.root, *sources)
         return any(path.startswith("s3a://") for path in folders)
 

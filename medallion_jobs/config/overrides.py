@@ -13,6 +13,7 @@ from medallion_jobs.config.tree import Node, Origin, Path, deepest, dotted, plac
 
 PREFIX = "MEDALLION__"
 _SPARK_CONF = ("spark", "conf")
+_OPTIONS = ("source", "options")
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _NULLS = ("", "~", "null", "Null", "NULL")
 
@@ -118,6 +119,10 @@ def _spark_key_joined(parts: tuple[str, ...]) -> Path:
     # Spark's own keys hold dots, so what follows spark.conf is one key.
     if parts[:2] == _SPARK_CONF and len(parts) > len(_SPARK_CONF):
         return (*_SPARK_CONF, ".".join(parts[2:]))
+    # And so do those of Kafka's client.
+    layer, _, *rest = (*parts, "", "")
+    if layer == "bronze" and rest[:3] == [*_OPTIONS, "kafka"]:
+        return (*parts[:4], ".".join(parts[4:]))
     return parts
 
 

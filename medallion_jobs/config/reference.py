@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from medallion_jobs.config.schema import (
     JsonSchema,
     allowed,
+    choices,
     json_schema,
+    kind_key,
+    kinds_of,
     named_child,
     properties,
 )
@@ -26,7 +29,9 @@ def markdown_table() -> str:
 def _rows(key: str, schema: JsonSchema, required: bool) -> Iterator[str]:
     named = named_child(schema)
     item = named_child({"additionalProperties": schema.get("items")})
-    if named and named.get("properties"):
+    if kinds := kinds_of(schema):
+        yield from _rows_of_kinds(key, [*kinds.values()], kind_key(kinds))
+    elif named and named.get("properties"):
         yield from _rows(f"{key}.NAME", named, required=False)
     elif schema.get("properties"):
         for name, child in properties(schema):
@@ -35,6 +40,19 @@ def _rows(key: str, schema: JsonSchema, required: bool) -> Iterator[str]:
         yield _row(key, schema, required)
         if item and item.get("properties"):
             yield from _rows(f"{key}.N", item, required=False)
+
+
+def _rows_of_kinds(key: str, kinds: Sequence[JsonSchema], by: str) -> Iterator[str]:
+    """The rows of each kind; a later kind's are those that an earlier one does not have."""
+    seen: set[str] = set()
+    for kind in kinds:
+        (name, *others) = choices(kind["properties"][by])
+        about = "" if others else f"{name.capitalize()}: "
+        for row in _rows(key, kind, required=False):
+            if row not in seen:
+                first, meaning, *rest = row.split(" | ", 2)
+                yield " | ".join([first, about + meaning, *rest])
+                seen.add(row)
 
 
 def _row(key: str, schema: JsonSchema, required: bool) -> str:

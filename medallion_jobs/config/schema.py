@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -59,7 +59,39 @@ def _resolved(schema: JsonSchema) -> JsonSchema:
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
     if len(choices) == 1:
         return {**_resolved(choices[0]), **schema}
-    return schema
+    kinds = kinds_of(schema)
+    return {**_merged([*kinds.values()]), **schema} if kinds else schema
+
+
+def kinds_of(schema: JsonSchema) -> dict[str, JsonSchema]:
+    """The mappings of which a value is one, by name; empty for any other value."""
+    references = (kind.get("$ref", "") for kind in schema.get("oneOf", ()))
+    return {ref.rsplit("/", 1)[-1]: _resolved({"$ref": ref}) for ref in references if ref}
+
+
+def kind_key(kinds: Mapping[str, JsonSchema]) -> str:
+    """The key by which such mappings differ: each has words of its own for it."""
+    first, *others = (kind["properties"] for kind in kinds.values())
+    return next(
+        str(key)
+        for key, child in first.items()
+        if (words := {*choices(child)})
+        and all(key in other and not words & {*choices(other[key])} for other in others)
+    )
+
+
+def _merged(kinds: Sequence[JsonSchema]) -> JsonSchema:
+    """The keys of all kinds; a key of several is described as in the first one."""
+    properties: JsonSchema = {}
+    for kind in kinds:
+        for key, child in kind["properties"].items():
+            words = [*choices(properties.get(key, {})), *choices(child)]
+            properties[key] = {**child, **properties.get(key, {})}
+            if words:
+                properties[key] = {**properties[key], "enum": [*dict.fromkeys(words)]}
+                properties[key].pop("const", None)
+    required = [key for key in kinds[0]["required"] if all(key in k["required"] for k in kinds)]
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _child(schema: JsonSchema, part: str | int) -> JsonSchema | None:

@@ -12,8 +12,8 @@ from medallion_jobs.masking import MASK, without_login
 PLACEHOLDER = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 _SECRET_KEY = re.compile(
-    r"passw(or)?d|secret|token|credential|(access|account|api|private|encryption)[._-]?key"
-    r"|(^|[._-])sas([._-]|$)|connection[._-]?string|webhook",
+    r"passw(or)?d|secret|token|credential|(access|account|api|private|encryption)[._-]?key|keystore[._]key"
+    r"|(^|[._-])sas([._-]|$)|connection[._-]?string|webhook|[._]jaas[._]",
     re.IGNORECASE,
 )
 # These keys name where a secret is stored or who issues it; their values are not secret.

@@ -1,4 +1,4 @@
-"""The keys of a bronze table's `source`: which files to read, how, and with which policies.
+"""The keys of a bronze table's `source` of files: which to read, how, and with which policies.
 
 Names and meanings follow the options of Auto Loader.
 """
@@ -6,7 +6,7 @@ Names and meanings follow the options of Auto Loader.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.units import parse_size, parse_time
 
 Format = Literal["json", "csv", "parquet", "avro", "text", "binary"]
+FORMATS: tuple[str, ...] = get_args(Format)
 Evolution = Literal[
     "add_new_columns",
     "add_new_columns_with_type_widening",
@@ -55,7 +56,7 @@ class CleanSource(Frozen):
     )
 
 
-class Source(Frozen):
+class FileSource(Frozen):
     """The files that a bronze table reads."""
 
     format: Format = Field(description="Format of the files.")

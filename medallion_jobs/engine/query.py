@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.errors import StreamingQueryException
 
-from medallion_jobs.checkpoint import Lock, QueryFolder, StartPoint
-from medallion_jobs.checkpoint.offsets import Amount
+from medallion_jobs.checkpoint import Lock, QueryFolder, StartPoint, manifest, refused_for
+from medallion_jobs.checkpoint.offsets import Amount, Fault
 from medallion_jobs.engine.failures import explain
 from medallion_jobs.engine.stream import Batch, Start, Stream, Written
 from medallion_jobs.errors import DataError, MedallionError, Refused
@@ -29,6 +29,10 @@ _POLL_SECONDS = 0.1
 _MAX_RESTARTS = 3
 # Before a batch, Spark compares the types of the state with those of the query.
 _OTHER_STATE = ("STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE", "STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE")
+
+
+# Kafka no longer has messages that the query has yet to read.
+_LOST_MESSAGES = "KAFKA_DATA_LOSS"
 
 
 class StopSwitch:
@@ -185,6 +189,8 @@ class Running:
                 untouched="its table is as the last batch left it",
                 next_step=rebuild,
             )
+        if _LOST_MESSAGES in str(failure) and (fault := self._fault_of_source()):
+            return refused_for(claim, fault)
         if any(code in str(failure) for code in _OTHER_STATE):
             return Refused(
                 f"{self.ref} cannot continue: a column of {claim.source} that it uses now has a "
@@ -194,6 +200,15 @@ class Running:
                 next_step=rebuild,
             )
         return explain(str(self.ref), failure, claim.target_path)
+
+    def _fault_of_source(self) -> Fault | None:
+        """What the source lacks now, if the query cannot go on with it."""
+        recorded = manifest.read(self.query_folder)
+        bound = recorded.current.binding if recorded else None
+        if bound is None:
+            return None
+        faults = self.stream.claim.offsets.faults(self.start_point.checkpoint, bound)
+        return next(faults, None)
 
 
 def _rows(amount: Amount | None) -> int | None:

@@ -25,7 +25,7 @@ SECRET_VARIABLE = "_SPARK_AUTH_SECRET"  # noqa: S105
 # settings, options and properties, in logs, the UI, the event log and plans.
 REDACTED = (
     "(?i)secret|password|token|access[.]?key"
-    r"|passwd|credential(?!s[.]provider)|(account|api|private|encryption)[._-]?key|keystore"
+    r"|passwd|credential(?!s[.]provider)|(account|api|private|encryption)[._-]?key|keystore|[._]jaas[._]"
     r"|(^|[._-])sas([._-]|$)|connection[._-]?string|webhook|//[^/\s@]*:[^/\s@]+@"
 )
 # In texts such as plans: passwords in URLs and connection strings. Spark matches it at every

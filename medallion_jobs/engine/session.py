@@ -147,7 +147,7 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     conf = SparkConf()
     defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
     master = defaults["spark.master"]
-    jars = needed(objects=config.has_objects)
+    jars = needed(objects=config.has_objects, kafka=bool(config.kafka_sources))
     own = {} if submitted else _own_jvm(master, jars, short, log_level)
     settings = {**defaults, **own, **dict(conf.getAll())}
     if submitted and (added := _added_jars(settings, jars)):
@@ -220,7 +220,7 @@ def check_submitted(config: Pipeline) -> None:
     settings = {**defaults, **dict(conf.getAll())}
     submitted = Submitted(SparkContext._jvm, settings, sys.argv)
     submitted.check_names(_folders(config))
-    _added_jars(settings, needed(objects=config.has_objects))
+    _added_jars(settings, needed(objects=config.has_objects, kafka=bool(config.kafka_sources)))
 
 
 def _is_submitted() -> bool:
@@ -284,7 +284,7 @@ def refuse_names(names: Iterable[str], *, untouched: str) -> None:
 
 def _folders(config: Pipeline) -> list[str]:
     """The folders of a config: of its tables, and of the files that it reads."""
-    sources = [*(path for name in config.bronze for path in config.landing_paths(name))]
+    sources = [*(path for name in config.file_sources for path in config.landing_paths(name))]
     return [str(config.state_path), *sources]
 
 

@@ -41,6 +41,8 @@ STOP_PATIENCE_SECONDS = 25.0
 _POLL_SECONDS = 0.1
 # How often a continuous query looks for a commit that it follows.
 _LOOKS_EACH_SECONDS = 0.2
+# The same for a source that is asked for what is new, such as a Kafka cluster.
+_ASKS_EACH_SECONDS = 1.0
 # The pause between two checks for a stop request, as a multiple of the duration of a check.
 _PAUSE_PER_CHECK = 50
 
@@ -319,6 +321,8 @@ def _following(running: Sequence[Running], interval: float) -> Trigger:
         claim = query.stream.claim
         # Files are found at each interval: the ledger of a bronze table gets no chunk between.
         follows = claim.reads is None or claim.source_path in made
+        if claim.source_path is None:
+            return writer.trigger(processingTime=f"{min(interval, _ASKS_EACH_SECONDS)} seconds")
         is_cheap = isinstance(claim.source_path, Path)
         seconds = min(interval, _LOOKS_EACH_SECONDS) if follows and is_cheap else interval
         return writer.trigger(processingTime=f"{seconds} seconds")

@@ -157,13 +157,17 @@ def warehouse(config: Pipeline) -> Location:
     return config.state_path / "warehouse"
 
 
-def sources(config: Pipeline) -> dict[TableRef, Location]:
-    """For each table, the Delta table that its query reads as a stream; layer by layer."""
+def sources(config: Pipeline) -> dict[TableRef, Location | None]:
+    """For each table, the Delta table that its query reads as a stream; layer by layer.
+
+    None for a table that reads Kafka topics.
+    """
     bronze = [TableRef("bronze", name) for name in config.bronze]
     silver = {TableRef("silver", name): table.from_ for name, table in config.silver.items()}
     gold = {TableRef("gold", name): table.from_ for name, table in config.gold.items()}
+    of_files = config.file_sources
     return {
-        **{ref: TablePaths(config, ref).discovered for ref in bronze},
+        **{r: TablePaths(config, r).discovered if r.name in of_files else None for r in bronze},
         **{ref: TablePaths(config, read).data for ref, read in {**silver, **gold}.items()},
     }
 

@@ -53,5 +53,5 @@ def with_readings(table: TablePaths) -> str:
 
 def superseded(config: Pipeline, name: str) -> str:
     """SQL condition on `with_readings`: the record is not one of bronze's files any more."""
-    replaces = config.bronze[name].source.on_changed_file == "reprocess"
+    replaces = config.file_sources[name].on_changed_file == "reprocess"
     return "read_again OR has_newer_content" if replaces else "read_again"

@@ -12,6 +12,7 @@ from medallion_jobs.config import (
     BronzeTable,
     GoldTable,
     Jdbc,
+    KafkaSource,
     Lookup,
     Pipeline,
     Reference,
@@ -101,11 +102,20 @@ def graph(config: Pipeline) -> Graph:
 
 def _landings(config: Pipeline) -> Iterator[Node]:
     for name, table in config.bronze.items():
+        if isinstance(table.source, KafkaSource):
+            yield Node(_landing_id(name, 0), "landing", _topics(table.source), "Kafka topics")
+            continue
         configured: tuple[str, ...] = table.source.path or (config.landing.root,)
         for number, path in enumerate(config.landing_paths(name)):
             shown = MASK if isinstance(configured[number], Hidden) else _relative(path)
             does = f"{table.source.format} files"
             yield Node(_landing_id(name, number), "landing", shown, does)
+
+
+def _topics(source: KafkaSource) -> str:
+    """The topics and one server; others of the list are of the same cluster."""
+    (server, *others) = map(_shown, source.servers)
+    return f"{source.subscription} at {server}{' …' if others else ''}"
 
 
 def _landing_id(name: str, number: int) -> str:
@@ -122,6 +132,8 @@ def _relative(folder: str) -> str:
 
 
 def _bronze(name: str, table: BronzeTable) -> Node:
+    if isinstance(table.source, KafkaSource):
+        return Node(f"bronze.{name}", "bronze", f"bronze.{name}", "append")
     evolution = table.source.evolution.replace("_", " ")
     lines = () if evolution == "none" else (evolution,)
     return Node(f"bronze.{name}", "bronze", f"bronze.{name}", "append", lines)
@@ -178,7 +190,8 @@ def _own(config: Pipeline) -> set[str]:
 
 def _edges(config: Pipeline) -> Iterator[Edge]:
     for name in config.bronze:
-        for number, _ in enumerate(config.landing_paths(name)):
+        folders = config.landing_paths(name) if name in config.file_sources else ("",)
+        for number, _ in enumerate(folders):
             yield Edge(_landing_id(name, number), f"bronze.{name}")
     for name, silver in config.silver.items():
         target = f"silver.{name}"

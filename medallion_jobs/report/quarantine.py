@@ -1,7 +1,7 @@
 """Quarantined rows and their states, read without a JVM.
 
-Silver's quarantine holds rows, each with an id. Bronze's holds lines, whose id is computed:
-identical lines share one id, and are dismissed together.
+Silver's quarantine holds rows, each with an id. Bronze's holds lines, or messages of Kafka, whose
+id is computed: identical lines share one id, and are dismissed together.
 """
 
 from __future__ import annotations
@@ -43,6 +43,20 @@ _LINES = """
     SELECT md5(concat_ws(chr(31), file, file_version, line, reason, generation, batch)) AS id,
            [reason] AS rules, [reason] AS reasons, file, batch, run_id, load_time AS time,
            {row} AS row, {superseded} AS superseded
+    FROM {rows}
+"""
+# A message of Kafka: where it was, and all of it. What is not UTF-8 is in base64.
+_MESSAGES = """
+    SELECT md5(concat_ws(chr(31), topic, "partition", "offset", generation, batch)) AS id,
+           [reason] AS rules, [reason] AS reasons,
+           concat('topic ', topic, ', partition ', "partition", ', offset ', "offset") AS file,
+           batch, run_id, load_time AS time,
+           to_json({{'topic': topic, 'partition': "partition", 'offset': "offset",
+                     'timestamp': "timestamp", 'key': "key", 'key_base64': key_base64,
+                     'value': "value", 'value_base64': value_base64,
+                     'headers': list_transform(
+                         headers, lambda h: {{'key': h."key", 'value_base64': to_base64(h."value")}}
+                     )}})::VARCHAR AS row, false AS superseded
     FROM {rows}
 """
 # A reset of silver rebuilds the table from its whole source, so older rows were read again.
@@ -160,6 +174,8 @@ def _states(config: Pipeline, table: TableRef, *, whole: bool = False) -> str:
     path = places.quarantine
     if not exists(config, table):
         parked = _NONE
+    elif table.name in config.kafka_sources and table.layer == "bronze":
+        parked = _MESSAGES.format(rows=scan(path))
     elif table.layer == "bronze":
         found = snapshot(path)
         has_bytes = found is not None and "bytes" in found.columns

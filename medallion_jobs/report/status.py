@@ -10,6 +10,9 @@ from medallion_jobs.autoloader import Ledger
 from medallion_jobs.checkpoint import Checkpoint, QueryFolder, lock, manifest
 from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.errors import MedallionError
+from medallion_jobs.kafkaloader import KafkaOffsets
+from medallion_jobs.kafkaloader.broker import UnknownError
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, commit_of, snapshot
@@ -19,6 +22,9 @@ from medallion_jobs.observe.set_aside import aside_text
 from medallion_jobs.report.lake_views import connect, rows_in
 from medallion_jobs.report.waiting_files import Waiting, waiting
 from medallion_jobs.storage import Location
+
+# Somebody waits for the answer: a cluster that is down must not keep it.
+_PATIENCE_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,12 @@ class Status:
         generation: the current generation; None if the query never ran.
         batch: the newest batch of the current generation in the table; None before the first.
         batch_at: when that batch was written.
-        behind: the backlog in the source that Spark has not planned yet: files for bronze, rows
-            for the other layers; None if the source's log no longer covers it.
+        behind: the backlog in the source that Spark has not planned yet: files or messages for
+            bronze, rows for the other layers; None if the source's log no longer covers it, or
+            the Kafka cluster cannot be asked.
+        behind_unknown: why the Kafka cluster cannot be asked, and what to do; else None.
+        messages: messages that were loaded, as rows or into quarantine; None for a table that
+            reads no Kafka topics.
         batch_seconds: how long that batch took; None if its metrics lack it.
         files_waiting, bytes_waiting: files that were found and are not yet in a finished batch;
             None for a table that does not read files, or if the log no longer covers them.
@@ -60,6 +70,8 @@ class Status:
     aside_example: str | None = None
     broken: int | None = None
     warning: str | None = None
+    messages: int | None = None
+    behind_unknown: str | None = None
 
     @property
     def state(self) -> str:
@@ -74,15 +86,14 @@ def status(config: Pipeline) -> list[Status]:
     return [_status_of(config, ref, source) for ref, source in paths.sources(config).items()]
 
 
-def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
+def _status_of(config: Pipeline, ref: TableRef, source: Location | None) -> Status:
     places = TablePaths(config, ref)
     query_folder, path = QueryFolder.of(places), places.data
     table, recorded = snapshot(path), manifest.read(query_folder)
     checkpoint = query_folder.checkpoint(recorded.current.number) if recorded else None
-    batch = at = seconds = behind = broken = warning = None
+    batch = at = seconds = behind = broken = warning = why = None
     if checkpoint and recorded:
-        remaining = DeltaOffsets(source).backlog(checkpoint)
-        behind = remaining.rows if remaining else None
+        behind, why = _behind(config, ref, source, checkpoint)
         written = table.txn(checkpoint.app_id) if table else -1
         if written >= 0:
             batch = written
@@ -92,8 +103,10 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
             seconds = float(info[metrics.SECONDS]) if metrics.SECONDS in info else None
             warning = info.get(metrics.WARNING)
             broken = _broken_rows(places, recorded.current.number, written)
-    waiting_files = _waiting(source, checkpoint) if ref.layer == "bronze" else None
-    aside = _put_aside(places) if ref.layer == "bronze" else None
+    reads_files = ref.layer == "bronze" and source is not None
+    waiting_files = _waiting(source, checkpoint) if source and reads_files else None
+    aside = _put_aside(places) if reads_files else None
+    quarantine = snapshot(places.quarantine) if ref.layer == "bronze" and source is None else None
     return Status(
         table=str(ref),
         rows=_rows(table) if table else None,
@@ -101,6 +114,10 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
         batch=batch,
         batch_at=at,
         behind=behind,
+        behind_unknown=why,
+        messages=None
+        if source is not None or table is None
+        else table.rows + (quarantine.rows if quarantine else 0),
         holder=lock.read(query_folder.lock),
         batch_seconds=seconds,
         files_waiting=waiting_files.files if waiting_files else None,
@@ -111,6 +128,23 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location) -> Status:
         broken=broken,
         warning=warning,
     )
+
+
+def _behind(
+    config: Pipeline, ref: TableRef, source: Location | None, checkpoint: Checkpoint
+) -> tuple[int | None, str | None]:
+    """The backlog of a query; or why it is unknown."""
+    if source is not None:
+        remaining = DeltaOffsets(source).backlog(checkpoint)
+        return (remaining.rows if remaining else None), None
+    try:
+        source_of = config.kafka_sources[ref.name]
+        asked = KafkaOffsets.of(source_of, str(ref), _PATIENCE_SECONDS)
+        return asked.backlog(checkpoint), None
+    except UnknownError as unknown:
+        return None, str(unknown)
+    except MedallionError as error:
+        return None, error.what
 
 
 def _rows(table: Snapshot) -> int:

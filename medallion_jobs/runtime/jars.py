@@ -9,11 +9,12 @@ from pathlib import Path
 
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime.cache import cache_dir, from_home, locked
-from medallion_jobs.runtime.pinned import ALL, DELTA, POSTGRESQL, S3A, Jar, needed
+from medallion_jobs.runtime.pinned import ALL, DELTA, KAFKA, POSTGRESQL, S3A, Jar, needed
 
 __all__ = [
     "ALL",
     "DELTA",
+    "KAFKA",
     "POSTGRESQL",
     "S3A",
     "Jar",

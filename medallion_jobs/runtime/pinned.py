@@ -118,10 +118,51 @@ S3A = (
 )
 
 
-def needed(*, objects: bool) -> tuple[Jar, ...]:
-    """The jars of a session; with `objects`, also those for an object store."""
-    return (*DELTA, *(S3A if objects else ()))
+# Spark's source of Kafka topics, its client, and what decodes Avro messages. Other dependencies in
+# their poms come with Spark.
+KAFKA = (
+    Jar(
+        group="org.apache.spark",
+        artifact="spark-sql-kafka-0-10_2.13",
+        version="4.2.0",
+        sha256="64539c45e5d39f7ddb747312c239f38f5208d08c1a0ddf7d70beb2fbd9373705",
+    ),
+    Jar(
+        group="org.apache.spark",
+        artifact="spark-token-provider-kafka-0-10_2.13",
+        version="4.2.0",
+        sha256="641c7947afc8aa1189e433b7c2d305293993c8691bc1c2062d6d4f513b12518c",
+    ),
+    Jar(
+        group="org.apache.kafka",
+        artifact="kafka-clients",
+        version="3.9.2",
+        sha256="014b4ef36884478a932641818b080c36a8f8e2e92dc771e800c9d2694f4f83d8",
+    ),
+    Jar(
+        group="org.apache.commons",
+        artifact="commons-pool2",
+        version="2.13.1",
+        sha256="f77a5060d6936a9144023584232f9de3f2248f1abfe156e9d31795f18770674f",
+    ),
+    Jar(
+        group="org.apache.spark",
+        artifact="spark-avro_2.13",
+        version="4.2.0",
+        sha256="4c186cedc03cbe4ee356a94b32232b347ef48611c3209400b3a77e4fe4abff4f",
+    ),
+)
+
+
+def needed(*, objects: bool, kafka: bool) -> tuple[Jar, ...]:
+    """The jars of a session.
+
+    Args:
+        objects: whether it uses an object store.
+        kafka: whether it reads Kafka topics.
+    """
+    return (*DELTA, *(S3A if objects else ()), *(KAFKA if kafka else ()))
 
 
 # All jars, for a machine that will have no network.
-ALL = (*DELTA, POSTGRESQL, *S3A)
+ALL = (*DELTA, POSTGRESQL, *S3A, *KAFKA)

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from medallion_jobs.errors import MedallionError, UsageError
-from medallion_jobs.runtime.jars import DELTA, S3A, Jar, are_cached, cache_paths, delta_jars
+from medallion_jobs.runtime.jars import DELTA, KAFKA, S3A, Jar, are_cached, cache_paths, delta_jars
 from medallion_jobs.runtime.locales import VARIABLE, impossible_names, is_in_utf8
 from medallion_jobs.runtime.whole_line import (
     CATALOG,
@@ -38,12 +38,22 @@ from medallion_jobs.runtime.whole_line import (
 _LOG_STORE = "io.delta.storage.LogStore"
 _S3A_FILES = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 _S3_CLIENT = "software.amazon.awssdk.services.s3.S3Client"
+_KAFKA_SOURCE = "org.apache.spark.sql.kafka010.KafkaSourceProvider"
+_OF_KAFKA = (
+    "org.apache.spark.kafka010.KafkaTokenUtil",
+    "org.apache.kafka.clients.consumer.KafkaConsumer",
+    "org.apache.commons.pool2.impl.GenericKeyedObjectPool",
+    "org.apache.spark.sql.avro.AvroDataToCatalyst",
+)
 # Jars by one of their classes, which shows whether the JVM has them.
 _PARTS = {
     DELTA_EXTENSION: DELTA[:1],
     _LOG_STORE: DELTA[1:],
     _S3A_FILES: S3A[:1],
     _S3_CLIENT: S3A[1:],
+    # The classes of one jar use those of the others, so all are on the class path or none.
+    _KAFKA_SOURCE: KAFKA[:1],
+    **{name: (jar,) for name, jar in zip(_OF_KAFKA, KAFKA[1:], strict=True)},
 }
 _REQUIRES = {DELTA_EXTENSION: _LOG_STORE, _S3A_FILES: _S3_CLIENT}
 _SENT_BY_YARN = "spark.yarn.dist.jars"

@@ -80,8 +80,8 @@ class LakeHarness:
             "spark.shuffle_partitions=1",
         ]
         config = load(Path(config_file), env, [*own, *settings]).pipeline
-        for name, table in config.bronze.items():
-            if not table.source.path:  # it is below `landing.root`, and a run demands it
+        for name, source in config.file_sources.items():
+            if not source.path:  # it is below `landing.root`, and a run demands it
                 (Path(folder) / "landing" / name).mkdir(parents=True, exist_ok=True)
         return cls(config)
 
@@ -102,6 +102,13 @@ class LakeHarness:
                 this machine.
         """
         self._paths(f"bronze.{table}")
+        if table not in self.config.file_sources:
+            raise UsageError(
+                f"bronze.{table} reads Kafka topics, and a test drops files",
+                code="drops_no_messages",
+                untouched="nothing was written",
+                next_step="send its messages to a cluster of the test's own",
+            )
         folder = self.config.landing_path(table)
         if not isinstance(folder, Path):
             raise UsageError(

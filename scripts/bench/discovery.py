@@ -30,7 +30,7 @@ import medallion_jobs
 from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
 from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.config import load
-from medallion_jobs.config.source import Source
+from medallion_jobs.config.source import FileSource
 from medallion_jobs.engine import session
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ CONFIG = Path(medallion_jobs.__file__).resolve().parents[1] / "conf" / "sales.ya
 PER_FOLDER = 2_700  # a million files in a year's date folders
 NEW = 10  # files that land before each trigger
 MOST_RATIO = 1.5  # of the large folder's trigger to the small one's
-SOURCE = Source(format="text")
+SOURCE = FileSource(format="text")
 
 
 def make_files(landing: Path, count: int) -> None:

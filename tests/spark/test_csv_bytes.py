@@ -13,7 +13,7 @@ from support.records import Read, found, read
 
 from medallion_jobs.autoloader.readers.csv_files import CsvFiles
 from medallion_jobs.autoloader.readers.records import Input, UnreadableError
-from medallion_jobs.config import Source
+from medallion_jobs.config import FileSource
 
 CSV = CsvFiles()
 TEXTS = "id string, name string"
@@ -25,7 +25,7 @@ def rows(spark: SparkSession, tmp_path: Path):
     def of(files: dict[str, bytes], ddl: str = TEXTS, **options: object) -> Read:
         for name, content in files.items():
             (tmp_path / name).write_bytes(content)
-        given = Source.model_validate({"format": "csv", "options": options}).options
+        given = FileSource.model_validate({"format": "csv", "options": options}).options
         return read(spark, CSV, [tmp_path / name for name in files], ddl, given)
 
     return of

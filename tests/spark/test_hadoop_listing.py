@@ -12,7 +12,7 @@ import pytest
 from medallion_jobs.autoloader.discovery.discovery import Discovery
 from medallion_jobs.autoloader.discovery.stores import HadoopStore, Listing, LocalStore
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
-from medallion_jobs.config.source import Source
+from medallion_jobs.config.source import FileSource
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -110,7 +110,7 @@ def test_spark_calls_files_what_the_stores_call_them(spark: SparkSession, landin
 def test_discovery_over_hadoop(
     hadoop: HadoopStore, landing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Source(format="json", path_glob_filter="*.{json,gz}")
+    source = FileSource(format="json", path_glob_filter="*.{json,gz}")
 
     def found(roots: list[str]) -> list[FileEntry]:
         discovery = Discovery(roots, source, tmp_path / "state", hadoop._spark_of)

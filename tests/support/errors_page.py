@@ -48,10 +48,13 @@ def sites() -> Iterator[Site]:
 def _site(call: ast.Call) -> Site | None:
     named = {keyword.arg: keyword.value for keyword in call.keywords}
     name = call.func.id if isinstance(call.func, ast.Name) else ""
-    if name == "_refusal":
-        code, what = (argument for argument in call.args[1:])
+    if name in ("_refusal", "Fault"):
+        code, what, *fix = call.args[name == "_refusal" :]
+        if not isinstance(code, ast.Constant):
+            return None  # it hands on a fault
         next_step = 'restore what is missing, or `medallion checkpoint reset {} --reason "…"`'
-        return Site(ast.literal_eval(code), (errors.Refused.exit_code,), _text(what), next_step)
+        exits = (errors.Refused.exit_code,)
+        return Site(str(code.value), exits, _text(what), _text(fix[0]) if fix else next_step)
     code_of = named.get("code")
     if name == "LockHeld":
         code, kinds = "query_already_running", [errors.LockHeld]

@@ -33,6 +33,8 @@ KEYS = {
     "aside_example",
     "broken",
     "warning",
+    "messages",
+    "behind_unknown",
     "holder",
 }
 

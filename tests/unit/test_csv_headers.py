@@ -8,12 +8,12 @@ from medallion_jobs.autoloader.readers import csv_head
 from medallion_jobs.autoloader.readers.csv_dialect import Dialect
 from medallion_jobs.autoloader.readers.csv_names import Naming, snake_case
 from medallion_jobs.autoloader.readers.file_schemas import BrokenHeadError
-from medallion_jobs.config import Source
+from medallion_jobs.config import FileSource
 
 
 def options(**given: object) -> dict[str, str]:
     """Options as a config has them."""
-    return Source.model_validate({"format": "csv", "options": given}).options
+    return FileSource.model_validate({"format": "csv", "options": given}).options
 
 
 def head(text: str, **given: object) -> csv_head.Head | None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from medallion_jobs.autoloader.discovery import listing, mounts, stores
 from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
 from medallion_jobs.autoloader.file_entry import to_path
-from medallion_jobs.config.source import Source
+from medallion_jobs.config.source import FileSource
 from medallion_jobs.errors import UsageError
 
 LONG_AGO = 1_700_000_000
@@ -46,7 +46,7 @@ def landing(tmp_path: Path) -> Path:
 @pytest.fixture
 def discovery(tmp_path: Path, landing: Path) -> Make:
     def make(*roots: str | Path, **options: Any) -> Discovery:
-        source = Source(**{"format": "json", "min_age": "100ms", **options})
+        source = FileSource(**{"format": "json", "min_age": "100ms", **options})
         return Discovery([*map(str, roots or (landing,))], source, tmp_path / "state", no_spark)
 
     return make
@@ -499,7 +499,7 @@ def test_every_wanted_file_is_handed_out_and_nothing_of_unchanged_folders(
     top = tmp_path_factory.mktemp("tree")
     landing = top / "landing"
     landing.mkdir()
-    source = Source(format="json", path_glob_filter="*.json", min_age="1ms")
+    source = FileSource(format="json", path_glob_filter="*.json", min_age="1ms")
 
     def make() -> Discovery:
         return Discovery([str(landing)], source, top / "state", no_spark)

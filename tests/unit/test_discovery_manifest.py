@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from medallion_jobs.autoloader.discovery.discovery import Discovery, Scan
 from medallion_jobs.autoloader.discovery.notifications import Named, parsed, uri_of
 from medallion_jobs.autoloader.file_entry import FileEntry, to_path, to_uri
-from medallion_jobs.config.source import Source
+from medallion_jobs.config.source import FileSource
 from medallion_jobs.errors import UsageError
 
 LONG_AGO = 1_700_000_000
@@ -35,7 +35,7 @@ def discovery(tmp_path: Path, landing: Path) -> Make:
     """A source whose first listing is done; the folders that it lists are counted in `Scan`."""
 
     def make(*, listed: bool = True, root: str = str(landing), **options: Any) -> Discovery:
-        source = Source(
+        source = FileSource(
             format="json",
             discovery="manifest",
             manifest=str(tmp_path / "manifest"),

@@ -21,6 +21,7 @@ FLOORS = (
     {"testing"},
     {"bronze", "silver", "gold", "validation", "report", "maintenance"},
     {"refine"},
+    {"kafkaloader"},
     {"autoloader", "aggregate", "generator", "sinks"},
     {"engine"},
     {"checkpoint", "observe"},

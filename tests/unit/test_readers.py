@@ -20,7 +20,7 @@ from medallion_jobs.autoloader.discovery.discovery import Discovery
 from medallion_jobs.autoloader.file_entry import FileEntry, to_uri
 from medallion_jobs.autoloader.ledger.ledger import Ledger
 from medallion_jobs.autoloader.ledger.tables import Outcome, State
-from medallion_jobs.config import Pipeline, Source
+from medallion_jobs.config import FileSource, Pipeline
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
 
@@ -100,7 +100,7 @@ def test_a_reader_leaves_its_name_where_no_listing_looks(landing: Path, me: Read
     assert said["storage"] == me.storage
     assert datetime.fromisoformat(said["registered_at"]).tzinfo
     assert [one.name for one in file.parent.iterdir()] == ["shop.sales.reader"]
-    source = Source(format="json")
+    source = FileSource(format="json")
     state = landing.parent / "state"
     discovery = Discovery([str(landing)], source, state, lambda: pytest.fail("no Spark"))
     assert discovery.scan(patience=True).files == []

@@ -17,7 +17,7 @@ import pytest
 
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime import submit
-from medallion_jobs.runtime.jars import DELTA, S3A
+from medallion_jobs.runtime.jars import DELTA, KAFKA, S3A
 from medallion_jobs.runtime.submit import environment, ways
 from medallion_jobs.runtime.submit.packing import PACKAGE, config_zip, package_zip
 
@@ -220,7 +220,7 @@ def test_kubernetes_takes_all_from_the_image(line: Run) -> None:
         *("--config", "/opt/medallion/conf/sales.yaml", "--once"),
     ]
     # What the image's config says is not known here: it may name a store.
-    jars = [f"local:///opt/cache/jars/{jar.file}" for jar in (*DELTA, *S3A)]
+    jars = [f"local:///opt/cache/jars/{jar.file}" for jar in (*DELTA, *S3A, *KAFKA)]
     assert made.option("--jars") == ",".join(jars)
     assert made.option("--py-files") is made.option("--archives") is None
     other = line(*own, *K8S, "--image-home", "/app", "--image-jars", "/jars", *image)

@@ -105,8 +105,8 @@ class Cleaned:
 
 def check(config: Pipeline, table: str) -> None:
     """Raises UsageError if a bronze table's `clean_source` is impossible or would do harm."""
-    clean, key = config.bronze[table].source.clean_source, f"bronze.{table}.source.clean_source"
-    source = config.bronze[table].source
+    source, key = config.file_sources[table], f"bronze.{table}.source.clean_source"
+    clean = source.clean_source
     if clean.mode != "off" and source.register_as_reader is False:
         # A root without its registration may be one that is not mounted.
         what = "a table with `clean_source` registers in the folders that it cleans"
@@ -131,7 +131,7 @@ def _check_target(config: Pipeline, key: str, to: str, roots: Sequence[str]) -> 
         what = f"`{to}` is in another file system than the landing folders"
         raise _refused(key, what, "an s3a:// folder" if in_store else "a local folder")
     target = _resolved(fixed_part(to))
-    all_roots = [root for name in config.bronze for root in config.landing_paths(name)]
+    all_roots = [root for name in config.file_sources for root in config.landing_paths(name)]
     for other in (*map(fixed_part, filter(is_cleanable, all_roots)), paths.lake(config)):
         folder = _resolved(other)
         if is_below(target, folder) or is_below(folder, target):
@@ -163,7 +163,7 @@ class Cleaner:
     ) -> None:
         check(config, table)
         self._config = config
-        self._settings = clean = config.bronze[table].source.clean_source
+        self._settings = clean = config.file_sources[table].clean_source
         self._store = config.store
         to = clean.move_to[0] if clean.mode == "move" and clean.move_to else None
         self._move_to = to and (location(to, self._store) or Path(to))

@@ -55,9 +55,9 @@ def readers_of_config(config: Pipeline) -> list[ConfigReader]:
         ConfigReader(
             replace(Reader.of(places), way_out=_finish(places)),
             tuple(_roots(config.landing_paths(name))),
-            table.source.recursive,
+            source.recursive,
         )
-        for name, table in config.bronze.items()
+        for name, source in config.file_sources.items()
         for slot in paths.slots(config)
         if (places := TablePaths(config, TableRef("bronze", name), slot)).is_live
         or places.ledger.exists()
@@ -73,7 +73,7 @@ def withdraw(places: TablePaths, *, dry_run: bool = False) -> list[str]:
     """
     config, name = places.config, places.ref.name
     known = {each.reader.ledger for each in readers_of_config(config)}
-    is_sure = config.bronze[name].source.register_as_reader is False
+    is_sure = config.file_sources[name].register_as_reader is False
     remarks = (
         registrations.withdraw(
             root,
@@ -91,8 +91,8 @@ def withdraw_all(config: Pipeline, *, dry_run: bool) -> list[str]:
     """The same for every table of a config that does not register."""
     return [
         remark
-        for name, table in config.bronze.items()
-        if not table.source.registers
+        for name, source in config.file_sources.items()
+        if not source.registers
         for slot in paths.slots(config)
         for remark in withdraw(TablePaths(config, TableRef("bronze", name), slot), dry_run=dry_run)
     ]

@@ -63,7 +63,7 @@ class Reader:
             table=name,
             ledger=str(table.ledger),
             storage=str(paths.lake(config)),
-            path_glob_filter=config.bronze[name].source.path_glob_filter,
+            path_glob_filter=config.file_sources[name].path_glob_filter,
         )
 
     def __str__(self) -> str:

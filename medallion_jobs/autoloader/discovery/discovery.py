@@ -16,7 +16,7 @@ from medallion_jobs.autoloader.discovery.settled_files import Settling
 from medallion_jobs.autoloader.discovery.state import Folders, Memory, Positions, options_of
 from medallion_jobs.autoloader.discovery.stores import LocalStore, Store, is_local_path, store_for
 from medallion_jobs.autoloader.file_entry import FileEntry, is_local, to_path
-from medallion_jobs.config import Source
+from medallion_jobs.config import FileSource
 from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location
 
@@ -67,7 +67,7 @@ class Discovery:
     def __init__(
         self,
         roots: Sequence[str],
-        source: Source,
+        source: FileSource,
         state: Location,
         spark_of: Callable[[], SparkSession],
     ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medallion_jobs.autoloader.discovery.stores import Stamp
-from medallion_jobs.config import Source
+from medallion_jobs.config import FileSource
 from medallion_jobs.storage import Location, put
 
 # The version of the files' format; files of another version are not used.
@@ -45,7 +45,7 @@ class Positions:
     read: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def options_of(roots: Sequence[str], source: Source) -> dict[str, Any]:
+def options_of(roots: Sequence[str], source: FileSource) -> dict[str, Any]:
     """The options that decide which files are wanted; with other options, memory is invalid."""
     options = source.model_dump(mode="json", include=_DECIDES)
     return {"format": _FORMAT, "roots": list(roots), **options}

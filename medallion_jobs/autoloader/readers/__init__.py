@@ -5,6 +5,8 @@ from importlib import import_module
 
 from medallion_jobs.autoloader.readers.records import FormatReader
 
+__all__ = ["file_schemas", "json_reasons", "reader_of"]
+
 # By format, the module and the class that reads it.
 _READERS = {
     "json": ("json_lines", "JsonLines"),

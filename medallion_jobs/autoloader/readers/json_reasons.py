@@ -50,7 +50,7 @@ def of_line(frame: DataFrame, encoding: Encoding, members: Column) -> Column:
     """
     line = F.col(VALUE)
     value = F.trim(line)
-    reasons = _of_both(frame, encoding, members).when(
+    reasons = _of_files(frame, encoding, members).when(
         F.startswith(value, F.lit("[")) & json_parts.is_one(line),
         "valid JSON, but not an object; for an array of objects, see `multiLine`",
     )
@@ -58,7 +58,7 @@ def of_line(frame: DataFrame, encoding: Encoding, members: Column) -> Column:
         reasons = reasons.when(line.rlike(rf"(?s)\A\s*{NESTED}{after}\z"), reason)
     return (
         reasons.when(line.rlike(_OF_SEVERAL), "not valid JSON; over several lines, see `multiLine`")
-        .when(_is_scalar(value), "valid JSON, but not an object")
+        .when(is_scalar(value), "valid JSON, but not an object")
         .otherwise("not valid JSON")
     )
 
@@ -73,20 +73,31 @@ def of_document(
     """
     text = F.col(VALUE)
     return (
-        _of_both(frame, encoding, members)
+        _of_files(frame, encoding, members)
         .when(~is_document, "an element of the array is not an object")
         .when(
             text.rlike(rf"(?s)\A\s*{NESTED}\s*\S.*\z"),
             "several JSON values; one object or one array of objects is read; if each is on a "
             "line, leave out `multiLine`",
         )
-        .when(_is_scalar(F.trim(text)), "valid JSON, but neither an object nor an array")
+        .when(is_scalar(text), "valid JSON, but neither an object nor an array")
         .otherwise("not valid JSON")
     )
 
 
-def _of_both(frame: DataFrame, encoding: Encoding, members: Column) -> Column:
-    text = F.col(VALUE)
+def _of_files(frame: DataFrame, encoding: Encoding, members: Column) -> Column:
+    is_text = text_input.is_text(frame, encoding)
+    return of_text(F.col(VALUE), is_text, text_input.not_text(encoding), members)
+
+
+def of_text(text: Column, is_text: Column, not_text: str, members: Column) -> Column:
+    """The reasons that any text may have for which it is no record of JSON; else null.
+
+    Args:
+        is_text: whether its bytes are of its encoding.
+        not_text: the reason if they are not.
+        members: the keys and values of a text that is one object, as `json_parts.members`.
+    """
     reasons = F.when(F.lit(False), "")
     for name, magic in _COMPRESSED.items():
         start = F.substring(text.cast("binary"), 1, len(magic))
@@ -94,7 +105,7 @@ def _of_both(frame: DataFrame, encoding: Encoding, members: Column) -> Column:
     is_valid, is_shallow = json_parts.is_valid(text), text.rlike(rf"(?s)\A\s*{NESTED}")
     return (
         reasons.when(F.contains(text, F.lit("\0")), "null bytes: binary, or another encoding")
-        .when(~text_input.is_text(frame, encoding), text_input.not_text(encoding))
+        .when(~is_text, not_text)
         .when(members.isNotNull(), _REPEATED)
         .when(is_valid & json_parts.has_half_key(text), _HALF_KEY)
         .when(is_valid & F.trim(text).rlike(r"\A[\[{]") & ~is_shallow, _TOO_DEEP)
@@ -103,7 +114,7 @@ def _of_both(frame: DataFrame, encoding: Encoding, members: Column) -> Column:
     )
 
 
-def _is_scalar(value: Column) -> Column:
-    """Whether a text is a JSON value without parts."""
+def is_scalar(value: Column) -> Column:
+    """Whether a text is a JSON value without parts, with white space around it or not."""
     number = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-    return value.rlike(rf"\A(?:null|true|false|{number}|{STRING})\z")
+    return value.rlike(rf"\A\s*+(?:null|true|false|{number}|{STRING})\s*+\z")

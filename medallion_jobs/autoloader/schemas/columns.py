@@ -27,7 +27,7 @@ from medallion_jobs.autoloader.readers import reader_of, unreadable
 from medallion_jobs.autoloader.readers.records import FormatReader, Input, Records
 from medallion_jobs.autoloader.schemas import evolution, hints, widening
 from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
-from medallion_jobs.config import Source
+from medallion_jobs.config import FileSource
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.columns import (
     BATCH_ID,
@@ -62,7 +62,7 @@ class BronzeColumns:
     """
 
     spark: SparkSession
-    source: Source
+    source: FileSource
     registry: Registry
     generation: int = 1
     has_versions: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -11,7 +11,7 @@ from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.lake import paths
 from medallion_jobs.report.lake_views import connect
-from medallion_jobs.report.verify import bronze, silver
+from medallion_jobs.report.verify import bronze, silver, topics
 from medallion_jobs.report.verify.check import Audit
 
 
@@ -72,6 +72,14 @@ def _upstream(config: Pipeline, ref: TableRef) -> tuple[TableRef, ...]:
     return (*_upstream(config, source), source)
 
 
+def _audit_of(
+    config: Pipeline, ref: TableRef
+) -> Callable[[duckdb.DuckDBPyConnection, Pipeline, str, int], Audit]:
+    if ref.layer == "silver":
+        return silver.audit
+    return topics.audit if ref.name in config.kafka_sources else bronze.audit
+
+
 def audits(
     config: Pipeline, tables: tuple[TableRef, ...], show: int
 ) -> Iterator[Audit | MedallionError]:
@@ -82,7 +90,7 @@ def audits(
     """
     with connect(paths.lake(config)) as duck:
         for ref in tables:
-            audit = bronze.audit if ref.layer == "bronze" else silver.audit
+            audit = _audit_of(config, ref)
             try:
                 yield audit(duck, config, ref.name, show)
             except MedallionError as error:

@@ -47,8 +47,11 @@ def submission(
     given = spark.master or job.master or spark.setting("spark.master")
     master = given or (pipeline.spark.master if pipeline else None) or "local[*]"
     kind = kind_of(master)
-    # A config that is not on this machine may use an object store.
-    jars = needed(objects=pipeline is None or pipeline.has_objects)
+    # A config that is not on this machine may use an object store, and read Kafka topics.
+    jars = needed(
+        objects=pipeline is None or pipeline.has_objects,
+        kafka=pipeline is None or bool(pipeline.kafka_sources),
+    )
     if is_cluster_mode:
         refusals.unfit_for_cluster_mode(kind, pipeline, environ)
     if not is_cluster_mode:

@@ -1,0 +1,116 @@
+"""What older generations of a query have loaded, which a new one reads again and leaves out.
+
+A reset reads the topics again. Bronze is append-only, so a message that the table or its quarantine
+already has is not written again. A topic that was deleted and made again starts its offsets again:
+there, only what a generation has loaded that was bound to the topic of now counts.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from medallion_jobs.checkpoint.manifest import Manifest
+from medallion_jobs.kafkaloader.broker import Offsets
+from medallion_jobs.kafkaloader.columns import PLACE
+from medallion_jobs.kafkaloader.offsets import KafkaOffsets, made_again
+from medallion_jobs.lake.paths import TablePaths
+from medallion_jobs.lake.tables import snapshot
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The messages in a table and its quarantine, if the query has had several generations.
+
+    Attributes:
+        since: by topic, from when on loaded messages are those of the topic of now.
+        first, last: by partition, the lowest and the highest offset of them.
+        load_time_column: of the table.
+    """
+
+    paths: TablePaths
+    since: dict[str, datetime]
+    first: Offsets
+    last: Offsets
+    load_time_column: str = "_load_time"
+
+    @classmethod
+    def of(
+        cls,
+        spark: SparkSession,
+        paths: TablePaths,
+        recorded: Manifest | None,
+        offsets: KafkaOffsets,
+    ) -> Loaded:
+        """What is loaded; empty for a query that was never reset."""
+        column = offsets.source.load_time_column
+        empty = cls(paths, {}, {}, {}, column)
+        if recorded is None or len(recorded.generations) == 1:
+            return empty
+        now = json.loads(offsets.identity() or '{"topics": {}}')["topics"]
+        known = {topic: made[-1] for topic, made in made_again(recorded, now).items()}
+        found = cls(paths, known, {}, {}, column)
+        frame = found._messages(spark)
+        ends = frame.groupBy("topic", "partition").agg(F.min("offset"), F.max("offset")).collect()
+        first: dict[str, dict[int, int]] = {}
+        last: dict[str, dict[int, int]] = {}
+        for topic, partition, low, high in ends:
+            first.setdefault(topic, {})[partition] = low
+            last.setdefault(topic, {})[partition] = high
+        return cls(paths, known, first, last, column)
+
+    def has_from(self, start: Offsets) -> bool:
+        """Whether messages at or after these offsets are loaded."""
+        return any(
+            offset >= start.get(topic, {}).get(partition, 0)
+            for topic, of_topic in self.last.items()
+            for partition, offset in of_topic.items()
+        )
+
+    def without(self, messages: DataFrame, start: Offsets) -> DataFrame:
+        """The messages that are not loaded.
+
+        Args:
+            start: where the batch starts.
+        """
+        frame = self._messages(messages.sparkSession)
+        inside = [
+            (F.col("topic") == topic)
+            & (F.col("partition") == partition)
+            & (F.col("offset") >= offset)
+            for topic, of_topic in start.items()
+            for partition, offset in of_topic.items()
+        ]
+        if inside:
+            frame = frame.where(reduce(lambda a, b: a | b, inside))
+        return messages.join(frame, list(PLACE), "left_anti").select(*messages.columns)
+
+    def _messages(self, spark: SparkSession) -> DataFrame:
+        """Topic, partition and offset of each message that is loaded."""
+        frames = [
+            spark.read.format("delta")
+            .load(str(path))
+            .where(self._of_now(F.col(loaded_at)))
+            .select(*PLACE)
+            for path, loaded_at in (
+                (self.paths.data, self.load_time_column),
+                (self.paths.quarantine, "load_time"),
+            )
+            if snapshot(path) is not None
+        ]
+        return reduce(lambda a, b: a.unionAll(b), frames)
+
+    def _of_now(self, loaded_at: Column) -> Column:
+        """Whether a message is one of the topic of now."""
+        of_now = F.lit(True)
+        for topic, since in self.since.items():
+            of_now = of_now & ((F.col("topic") != topic) | (loaded_at >= F.lit(since)))
+        return of_now
