@@ -92,7 +92,10 @@ def _can_be_new(key: str, known: Collection[str]) -> bool:
 
 
 def _typed(rows: DataFrame, opening: Opening, names: Sequence[str]) -> StructType:
-    """The columns with their types by the schemas of the messages; of several, one is taken."""
+    """The columns with their types by the schemas of the messages.
+
+    Of several types the last by name is taken: `string`, which holds all values, if it is one.
+    """
     said = opening.meanings(rows)
     kinds = rows.agg(
         *(F.max(F.try_element_at(said, F.lit(name))).alias(name) for name in names)

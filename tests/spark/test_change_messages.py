@@ -211,8 +211,8 @@ def test_values_that_are_not_sent_and_columns_that_come_and_go(spark: Any, tmp_p
     )
     assert_equal_rows(items[3], {"colour": "red", "old": "z", "color": None})
     assert_equal_rows(items[5], {"price": Decimal("5.5555"), "stock": 9007199254740993})
-    assert_equal_rows(items[6], {"late": True, "rating": None})
-    assert json.loads(items[6]["_rescued_data"]) == {"rating": "good"}
+    # Its type was changed from a number to text; text holds both.
+    assert_equal_rows(items[6], {"late": True, "rating": "good", "_rescued_data": None})
     notes = " ".join(str(event) for event in lake.events)
     assert "changes no longer have" in notes
 

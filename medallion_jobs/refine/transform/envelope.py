@@ -131,11 +131,15 @@ class Opening:
         """The JSON text of a message."""
         if self.envelope.column:
             field = casts.named(rows, self.envelope.column)
-            if not isinstance(field.dataType, StringType):
-                raise casts.wrong(
-                    f"envelope: {field.name} is {field.dataType.simpleString()}, not JSON text"
-                )
-            return col(field.name)
+            if isinstance(field.dataType, StringType):
+                return col(field.name)
+            if isinstance(field.dataType, StructType):
+                # A message in Avro; bytes become base64, as in Debezium's JSON.
+                return F.to_json(col(field.name), {**JSON_TEXT, "ignoreNullFields": "false"})
+            raise casts.wrong(
+                f"envelope: {field.name} is {field.dataType.simpleString()}, neither JSON text nor "
+                "a struct"
+            )
         own = [name for name in rows.columns if name not in RESERVED and not is_hidden(name)]
         if self.is_debezium:
             # A column with the JSON text of a part becomes that part.
