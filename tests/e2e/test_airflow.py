@@ -1,28 +1,22 @@
-"""The DAG, run by a real Airflow: one run, a config that is wrong, a held lock, killed drivers."""
+"""The DAG, run by a real Airflow: a run, a wrong config, a held lock, killed jobs and workers."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pytest
 from duckdb_extensions import import_extension
+from support.airflow import Airflow, Running
 from support.exact import assert_exact, assert_same
-from support.lake import ROOT, Lake
-from support.oracle import Truth
-from support.own_environment import bin_of
-from support.processes import PATIENCE, SHORT_LIVED, completed
+from support.lake import CONFIG, Lake
+from support.processes import completed
 
 from medallion_jobs.checkpoint import QueryFolder, lock
 from medallion_jobs.config import TableRef
@@ -30,114 +24,12 @@ from medallion_jobs.lake.paths import TablePaths
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-# As a user adds them, behind the DAG that the file makes.
-MORE = """\
-# Airflow reads only files that speak of airflow and of a dag.
-from datetime import timedelta
-from medallion_dag import medallion
-{name} = medallion("{pipeline}", "{config}", schedule=None, retry_delay=timedelta(seconds=2))
-"""
 FIVE_FILES_A_BATCH = {"MEDALLION__BRONZE__SALES__SOURCE__MAX_FILES_PER_TRIGGER": "5"}
 
 
-@dataclass(frozen=True)
-class Airflow:
-    """An Airflow with a database and a folder of DAGs of its own.
-
-    Attributes:
-        home: its folder.
-        program: the `airflow` of an environment in which there is no medallion_jobs.
-    """
-
-    home: Path
-    program: Path
-
-    @property
-    def dags(self) -> Path:
-        return self.home / "dags"
-
-    def environment(self, lake: Lake, **more: str) -> dict[str, str]:
-        return {
-            **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-            "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "MEDALLION_JOBS_ENVIRONMENT": sys.prefix,
-            "MEDALLION_MASTER": "local[2]",
-            "MEDALLION__STORAGE__ROOT": str(lake.storage),
-            "MEDALLION__LANDING__ROOT": str(lake.landing),
-            "MEDALLION__SPARK__SHUFFLE_PARTITIONS": "1",
-            "JDK_JAVA_OPTIONS": SHORT_LIVED,
-            **more,
-        }
-
-    def add(self, pipeline: str, config: Path) -> None:
-        name = f"medallion_{pipeline}"
-        text = MORE.format(name=name, pipeline=pipeline, config=config)
-        (self.dags / f"{pipeline}.py").write_text(text)
-
-    @contextmanager
-    def running(self, lake: Lake, *words: str, **more: str) -> Iterator[Running]:
-        output = self.home / f"out-{time.monotonic_ns()}.txt"
-        with output.open("w") as out:
-            process = subprocess.Popen(
-                [str(self.program), *words],
-                stdout=out,
-                stderr=out,
-                env=self.environment(lake, **more),
-                cwd=self.home,
-            )
-        try:
-            yield Running(process, output)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait(timeout=PATIENCE)
-
-
-@dataclass(frozen=True)
-class Running:
-    """An `airflow` command, and what it has printed so far."""
-
-    process: subprocess.Popen[bytes]
-    output: Path
-
-    @property
-    def text(self) -> str:
-        return self.output.read_text(errors="replace")
-
-    def wait(self) -> int:
-        return self.process.wait(timeout=PATIENCE)
-
-    def wait_until(self, seen: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + PATIENCE
-        while not (found := seen()):
-            assert self.process.poll() is None, f"ended too early:\n{self.text[-5000:]}"
-            assert time.monotonic() < deadline, f"not seen:\n{self.text[-5000:]}"
-            time.sleep(0.05)
-        return found
-
-    @property
-    def starts(self) -> Counter[str]:
-        """How often each layer was submitted."""
-        return Counter(re.findall(r"Spark-Submit cmd: .*/medallion_jobs/(\w+)\.py", self.text))
-
-    @property
-    def failures(self) -> list[str]:
-        """What the failure callback has logged."""
-        return re.findall(r"medallion: failed: (.*?) \[airflow\.task\]", self.text)
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
-    home = tmp_path_factory.mktemp("airflow")
-    made = Airflow(home, bin_of("airflow") / "airflow")
-    made.dags.mkdir()
-    # A link: the DAG finds the project by its own place.
-    (made.dags / "medallion_dag.py").symlink_to(ROOT / "deploy" / "airflow" / "medallion_dag.py")
-    with made.running(Lake.at(home), "db", "migrate") as migrating:
-        assert migrating.wait() == 0, migrating.text
-    return made
+    return Airflow.at(tmp_path_factory.mktemp("airflow"))
 
 
 def test_a_run_loads_all_and_a_wrong_config_is_not_tried_again(
@@ -161,11 +53,11 @@ def test_a_run_loads_all_and_a_wrong_config_is_not_tried_again(
     assert failure.startswith("table=bronze exit_code=2 next=fix them, then: medallion config")
 
 
-def test_a_held_lock_and_killed_drivers_are_tried_again_and_no_row_is_lost_or_doubled(
+def test_a_held_lock_and_killed_jobs_are_tried_again_and_no_row_is_lost_or_doubled(
     airflow: Airflow, lake: Lake
 ) -> None:
     lake.generate(20, rows=50, dirty=0.1, new_column_from=15)
-    airflow.add("again", ROOT / "conf" / "sales.yaml")
+    airflow.add("again", CONFIG)
     bronze, silver = (_home(lake, layer) for layer in ("bronze", "silver"))
     held = lock.Lock(bronze.lock, "bronze.sales")
     command = ("dags", "test", "medallion_again")
@@ -189,6 +81,25 @@ def test_a_held_lock_and_killed_drivers_are_tried_again_and_no_row_is_lost_or_do
     assert code == 0, said
 
 
+def test_a_dead_worker_is_replaced_and_no_row_is_lost_or_doubled(
+    airflow: Airflow, lake: Lake
+) -> None:
+    """Once its job lives on and holds the lock; once all is dead, as when a machine is lost."""
+    lake.generate(10, rows=50, dirty=0.1)
+    airflow.add("worker", CONFIG)
+    with airflow.serving(lake, "worker") as scheduler:
+        _kill(_workers_of(_holder(scheduler, _home(lake, "bronze"))))
+        silver = _holder(scheduler, _home(lake, "silver"))
+        job = [psutil.Process(silver["jvm"]["pid"]), psutil.Process(silver["pid"])]
+        _kill([*_workers_of(silver), *job])
+        assert scheduler.wait_until(lambda: airflow.outcome("worker")) == "success"
+    tries = airflow.tries("worker")
+    assert tries["bronze"] >= 2
+    assert tries["silver"] >= 2
+    assert tries["gold"] == tries["verify"] == tries["maintain"] == 1
+    assert_right(lake)
+
+
 def _home(lake: Lake, layer: str) -> QueryFolder:
     return QueryFolder.of(TablePaths(lake.config, TableRef(layer, "sales")))
 
@@ -200,11 +111,23 @@ def _holder(run: Running, home: QueryFolder) -> dict[str, Any]:
         holder = lock.read(home.lock)
         return holder if holder and holder["alive"] and "jvm" in holder else None
 
-    found_holder: dict[str, Any] = run.wait_until(found)
-    return found_holder
+    holder: dict[str, Any] = run.wait_until(found)
+    return holder
 
 
-def assert_right(lake: Lake) -> Truth:
+def _workers_of(holder: dict[str, Any]) -> list[psutil.Process]:
+    """Airflow's two processes above a job: the task's own, and the one that reports on it."""
+    workers = psutil.Process(holder["jvm"]["pid"]).parents()[:2]
+    assert all("airflow worker" in " ".join(one.cmdline()) for one in workers)
+    return workers[::-1]
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        process.kill()
+
+
+def assert_right(lake: Lake) -> None:
     """Every row of the landed files, once: as delta-rs reads the tables, and as DuckDB does."""
     truth = assert_exact(lake)
     import_extension("delta")
@@ -220,4 +143,3 @@ def assert_right(lake: Lake) -> Truth:
         for layer in ("bronze", "silver"):
             wanted = getattr(truth, layer).total()
             assert rows("count(*)", f"{layer}.sales") == [(wanted,)]
-    return truth
