@@ -42,6 +42,7 @@ MEANINGS = {
 # A shell, and Spark for its Python, add the signal's number to this.
 _SIGNALS = range(129, 160)
 _TABLE = re.compile(r"\b(?:bronze|silver|gold)\.[^\s:,;]+")
+_MASTER = re.compile(r"(yarn|local)$|local\[|spark://|k8s://")
 _LINES = 40
 _log = logging.getLogger("airflow.task")
 
@@ -68,9 +69,10 @@ class JobError(AirflowException):
         self.next_step = next_step or "see the job's lines in this log"
         if exit_code is None:
             meaning = f"nothing was started: {why}"
+            self.next_step = "check project, environment and master of the DAG"
         elif was_killed(exit_code):
             meaning = "killed"
-            self.next_step = "nothing has to be repaired: start the task again"
+            self.next_step = "nothing has to be repaired: start it again"
         else:
             meaning = MEANINGS.get(exit_code, "not a code of medallion_jobs")
         detail = f": {what}" if what else ""
@@ -112,7 +114,7 @@ def log_failure(context: Mapping[str, Any]) -> None:
         table, exit_code, next_step = error.table, error.exit_code, error.next_step
     else:  # Airflow's own worker was killed, or the task took too long
         table, exit_code = task.task_id, None
-        next_step = f"airflow tasks clear {task.dag_id} --task-regex {task.task_id}"
+        next_step = f"nothing has to be repaired: airflow dags trigger {task.dag_id}"
     _log.error("medallion: failed: table=%s exit_code=%s next=%s", table, exit_code, next_step)
 
 
@@ -141,8 +143,8 @@ class Jobs:
         others = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "SPARK_HOME")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(others)}
         return {
-            "LC_ALL": "C.UTF-8",
             **kept,
+            "LC_ALL": "C.UTF-8",  # Spark opens files by the locale
             "PATH": f"{self.environment / 'bin'}{os.pathsep}{kept.get('PATH', os.defpath)}",
             "PYTHONPATH": str(self.project),
             "PYSPARK_PYTHON": self.python,
@@ -160,7 +162,7 @@ class SubmitHook(SparkSubmitHook):
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
         """The connection of this id; for a master such as local[2] or yarn, one that names it."""
-        if conn_id == "yarn" or conn_id.startswith(("local", "spark://", "k8s://")):
+        if _MASTER.match(conn_id):
             return Connection(conn_id="master", conn_type="spark", host=conn_id)
         return super().get_connection(conn_id)
 
@@ -200,6 +202,7 @@ class LayerOperator(SparkSubmitOperator):
             conf=self.conf,
             name=self.name,
             application_args=self.application_args,
+            properties_file=self.properties_file,
             spark_binary=str(self._jobs.environment / "bin" / "spark-submit"),
             deploy_mode="client",
         )
@@ -271,6 +274,7 @@ def medallion(
     environment: str | Path | None = None,
     master: str | None = None,
     spark: Mapping[str, str] | None = None,
+    properties_file: str | None = None,
     retries: int = 5,
     retry_delay: timedelta = timedelta(minutes=1),
 ) -> DAG:
@@ -286,6 +290,8 @@ def medallion(
         master: local[N], spark://HOST:PORT, yarn, k8s://URL, or the id of an Airflow connection
             of type Spark; default: $MEDALLION_MASTER, else local[*].
         spark: further settings of Spark, such as {"spark.driver.memory": "2g"}.
+        properties_file: a file with settings that no command may show, such as a cluster's secret;
+            default: $MEDALLION_PROPERTIES_FILE, else none.
         retries: how often a task is started again; the time between two doubles, up to 10 minutes.
         retry_delay: the time before the first retry.
     """
@@ -320,6 +326,7 @@ def medallion(
                 config=file,
                 name=f"medallion {pipeline} {layer}",
                 conf={"spark.log.level": "WARN", **(spark or {})},
+                properties_file=properties_file or os.environ.get("MEDALLION_PROPERTIES_FILE"),
             )
             for layer in LAYERS
         ]

@@ -13,6 +13,7 @@ import duckdb
 import psutil
 import pytest
 from duckdb_extensions import import_extension
+from support import cluster as clusters
 from support.airflow import Airflow, Running
 from support.exact import assert_exact, assert_same
 from support.lake import CONFIG, Lake
@@ -97,6 +98,22 @@ def test_a_dead_worker_is_replaced_and_no_row_is_lost_or_doubled(
     assert tries["bronze"] >= 2
     assert tries["silver"] >= 2
     assert tries["gold"] == tries["verify"] == tries["maintain"] == 1
+    assert_right(lake)
+
+
+def test_on_a_cluster_whose_secret_is_in_a_file(
+    airflow: Airflow, lake: Lake, tmp_path: Path
+) -> None:
+    lake.generate(4, rows=50, dirty=0.05)
+    with clusters.running(tmp_path / "cluster") as cluster:
+        where = {
+            "MEDALLION_MASTER": cluster.master,
+            "MEDALLION_PROPERTIES_FILE": str(cluster.properties),
+        }
+        with airflow.running(lake, "dags", "test", "medallion_sales", **where) as run:
+            assert run.wait() == 0, run.text[-5000:]
+    assert run.text.count(f"--master {cluster.master}") == len(run.starts) == 3
+    assert cluster.secret not in run.text
     assert_right(lake)
 
 

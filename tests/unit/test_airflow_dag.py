@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -44,6 +44,12 @@ class Dag:
         pass
 
 
+class Hook:
+    @classmethod
+    def get_connection(cls, conn_id: str) -> dict[str, str]:
+        return {"conn_id": conn_id, "host": "as Airflow keeps it"}
+
+
 class AirflowException(Exception):
     pass
 
@@ -63,7 +69,7 @@ STAND_INS: dict[str, dict[str, Any]] = {
         "AirflowException": AirflowException,
         "AirflowFailException": AirflowFailException,
     },
-    "airflow.providers.apache.spark.hooks.spark_submit": {"SparkSubmitHook": object},
+    "airflow.providers.apache.spark.hooks.spark_submit": {"SparkSubmitHook": Hook},
     "airflow.providers.apache.spark.operators.spark_submit": {"SparkSubmitOperator": Operator},
 }
 
@@ -107,6 +113,20 @@ def test_a_dag_for_another_config_is_one_line(dags: Any) -> None:
     assert bronze.options["application_args"][:2] == ["--config", "conf/orders.yaml"]
     assert bronze.options["conn_id"] == "yarn"
     assert maintain.line[0] == "/srv/e/bin/python"
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["local", "local[2]", "yarn", "spark://host:7077", "k8s://https://host:6443"],
+)
+def test_a_master_is_its_own_connection(master: str, dags: Any) -> None:
+    assert dags.SubmitHook.get_connection(master)["host"] == master
+
+
+@pytest.mark.parametrize("conn_id", ["spark_default", "local_spark", "yarn_west"])
+def test_another_name_is_that_of_a_connection(conn_id: str, dags: Any) -> None:
+    found = dags.SubmitHook.get_connection(conn_id)
+    assert (found["conn_id"], found["host"]) == (conn_id, "as Airflow keeps it")
 
 
 @pytest.mark.parametrize("layer", ["bronze", "silver", "gold"])
@@ -184,12 +204,22 @@ def test_the_callback_logs_table_exit_code_and_next_step(
     assert f"table={table} exit_code={error.exit_code} next={next_step}" in caplog.text
 
 
+def test_the_callback_says_what_to_type_where_airflows_worker_was_killed(
+    dags: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = SimpleNamespace(task_id="silver", dag_id="medallion_sales")
+    dags.log_failure({"task_instance": task})
+    assert "table=silver exit_code=None next=nothing has to be repaired: " in caplog.text
+    assert "airflow dags trigger medallion_sales" in caplog.text
+
+
 def test_jobs_get_nothing_of_airflows_environment(
     dags: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgres://user:secret@db")
     monkeypatch.setenv("PYTHONPATH", "/opt/airflow/dags")
     monkeypatch.setenv("SPARK_HOME", "/opt/airflow/pyspark")
+    monkeypatch.setenv("LC_ALL", "C")
     monkeypatch.setenv("MEDALLION__STORAGE__ROOT", "/lake")
     variables = dags.Jobs(Path("/srv/p"), Path("/srv/e")).variables()
     assert not [key for key in variables if key.startswith(("AIRFLOW", "SPARK_HOME"))]
@@ -197,6 +227,7 @@ def test_jobs_get_nothing_of_airflows_environment(
     assert variables["PATH"].startswith("/srv/e/bin:")
     assert variables["PYSPARK_PYTHON"] == variables["PYSPARK_DRIVER_PYTHON"] == "/srv/e/bin/python"
     assert variables["MEDALLION__STORAGE__ROOT"] == "/lake"
+    assert variables["LC_ALL"] == "C.UTF-8"
 
 
 def test_airflows_own_environment_is_pinned_and_holds_no_pyspark() -> None:
