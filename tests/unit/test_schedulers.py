@@ -168,6 +168,10 @@ def test_systemd_starts_a_run_again_on_75_and_after_a_kill_only() -> None:
     assert service["Restart"] == "on-abnormal"
     # SIGTERM to the JVM would end it in the middle of a batch.
     assert service["KillMode"] == "mixed"
+    # More starts than the timer's own, each ten minutes.
+    limit = section("medallion@.service", "Unit")
+    assert (limit["StartLimitIntervalSec"], limit["StartLimitBurst"]) == ("10min", "5")
+    assert section("medallion@.timer", "Timer")["OnCalendar"] == "*:0/10"
     assert "Type" in service
     assert service["Type"] != "oneshot"
 
