@@ -12,7 +12,7 @@ SETTINGS = {"keys": "id", "sequence_by": "at", "apply_as_deletes": "op = 'd'"}
 BESIDE = "at int, op string, _unavailable array<string>, _old_key struct<id: int>"
 
 
-@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("kind", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_values_go_along_with_a_row_whose_key_changes(
     spark: Any, tmp_path: Path, kind: int
 ) -> None:
