@@ -20,8 +20,10 @@ SOURCE_TIME, SOURCE_BLOCK, LSN, COMMIT_LSN = "_source_time", "_source", "_lsn", 
 TRANSACTION_ID, TRANSACTION_ORDER = "_transaction_id", "_transaction_order"
 # Where a message lay in its topic: the names of Kafka's columns, with a `_` before them.
 OF_MESSAGE = ("_topic", "_partition", "_offset", "_timestamp", "_headers")
+# The key that a row had before an update changed it.
+OLD_KEY = "_old_key"
 OF_CHANGE = (
-    *(OP, IS_SNAPSHOT, UNAVAILABLE, SOURCE_TIME, SOURCE_BLOCK, LSN, COMMIT_LSN),
+    *(OP, IS_SNAPSHOT, OLD_KEY, UNAVAILABLE, SOURCE_TIME, SOURCE_BLOCK, LSN, COMMIT_LSN),
     *(TRANSACTION_ID, TRANSACTION_ORDER, *OF_MESSAGE),
 )
 

@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS order_lines (
     price numeric(10, 2),
     PRIMARY KEY (order_id, line)
 );
--- An update or delete of these has the whole row of before; of the others, only its key.
 -- What gold is loaded into.
 CREATE SCHEMA IF NOT EXISTS warehouse;
+-- An update or delete of these has the whole row of before; of the others, only its key.
 ALTER TABLE customers REPLICA IDENTITY FULL;
 ALTER TABLE order_lines REPLICA IDENTITY FULL;

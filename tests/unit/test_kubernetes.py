@@ -11,11 +11,14 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import pytest
+import typer
 from ruamel.yaml import YAML
 from support.image import compose, stages
 from support.lake import ROOT
 
+from medallion_jobs.cli import app
 from medallion_jobs.config import load
+from medallion_jobs.errors import DataError, MedallionError, UsageError
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 
@@ -28,7 +31,9 @@ manifests = {path.relative_to(FOLDER): read(path) for path in sorted(FOLDER.rglo
 every = [one for documents in manifests.values() for one in documents]
 by_name = {(one["kind"], one["metadata"]["name"]): one for one in every}
 scheduled = [one for one in every if one["kind"] == "ScheduledSparkApplication"]
+one_pod = by_name["CronJob", "medallion-pipeline"]
 cron_jobs = [one for one in every if one["kind"] == "CronJob"]
+submitting = [one for one in cron_jobs if one is not one_pod]
 environment = by_name["ConfigMap", "medallion-environment"]["data"]
 spark = by_name["ConfigMap", "medallion-spark"]["data"]
 (template,) = read(spark["pod.yaml"])
@@ -108,18 +113,18 @@ def test_a_pod_is_valid_and_can_do_no_more_than_it_has_to(pod: dict[str, Any]) -
 
 def test_every_layer_is_scheduled_both_ways_one_run_at_a_time() -> None:
     layers = {f"medallion-{layer}" for layer in ("bronze", "silver", "gold")}
-    for kind in (cron_jobs, scheduled):
+    for kind in (submitting, scheduled):
         assert {one["metadata"]["name"] for one in kind} == layers
         for one in kind:
             assert one["spec"]["concurrencyPolicy"] == "Forbid"
             assert re.fullmatch(r"\d-59/10 \* \* \* \*", one["spec"]["schedule"])
     # A job of a CronJob that ends before its driver would let the next one in.
     assert properties["spark.kubernetes.submission.waitAppCompletion"] == "true"
-    for one in cron_jobs:
+    for one in submitting:
         assert one["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
 
 
-@pytest.mark.parametrize("document", cron_jobs, ids=called)
+@pytest.mark.parametrize("document", submitting, ids=called)
 def test_a_cron_job_submits_its_layer_in_cluster_mode(document: dict[str, Any]) -> None:
     (container,) = document["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     words = container["args"]
@@ -131,6 +136,30 @@ def test_a_cron_job_submits_its_layer_in_cluster_mode(document: dict[str, Any]) 
     assert "--once" in words
     assert options["--properties-file"] == "/etc/spark/spark.properties"
     assert container["resources"].keys() == {"requests", "limits"}
+
+
+def test_the_whole_pipeline_in_one_pod_fails_at_once_unless_a_retry_may_succeed() -> None:
+    spec = one_pod["spec"]
+    assert spec["concurrencyPolicy"] == "Forbid"
+    job = spec["jobTemplate"]["spec"]
+    pod = job["template"]["spec"]
+    (container,) = pod["containers"]
+    command, *words = container["args"]
+    group: Any = typer.main.get_command(app)
+    assert command == "run"
+    given = group.commands[command].make_context(command, words).params
+    assert str(given["config"]) == "/etc/medallion/sales.yaml"
+    assert not given["continuous"]
+    # Codes of errors that stay; 75 and a kill count towards the limit.
+    lasting = [error.exit_code for error in (DataError, UsageError, MedallionError)]
+    (fails,) = [r for r in job["podFailurePolicy"]["rules"] if r["action"] == "FailJob"]
+    assert fails["onExitCodes"] == {
+        "containerName": container["name"],
+        "operator": "In",
+        "values": lasting,
+    }
+    assert job["backoffLimit"] > 0
+    assert pod["restartPolicy"] == "Never"  # Kubernetes demands it for such a policy
 
 
 @pytest.mark.parametrize("document", scheduled, ids=called)

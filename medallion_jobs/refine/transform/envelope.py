@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from medallion_jobs.lake.columns import (
     IS_SNAPSHOT,
     LSN,
     OF_MESSAGE,
+    OLD_KEY,
     OP,
     RESCUED,
     RESERVED,
@@ -63,6 +65,9 @@ _SCHEMA = (
     "items: struct<type: string, name: string, parameters: map<string, string>>>>>>"
 )
 _MICROS_A_MILLI = 1_000
+# The type of headers in bronze, and Debezium's header of a row whose key was changed.
+_HEADERS = "array<struct<key:string,value:binary>>"
+_OLD_KEY_HEADER = "__debezium.oldkey"
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,12 @@ class Opening:
 
     Attributes:
         columns: the columns of the changed table that are read.
+        keys: those of them that identify a row, as far as that is known.
     """
 
     envelope: Envelope
     columns: StructType
+    keys: Sequence[str] = ()
 
     @property
     def is_debezium(self) -> bool:
@@ -84,7 +91,9 @@ class Opening:
         """The changes in the messages."""
         rows = rows.where(self.is_change(rows)).withColumn(_MESSAGE, self._message(rows))
         rows = rows.withColumns({_ROW: self._row(rows), _MEANINGS: _meanings(col(_MESSAGE))})
-        rows = rows.withColumn(_FIELDS, members(col(_ROW)))
+        # Each a column of its own: as an expression, each use below would compute it again.
+        rows = rows.withColumns({_FIELDS: members(col(_ROW)), **self._old_key(rows)})
+        rows = rows.withColumn(UNREADABLE, self._fault)
         rows = rows.withColumns(
             {f"read {field.name}": self._reading(field) for field in self.columns}
         )
@@ -93,7 +102,7 @@ class Opening:
             *(col(f"read {name}")["value"].alias(name) for name in self.columns.names),
             *(value.alias(name) for name, value in self._about(rows).items()),
             self._rescued(rows).alias(RESCUED),
-            self._fault(rows).alias(UNREADABLE),
+            col(UNREADABLE),
         )
 
     def is_change(self, rows: DataFrame) -> Column:
@@ -245,7 +254,7 @@ class Opening:
             *(col(old).alias(name) for name, old in placed.items() if old),
         ]
 
-    def _about(self, rows: DataFrame) -> dict[str, Column]:  # noqa: ARG002
+    def _about(self, rows: DataFrame) -> dict[str, Column]:
         """The columns that say what a change is and where it comes from."""
         message = col(_MESSAGE)
         if not self.is_debezium:
@@ -262,6 +271,7 @@ class Opening:
         return {
             OP: message["op"],
             IS_SNAPSHOT: F.coalesce(is_snapshot, F.lit(False)),
+            **({OLD_KEY: col(OLD_KEY)} if OLD_KEY in rows.columns else {}),
             UNAVAILABLE: self._unavailable(),
             SOURCE_TIME: F.timestamp_micros(F.coalesce(micros, millis)),
             SOURCE_BLOCK: message["source"],
@@ -273,6 +283,28 @@ class Opening:
             TRANSACTION_ID: decoded(member(transaction, "id")),
             TRANSACTION_ORDER: decoded(member(transaction, "total_order")).try_cast("bigint"),
         }
+
+    def _old_key(self, rows: DataFrame) -> dict[str, Column]:
+        """The key that a row had before an update changed it, by a header of Kafka's message."""
+        keys = [field for field in self.columns if field.name in self.keys]
+        kind = rows.schema["headers"].dataType if "headers" in rows.columns else None
+        if not keys or kind is None or kind.simpleString() != _HEADERS:
+            return {}
+        found = F.filter(col("headers"), lambda header: header["key"] == _OLD_KEY_HEADER)
+        text = _payload(F.decode(F.get(found, F.lit(0))["value"], "UTF-8"))
+        nothing = F.lit(None).cast("string")
+
+        def read(parts: Column) -> Column:
+            unsaid = Meaning(nothing, nothing, nothing.cast("int"))
+            values = (
+                ValueReader.of(field.name, field.dataType, unsaid, self.envelope)
+                .reading(member(parts, field.name))["value"]
+                .alias(field.name)
+                for field in keys
+            )
+            return F.when(parts.isNotNull(), F.struct(*values))
+
+        return {OLD_KEY: let(members(text), read)}
 
     def _unavailable(self) -> Column:
         """The columns whose values a change does not give; null if it gives all."""
@@ -294,6 +326,8 @@ class Opening:
         fields = col(_FIELDS)
         # A row that is new has no value that it could keep: its key was changed by an update.
         is_new = col(_MESSAGE)["op"].isin("c", "r")
+        if OLD_KEY in rows.columns:
+            is_new = is_new & col(OLD_KEY).isNull()
         misfits = [
             F.when(
                 ~col(f"read {name}")["fits"]
@@ -315,7 +349,7 @@ class Opening:
         message = F.array(
             F.struct(F.lit("message").alias("key"), col(_MESSAGE)["text"].alias("value"))
         )
-        all_of = F.when(self._fault(rows).isNotNull(), message).otherwise(found)
+        all_of = F.when(col(UNREADABLE).isNotNull(), message).otherwise(found)
         if RESCUED in rows.columns:
             before = F.struct(F.lit(RESCUED).alias("key"), col(RESCUED).alias("value"))
             all_of = F.when(col(RESCUED).isNotNull(), F.concat(all_of, F.array(before))).otherwise(
@@ -323,7 +357,8 @@ class Opening:
             )
         return F.when(F.size(all_of) > 0, F.to_json(F.map_from_entries(all_of)))
 
-    def _fault(self, rows: DataFrame) -> Column:  # noqa: ARG002
+    @property
+    def _fault(self) -> Column:
         """Why a message cannot be read as a change; null if it can."""
         message, op = col(_MESSAGE), col(_MESSAGE)["op"]
         return (

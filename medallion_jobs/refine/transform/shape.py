@@ -61,7 +61,7 @@ def steps(table: SilverTable, packages: Sequence[str]) -> list[Step]:
 def opening_of(table: SilverTable) -> Opening:
     """How the messages that the table reads are opened."""
     assert table.envelope is not None
-    return Opening(table.envelope, schemas.parse_ddl(table.envelope.schema_))
+    return Opening(table.envelope, schemas.parse_ddl(table.envelope.schema_), table.identity)
 
 
 def parse_failed(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property, reduce
-from operator import or_
+from operator import and_, or_
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -20,13 +20,13 @@ from medallion_jobs.config import ApplyChanges, SilverTable
 from medallion_jobs.config.apply_changes import END_AT, START_AT
 from medallion_jobs.errors import DataError, UsageError
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.columns import UNAVAILABLE
+from medallion_jobs.lake.columns import OLD_KEY, UNAVAILABLE
 from medallion_jobs.lake.hidden_columns import row_type
 from medallion_jobs.lake.tables.observing import observing
-from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.lake.tables.sql import col, column
 from medallion_jobs.lake.values.type_walk import has
 from medallion_jobs.refine.transform.readers import Row
-from medallion_jobs.refine.write import merge_plan, versions
+from medallion_jobs.refine.write import key_changes, merge_plan, versions
 from medallion_jobs.refine.write.change_log import ARRIVED, NO_VALUES, ChangeLog
 from medallion_jobs.refine.write.keyed_batch import WriteResult, bounds, kept, range_by
 from medallion_jobs.storage import Location
@@ -164,6 +164,7 @@ class _Applied:
             change.alias(versions.CHANGE),
             F.when(is_upsert, values).alias(versions.VALUES),
             F.when(is_upsert, self._given).alias(versions.GIVEN),
+            F.when(is_upsert, self._moved_from).alias(versions.MOVED_FROM),
             F.lit(datetime.now(timezone.utc)).alias(ARRIVED),
         )
 
@@ -175,6 +176,23 @@ class _Applied:
             return col(names[0])
         some = reduce(or_, (col(name).isNotNull() for name in names))
         return F.when(some, F.struct(*(col(name) for name in names)))
+
+    @property
+    def _moved_from(self) -> Column:
+        """The key that the row had before; null if its key is not changed, or that is not known."""
+        keys = self.settings.keys
+        fields = ", ".join(
+            f"{column(key)}: {self.rows.schema[key].dataType.simpleString()}" for key in keys
+        )
+        unknown = F.lit(None).cast(f"struct<{fields}>")
+        if OLD_KEY not in self.rows.columns:
+            return unknown
+        old = self.rows.schema[OLD_KEY].dataType
+        if not isinstance(old, StructType) or {*keys} - {*old.names}:
+            return unknown
+        names = [col(OLD_KEY)[key] for key in keys]
+        whole = reduce(and_, (name.isNotNull() for name in names))
+        return F.when(whole, F.struct(*(n.alias(k) for n, k in zip(names, keys, strict=True))))
 
     @property
     def _given(self) -> Column:
@@ -217,6 +235,9 @@ class _Applied:
         found = self._counts(changes)
         if found["nulls"]:
             raise self._refusal(changes, found["nulls"])
+        if found["moves"]:
+            stored = changes.sparkSession.read.format("delta").load(str(self.log.path))
+            changes = key_changes.filled(changes, stored, keys, self._parts)
         self.log.add(changes, txn)
         keyed = changes.where(col(versions.CHANGE) != versions.TRUNCATE)
         touched, within = None, "true"
@@ -247,6 +268,7 @@ class _Applied:
             F.count(F.lit(1)).alias("changes"),
             F.count_if(kind == versions.TRUNCATE).alias("truncates"),
             F.count_if(self._is_nowhere).alias("nulls"),
+            F.count_if(key_changes.lacks_values()).alias("moves"),
             *bounds(changes, self.settings.keys),
         ).first()
         assert counted is not None  # an aggregate without groups has one row

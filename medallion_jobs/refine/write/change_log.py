@@ -32,6 +32,7 @@ from medallion_jobs.refine.write.versions import (
     CHANGE,
     DELETE,
     GIVEN,
+    MOVED_FROM,
     SEQUENCE,
     TRUNCATE,
     VALUES,
@@ -82,6 +83,9 @@ class ChangeLog:
                 StructField(CHANGE, StringType()),
                 StructField(VALUES, StructType(values)),
                 StructField(GIVEN, ArrayType(StringType())),
+                StructField(
+                    MOVED_FROM, StructType([StructField(k, target[k].dataType) for k in keys])
+                ),
                 StructField(ARRIVED, TimestampType()),
             ]
         )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Part = tuple[str, ...]
 # The columns of a change besides its key.
 SEQUENCE, CHANGE, VALUES, GIVEN = "__sequence", "__change", "__values", "__given"
+MOVED_FROM = "__moved_from"
 UPSERT, DELETE, TRUNCATE = "upsert", "delete", "truncate"
 # The columns of a version besides its key and `VALUES`.
 STARTS, ENDS = "__starts", "__ends"
@@ -57,7 +58,7 @@ def current(changes: DataFrame, keys: Sequence[str], parts: Sequence[Part]) -> D
         newest = F.max_by(col(VALUES), col(_PLACE)).alias(VALUES)
         return live.groupBy(*by_key).agg(newest)
     latest = [
-        F.max_by(_wrapped(path), F.when(_gives(path), col(_PLACE))).getField("value").alias(name)
+        F.max_by(_wrapped(path), F.when(gives(path), col(_PLACE))).getField("value").alias(name)
         for name, path in by_name(parts).items()
     ]
     found = live.groupBy(*by_key).agg(F.count(F.lit(1)).alias("rows"), *latest)
@@ -87,7 +88,7 @@ def history(
         in_life = Window.partitionBy(*by_key, col(_LIFE)).orderBy(col(_PLACE))
         in_life = in_life.rowsBetween(Window.unboundedPreceding, Window.currentRow)
         filled = {
-            name: F.last(F.when(is_upsert & _gives(path), _wrapped(path)), ignorenulls=True)
+            name: F.last(F.when(is_upsert & gives(path), _wrapped(path)), ignorenulls=True)
             .over(in_life)
             .getField("value")
             for name, path in by_name(parts).items()
@@ -167,7 +168,7 @@ def needed(
     is_live = is_upsert & (col(_DELETED).isNull() | (col(SEQUENCE) >= col(_DELETED)))
     newest = [
         F.max(F.when(is_live & gives, col(_PLACE))).over(in_key)
-        for gives in (F.lit(True), *map(_gives, parts))
+        for gives in (F.lit(True), *map(gives, parts))
     ]
     counts = reduce(or_, (col(_PLACE) == place for place in newest))
     rows = rows.withColumn("counts", F.coalesce(is_live & counts, F.lit(False)))
@@ -226,6 +227,6 @@ def _is_there(value: Column) -> Column:
     return F.when(value.isNotNull(), F.lit(True))
 
 
-def _gives(path: Part) -> Column:
+def gives(path: Part) -> Column:
     """Whether a change has a value for a part; null for `GIVEN` means all."""
     return col(GIVEN).isNull() | F.array_contains(col(GIVEN), F.lit(name_of(path)))
