@@ -23,9 +23,10 @@ bronze:
 silver:
   customers:
     from: bronze.customers
-    columns: {{day: "to_date(regexp_extract(_input_file, '([0-9]{{4}}-[0-9-]+)[.]csv', 1))"}}
+    columns:
+      day: to_date(nullif(regexp_extract(_input_file, '([0-9]{{4}}-[0-9-]+)[.]csv', 1), ''))
     select: [id, name, city]
-    expect: {{named: {{not_null: name}}}}
+    expect: {{named: {{not_null: name, otherwise: quarantine}}}}
     write: snapshot
     snapshot:
       keys: id
@@ -163,7 +164,9 @@ def test_a_half_dump_and_two_rows_of_one_key_are_refused(spark: Any, tmp_path: P
 
 
 def test_rows_without_a_key_or_a_mark_are_quarantined(spark: Any, tmp_path: Path) -> None:
-    lake = lake_of(tmp_path, 1, "silver.customers.expect.has_key={not_null: id}")
+    lake = lake_of(
+        tmp_path, 1, "silver.customers.expect.has_key={not_null: id, otherwise: quarantine}"
+    )
     lake.drop("customers", "2026-01-01.csv", "id,name,city", "1,a,Rome", ",b,Rome")
     lake.drop("customers", "today.csv", "id,name,city", "2,b,Rome")
     lake.run()
