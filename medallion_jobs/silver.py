@@ -35,6 +35,12 @@ _STATE_KEYS = (
     *("surrogate_key", "unknown_member"),
 )
 
+# Parts of these that only affect the batches to come.
+_FREE_INSIDE = {
+    "apply_changes": ("tombstone_retention",),
+    "snapshot": ("max_missing", "on_refused"),
+}
+
 
 @dataclass(frozen=True)
 class SilverStream:
@@ -73,6 +79,9 @@ class SilverStream:
         settings = table.model_dump(
             mode="json", by_alias=True, exclude={"from_", "layout"}, exclude_defaults=True
         )
+        for key, names in _FREE_INSIDE.items():
+            inside = settings.get(key, {})
+            settings |= {f"{key}.{name}": inside.pop(name) for name in names if name in inside}
         return Claim(
             pipeline=self.config.pipeline,
             reads=table.from_,

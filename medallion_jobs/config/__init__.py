@@ -70,6 +70,7 @@ __all__ = [
     "Trigger",
     "ValueForm",
     "Watermark",
+    "apply_changes",
     "json_schema",
     "kafka_options",
     "kafka_source",

@@ -153,7 +153,8 @@ def properties(schema: JsonSchema) -> Iterator[tuple[str, JsonSchema]]:
 
 def choices(schema: JsonSchema) -> list[str]:
     """The allowed words of an enumerated value; empty for any other value."""
-    return [schema["const"]] if "const" in schema else list(schema.get("enum", []))
+    words = [schema["const"]] if "const" in schema else schema.get("enum", [])
+    return [str(word) for word in words]
 
 
 def allowed(schema: JsonSchema) -> str:

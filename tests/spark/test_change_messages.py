@@ -217,5 +217,60 @@ def test_values_that_are_not_sent_and_columns_that_come_and_go(spark: Any, tmp_p
     assert "changes no longer have" in notes
 
 
+OF_FILES = """\
+pipeline: files
+bronze:
+  dms:
+    source:
+      format: csv
+      options: {header: true}
+      schema: Op string, id int, name string, city string, at int
+  parts:
+    source:
+      format: json
+      schema: "before string, after string, op string, source string"
+  structs:
+    source:
+      format: json
+      schema: "after struct<id int, name string, city string>, op string, source struct<lsn bigint>"
+silver:
+  dms:
+    from: bronze.dms
+    envelope: {format: plain, op: Op, schema: "id int, name string, city string, at int"}
+    apply_changes: {keys: id, sequence_by: at, apply_as_deletes: _op = 'd'}
+  parts:
+    from: bronze.parts
+    envelope: {format: debezium, schema: "id int, name string, city string"}
+    apply_changes: {keys: id, sequence_by: _lsn, apply_as_deletes: _op = 'd'}
+  structs:
+    from: bronze.structs
+    envelope: {format: debezium, schema: "id int, name string, city string"}
+    apply_changes: {keys: id, sequence_by: _lsn, apply_as_deletes: _op = 'd'}
+"""
+
+
+def test_a_null_in_a_file_is_a_value(spark: Any, tmp_path: Path) -> None:
+    (tmp_path / "files.yaml").write_text(OF_FILES)
+    lake = LakeHarness.of(tmp_path / "files.yaml", tmp_path)
+    rows = ["I,1,a,Rome,1", "U,1,a,,2", "I,2,b,Oslo,1", "D,2,,,3", "X,3,c,Nice,1"]
+    lake.drop("dms", "1.csv", "Op,id,name,city,at", *rows)
+    first, later = {"id": 1, "name": "a", "city": "Rome"}, {"id": 1, "name": "a", "city": None}
+    for number, (op, row) in enumerate((("c", first), ("u", later)), 1):
+        place = {"op": op, "source": {"lsn": number}}
+        lake.drop("structs", f"{number}.json", {"after": row, **place})
+        texts = {"after": json.dumps(row), "source": json.dumps(place["source"])}
+        lake.drop("parts", f"{number}.json", {"op": op, **texts})
+    # A part that is missing in the text of the message is another thing.
+    texts = {"after": '{"id": 1, "city": "Bern"}', "source": '{"lsn": 3}'}
+    lake.drop("parts", "3.json", {"op": "u", **texts})
+    lake.run()
+    for name, city in (("dms", None), ("structs", None), ("parts", "Bern")):
+        (row,) = lake.rows(f"silver.{name}")
+        assert_equal_rows(row, {"id": 1, "name": "a", "city": city, "_rescued_data": None})
+    (aside,) = lake.quarantined("silver.dms")
+    assert "envelope" in aside["rules"]
+    assert "has no `Op` that says what the change is" in aside["reasons"][0]
+
+
 def assert_equal_rows(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     assert {name: row[name] for name in wanted} == wanted

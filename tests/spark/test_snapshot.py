@@ -23,9 +23,10 @@ bronze:
 silver:
   customers:
     from: bronze.customers
-    columns: {{day: "to_date(regexp_extract(_input_file, '([0-9]{{4}}-[0-9-]+)[.]csv', 1))"}}
+    columns:
+      day: to_date(nullif(regexp_extract(_input_file, '([0-9]{{4}}-[0-9-]+)[.]csv', 1), ''))
     select: [id, name, city]
-    expect: {{named: {{not_null: name}}}}
+    expect: {{named: {{not_null: name, otherwise: quarantine}}}}
     write: snapshot
     snapshot:
       keys: id
@@ -143,10 +144,33 @@ def test_a_half_dump_and_two_rows_of_one_key_are_refused(spark: Any, tmp_path: P
         [(*row, 1, 4 if row[0] == 9 else None) for row in whole] + [(11, "new", "Oslo", 4, None)],
         key=repr,
     )
+    # What may be missing can change without a reset.
+    land(lake, 5, whole[:2])
+    lake.run()
+    assert len(stored(lake)) == len(whole) + 1
+    allowing = LakeHarness.of(
+        tmp_path / "dumps.yaml", tmp_path, "silver.customers.snapshot.max_missing=100%"
+    )
+    land(allowing, 6, whole[:2])
+    allowing.run()
+    assert [row[0] for row in stored(allowing) if row[-1] is None] == [0, 1]
     failing = LakeHarness.of(
         tmp_path / "dumps.yaml", tmp_path, "silver.customers.snapshot.on_refused=fail"
     )
-    land(failing, 5, whole[:1])
+    land(failing, 7, [*whole[:1], (1, "one", "Rome"), (1, "two", "Rome")])
     with pytest.raises(DataError) as stopped:
         failing.run()
     assert stopped.value.code == "dump_refused"
+
+
+def test_rows_without_a_key_or_a_mark_are_quarantined(spark: Any, tmp_path: Path) -> None:
+    lake = lake_of(
+        tmp_path, 1, "silver.customers.expect.has_key={not_null: id, otherwise: quarantine}"
+    )
+    lake.drop("customers", "2026-01-01.csv", "id,name,city", "1,a,Rome", ",b,Rome")
+    lake.drop("customers", "today.csv", "id,name,city", "2,b,Rome")
+    lake.run()
+    assert stored(lake) == [(1, "a", "Rome")]
+    found = sorted((row["rules"], row["reasons"]) for row in lake.quarantined("silver.customers"))
+    assert [rules for rules, _ in found] == [["has_key"], ["refused_dump"]]
+    assert found[1][1] == ["`snapshot.dump` is null for 1 rows"]

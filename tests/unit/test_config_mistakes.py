@@ -168,6 +168,13 @@ def test_a_value_that_is_not_allowed(tmp_path: Path, override: str, allowed: str
     assert problem.value is not None
 
 
+def test_a_number_that_is_none_of_those_allowed(tmp_path: Path) -> None:
+    changes = "{keys: id, sequence_by: at, stored_as_scd_type: 3}"
+    found = problems(tmp_path, GOOD, f"silver.clicks.apply_changes={changes}")
+    allowed = {problem.path: problem.allowed for problem in found}
+    assert allowed["silver.clicks.apply_changes.stored_as_scd_type"] == "1 or 2"
+
+
 @pytest.mark.parametrize(
     ("how", "nearest"), [("lefft", "left"), ("INNER", "inner"), ("cross", None)]
 )

@@ -216,12 +216,13 @@ def boxes_of(drawing: str) -> list[tuple[float, float, float, float]]:
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_every_pipeline_that_is_shipped_is_drawn(file: Path) -> None:
-    drawn = graph(load(file, environ={}).pipeline)
+    drawn = graph(load(file, environ={"WAREHOUSE_PASSWORD": "not asked for"}).pipeline)
     assert_is_mermaid(mermaid(drawn))
     drawing = svg(drawn)
     assert len(boxes_of(drawing)) == len(drawn.nodes)
-    texts = [text.text for text in ET.fromstring(drawing).iter(f"{SVG}text")]
-    assert {node.name for node in drawn.nodes} <= set(texts)
+    texts = [text.text or "" for text in ET.fromstring(drawing).iter(f"{SVG}text")]
+    cut = tuple(text.removesuffix("…") for text in texts if text.endswith("…"))
+    assert all(node.name in texts or node.name.startswith(cut) for node in drawn.nodes)
 
 
 def test_text_stays_within_its_box_and_is_told_whole_on_hovering() -> None:

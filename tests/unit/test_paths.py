@@ -29,6 +29,7 @@ OF_A_TABLE = (
     "quarantine",
     "held",
     "tombstones",
+    "changes",
     "metrics",
     "rule_metrics",
 )
@@ -43,6 +44,7 @@ LIVE = {
     "quarantine": "_medallion/quarantine/silver/orders",
     "held": "_medallion/held/silver/orders",
     "tombstones": "_medallion/tombstones/silver/orders",
+    "changes": "_medallion/changes/silver/orders",
     "metrics": "_medallion/metrics/silver/orders",
     "rule_metrics": "_medallion/metrics/quality/silver/orders",
 }
@@ -57,6 +59,7 @@ IN_A_SLOT = {
     "quarantine": "_medallion/slots/rebuild/quarantine/silver/orders",
     "held": "_medallion/slots/rebuild/held/silver/orders",
     "tombstones": "_medallion/slots/rebuild/tombstones/silver/orders",
+    "changes": "_medallion/slots/rebuild/changes/silver/orders",
     "metrics": "_medallion/slots/rebuild/metrics/silver/orders",
     "rule_metrics": "_medallion/slots/rebuild/metrics/quality/silver/orders",
 }

@@ -1,8 +1,8 @@
 """The values of a row in Debezium's JSON, read as columns.
 
 A number may stand for a date (days since 1970), a timestamp (since 1970, in one of three units) or
-a decimal (its unscaled value, as bytes in base64). What it stands for is said by the schema in the
-message, if there is one, else by the config. Names of types are those of Debezium and of Kafka
+a decimal (its unscaled value, as bytes in base64). What it stands for is in the schema of the
+message, if there is one, else in the config. Names of types are those of Debezium and of Kafka
 Connect; see "Data type mappings" in the documentation of Debezium's PostgreSQL connector.
 """
 
@@ -61,18 +61,18 @@ class ValueReader:
 
     Attributes:
         form: the unit of its timestamps, or the form of its decimals, by the config.
-        said: what the message says.
+        meaning: what the schema in the message has about the column.
     """
 
     kind: DataType
     form: ValueForm
-    said: Meaning
+    meaning: Meaning
 
     @classmethod
-    def of(cls, name: str, kind: DataType, said: Meaning, envelope: Envelope) -> ValueReader:
+    def of(cls, name: str, kind: DataType, meaning: Meaning, envelope: Envelope) -> ValueReader:
         item = kind.elementType if isinstance(kind, ArrayType) else kind
         of_kind = envelope.decimals if isinstance(item, DecimalType) else envelope.timestamps
-        return cls(kind, envelope.types.get(name, of_kind), said)
+        return cls(kind, envelope.types.get(name, of_kind), meaning)
 
     def reading(self, raw: Column) -> Column:
         """A struct of the `value` of a raw JSON text, and whether it `fits` the type."""
@@ -127,7 +127,7 @@ class ValueReader:
 
     def _micros(self, number: Column) -> Column:
         """Microseconds of a number; null where digits below them would be lost."""
-        name = F.substring_index(self.said.name, ".", -1)
+        name = F.substring_index(self.meaning.name, ".", -1)
         pairs = [F.lit(text) for pair in _UNITS.items() for text in pair]
         unit = F.coalesce(F.element_at(F.create_map(*pairs), name), F.lit(self.form))
         thousand = F.lit(1_000).cast(_UNSCALED)
@@ -141,14 +141,14 @@ class ValueReader:
         """A decimal: a number, its text, its bytes in base64, or an object of these and a scale."""
         is_object = F.startswith(raw, F.lit("{"))
         is_bytes = F.startswith(raw, F.lit('"')) & F.coalesce(
-            self.said.kind == "bytes", F.lit(self.form == "precise")
+            self.meaning.kind == "bytes", F.lit(self.form == "precise")
         )
 
         def of(parts: Column) -> Column:
             scale = decoded(member(parts, "scale")).try_cast("int")
             unscaled = F.coalesce(decoded(member(parts, "value")), text)
-            said = F.coalesce(scale, self.said.scale, F.lit(kind.scale))
-            return F.when(is_object | is_bytes, _scaled(unscaled, said)).otherwise(text)
+            known = F.coalesce(scale, self.meaning.scale, F.lit(kind.scale))
+            return F.when(is_object | is_bytes, _scaled(unscaled, known)).otherwise(text)
 
         plain = let(F.when(is_object, members(raw)), of)
         return let(plain, lambda text: scalars.value(text, kind))

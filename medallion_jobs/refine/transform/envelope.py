@@ -157,7 +157,16 @@ class Opening:
                 for name in own
             )
             return F.concat(F.lit("{"), F.array_join(F.array(*pairs), ","), F.lit("}"))
-        return F.to_json(F.struct(*(col(name) for name in own)), JSON_TEXT)
+        # A null of a declared column is a value: a row of a file has all of its columns.
+        known = {*self.columns.names, self.envelope.op}
+        pairs = (
+            F.when(
+                col(name).isNotNull() | F.lit(name in known),
+                F.concat(F.lit(f"{json.dumps(name)}:"), F.coalesce(_as_json(name), F.lit("null"))),
+            )
+            for name in own
+        )
+        return F.concat(F.lit("{"), F.array_join(F.array(*pairs), ","), F.lit("}"))
 
     def _of_text(self, text: Column) -> Column:
         nothing = F.lit(None).cast("string")
@@ -403,12 +412,13 @@ def _payload(text: Column) -> Column:
 def _raw(rows: DataFrame, name: str) -> Column:
     """A column as JSON: a text that is JSON as it is, another text as a string."""
     if isinstance(rows.schema[name].dataType, StringType):
-        text = F.to_json(F.array(col(name)))
-        quoted = F.substring(text, F.lit(2), F.length(text) - 2)
-        return F.when(json_parts.is_one(col(name)), col(name)).otherwise(
-            F.when(col(name).isNotNull(), quoted)
-        )
-    text = F.to_json(F.array(col(name)), JSON_TEXT)
+        return F.when(json_parts.is_one(col(name)), col(name)).otherwise(_as_json(name))
+    return _as_json(name)
+
+
+def _as_json(name: str) -> Column:
+    """A column as JSON, with the nulls in it; null if it is null."""
+    text = F.to_json(F.array(col(name)), {**JSON_TEXT, "ignoreNullFields": "false"})
     return F.when(col(name).isNotNull(), F.substring(text, F.lit(2), F.length(text) - 2))
 
 

@@ -294,13 +294,23 @@ class _Applied:
             + f" at {row[versions.SEQUENCE]}"
             for row in shown
         )
+        where = f"{self.path.parent.name}.{self.path.name}"
+        step = (
+            f"add an expectation `not_null: [{', '.join(names)}]` that quarantines such rows, or "
+            "leave them out by `where`"
+        )
+        if no_sequence:
+            return DataError(
+                f"{count:,} changes for {where} have no {' or no '.join(names)}, such as {samples}",
+                code="sequence_missing",
+                untouched="nothing of this batch was written",
+                next_step=step,
+            )
         return DataError(
-            f"{count:,} changes for {self.path.parent.name}.{self.path.name} have no "
-            f"{' or no '.join(names)}, such as {samples}",
-            code="sequence_missing" if no_sequence else "key_missing",
+            f"{count:,} changes for {where} have no {' or no '.join(names)}, such as {samples}",
+            code="key_missing",
             untouched="nothing of this batch was written",
-            next_step=f"add an expectation `not_null: [{', '.join(names)}]` that quarantines such "
-            "rows, or leave them out by `where`",
+            next_step=step,
         )
 
     @property

@@ -66,10 +66,12 @@ class Decisions:
     Attributes:
         applied: the values that mark the dumps, as text.
         refused: by such a value, the reason.
+        unmarked: the reason for rows whose dump is null; None if there are none.
     """
 
     applied: Sequence[str] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    unmarked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,10 @@ class Dumps:
                 own = self._decide(rows, recorded, txn)
             made = spark.createDataFrame(own, _LOG)
             tables.append(made, self.log_path, txn)
-        return Decisions(
-            [row["dump"] for row in own if row["decision"] == APPLIED],
-            {row["dump"]: row["reason"] for row in own if row["decision"] == REFUSED},
-        )
+        refused = {row["dump"]: row["reason"] for row in own if row["decision"] == REFUSED}
+        unmarked = refused.pop(None, None)
+        applied = [row["dump"] for row in own if row["decision"] == APPLIED]
+        return Decisions(applied, refused, unmarked)
 
     @property
     def _needed(self) -> list[Column]:
@@ -141,6 +143,7 @@ class Dumps:
         )
         by_key = rows.groupBy(hidden(DUMP), *self._keys).agg(
             F.count(F.lit(1)).alias("rows"),
+            F.count_if(col(_GOOD)).alias("good rows"),
             F.count_distinct(F.when(col(_GOOD), values)).alias("forms"),
         )
         shown = F.to_json(F.struct(*self._keys))
@@ -149,7 +152,8 @@ class Dumps:
             .agg(
                 F.sum("rows").alias("rows"),
                 F.count(F.lit(1)).alias("keys"),
-                F.count_if(keyless).alias("keyless"),
+                # A rule may have set aside rows without a key.
+                F.sum(F.when(keyless, col("good rows")).otherwise(0)).alias("keyless"),
                 F.count_if(col("forms") > 1).alias("doubtful"),
                 F.min(F.when(col("forms") > 1, shown)).alias("example"),
                 hidden(DUMP).cast("string").alias("dump"),
@@ -349,10 +353,9 @@ class Dumps:
 
 def refused_rows(dump: Column, decisions: Decisions) -> Column:
     """The reason why the dump of a row is refused; null if it is not."""
-    pairs = [F.lit(text) for pair in decisions.refused.items() for text in pair if text is not None]
-    if not pairs:
-        return F.lit(None).cast("string")
-    return F.element_at(F.create_map(*pairs), dump.cast("string"))
+    pairs = [F.lit(text) for pair in decisions.refused.items() for text in pair]
+    by_mark = F.element_at(F.create_map(*pairs), dump.cast("string")) if pairs else F.lit(None)
+    return F.coalesce(by_mark, F.when(dump.isNull(), F.lit(decisions.unmarked))).cast("string")
 
 
 def _schema(ddl: str) -> StructType:
