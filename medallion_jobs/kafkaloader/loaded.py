@@ -67,6 +67,11 @@ class Loaded:
             last.setdefault(topic, {})[partition] = high
         return cls(paths, known, first, last, column)
 
+    @property
+    def next(self) -> Offsets:
+        """By partition, the offset after the highest one."""
+        return {t: {p: offset + 1 for p, offset in of.items()} for t, of in self.last.items()}
+
     def has_from(self, start: Offsets) -> bool:
         """Whether messages at or after these offsets are loaded."""
         return any(

@@ -133,6 +133,10 @@ class KafkaLoader:
         self._sink.prepare(spark, of_table(self.source, self._decoders.kinds))
         self._poison.prepare(spark)
         self._loaded = Loaded.of(spark, self.paths, recorded, self.offsets)
+        if recorded and recorded.current.binding is None:
+            # A new generation reads on where the older ones have ended.
+            for fault in self.offsets.lost(self._loaded.next, self.offsets.broker.look()):
+                raise refused_for(self.claim, fault)
 
     @property
     def sinks(self) -> Sequence[stream.Sink]:

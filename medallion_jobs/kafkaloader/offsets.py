@@ -132,8 +132,8 @@ class KafkaOffsets:
             yield Fault(
                 "kafka_topic_cut",
                 f"Kafka has lost the newest messages of a topic that it has read: {_shown(cut)}",
-                "to go on with what is there, and keep the rows that were read: "
-                f'`medallion checkpoint reset {self.table} --reason "…" --yes`',
+                "restore the topic; or read it into a table of another name: its next messages get "
+                "offsets that this table has already",
             )
 
     def progress(self, checkpoint: Checkpoint, batch: int) -> tuple[Amount | None, Amount | None]:
