@@ -22,6 +22,7 @@ from support.kafka_topics import (
 )
 
 from medallion_jobs.errors import DataError, MedallionError, TransientError
+from medallion_jobs.kafkaloader import KafkaOffsets
 from medallion_jobs.kafkaloader import broker as brokers
 from medallion_jobs.kafkaloader.poison import Poison
 
@@ -258,6 +259,30 @@ def test_lost_messages(
     lake.reset("bronze.orders")
     assert lake.load()[0].rows_out == 20
     assert len(lake.orders) == 7 + 20
+
+
+def test_messages_that_go_while_it_runs(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were there when the start was checked."""
+    topic = cluster.topic(partitions=1)
+    lake = KafkaLake.reading(tmp_path, cluster, topics=topic)
+    cluster.send(topic, *[b"{}"] * 5)
+    lake.load()
+    cluster.send(topic, *[b"{}"] * 5)
+    cluster.forget(topic, 0, before=8)
+    check, calls = KafkaOffsets.faults, list[object]()
+
+    def too_early(self: KafkaOffsets, *about: Any) -> Any:
+        calls.append(about)
+        return iter(()) if len(calls) == 1 else check(self, *about)
+
+    monkeypatch.setattr(KafkaOffsets, "faults", too_early)
+    with pytest.raises(DataError) as lost:
+        lake.run("bronze")
+    assert lost.value.code == "kafka_data_lost"
+    assert "bronze.orders cannot continue: Kafka no longer has" in lost.value.what
+    assert len(lake.orders) == 5
 
 
 @pytest.mark.slow
