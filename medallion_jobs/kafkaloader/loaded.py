@@ -8,6 +8,7 @@ there, only what a generation has loaded that was bound to the topic of now coun
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from medallion_jobs.checkpoint import QueryFolder
 from medallion_jobs.checkpoint.manifest import Manifest
 from medallion_jobs.kafkaloader.broker import Offsets
 from medallion_jobs.kafkaloader.columns import PLACE
-from medallion_jobs.kafkaloader.offsets import KafkaOffsets, made_again
+from medallion_jobs.kafkaloader.offsets import KafkaOffsets, identity_of, made_again, start_of
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 
@@ -32,7 +34,8 @@ class Loaded:
 
     Attributes:
         since: by topic, from when on loaded messages are those of the topic of now.
-        first, last: by partition, the lowest and the highest offset of them.
+        first: by partition, where the first generation started, or the lowest offset of them.
+        last: by partition, the highest offset of them.
         load_time_column: of the table.
     """
 
@@ -57,13 +60,13 @@ class Loaded:
             return empty
         now = json.loads(offsets.identity() or '{"topics": {}}')["topics"]
         known = {topic: made[-1] for topic, made in made_again(recorded, now).items()}
-        found = cls(paths, known, {}, {}, column)
-        frame = found._messages(spark)
+        frame = cls(paths, known, {}, {}, column)._messages(spark)
         ends = frame.groupBy("topic", "partition").agg(F.min("offset"), F.max("offset")).collect()
-        first: dict[str, dict[int, int]] = {}
+        first = _starts(QueryFolder.of(paths), recorded, now)
         last: dict[str, dict[int, int]] = {}
         for topic, partition, low, high in ends:
-            first.setdefault(topic, {})[partition] = low
+            of_topic = first.setdefault(topic, {})
+            of_topic[partition] = min(low, of_topic.get(partition, low))
             last.setdefault(topic, {})[partition] = high
         return cls(paths, known, first, last, column)
 
@@ -119,3 +122,22 @@ class Loaded:
         for topic, since in self.since.items():
             of_now = of_now & ((F.col("topic") != topic) | (loaded_at >= F.lit(since)))
         return of_now
+
+
+def _starts(
+    query_folder: QueryFolder, recorded: Manifest, now: Mapping[str, str]
+) -> dict[str, dict[int, int]]:
+    """By partition, where the first generation started that has read the topic of now.
+
+    Args:
+        now: the ids of the topics of now.
+    """
+    found: dict[str, dict[int, int]] = {}
+    for generation in recorded.generations:
+        bound = identity_of(generation.binding) if generation.binding else None
+        started = start_of(query_folder.checkpoint(generation.number), 0)
+        for topic, of_topic in started.items():
+            if bound and bound["topics"].get(topic) == now.get(topic):
+                for partition, offset in of_topic.items():
+                    found.setdefault(topic, {}).setdefault(partition, offset)
+    return found

@@ -171,33 +171,31 @@ class KafkaLoader:
 
     @property
     def _is_again(self) -> bool:
-        """Whether a new generation reads what an older one has loaded, in part, already."""
+        """Whether a new generation reads again what an older one has read."""
         return self._loaded is not None and bool(self._loaded.first)
 
     def _starting(self) -> str:
-        """Where the first batch of the generation starts, as Spark's option has it."""
+        """Where the first batch of the generation starts, as Spark's option has it.
+
+        A new generation starts where the first one did: with `latest`, it would leave out what came
+        since.
+        """
         starting = self.source.starting
         if starting == EARLIEST or (isinstance(starting, str) and not self._is_again):
             return str(starting)
         cluster = self.offsets.broker.look()
-        wanted: dict[str, dict[int, int]] = {
-            name: dict.fromkeys(topic.earliest, WORDS[EARLIEST])
+        given: Offsets = {}
+        if self._loaded is not None and self._is_again:
+            given = self._loaded.first
+        elif not isinstance(starting, str | datetime):
+            given = starting
+        wanted = {
+            name: {
+                partition: _not_before(oldest, given.get(name, {}).get(partition))
+                for partition, oldest in topic.earliest.items()
+            }
             for name, topic in cluster.topics.items()
         }
-        given: Offsets = {}
-        if not isinstance(starting, str | datetime):
-            given = starting
-        elif starting == LATEST:
-            given = {n: dict.fromkeys(of, WORDS[LATEST]) for n, of in wanted.items()}
-        again = self._loaded.first if self._loaded else {}
-        for offsets in (given, again):
-            for name, of_topic in offsets.items():
-                known = cluster.topics[name].earliest if name in cluster.topics else {}
-                for partition, offset in of_topic.items():
-                    if partition in known and offset >= 0:
-                        wanted[name][partition] = max(offset, known[partition])
-                    elif partition in known:
-                        wanted[name][partition] = offset
         return json.dumps({n: {str(p): o for p, o in of.items()} for n, of in wanted.items()})
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
@@ -229,3 +227,10 @@ class KafkaLoader:
         missing = [name for name in self.source.topics or () if name not in cluster.topics]
         if missing:
             raise topic_missing(str(self.ref), self.source, missing)
+
+
+def _not_before(oldest: int, offset: int | None) -> int:
+    """An offset to start at; not one that is gone, for which Spark would fail."""
+    if offset is None:
+        return WORDS[EARLIEST]
+    return max(offset, oldest) if offset >= 0 else offset

@@ -313,6 +313,12 @@ def test_where_it_starts(cluster: Cluster, tmp_path: Path) -> None:
     }
     cluster.send(topic, b"2")
     assert lake.load()[0].rows_out == 1
+    # A new generation starts where the first one did, and has what came since.
+    lake = KafkaLake.reading(tmp_path / "latest", cluster, topics=topic).setting(starting="latest")
+    cluster.send(topic, b"3", partition=1)
+    lake.reset("bronze.orders")
+    lake.load()
+    assert [(row["partition"], row["value"]) for row in lake.orders] == [(0, "2"), (1, "3")]
 
 
 def test_a_missing_topic(cluster: Cluster, tmp_path: Path) -> None:
