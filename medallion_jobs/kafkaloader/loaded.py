@@ -1,8 +1,9 @@
-"""What older generations of a query have loaded, which a new one reads again and leaves out.
+"""What a query has loaded and may read again, which it then leaves out.
 
-A reset reads the topics again. Bronze is append-only, so a message that the table or its quarantine
-already has is not written again. A topic that was deleted and made again starts its offsets again:
-there, only what a generation has loaded that was bound to the topic of now counts.
+A reset reads the topics again, and so does a config that names a topic again. Bronze is
+append-only, so a message that the table or its quarantine already has is not written again. A topic
+that was deleted and made again starts its offsets again: there, only what a generation has loaded
+that was bound to the topic of now counts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from medallion_jobs.checkpoint import QueryFolder
 from medallion_jobs.checkpoint.manifest import Manifest
 from medallion_jobs.kafkaloader.broker import Offsets
 from medallion_jobs.kafkaloader.columns import PLACE
-from medallion_jobs.kafkaloader.offsets import KafkaOffsets, identity_of, made_again, start_of
+from medallion_jobs.kafkaloader.offsets import (
+    KafkaOffsets,
+    end_of,
+    identity_of,
+    made_again,
+    start_of,
+)
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The messages in a table and its quarantine, if the query has had several generations.
+    """The messages in a table and its quarantine, if the query may read them again.
 
     Attributes:
         since: by topic, from when on loaded messages are those of the topic of now.
@@ -53,11 +60,10 @@ class Loaded:
         recorded: Manifest | None,
         offsets: KafkaOffsets,
     ) -> Loaded:
-        """What is loaded; empty for a query that was never reset."""
+        """What is loaded; empty for a query that was never reset, and reads what it always did."""
         column = offsets.source.load_time_column
-        empty = cls(paths, {}, {}, {}, column)
-        if recorded is None or len(recorded.generations) == 1:
-            return empty
+        if recorded is None or not _may_read_again(QueryFolder.of(paths), recorded, offsets):
+            return cls(paths, {}, {}, {}, column)
         now = json.loads(offsets.identity() or '{"topics": {}}')["topics"]
         known = {topic: made[-1] for topic, made in made_again(recorded, now).items()}
         frame = cls(paths, known, {}, {}, column)._messages(spark)
@@ -93,12 +99,12 @@ class Loaded:
         inside = [
             (F.col("topic") == topic)
             & (F.col("partition") == partition)
-            & (F.col("offset") >= offset)
-            for topic, of_topic in start.items()
+            & (F.col("offset") >= begin)
+            for topic, of_topic in self.last.items()
             for partition, offset in of_topic.items()
+            if (begin := start.get(topic, {}).get(partition, 0)) <= offset
         ]
-        if inside:
-            frame = frame.where(reduce(lambda a, b: a | b, inside))
+        frame = frame.where(reduce(lambda a, b: a | b, inside, F.lit(False)))
         return messages.join(frame, list(PLACE), "left_anti").select(*messages.columns)
 
     def _messages(self, spark: SparkSession) -> DataFrame:
@@ -122,6 +128,18 @@ class Loaded:
         for topic, since in self.since.items():
             of_now = of_now & ((F.col("topic") != topic) | (loaded_at >= F.lit(since)))
         return of_now
+
+
+def _may_read_again(query_folder: QueryFolder, recorded: Manifest, offsets: KafkaOffsets) -> bool:
+    """Whether a query was reset, or has partitions to read that its checkpoint does not know."""
+    if len(recorded.generations) > 1:
+        return True
+    checkpoint = query_folder.checkpoint(recorded.current.number)
+    reached = end_of(checkpoint, checkpoint.latest_offsets)
+    return bool(reached) and any(
+        topic.earliest.keys() - reached.get(name, {}).keys()
+        for name, topic in offsets.broker.look().topics.items()
+    )
 
 
 def _starts(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ from medallion_jobs.kafkaloader.columns import of_table
 from medallion_jobs.kafkaloader.decoders import Decoders
 from medallion_jobs.kafkaloader.java_broker import JavaBroker
 from medallion_jobs.kafkaloader.loaded import Loaded
-from medallion_jobs.kafkaloader.offsets import KafkaOffsets
+from medallion_jobs.kafkaloader.offsets import KafkaOffsets, identity_of
 from medallion_jobs.kafkaloader.poison import Poison
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.paths import LIVE, TablePaths
@@ -55,7 +55,6 @@ class KafkaLoader:
     name: str
     slot: str = LIVE
     output_mode = "append"
-    _start: Start = field(default_factory=lambda: Start(1, False))
     _decoders: Decoders | None = None
     _loaded: Loaded | None = None
     _is_answered: bool = False
@@ -119,21 +118,22 @@ class KafkaLoader:
             self._is_answered = False
 
     def prepare(self, spark: SparkSession, start: Start) -> None:
-        self._start = start
         self.offsets.broker = JavaBroker(spark, self.source)
         self._refuse_missing(self.offsets.broker.look())
         query_folder = QueryFolder.of(self.paths)
         recorded = manifest.read(query_folder)
-        if recorded and recorded.current.binding and not self._is_answered:
+        binding = recorded.current.binding if recorded else None
+        bound = identity_of(binding) if binding else None
+        self.offsets.former = bound["topics"] if bound else {}
+        if binding and not self._is_answered:
             # The start checks had nobody to ask.
-            checkpoint = query_folder.checkpoint(start.generation)
-            for fault in self.offsets.faults(checkpoint, recorded.current.binding):
+            for fault in self.offsets.faults(query_folder.checkpoint(start.generation), binding):
                 raise refused_for(self.claim, fault)
         self._decoders = Decoders.of(spark, self.source, self.paths)
         self._sink.prepare(spark, of_table(self.source, self._decoders.kinds))
         self._poison.prepare(spark)
         self._loaded = Loaded.of(spark, self.paths, recorded, self.offsets)
-        if recorded and recorded.current.binding is None:
+        if recorded and binding is None:
             # A new generation reads on where the older ones have ended.
             for fault in self.offsets.lost(self._loaded.next, self.offsets.broker.look()):
                 raise refused_for(self.claim, fault)

@@ -414,3 +414,24 @@ def test_topics_and_partitions_that_come_later(cluster: Cluster, tmp_path: Path)
         ("shop.a", 2),
         ("shop.c", 0),
     ]
+
+
+@pytest.mark.slow
+def test_a_topic_that_is_read_again(cluster: Cluster, tmp_path: Path) -> None:
+    """Spark reads it from its beginning, and has forgotten how far it was."""
+    first, second = cluster.topic(partitions=1), cluster.topic(partitions=1)
+    cluster.send(first, b"1")
+    cluster.send(second, b"2", b"bad")
+    lake = KafkaLake.reading(tmp_path, cluster, topics=[first, second])
+    lake.load()
+    less = lake.setting(topics=f"[{first}]")
+    with pytest.raises(DataError) as left:
+        less.load()
+    assert left.value.code == "kafka_topic_left_config"
+    cluster.send(first, b"3")
+    assert less.setting(on_data_loss="continue").load()[0].rows_out == 1
+    cluster.send(second, b"4")
+    done = lake.load()
+    assert [(batch.rows_out, batch.repeated) for batch in done] == [(1, 2)]
+    assert sorted(row["value"] for row in lake.orders) == ["1", "2", "3", "4"]
+    assert len(lake.bad) == 1
