@@ -14,6 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from medallion_jobs.testing import LakeHarness
 
 DATA = Path(__file__).parents[1] / "data" / "debezium"
