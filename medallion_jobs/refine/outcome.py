@@ -193,7 +193,7 @@ def rules_broken(table: SilverTable, moment: datetime) -> Column:
     return F.concat(
         broken_rules.names(table.expect),
         lookup.names(table.lookups, moment),
-        _if(RESCUED_VALUE, F.lit(RESCUED_RULE)),
+        _when(hidden(RESCUED_VALUE) & hidden(UNREADABLE).isNull(), F.lit(RESCUED_RULE)),
         _if(UNDECIDED, F.lit(WHERE)),
         _when(hidden(UNREADABLE).isNotNull(), F.lit(ENVELOPE)),
         _if(LATE, F.lit(WATERMARK)),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
 import pytest
 from cdc_lab.lab import Lab
 from cdc_lab.workload import Workload
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.slow
 CONFIG = ROOT / "conf" / "orders_cdc.yaml"
 ORDERS = "id, customer_id, state, total, placed, remark"
 CUSTOMERS = "id, name, email, city, credit, tags"
+PROGRAM = (sys.executable, "-m", "medallion_jobs")
 DAILY = "state, day, orders, total"
 
 
@@ -58,14 +60,14 @@ class Chain:
         """Starts the run, or starts it again if it has ended."""
         if self._run is None or self._run.poll() is not None:
             secret = {"WAREHOUSE_PASSWORD": str(self.lab.postgres.for_clients["password"])}
-            log = (self.folder / "run.log").open("ab")
-            self._run = subprocess.Popen(
-                [sys.executable, "-m", "medallion_jobs", "run", "--continuous", "1s", *self.words],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **secret},
-                start_new_session=True,
-            )
+            with (self.folder / "run.log").open("ab") as log:
+                self._run = subprocess.Popen(
+                    [*PROGRAM, "run", "--continuous", "1s", *self.words],
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, **secret},
+                    start_new_session=True,
+                )
         return self._run
 
     def kill(self) -> None:
@@ -120,7 +122,7 @@ class Chain:
 def _holds(is_right: Callable[[], bool]) -> bool:
     try:
         return is_right()
-    except (duckdb.Error, OSError):
+    except (duckdb.Error, psycopg.Error, OSError):
         return False  # it is not there yet
 
 

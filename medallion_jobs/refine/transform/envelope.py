@@ -386,7 +386,7 @@ def _is_change(text: Column, op_name: str) -> Column:
     def is_other(inner: Column) -> Column:
         op = F.get_json_object(inner, path)
         marks = F.get_json_object(inner, "$.status").isin("BEGIN", "END")
-        only_times = inner.rlike(r'^\{("ts_[mun]s":[0-9]+,?)+\}$')
+        only_times = inner.rlike(r'^\s*\{(\s*"ts_[mun]s"\s*:\s*[0-9]+\s*,?)+\}\s*$')
         ddl = inner.contains('"tableChanges"') & inner.contains('"ddl"')
         return F.when(op.isNull(), marks | only_times | ddl).otherwise(op == "m")
 
