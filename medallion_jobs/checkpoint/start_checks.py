@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from medallion_jobs.config import TableRef
 
 
+_NOT_STARTED = "was not started"
+
+
 @dataclass(frozen=True)
 class StartPoint:
     """The result of the checks for a query that may start.
@@ -299,15 +302,21 @@ def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tu
     }
 
 
-def refused_for(claim: Claim, fault: Fault) -> Refused:
-    """The error for a source with which a query cannot go on."""
-    return _refusal(claim, fault.code, fault.reason, fault.next_step)
+def refused_for(claim: Claim, fault: Fault, *, did: str = _NOT_STARTED) -> Refused:
+    """The error for a source with which a query cannot go on.
+
+    Args:
+        did: what became of the query.
+    """
+    return _refusal(claim, fault.code, fault.reason, fault.next_step, did)
 
 
-def _refusal(claim: Claim, code: str, reason: str, next_step: str = "") -> Refused:
+def _refusal(
+    claim: Claim, code: str, reason: str, next_step: str = "", did: str = _NOT_STARTED
+) -> Refused:
     """The error for a failed check, with what to do: restore what is missing, or reset."""
     return Refused(
-        f"{claim.ref} was not started: {reason}",
+        f"{claim.ref} {did}: {reason}",
         code=code,
         untouched="no table, no checkpoint",
         next_step=next_step

@@ -158,7 +158,8 @@ def _bronze_table(pipeline: Pipeline, table: str | None) -> str:
     known = ", ".join(f"bronze.{name}" for name in pipeline.file_sources)
     if table is None:
         count = len(pipeline.file_sources)
-        what = f"pipeline {pipeline.pipeline} has {count} bronze tables of files: name one"
+        what = f"pipeline {pipeline.pipeline} has {count or 'no'} bronze tables of files"
+        what += ": name one" if count else ""
     else:
         what = f"pipeline {pipeline.pipeline} has no bronze table {table}"
     raise UsageError(what, code="unknown_table", next_step=f"one of: {known}" if known else "")

@@ -32,7 +32,7 @@ _OTHER_STATE = ("STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE", "STATE_STORE_VALUE_SCHE
 
 
 # Kafka no longer has messages that the query has yet to read.
-_LOST_MESSAGES = "KAFKA_DATA_LOSS"
+_LOST_MESSAGES = ("KAFKA_DATA_LOSS", "OffsetOutOfRangeException")
 
 
 class StopSwitch:
@@ -189,8 +189,9 @@ class Running:
                 untouched="its table is as the last batch left it",
                 next_step=rebuild,
             )
-        if _LOST_MESSAGES in str(failure) and (fault := self._fault_of_source()):
-            return refused_for(claim, fault)
+        is_lost = any(sign in str(failure) for sign in _LOST_MESSAGES)
+        if is_lost and (fault := self._fault_of_source()):
+            return refused_for(claim, fault, did="cannot continue")
         if any(code in str(failure) for code in _OTHER_STATE):
             return Refused(
                 f"{self.ref} cannot continue: a column of {claim.source} that it uses now has a "
@@ -208,7 +209,9 @@ class Running:
         if bound is None:
             return None
         faults = self.stream.claim.offsets.faults(self.start_point.checkpoint, bound)
-        return next(faults, None)
+        with suppress(MedallionError):  # the source does not answer: its own failure is shown
+            return next(faults, None)
+        return None
 
 
 def _rows(amount: Amount | None) -> int | None:

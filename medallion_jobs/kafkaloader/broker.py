@@ -33,7 +33,7 @@ ISOLATION, COMMITTED = f"{PREFIX}isolation.level", "read_committed"
 # How long a cluster that does not answer is waited for.
 PATIENCE_SECONDS = 10
 _NO_ID = uuid.UUID(int=0)
-_NO_SUCH_TOPIC, _OK = 3, 0
+_NO_SUCH_TOPIC, _NOT_ALLOWED, _OK = 3, 29, 0
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ class PythonBroker:
             described = client.describe_topics(wanted) if wanted else []
             found = [t for t in described if t["error_code"] != _NO_SUCH_TOPIC]
             for topic in found:
+                if topic["error_code"] == _NOT_ALLOWED:
+                    raise refused(self.source, f"it may not read topic {topic['name']}")
                 if topic["error_code"] != _OK:
                     why = f"error {topic['error_code']} of topic {topic['name']}"
                     raise unreachable(self.source, why)
@@ -153,12 +155,14 @@ class PythonBroker:
             "bootstrap_timeout_ms": milliseconds,
             "request_timeout_ms": milliseconds,
         }
-        errors = import_module("kafka.errors")
         self._refuse_silence()
+        errors, admin = import_module("kafka.errors"), import_module("kafka").KafkaAdminClient
+        if not hasattr(admin, "list_partition_offsets"):
+            raise UnknownError(f"kafka-python is older than 3; install it: {INSTALL}")
         # It logs each attempt to connect; the error says enough.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         try:
-            client = import_module("kafka").KafkaAdminClient(**settings)
+            client = admin(**settings)
             try:
                 yield client
             finally:
@@ -172,6 +176,8 @@ class PythonBroker:
             raise UnknownError(
                 "kafka-python gets no answer; the login or the certificate may be refused"
             ) from error
+        except (OSError, ValueError, AssertionError) as error:  # its checks of settings and files
+            raise UnknownError(f"kafka-python cannot connect: {error}") from error
 
     def _refuse_silence(self) -> None:
         """Raises TransientError if nobody listens; kafka-python would try until it gives up."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ from medallion_jobs.kafkaloader.columns import of_table
 from medallion_jobs.kafkaloader.decoders import Decoders
 from medallion_jobs.kafkaloader.java_broker import JavaBroker
 from medallion_jobs.kafkaloader.loaded import Loaded
-from medallion_jobs.kafkaloader.offsets import KafkaOffsets
+from medallion_jobs.kafkaloader.offsets import KafkaOffsets, identity_of
 from medallion_jobs.kafkaloader.poison import Poison
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.paths import LIVE, TablePaths
@@ -55,7 +55,6 @@ class KafkaLoader:
     name: str
     slot: str = LIVE
     output_mode = "append"
-    _start: Start = field(default_factory=lambda: Start(1, False))
     _decoders: Decoders | None = None
     _loaded: Loaded | None = None
     _is_answered: bool = False
@@ -119,20 +118,25 @@ class KafkaLoader:
             self._is_answered = False
 
     def prepare(self, spark: SparkSession, start: Start) -> None:
-        self._start = start
         self.offsets.broker = JavaBroker(spark, self.source)
         self._refuse_missing(self.offsets.broker.look())
         query_folder = QueryFolder.of(self.paths)
         recorded = manifest.read(query_folder)
-        if recorded and recorded.current.binding and not self._is_answered:
+        binding = recorded.current.binding if recorded else None
+        bound = identity_of(binding) if binding else None
+        self.offsets.former = bound["topics"] if bound else {}
+        if binding and not self._is_answered:
             # The start checks had nobody to ask.
-            checkpoint = query_folder.checkpoint(start.generation)
-            for fault in self.offsets.faults(checkpoint, recorded.current.binding):
+            for fault in self.offsets.faults(query_folder.checkpoint(start.generation), binding):
                 raise refused_for(self.claim, fault)
         self._decoders = Decoders.of(spark, self.source, self.paths)
         self._sink.prepare(spark, of_table(self.source, self._decoders.kinds))
         self._poison.prepare(spark)
         self._loaded = Loaded.of(spark, self.paths, recorded, self.offsets)
+        if recorded and binding is None:
+            # A new generation reads on where the older ones have ended.
+            for fault in self.offsets.lost(self._loaded.next, self.offsets.broker.look()):
+                raise refused_for(self.claim, fault)
 
     @property
     def sinks(self) -> Sequence[stream.Sink]:
@@ -167,33 +171,31 @@ class KafkaLoader:
 
     @property
     def _is_again(self) -> bool:
-        """Whether a new generation reads what an older one has loaded, in part, already."""
+        """Whether a new generation reads again what an older one has read."""
         return self._loaded is not None and bool(self._loaded.first)
 
     def _starting(self) -> str:
-        """Where the first batch of the generation starts, as Spark's option has it."""
+        """Where the first batch of the generation starts, as Spark's option has it.
+
+        A new generation starts where the first one did: with `latest`, it would leave out what came
+        since.
+        """
         starting = self.source.starting
         if starting == EARLIEST or (isinstance(starting, str) and not self._is_again):
             return str(starting)
         cluster = self.offsets.broker.look()
-        wanted: dict[str, dict[int, int]] = {
-            name: dict.fromkeys(topic.earliest, WORDS[EARLIEST])
+        given: Offsets = {}
+        if self._loaded is not None and self._is_again:
+            given = self._loaded.first
+        elif not isinstance(starting, str | datetime):
+            given = starting
+        wanted = {
+            name: {
+                partition: _not_before(oldest, given.get(name, {}).get(partition))
+                for partition, oldest in topic.earliest.items()
+            }
             for name, topic in cluster.topics.items()
         }
-        given: Offsets = {}
-        if not isinstance(starting, str | datetime):
-            given = starting
-        elif starting == LATEST:
-            given = {n: dict.fromkeys(of, WORDS[LATEST]) for n, of in wanted.items()}
-        again = self._loaded.first if self._loaded else {}
-        for offsets in (given, again):
-            for name, of_topic in offsets.items():
-                known = cluster.topics[name].earliest if name in cluster.topics else {}
-                for partition, offset in of_topic.items():
-                    if partition in known and offset >= 0:
-                        wanted[name][partition] = max(offset, known[partition])
-                    elif partition in known:
-                        wanted[name][partition] = offset
         return json.dumps({n: {str(p): o for p, o in of.items()} for n, of in wanted.items()})
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
@@ -225,3 +227,10 @@ class KafkaLoader:
         missing = [name for name in self.source.topics or () if name not in cluster.topics]
         if missing:
             raise topic_missing(str(self.ref), self.source, missing)
+
+
+def _not_before(oldest: int, offset: int | None) -> int:
+    """An offset to start at; not one that is gone, for which Spark would fail."""
+    if offset is None:
+        return WORDS[EARLIEST]
+    return max(offset, oldest) if offset >= 0 else offset

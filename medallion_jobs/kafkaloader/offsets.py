@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -36,11 +36,13 @@ class KafkaOffsets:
     Attributes:
         table: the query's table, for messages.
         broker: the way to ask the cluster; a run replaces it once there is a JVM.
+        former: ids of topics that were read, by name; they are known as long as the generation.
     """
 
     source: KafkaSource
     table: str
     broker: Broker
+    former: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -54,8 +56,8 @@ class KafkaOffsets:
         cluster = self.broker.look()
         if self.source.topics and not cluster.topics:
             return None
-        ids = {name: topic.id for name, topic in sorted(cluster.topics.items())}
-        return json.dumps({"cluster": cluster.id, "topics": ids})
+        ids = {**self.former, **{name: topic.id for name, topic in cluster.topics.items()}}
+        return json.dumps({"cluster": cluster.id, "topics": dict(sorted(ids.items()))})
 
     def faults(self, checkpoint: Checkpoint, bound: Binding) -> Iterator[Fault]:
         """Why the query cannot go on: another cluster or topic, or messages that are gone.
@@ -80,21 +82,23 @@ class KafkaOffsets:
             )
             return
         reached = end_of(checkpoint, checkpoint.latest_commits)
-        replaced = []
         for name in reached:
-            if name not in cluster.topics:
-                if fault := self._gone(name):
-                    yield fault
-            elif known["topics"].get(name, "") != cluster.topics[name].id:
-                replaced.append(name)
-                yield Fault(
-                    "kafka_topic_replaced",
-                    f"topic {name} was deleted and made again: it has the id "
-                    f"{cluster.topics[name].id}, and the one that it has read has "
-                    f"{known['topics'].get(name) or 'none'}; the new topic's offsets start again",
-                    "to read the new topic from `starting` on, and keep the rows of the old one: "
-                    f'`medallion checkpoint reset {self.table} --reason "…" --yes`',
-                )
+            if name not in cluster.topics and (fault := self._gone(name)):
+                yield fault
+        replaced = [
+            name
+            for name, topic in cluster.topics.items()
+            if known["topics"].get(name, topic.id) != topic.id
+        ]
+        for name in replaced:
+            yield Fault(
+                "kafka_topic_replaced",
+                f"topic {name} was deleted and made again: it has the id "
+                f"{cluster.topics[name].id}, and the one that it has read has "
+                f"{known['topics'][name] or 'none'}; the new topic's offsets start again",
+                "to read the new topic from `starting` on, and keep the rows of the old one: "
+                f'`medallion checkpoint reset {self.table} --reason "…" --yes`',
+            )
         checked = {name: of for name, of in reached.items() if name not in replaced}
         yield from self.lost(checked, cluster)
 
@@ -132,8 +136,8 @@ class KafkaOffsets:
             yield Fault(
                 "kafka_topic_cut",
                 f"Kafka has lost the newest messages of a topic that it has read: {_shown(cut)}",
-                "to go on with what is there, and keep the rows that were read: "
-                f'`medallion checkpoint reset {self.table} --reason "…" --yes`',
+                "restore the topic; or read it into a table of another name: its next messages get "
+                "offsets that this table has already",
             )
 
     def progress(self, checkpoint: Checkpoint, batch: int) -> tuple[Amount | None, Amount | None]:

@@ -44,6 +44,7 @@ def test_at_any_moment(seed: int, broker: WithLogin, spark: object, tmp_path: Pa
     cluster = Cluster(broker.address)
     topic = cluster.topic(partitions=1)
     lake = KafkaLake.reading(tmp_path, cluster, topics=topic, max_messages_per_trigger=50)
+    lake = lake.having("trigger.interval=1s")  # type: ignore[assignment]
     sent: list[bytes] = []
     ends = threading.Event()
 
@@ -58,8 +59,8 @@ def test_at_any_moment(seed: int, broker: WithLogin, spark: object, tmp_path: Pa
     sender.start()
     try:
         for _ in range(4):
-            with Medallion(lake, "run", "bronze", "--continuous", "1s") as run:
-                run.wait_until(lambda: "batch" in run.text)
+            with Medallion(lake, "run", "bronze", "--continuous") as run:
+                run.wait_until(lambda: '"event": "batch"' in run.text)
                 time.sleep(chance.random() * 4)
                 run.signal(9)
     finally:

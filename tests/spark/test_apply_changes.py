@@ -114,7 +114,7 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("how", WAYS, ids=str)
+@pytest.mark.parametrize("how", [WAYS[1], WAYS[4]], ids=str)
 def test_order_slices_and_repeats_do_not_matter(
     spark: Any, tmp_path: Path, how: dict[str, Any]
 ) -> None:

@@ -115,7 +115,7 @@ def normal(rows: Iterable[dict[str, Any]]) -> list[str]:
 RIGHT = [case for case in auto_cdc.cases() if not isinstance(auto_cdc.wanted(case), str)]
 WRONG = [case for case in auto_cdc.cases() if isinstance(auto_cdc.wanted(case), str)]
 GROUPS = groups(RIGHT)
-IN_CI = 3
+IN_CI = 2
 
 
 def compare(spark: Any, folder: Path, cases: list[Case]) -> None:
@@ -136,8 +136,9 @@ def test_all_other_settings(spark: Any, tmp_path: Path, cases: list[Case]) -> No
 
 
 def test_what_is_refused(spark: Any, tmp_path: Path) -> None:
-    tried = set()
-    for case in WRONG:
+    tried: set[str] = set()
+    # One of each kind: the others differ in what else they have.
+    for case in {(case["error"], case["stored_as_scd_type"]): case for case in WRONG}.values():
         error = case["error"]
         tried.add(error)
         try:

@@ -14,6 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from medallion_jobs.testing import LakeHarness
 
 DATA = Path(__file__).parents[1] / "data" / "debezium"
@@ -146,17 +148,28 @@ SHOP = (
 )
 
 
-def test_every_operation_of_a_shop(spark: Any, tmp_path: Path) -> None:
-    lake = pipeline(tmp_path, *SHOP)
+IN_CI = ("order_lines", "orders_history")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [IN_CI, pytest.param(("customers", "orders", "by_index"), marks=pytest.mark.slow)],
+    ids=",".join,
+)
+def test_every_operation_of_a_shop(spark: Any, tmp_path: Path, names: tuple[str, ...]) -> None:
+    tables = [table for table in SHOP if table.get("name", table["table"]) in names]
+    lake = pipeline(tmp_path, *tables)
     # Without this mode Debezium sends the default of a column in place of a null.
     run_in_halves(lake, lines_of("changes", "nulls.plain"))
-    for name in ("customers", "orders", "order_lines", "by_index"):
-        assert_equal(lake, name, source("changes", name))
+    for name in names:
+        if name != "orders_history":
+            assert_equal(lake, name, source("changes", name))
+    if "orders_history" not in names:
+        return
     history = lake.rows("silver.orders_history")
-    current = [row for row in history if row["__END_AT"] is None]
-    assert sorted(map(repr, ({k: r[k] for k in ("id", "state")} for r in current))) == sorted(
-        repr({k: row[k] for k in ("id", "state")}) for row in lake.rows("silver.orders")
-    )
+    current = {(row["id"], row["state"]) for row in history if row["__END_AT"] is None}
+    wanted = {(int(row["id"]), row["state"]) for row in source("changes", "orders")["rows"]}
+    assert current == wanted
     # Order 9 is changed by the transaction that commits later, whose change has the lower LSN.
     ninth = sorted((r["__START_AT"]["_commit_lsn"], r["state"]) for r in history if r["id"] == 9)
     assert [state for _, state in ninth] == ["by b", "by a, after b"]

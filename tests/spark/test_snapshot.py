@@ -95,7 +95,7 @@ def stored(lake: LakeHarness) -> list[tuple[Any, ...]]:
     )
 
 
-@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("kind", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_thirty_days_in_order_late_and_again(spark: Any, tmp_path: Path, kind: int) -> None:
     made = dumps(random.Random(kind), 30)
     lake = lake_of(tmp_path, kind)

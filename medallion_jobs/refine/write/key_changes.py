@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Keys that are changed again within one batch: so many times the values are carried on.
 _ROUNDS = 3
 _NOTE = '{"message": "values that were not sent are unknown: the row had another key before"}'
-_MOVE, _BEFORE = "move", "values before"
+_MOVE, _BEFORE, _KNOWN = "move", "values before", "known before"
 
 
 def lacks_values() -> Column:
@@ -68,23 +68,21 @@ def _filled_once(
     before = past.join(moves, same & (col(SEQUENCE) < col("moved at")))
     rows = versions.current(
         before.select(col(_MOVE), *map(col, names[len(keys) :])), [_MOVE], parts
-    ).withColumnRenamed(VALUES, _BEFORE)
+    )
+    rows = rows.withColumnsRenamed({VALUES: _BEFORE, GIVEN: _KNOWN})
     joined = changes.withColumn(_MOVE, F.when(lacks_values(), identity)).join(rows, _MOVE, "left")
     kind = changes.schema[VALUES].dataType
     assert isinstance(kind, StructType)
     values = F.struct(*(_value(name, parts).alias(name) for name in kind.names))
     unknown = F.when(lacks_values(), _unfilled(kind)).otherwise(col(VALUES))
     is_known = col(_BEFORE).isNotNull()
-    return joined.select(
-        *(
-            F.when(is_known, values).otherwise(unknown).alias(VALUES)
-            if name == VALUES
-            else F.when(~is_known, col(GIVEN)).alias(GIVEN)
-            if name == GIVEN
-            else col(name)
-            for name in changes.columns
-        )
-    )
+    # Null: all are given.
+    given = F.array_union(col(GIVEN), col(_KNOWN))
+    written = {
+        VALUES: F.when(is_known, values).otherwise(unknown),
+        GIVEN: F.when(is_known & (F.size(given) < len(parts)), given).when(~is_known, col(GIVEN)),
+    }
+    return joined.select(*(written.get(name, col(name)).alias(name) for name in changes.columns))
 
 
 def _unfilled(kind: StructType) -> Column:

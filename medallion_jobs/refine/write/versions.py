@@ -44,8 +44,8 @@ def current(changes: DataFrame, keys: Sequence[str], parts: Sequence[Part]) -> D
     Args:
         changes: all changes of these keys, upserts and deletes.
         parts: the parts of a row of which a change may give only some: columns, or fields inside
-            them. Each then has the value of the newest change that gives it. Empty if each change
-            gives all.
+            them. Each then has the value of the newest change that gives it, and `GIVEN` says which
+            are known. Empty if each change gives all.
     """
     by_key = [col(k) for k in keys]
     window = Window.partitionBy(*by_key)
@@ -57,12 +57,24 @@ def current(changes: DataFrame, keys: Sequence[str], parts: Sequence[Part]) -> D
     if not parts:
         newest = F.max_by(col(VALUES), col(_PLACE)).alias(VALUES)
         return live.groupBy(*by_key).agg(newest)
-    latest = [
-        F.max_by(_wrapped(path), F.when(gives(path), col(_PLACE))).getField("value").alias(name)
+    latest = {
+        name: F.max_by(_wrapped(path), F.when(gives(path), col(_PLACE)))
         for name, path in by_name(parts).items()
-    ]
-    found = live.groupBy(*by_key).agg(F.count(F.lit(1)).alias("rows"), *latest)
-    return found.select(*by_key, _joined(kind, parts).alias(VALUES))
+    }
+    found = live.groupBy(*by_key).agg(
+        F.count(F.lit(1)).alias("rows"), *(value.alias(name) for name, value in latest.items())
+    )
+    given = F.array_compact(
+        F.array(
+            *(
+                F.when(col(name).isNotNull(), F.lit(name_of(path)))
+                for name, path in by_name(parts).items()
+            )
+        )
+    )
+    known = found.withColumn(GIVEN, F.when(F.size(given) < len(parts), given))
+    known = known.withColumns({name: col(name).getField("value") for name in latest})
+    return known.select(*by_key, _joined(kind, parts).alias(VALUES), col(GIVEN))
 
 
 def history(

@@ -70,7 +70,7 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
             untouched="nothing was compared",
             next_step="`medallion run bronze`; then verify again",
         )
-    _prepare(duck, paths, recorded, table)
+    former = _prepare(duck, paths, recorded, table)
     source = config.kafka_sources[name]
     duck.execute(
         _MESSAGES.format(
@@ -80,7 +80,7 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
         )
     )
     read, remarks = _read(duck, paths)
-    ends, gaps = _ends(duck, show)
+    ends, gaps = _ends(duck, former, show)
     return Audit(
         table=str(ref),
         of=f"the offsets of {source.subscription}, at version {table.version}",
@@ -91,8 +91,12 @@ def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: in
 
 def _prepare(
     duck: duckdb.DuckDBPyConnection, paths: TablePaths, recorded: Manifest, table: Snapshot
-) -> None:
-    """Creates the temporary tables to compare with."""
+) -> list[str]:
+    """Creates the temporary tables to compare with.
+
+    Returns:
+        The topics that the query has read and reads no more.
+    """
     query_folder = QueryFolder.of(paths)
     duck.execute("CREATE OR REPLACE TEMP TABLE lives (topic VARCHAR, since TIMESTAMPTZ)")
     lives = made_again(recorded, {})
@@ -108,17 +112,26 @@ def _prepare(
         "CREATE OR REPLACE TEMP TABLE reached "
         '(topic VARCHAR, "partition" INTEGER, start BIGINT, "end" BIGINT)'
     )
-    rows = [[*key, *ends] for key, ends in _reached(query_folder, recorded).items()]
+    known = _topics(recorded)
+    rows = [[*key, *ends] for key, ends in _reached(query_folder, recorded, known).items()]
     if rows:
         duck.executemany("INSERT INTO reached VALUES (?, ?, ?, ?)", rows)
+    return sorted(known.keys() - {topic for topic, *_ in rows})
 
 
-def _reached(query_folder: QueryFolder, recorded: Manifest) -> dict[tuple[str, int], list[int]]:
-    """By topic and partition, the lowest start and the highest end of all generations."""
+def _topics(recorded: Manifest) -> dict[str, str]:
+    """The newest ids of all topics that the query has read."""
     now: dict[str, str] = {}
     for generation in recorded.generations:
         bound = identity_of(generation.binding) if generation.binding else None
         now |= bound["topics"] if bound else {}
+    return now
+
+
+def _reached(
+    query_folder: QueryFolder, recorded: Manifest, now: dict[str, str]
+) -> dict[tuple[str, int], list[int]]:
+    """By topic and partition, the lowest start and the highest end of all generations."""
     found: dict[tuple[str, int], list[int]] = {}
     for generation in recorded.generations:
         bound = identity_of(generation.binding) if generation.binding else None
@@ -167,8 +180,12 @@ def _once(duck: duckdb.DuckDBPyConnection, show: int) -> Check:
     )
 
 
-def _ends(duck: duckdb.DuckDBPyConnection, show: int) -> tuple[Check, list[str]]:
-    """Compares the first and the last message of each partition with the checkpoint's offsets."""
+def _ends(duck: duckdb.DuckDBPyConnection, former: list[str], show: int) -> tuple[Check, list[str]]:
+    """Compares the first and the last message of each partition with the checkpoint's offsets.
+
+    Args:
+        former: topics whose offsets the checkpoint has no more.
+    """
     wrong, gaps, partitions = list[Mismatch](), list[str](), 0
     for topic, partition, start, end, low, high in duck.execute(_ENDS).fetchall():
         partitions += 1
@@ -180,10 +197,13 @@ def _ends(duck: duckdb.DuckDBPyConnection, show: int) -> tuple[Check, list[str]]
         last = start if high is None else high + 1
         if last < end:
             gaps.append(f"{where}: no message at the {end - last:,} offsets before {end:,}")
+    gaps += [f"topic {name} is read no more: its offsets were not compared" for name in former]
     unplanned = duck.execute(
         'SELECT topic, "partition", max("offset") + 1 FROM messages ANTI JOIN reached '
         'USING (topic, "partition") WHERE life = (SELECT count(*) FROM lives '
-        "WHERE lives.topic = messages.topic) GROUP BY ALL ORDER BY ALL"
+        "WHERE lives.topic = messages.topic) AND NOT list_contains(?, topic) "
+        "GROUP BY ALL ORDER BY ALL",
+        [former],
     ).fetchall()
     wrong += [
         Mismatch(f"topic {t}, partition {p}: no checkpoint", 0, end) for t, p, end in unplanned
