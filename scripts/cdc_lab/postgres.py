@@ -131,6 +131,9 @@ class Postgres(Server):
         programs = self._found_programs()
         if not (self.home / "data" / "initialised").exists():
             self._initialise(programs)
+        # None of its processes is alive, or one would hold the lock. The server itself asks whether
+        # its last process id exists, and a dead one may wait for long until it is reaped.
+        (self.home / "data" / "postmaster.pid").unlink(missing_ok=True)
         settings = {**_SETTINGS, **self._settings, "port": self.port}
         flags = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         line = [str(programs / "postgres"), "-D", str(self.home / "data"), *flags]
