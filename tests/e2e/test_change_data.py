@@ -62,7 +62,7 @@ class Chain:
             secret = {"WAREHOUSE_PASSWORD": str(self.lab.postgres.for_clients["password"])}
             with (self.folder / "run.log").open("ab") as log:
                 self._run = subprocess.Popen(
-                    [*PROGRAM, "run", "--continuous", "1s", *self.words],
+                    [*PROGRAM, "run", "--continuous", "--interval", "1s", *self.words],
                     stdout=log,
                     stderr=log,
                     env={**os.environ, **secret},

@@ -7,6 +7,7 @@ its source. The messages arrive in two runs, the later half first.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -233,3 +234,37 @@ def test_a_null_in_a_file_is_a_value(spark: Any, tmp_path: Path) -> None:
 
 def assert_equal_rows(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     assert {name: row[name] for name in wanted} == wanted
+
+
+TYPES = (
+    "id int, small smallint, whole int, big bigint, exact decimal(10,2), wide decimal(38,10), "
+    "no_scale decimal(12,0), flag boolean, txt string, fixed string, bin binary, day date, "
+    "ts timestamp_ntz, ts0 timestamp_ntz, ts3 timestamp_ntz, ts6 timestamp_ntz, ts_tz timestamp, "
+    "uid string, js string, ints array<int>, exacts array<decimal(10,2)>, days array<date>"
+)
+UNITS = ["new_columns: rescue", "types: {ts0: millis, ts3: millis}"]
+MODES = {
+    "default.plain": UNITS,
+    "default.schemas": UNITS[:1],
+    "decimal_string.schemas": UNITS[:1],
+    "time_connect.schemas": UNITS[:1],
+    "time_microseconds.schemas": UNITS[:1],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_every_type_as_the_database_has_it(spark: Any, tmp_path: Path, mode: str) -> None:
+    lines = [line for line in lines_of("types", mode) if '.public.types"' in line]
+    first = json.loads(json.loads(lines[0])["value"])
+    # The files of some modes have only the columns that differ.
+    names = first.get("payload", first)["after"]
+    schema = ", ".join(
+        column
+        for column in re.split(r", (?=[a-z_0-9]+ [a-z])", TYPES)
+        if column.split()[0] in names
+    )
+    table = {"table": "types", "keys": "id", "schema": schema, "envelope": MODES[mode]}
+    lake = pipeline(tmp_path, table)
+    run_in_halves(lake, lines)
+    assert_equal(lake, "types", source("types", "types"))
