@@ -1,4 +1,4 @@
-"""The command: `scripts/cdc-lab up|load|status|down`."""
+"""The command: `scripts/cdc-lab up|load|status|draw|down`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from cdc_lab import drawing
 from cdc_lab.lab import Lab, NotRunning
 from cdc_lab.postgres import USER
 from cdc_lab.workload import Workload
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
         MedallionError: a server does not start, or, for `load` and `status`, does not run.
     """
     parser = Parser(prog="scripts/cdc-lab", add_help=False, allow_abbrev=False)
-    parser.add_argument("command", choices=("up", "load", "status", "down"))
+    parser.add_argument("command", choices=("up", "load", "status", "draw", "down"))
     parser.add_argument("--dir", type=Path)
     for name, port in _PORTS.items():
         parser.add_argument(f"--{name}-port", type=int, default=port)
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--alter", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("turnover.svg"))
     parser.add_argument("--remove", action="store_true")
     given = parser.parse_args(list(arguments))
     lab = Lab(
@@ -49,6 +51,11 @@ def main(arguments: Sequence[str]) -> None:
         _load(lab, given.changes, given.rate, given.seed, given.alter)
     elif given.command == "status":
         _show(lab)
+    elif given.command == "draw":
+        rows = drawing.turnover(lab.postgres)
+        title = "Turnover by day: orders that are paid or sent"
+        given.out.write_text(drawing.bars(rows, title), encoding="utf-8")
+        _print(f"{len(rows)} days drawn: {given.out}")
     elif given.remove:
         lab.remove()
         _print(f"ended, and {from_home(lab.folder)} removed")
