@@ -131,7 +131,8 @@ def summary(
         if name.startswith(_PASSED_ON) and counts[name]
     ]
     if unfit := counts[RESCUED_VALUE]:
-        unread.append(f"{unfit:,} rows quarantined: a value did not fit its column")
+        no_change = "no change that can be read, or " if table.envelope else ""
+        unread.append(f"{unfit:,} rows quarantined: {no_change}a value did not fit its column")
     ambiguous = counts.get(_AMBIGUOUS, 0)
     if ambiguous:
         unread.append(

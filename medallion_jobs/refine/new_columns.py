@@ -81,14 +81,15 @@ def found(source: DataFrame, table: SilverTable) -> Found:
     sets = rows.agg(F.collect_set(opening.keys_of_row(rows)).alias("keys")).first()
     assert sets is not None  # an aggregate without groups has one row
     declared = opening.columns.names
-    beside = {*declared, *([] if opening.is_debezium else [table.envelope.op])}
+    named = [*declared, *([] if opening.is_debezium else [table.envelope.op])]
+    beside = {name.lower() for name in named}
     new = sorted({key for keys in sets["keys"] for key in keys if _can_be_new(key, beside)})
     gone = [name for name in declared if any(name not in keys for keys in sets["keys"])]
     return Found(_typed(rows, opening, new) if new else StructType(), gone)
 
 
 def _can_be_new(key: str, known: Collection[str]) -> bool:
-    return key not in known and namable(key) and key.lower() not in (*RESERVED, *OF_CHANGE)
+    return key.lower() not in known and namable(key) and key.lower() not in (*RESERVED, *OF_CHANGE)
 
 
 def _typed(rows: DataFrame, opening: Opening, names: Sequence[str]) -> StructType:
@@ -101,7 +102,7 @@ def _typed(rows: DataFrame, opening: Opening, names: Sequence[str]) -> StructTyp
         *(F.max(F.try_element_at(said, F.lit(name))).alias(name) for name in names)
     ).first()
     assert kinds is not None  # an aggregate without groups has one row
-    ddl = ", ".join(f"{column(name)} {_type(*(kinds[name] or (None,) * 3))}" for name in names)
+    ddl = ", ".join(f"{column(name)} {_type(*(kinds[name] or (None,) * 4))}" for name in names)
     return schemas.parse_ddl(ddl)
 
 
@@ -119,8 +120,10 @@ def _ddl(columns: StructType) -> str:
     )
 
 
-def _type(kind: str | None, meaning: str | None, scale: int | None) -> str:
+def _type(kind: str | None, meaning: str | None, scale: int | None, is_array: bool | None) -> str:
     """The type of a column, by the schema of its message; text without one."""
+    if is_array:
+        return f"array<{_type(kind, meaning, scale, None)}>"
     name = (meaning or "").rpartition(".")[2]
     if name == "Decimal":
         return f"decimal(38,{scale or 0})"

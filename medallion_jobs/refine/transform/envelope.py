@@ -436,6 +436,7 @@ def _meanings(message: Column) -> Column:
             F.coalesce(item["type"], field["type"]).alias("kind"),
             F.coalesce(item["name"], field["name"]).alias("name"),
             F.try_element_at(parameters, F.lit("scale")).try_cast("int").alias("scale"),
+            (field["type"] == "array").alias("is_array"),
         )
         return F.struct(field["field"].alias("key"), said.alias("value"))
 

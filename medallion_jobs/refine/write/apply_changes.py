@@ -207,7 +207,8 @@ class _Applied:
         if not lacking:
             return F.lit(None).cast("array<string>")
         names = (F.when(~lacks, F.lit(name)) for name, lacks in lacking.items())
-        return F.when(reduce(or_, lacking.values()), F.array_compact(F.array(*names)))
+        # Named even if all are given: of a column that the table gets later, nothing is known.
+        return F.array_compact(F.array(*names))
 
     def _is_unavailable(self, name: str) -> Column:
         """Whether the source did not send what a column of the table is computed from."""
@@ -268,7 +269,7 @@ class _Applied:
             F.count(F.lit(1)).alias("changes"),
             F.count_if(kind == versions.TRUNCATE).alias("truncates"),
             F.count_if(self._is_nowhere).alias("nulls"),
-            F.count_if(key_changes.lacks_values()).alias("moves"),
+            F.count_if(key_changes.lacks_values(self._parts)).alias("moves"),
             *bounds(changes, self.settings.keys),
         ).first()
         assert counted is not None  # an aggregate without groups has one row

@@ -29,9 +29,10 @@ _NOTE = '{"message": "values that were not sent are unknown: the row had another
 _MOVE, _BEFORE, _KNOWN = "move", "values before", "known before"
 
 
-def lacks_values() -> Column:
-    """Whether a change is that of a key, and lacks values."""
-    return col(MOVED_FROM).isNotNull() & col(GIVEN).isNotNull()
+def lacks_values(parts: Sequence[Part]) -> Column:
+    """Whether a change is that of a key, and lacks some of these values."""
+    lacks = col(GIVEN).isNotNull() & (F.size(col(GIVEN)) < len(parts))
+    return col(MOVED_FROM).isNotNull() & lacks
 
 
 def filled(
@@ -43,7 +44,7 @@ def filled(
         stored: the change log before the batch.
         parts: as in `versions.current`.
     """
-    moves = changes.where(lacks_values())
+    moves = changes.where(lacks_values(parts))
     old = moves.select(col(MOVED_FROM).alias("key")).join(
         moves.select(F.struct(*map(col, keys)).alias("key")), "key", "left_semi"
     )
@@ -61,7 +62,7 @@ def _filled_once(
     names = (*keys, SEQUENCE, CHANGE, VALUES, GIVEN)
     past = stored.select(*map(col, names)).unionByName(changes.select(*map(col, names)))
     identity = F.struct(*map(col, keys), col(SEQUENCE))
-    moves = changes.where(lacks_values()).select(
+    moves = changes.where(lacks_values(parts)).select(
         identity.alias(_MOVE), col(MOVED_FROM), col(SEQUENCE).alias("moved at")
     )
     same = reduce(and_, (col(key) == col(MOVED_FROM)[key] for key in keys))
@@ -70,17 +71,20 @@ def _filled_once(
         before.select(col(_MOVE), *map(col, names[len(keys) :])), [_MOVE], parts
     )
     rows = rows.withColumnsRenamed({VALUES: _BEFORE, GIVEN: _KNOWN})
-    joined = changes.withColumn(_MOVE, F.when(lacks_values(), identity)).join(rows, _MOVE, "left")
+    joined = changes.withColumn(_MOVE, F.when(lacks_values(parts), identity)).join(
+        rows, _MOVE, "left"
+    )
     kind = changes.schema[VALUES].dataType
     assert isinstance(kind, StructType)
     values = F.struct(*(_value(name, parts).alias(name) for name in kind.names))
-    unknown = F.when(lacks_values(), _unfilled(kind)).otherwise(col(VALUES))
+    unknown = F.when(lacks_values(parts), _unfilled(kind)).otherwise(col(VALUES))
     is_known = col(_BEFORE).isNotNull()
-    # Null: all are given.
+    everything = F.array(*(F.lit(versions.name_of(path)) for path in parts))
+    # Null for `_KNOWN`: all are known.
     given = F.array_union(col(GIVEN), col(_KNOWN))
     written = {
         VALUES: F.when(is_known, values).otherwise(unknown),
-        GIVEN: F.when(is_known & (F.size(given) < len(parts)), given).when(~is_known, col(GIVEN)),
+        GIVEN: F.when(is_known, F.coalesce(given, everything)).otherwise(col(GIVEN)),
     }
     return joined.select(*(written.get(name, col(name)).alias(name) for name in changes.columns))
 
