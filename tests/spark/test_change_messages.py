@@ -148,10 +148,11 @@ def test_values_that_are_not_sent_and_columns_that_come_and_go(spark: Any, tmp_p
     # The rows of the snapshot come last.
     first = [line for line in lines if '\\"op\\":\\"r\\"' in line]
     lake.drop("messages", "1.json", *(line for line in lines if line not in first), age=9_000)
-    altered = lines_of("alter", "default.schemas")
-    lake.drop("messages", "2.json", *altered[:20], age=8_900)
+    # Up to the change of a number to a text.
+    altered = [line for line in lines_of("alter", "default.schemas") if '.items"' in line]
+    lake.drop("messages", "2.json", *altered[:14], age=8_900)
     lake.run()
-    lake.drop("messages", "3.json", *first, *altered[20:], age=8_000)
+    lake.drop("messages", "3.json", *first, *altered[14:], age=8_000)
     lake.run()
     # The key of document 1 was changed to 2: the message of the new row lacks what was not
     # changed, and the row says so.
@@ -171,8 +172,8 @@ def test_values_that_are_not_sent_and_columns_that_come_and_go(spark: Any, tmp_p
     )
     assert_equal_rows(items[3], {"colour": "red", "old": "z", "color": None})
     assert_equal_rows(items[5], {"price": Decimal("5.5555"), "stock": 9007199254740993})
-    # Its type was changed from a number to text; text holds both.
-    assert_equal_rows(items[6], {"late": True, "rating": "good", "_rescued_data": None})
+    assert_equal_rows(items[6], {"late": True, "rating": None})
+    assert json.loads(items[6]["_rescued_data"]) == {"rating": "good"}
     notes = " ".join(str(event) for event in lake.events)
     assert "changes no longer have" in notes
 
