@@ -1,4 +1,4 @@
-"""The command: `scripts/cdc-lab up|load|status|draw|down`."""
+"""The command: `scripts/cdc-lab up|load|status|latency|draw|down`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdc_lab import drawing
+from cdc_lab import drawing, latency
 from cdc_lab.lab import Lab, NotRunning
 from cdc_lab.postgres import USER
 from cdc_lab.workload import Workload
+from medallion_jobs.config import load as load_config
 from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime.cache import cache_dir, from_home
 from medallion_jobs.runtime.command_line import Parser
 
+_CONFIG = Path(__file__).parents[2] / "conf" / "orders_cdc.yaml"
 _PORTS = {"postgres": 25432, "kafka": 29092, "connect": 28083}
 
 
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str]) -> None:
         MedallionError: a server does not start, or, for `load` and `status`, does not run.
     """
     parser = Parser(prog="scripts/cdc-lab", add_help=False, allow_abbrev=False)
-    parser.add_argument("command", choices=("up", "load", "status", "draw", "down"))
+    parser.add_argument("command", choices=("up", "load", "status", "latency", "draw", "down"))
     parser.add_argument("--dir", type=Path)
     for name, port in _PORTS.items():
         parser.add_argument(f"--{name}-port", type=int, default=port)
@@ -35,6 +37,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--alter", action="store_true")
+    parser.add_argument("--lake", default="./lake")
+    parser.add_argument("--table", default="orders")
     parser.add_argument("--out", type=Path, default=Path("turnover.svg"))
     parser.add_argument("--remove", action="store_true")
     given = parser.parse_args(list(arguments))
@@ -51,6 +55,13 @@ def main(arguments: Sequence[str]) -> None:
         _load(lab, given.changes, given.rate, given.seed, given.alter)
     elif given.command == "status":
         _show(lab)
+    elif given.command == "latency":
+        pipeline = load_config(_CONFIG, None, [f"storage.root={given.lake}"]).pipeline
+        found = latency.measured(pipeline, given.table)
+        _print(
+            f"silver.{given.table}: {found.changes:,} changes, from commit to commit: "
+            f"p50 {found.p50:.1f} s, p99 {found.p99:.1f} s, at most {found.most:.1f} s"
+        )
     elif given.command == "draw":
         rows = drawing.turnover(lab.postgres)
         title = "Turnover by day: orders that are paid or sent"
