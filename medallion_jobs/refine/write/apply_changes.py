@@ -28,7 +28,7 @@ from medallion_jobs.lake.values.type_walk import has
 from medallion_jobs.refine.transform.readers import Row
 from medallion_jobs.refine.write import key_changes, merge_plan, versions
 from medallion_jobs.refine.write.change_log import ARRIVED, NO_VALUES, ChangeLog
-from medallion_jobs.refine.write.keyed_batch import WriteResult, bounds, kept, range_by
+from medallion_jobs.refine.write.keyed_batch import WriteResult, bounds, computed, range_by
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def write(
     settings = table.apply_changes.spelled_as(rows.columns)
     log = ChangeLog(log_path, settings.keys)
     applied = _Applied(rows, table, settings, path, tuple(columns), log)
-    with observing(rows.sparkSession), kept(applied.changes) as changes:
+    with observing(rows.sparkSession), computed(applied.changes) as changes:
         return applied.write(changes, txn)
 
 

@@ -162,6 +162,21 @@ def kept(frame: DataFrame) -> Iterator[DataFrame]:
         frame.unpersist()
 
 
+@contextmanager
+def computed(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, computed now and without its plan, until the block ends.
+
+    A plan that takes long to analyze is analyzed once, not again for each query on the frame. On a
+    cluster it is only cached: rows that are lost with an executor have to be computed again.
+    """
+    master = frame.sparkSession.sparkContext.master
+    if master and master.startswith("local"):
+        yield frame.localCheckpoint()
+        return
+    with kept(frame) as cached:
+        yield cached
+
+
 def in_table(batch: Ranked, path: Location, columns: Sequence[str], where: Column) -> DataFrame:
     """The table's rows that have a key of the batch: these columns, renamed by `existing`.
 
