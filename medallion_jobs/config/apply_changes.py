@@ -99,12 +99,23 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
     has = {key for key, value in data.items() if value is not None}
     keys, lists = _names(data.get("keys")), _names(data.get("column_list"))
     without = _names(data.get("except_column_list"))
-    tracks = {"track_history_column_list", "track_history_except_column_list"} & has
     return [
         (
             {"column_list", "except_column_list"} <= has,
             "`column_list` and `except_column_list` both name the columns: give only one",
         ),
+        *tracking_contradictions(data),
+        (bool(lists) and not keys <= lists, "`column_list` must have the `keys`"),
+        (bool(keys & without), "`except_column_list` must not have a column of `keys`"),
+    ]
+
+
+def tracking_contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
+    """Whether the keys of history contradict each other, each with the reason to show."""
+    names = ("track_history_column_list", "track_history_except_column_list")
+    tracks = [key for key in names if data.get(key) is not None]
+    tracked = {name for key in tracks for name in _names(data.get(key))}
+    return [
         (
             len(tracks) > 1,
             "`track_history_column_list` and `track_history_except_column_list` both name the "
@@ -115,11 +126,9 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
             "`track_history…` needs `stored_as_scd_type: 2`",
         ),
         (
-            bool(keys & {name for key in tracks for name in _names(data.get(key))}),
+            bool(_names(data.get("keys")) & tracked),
             "`track_history…` must not have a column of `keys`",
         ),
-        (bool(lists) and not keys <= lists, "`column_list` must have the `keys`"),
-        (bool(keys & without), "`except_column_list` must not have a column of `keys`"),
     ]
 
 

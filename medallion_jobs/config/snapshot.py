@@ -5,13 +5,13 @@ The words are those of AUTO CDC FROM SNAPSHOT in Spark Declarative Pipelines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from medallion_jobs.config.apply_changes import chosen
-from medallion_jobs.config.fields import OneOrMoreNames, RowSql, Share
+from medallion_jobs.config.apply_changes import chosen, tracking_contradictions
+from medallion_jobs.config.fields import OneOrMoreNames, RowSql, Share, refused
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.units import parse_share
 
@@ -57,3 +57,12 @@ class Snapshot(Frozen):
     def has_history(self) -> bool:
         """Whether the table has a row for each version of a key."""
         return self.stored_as_scd_type == 2  # noqa: PLR2004 (the word of Kimball)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _go_together(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for wrong, reason in tracking_contradictions(data):
+                if wrong:
+                    raise refused(reason)
+        return data

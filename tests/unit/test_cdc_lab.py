@@ -9,10 +9,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from cdc_lab import packages, shop
+from cdc_lab import drawing, packages, shop
 from cdc_lab.lab import Lab
 from cdc_lab.postgres import Postgres
 from cdc_lab.server import LOOPBACK, Server, free_ports, write_properties
@@ -200,3 +203,13 @@ def test_the_workload_is_drawn_from_its_seed(tmp_path: Path) -> None:
         database.remove()
     assert found[0] == found[1]
     assert any(len(row[-2] or "") > 8_000 for row in found[0][2])
+
+
+def test_a_drawing_has_a_bar_for_each_day() -> None:
+    rows = [(date(2026, 1, 1), Decimal("10.50")), (date(2026, 1, 4), Decimal("21"))]
+    drawn = ElementTree.fromstring(drawing.bars(rows, "a < b"))
+    space = {"s": "http://www.w3.org/2000/svg"}
+    titles = [title.text for title in drawn.findall("s:rect/s:title", space)]
+    assert titles == ["2026-01-01: 10.50", "2026-01-04: 21"]
+    low, high = (float(bar.get("height", "")) for bar in drawn.findall("s:rect", space)[1:])
+    assert high == pytest.approx(2 * low, abs=0.2)
