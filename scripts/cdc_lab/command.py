@@ -56,7 +56,9 @@ def main(arguments: Sequence[str]) -> None:
     elif given.command == "status":
         _show(lab)
     elif given.command == "latency":
-        pipeline = load_config(_CONFIG, None, [f"storage.root={given.lake}"]).pipeline
+        pipeline = load_config(
+            _CONFIG, None, [f"storage.root={given.lake}"], loads_sinks=False
+        ).pipeline
         found = latency.measured(pipeline, given.table)
         _print(
             f"silver.{given.table}: {found.changes:,} changes, from commit to commit: "
