@@ -37,7 +37,7 @@ _STATE_KEYS = (
 
 # Parts of these that only affect the batches to come.
 _FREE_INSIDE = {
-    "apply_changes": ("tombstone_retention",),
+    "apply_changes": ("tombstone_retention", "on_gap"),
     "snapshot": ("max_missing", "on_refused"),
 }
 

@@ -55,6 +55,16 @@ class ApplyChanges(Frozen):
         default=None,
         description="With SCD type 2: columns whose changes make no new version.",
     )
+    transactional: bool = Field(
+        default=False,
+        description="With Debezium's transaction metadata: the changes of a transaction are "
+        "applied once all of them have arrived.",
+    )
+    on_gap: Literal["fail", "ignore"] = Field(
+        default="fail",
+        description="With Debezium: what happens when the messages start over, such as with a "
+        "new snapshot, after changes that were streamed: those in between may be missing.",
+    )
     tombstone_retention: Time = Field(
         default=parse_time("30d"),
         json_schema_extra={"default": "30d"},

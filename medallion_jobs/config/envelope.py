@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from medallion_jobs.config.fields import Ddl, Identifier
+from medallion_jobs.config.fields import Ddl, Identifier, as_list
 from medallion_jobs.config.frozen import Frozen
 
 TimeUnit = Literal["millis", "micros", "nanos"]
 DecimalForm = Literal["precise", "string", "double"]
 ValueForm = Literal["millis", "micros", "nanos", "precise", "string", "double"]
 OpLetter = Literal["c", "u", "d", "r", "t"]
+SourceTable = Annotated[
+    str,
+    Field(pattern=r"^[^.\s]+(\.[^.]+)+$", title="a table with its schema, such as public.orders"),
+]
+SourceTables = Annotated[
+    tuple[SourceTable, ...],
+    Field(min_length=1, title="a table with its schema, or a list of them"),
+    BeforeValidator(as_list, json_schema_input_type=SourceTable | tuple[SourceTable, ...]),
+]
 
 
 class Envelope(Frozen):
@@ -32,6 +41,11 @@ class Envelope(Frozen):
         default=None,
         description="The column with the message's key as JSON text; gives the key of a delete "
         "whose `before` is missing.",
+    )
+    tables: SourceTables | None = Field(
+        default=None,
+        description="The changed tables, as the marks of transactions name them, such as "
+        "public.orders; needed by `apply_changes.transactional`.",
     )
     new_columns: Literal["add", "rescue"] = Field(
         default="add",

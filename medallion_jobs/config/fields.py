@@ -109,7 +109,8 @@ def _count(value: object) -> object:
     return value
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
+    """A list of one text, where a list of texts may be a text alone."""
     return [value] if isinstance(value, str) else value
 
 
@@ -157,7 +158,7 @@ SelectNames = Annotated[
 OneOrMoreNames = Annotated[
     tuple[Identifier, ...],
     Field(min_length=1, title="a name, or a list of names"),
-    BeforeValidator(_as_list, json_schema_input_type=Identifier | tuple[Identifier, ...]),
+    BeforeValidator(as_list, json_schema_input_type=Identifier | tuple[Identifier, ...]),
 ]
 Sql = Annotated[str, Field(pattern=r"\S", title="a Spark SQL expression, as text"), HIDES]
 SavedSql = Annotated[str, Field(pattern=r"\S", title="an SQL query, as text"), HIDES]
@@ -209,7 +210,7 @@ LandingFolder = Annotated[
 Folders = Annotated[
     tuple[LandingFolder, ...],
     Field(min_length=1, title="a folder or a pattern of folders, or a list of them"),
-    BeforeValidator(_as_list, json_schema_input_type=LandingFolder | tuple[LandingFolder, ...]),
+    BeforeValidator(as_list, json_schema_input_type=LandingFolder | tuple[LandingFolder, ...]),
 ]
 Moment = Annotated[
     datetime,

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from medallion_jobs.config.fields import HIDES, Count, SparkValue, moment, refused
+from medallion_jobs.config.fields import HIDES, Count, SparkValue, as_list, moment, refused
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.secrecy import Hidden
 
@@ -40,10 +40,6 @@ def _as_servers(value: object) -> object:
         return value
     kind = Hidden if isinstance(value, Hidden) else str
     return [kind(server.strip()) for server in value.split(",") if server.strip()]
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 def _starting(value: object) -> Starting:
@@ -106,7 +102,7 @@ Topic = Annotated[str, Field(pattern=_TOPIC, title="a topic's name"), HIDES]
 Topics = Annotated[
     tuple[Topic, ...],
     Field(min_length=1, title="a topic, or a list of topics"),
-    BeforeValidator(_as_list, json_schema_input_type=Topic | tuple[Topic, ...]),
+    BeforeValidator(as_list, json_schema_input_type=Topic | tuple[Topic, ...]),
 ]
 TopicPattern = Annotated[
     str,

@@ -312,6 +312,23 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
             f"{', '.join(f'`{key}`' for key in beside)} cannot stand beside `apply_changes`, which "
             "says how rows are written",
         ),
+        (
+            _get(data, "apply_changes", "transactional") is True
+            and not _get(data, "envelope", "tables"),
+            "`apply_changes.transactional` needs an `envelope` of format debezium with `tables`: "
+            "the changed tables as the marks of transactions name them, such as public.orders",
+        ),
+        (
+            bool(_get(data, "envelope", "tables"))
+            and _get(data, "apply_changes", "transactional") is not True,
+            "`envelope.tables` is for `apply_changes.transactional: true`; to read only some "
+            "tables of a topic, use `where`",
+        ),
+        (
+            bool(_get(data, "envelope", "tables")) and _get(data, "envelope", "format") == "plain",
+            "only messages of Debezium have transactions: `envelope.tables` does not go with "
+            "`format: plain`",
+        ),
         ({"select", "schema"} <= has, "`select` and `schema` both name the columns: give only one"),
         (keyed and not {"keys", "sequence"} <= has, "upsert and scd2 need `keys` and `sequence`"),
         (
@@ -326,6 +343,12 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[bool, str]]:
             "dedupe: `within: watermark` needs a `watermark`",
         ),
     ]
+
+
+def _get(data: Mapping[str, Any], section: str, key: str) -> object:
+    """The value of a key in a section that may be missing, or no mapping at all."""
+    found = data.get(section)
+    return found.get(key) if isinstance(found, Mapping) else getattr(found, key, None)
 
 
 def _misses(data: Mapping[str, Any]) -> set[object]:

@@ -33,6 +33,8 @@ AMBIGUOUS = "differs in"
 # The value that marks the dump of the row, and why that dump is refused; null if it is not.
 DUMP, REFUSED_DUMP = "dump of the row", "why its dump is refused"
 OUTCOME = "outcome of the row"
+# The row is not written, and counts as one that its transaction has.
+IS_ASIDE = "is set aside"
 
 
 def hidden(name: str) -> Column:

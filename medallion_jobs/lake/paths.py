@@ -147,9 +147,14 @@ def slots(config: Pipeline) -> list[str]:
 def releases(parked_rows: Location) -> Location:
     """The releases: which rows of a quarantine, or of the held rows, have left it.
 
-    Delta ignores folders whose name starts with `_` in the table around them.
+    Delta ignores folders whose name starts with `_` in the table around them: here and below.
     """
     return parked_rows / "_claims"
+
+
+def transactions(changes: Location) -> Location:
+    """The changes that wait for others of their transaction, beside those that are applied."""
+    return changes / "_transactions"
 
 
 def warehouse(config: Pipeline) -> Location:

@@ -81,6 +81,7 @@ def _tables_of(table: TablePaths) -> dict[str, Location]:
         **{f"{name}/_claims": paths.releases(path) for name, path in parked.items()},
         f"tombstones/silver/{ref.name}": table.tombstones,
         f"changes/silver/{ref.name}": table.changes,
+        f"changes/silver/{ref.name}/_transactions": paths.transactions(table.changes),
     }
     return {
         **(of_files if ref.layer == "bronze" else {}),

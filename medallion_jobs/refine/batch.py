@@ -16,7 +16,7 @@ from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Batch, Written
 from medallion_jobs.errors import DataError, Refused
 from medallion_jobs.lake import tables
-from medallion_jobs.lake.hidden_columns import AMBIGUOUS, DUMP, OUTCOME, hidden
+from medallion_jobs.lake.hidden_columns import AMBIGUOUS, DUMP, IS_ASIDE, OUTCOME, hidden
 from medallion_jobs.lake.paths import LIVE, TablePaths
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.observing import observing
@@ -137,7 +137,7 @@ class Refinery:
         observed = observed.observe(seen, *self._counts(observed))
         try:
             with observing(source.sparkSession):
-                result = self.commit(observed, txn, context)
+                result = self.commit(observed, txn, context, source)
         except stopping.FAILURES as failure:
             raise stopping.explained(failure, judged, self.table, str(self.ref)) from failure
         if not result.written:
@@ -155,7 +155,8 @@ class Refinery:
         warning = set_aside.of_batch(
             self.table, source, judged, counts, context.moment, is_first=is_first
         )
-        return batch_counts.summary(self.table, counts, result, stale, warning)
+        remarks = (*stale, *result.notes)
+        return batch_counts.summary(self.table, counts, result, remarks, warning)
 
     def context(self, spark: SparkSession) -> BatchContext:
         """The context of a batch that starts now."""
@@ -234,21 +235,39 @@ class Refinery:
             self.paths.changes,
         )
 
-    def commit(self, judged: DataFrame, txn: Txn, context: BatchContext) -> modes.WriteResult:
-        """Writes the good rows in one commit."""
+    def commit(
+        self,
+        judged: DataFrame,
+        txn: Txn,
+        context: BatchContext,
+        source: DataFrame | None = None,
+    ) -> modes.WriteResult:
+        """Writes the good rows in one commit.
+
+        Args:
+            source: what the rows were computed from; None if they were set aside before.
+        """
         rows = stopping.stopped(judged, self.table)
         if self.table.snapshot:
             assert context.decisions is not None  # made before the batch is judged
             return self._dumps(rows).write(context.decisions.applied, txn)
-        watermark = self.table.watermark
+        watermark, changes = self.table.watermark, self.table.apply_changes
+        marks = None
+        if changes and changes.transactional and source is not None:
+            # A transaction has arrived with the rows of it that are set aside.
+            rows = rows.withColumn(IS_ASIDE, hidden(OUTCOME) != outcome.GOOD)
+            marks = self.recipe.marks(source)
+        else:
+            rows = rows.where(hidden(OUTCOME) == outcome.GOOD)
         return modes.write(
-            rows.where(hidden(OUTCOME) == outcome.GOOD),
+            rows,
             self.table,
             self.path,
             self.recipe.columns(judged).names,
             txn,
             tombstones=self.paths.tombstones,
             changes=self.paths.changes,
+            marks=marks,
             watermark=context.too_late(watermark.delay) if watermark else None,
         )
 

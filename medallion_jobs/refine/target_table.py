@@ -17,6 +17,7 @@ from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.quarantine import row_text
 from medallion_jobs.refine.write import apply_changes
 from medallion_jobs.refine.write.change_log import ChangeLog
+from medallion_jobs.refine.write.transactions import Transactions
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def make(refinery: Refinery, spark: SparkSession, *, is_rebuild: bool) -> None:
         log = ChangeLog(refinery.paths.changes, changes.keys)
         columns = log.schema(refinery.recipe.columns(computed), changes.keys, kind)
         log.ensure(spark, columns, is_rebuild=is_rebuild)
+        if changes.transactional:
+            waiting = Transactions.beside(log.path, changes.keys)
+            waiting.ensure(spark, columns, is_rebuild=is_rebuild)
     if refinery.table.schema_:
         tables.widen(spark, ref, path, schema)
     else:

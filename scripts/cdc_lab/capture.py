@@ -6,6 +6,7 @@ Each file of `scenarios/` is played to a database of its own, with one connector
 write the messages. Above `-- changes` is what the snapshot finds; below it, `-- on NAME` goes on
 in another session, `-- lab: mark` waits until all before it was sent, `-- lab: noted` until
 Connect has noted that, and `-- lab: kill` kills Connect once it was sent, and starts it again.
+`-- lab: lose` kills it as well and drops its slot; `-- lab: over` starts it without its offsets.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ SCENARIOS = {
         settings={"signal.data.collection": "public.signals"},
         worker={"offset.flush.interval.ms": 12_000},
     ),
+    "slot": Scenario(forms=("plain",), settings=_TRANSACTIONS),
 }
 
 

@@ -137,6 +137,19 @@ class Connect(Server):
             )
         return len(parts) > 1 and all(part["state"] == "RUNNING" for part in parts)
 
+    def has_failed(self, connector: str) -> bool:
+        """Whether the connector or its task has failed."""
+        return "FAILED" in _states(self.state(connector))
+
+    def forget(self, connector: str) -> None:
+        """Removes the offsets of a connector, so that it starts over."""
+        path = f"/connectors/{connector}"
+        self._request("PUT", f"{path}/stop")
+        self.wait_until(
+            lambda: self._request("DELETE", f"{path}/offsets") is not None, "its offsets are gone"
+        )
+        self._request("PUT", f"{path}/resume")
+
     def connectors(self) -> list[str]:
         """The names of all connectors."""
         return list(self._request("GET", "/connectors") or [])
@@ -182,12 +195,10 @@ class Connect(Server):
 
     def _restart_failed(self, connector: str) -> None:
         """Starts the connector and its task again if they failed before."""
-        if "FAILED" in _states(self.state(connector)):
+        if self.has_failed(connector):
             path = f"/connectors/{connector}/restart?includeTasks=true&onlyFailed=true"
             self._request("POST", path)
-            self.wait_until(
-                lambda: "FAILED" not in _states(self.state(connector)), f"{connector} starts again"
-            )
+            self.wait_until(lambda: not self.has_failed(connector), f"{connector} starts again")
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
         """The answer; None where there is nothing of that name, or the worker is not ready.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +136,35 @@ class Play:
         }
 
     def _do(self, what: str) -> None:
+        if what == "over":
+            self._start_over()
+            return
         self._mark()
         if what == "noted":
             self._noted()
         if what == "kill":
             self._connect.kill()
             self._connect.start()
+        if what == "lose":
+            self._connect.kill()
+            self._lose_slots()
+
+    def _lose_slots(self) -> None:
+        """Drops the slots: the database no longer keeps its log for the connectors."""
+        query = "SELECT 1 FROM pg_replication_slots WHERE active"
+        self._connect.wait_until(lambda: not self._postgres.rows(query), "its slots are free")
+        self._postgres.run(
+            *(f"SELECT pg_drop_replication_slot('{name}')" for name in self._connectors)
+        )
+
+    def _start_over(self) -> None:
+        """Starts Connect without offsets: connectors refuse to go on after those that they had."""
+        self._connect.start()
+        for connector in self._connectors:
+            failed = partial(self._connect.has_failed, connector)
+            self._connect.wait_until(failed, f"{connector} refuses to go on")
+            self._connect.forget(connector)
+            self._await_slot(connector)
 
     def _await_slot(self, connector: str) -> None:
         """Waits until the connector has its slot: from then on it gets every change."""

@@ -83,7 +83,12 @@ class Written:
         return self.write_frame(self.frame(*rows), **options)
 
     def write_frame(
-        self, rows: DataFrame, *, run: str = "run 1", watermark: datetime | None = None
+        self,
+        rows: DataFrame,
+        *,
+        run: str = "run 1",
+        watermark: datetime | None = None,
+        marks: DataFrame | None = None,
     ) -> WriteResult:
         """Writes rows as the newest batch, again if it was written before."""
         from medallion_jobs.refine.write import modes
@@ -97,6 +102,7 @@ class Written:
             tombstones=self.graves,
             changes=self.changes,
             watermark=watermark,
+            marks=marks,
         )
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:

@@ -62,6 +62,9 @@ def test_the_keys_come_to_those_of_the_database(file: Path) -> None:
     for name, table in tables.items():
         if name == "items_full" or (mode != "default" and not rows[name]):
             continue  # it was dropped, which no message reports; or it is left out in this mode
+        if scenario == "slot":
+            # A row was deleted while there was no slot, and its delete is in no message.
+            assert rows[name].pop(json.dumps({"id": 2}))
         if table["key"]:
             assert len(rows[name]) == len(table["rows"]), name
         if table["key"] == ["id"] and table["columns"]["id"] in ("integer", "bigint"):

@@ -110,6 +110,36 @@ class Opening:
         # Cheaper than to open the message, and computed twice: once to count.
         return let(self._text(rows), lambda text: _is_change(text, self._op_name))
 
+    def marks(self, rows: DataFrame) -> DataFrame:
+        """The marks of transactions in the messages.
+
+        Returns:
+            `transaction`, `table` and `count`: for each end of a transaction, how many changes it
+            has of each of the envelope's tables; two nulls beside the transaction for other marks.
+        """
+        counts = "array<struct<data_collection: string, event_count: bigint>>"
+        text = self._text(rows)
+        inner = F.coalesce(F.get_json_object(text, "$.payload"), text)
+        marks = rows.where(~self.is_change(rows)).select(inner.alias("mark"))
+        part = {
+            name: F.get_json_object(col("mark"), f"$.{name}")
+            for name in ("status", "id", "data_collections")
+        }
+        of_tables = F.from_json(part["data_collections"], counts, json_parts.STRICT_JSON)
+        listed = F.filter(
+            of_tables, lambda table: table["data_collection"].isin(*self.envelope.tables or ())
+        )
+        is_end = part["status"] == "END"
+        found = marks.where(part["status"].isin("BEGIN", "END") & part["id"].isNotNull()).select(
+            transaction_key(part["id"]).alias("transaction"),
+            F.explode_outer(F.when(is_end, listed)).alias("of table"),
+        )
+        return found.select(
+            col("transaction"),
+            col("of table")["data_collection"].alias("table"),
+            col("of table")["event_count"].alias("count"),
+        )
+
     def keys_of_row(self, rows: DataFrame) -> Column:
         """The names of the columns in a message, as array<string>; null if it gives no row."""
 
@@ -275,9 +305,10 @@ class Opening:
             UNAVAILABLE: self._unavailable(),
             SOURCE_TIME: F.timestamp_micros(F.coalesce(micros, millis)),
             SOURCE_BLOCK: message["source"],
-            # A row of a snapshot is older than every change that is streamed.
+            # A row of a snapshot is older than every change that is streamed. Of the first
+            # transaction that is streamed, no commit before it is known.
             COMMIT_LSN: F.when(is_snapshot, F.lit(0))
-            .otherwise(F.coalesce(committed, F.lit(0)))
+            .otherwise(F.coalesce(committed, own, lsn, F.lit(0)))
             .cast("bigint"),
             LSN: F.coalesce(own, lsn),
             TRANSACTION_ID: decoded(member(transaction, "id")),
@@ -394,6 +425,11 @@ def _is_change(text: Column, op_name: str) -> Column:
     is_null = (F.trim(text) == "null") | text.rlike(r'"payload"\s*:\s*null\s*\}\s*$')
     other = F.coalesce(is_null, F.lit(False)) | F.coalesce(let(inner, is_other), F.lit(False))
     return text.isNotNull() & ~other
+
+
+def transaction_key(transaction: Column) -> Column:
+    """The id of a transaction; of PostgreSQL without the position that Debezium adds to it."""
+    return F.regexp_replace(transaction, "^([0-9]+):[0-9]+$", "$1")
 
 
 def _payload(text: Column) -> Column:

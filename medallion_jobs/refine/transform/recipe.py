@@ -66,6 +66,10 @@ class Recipe:
         """Rows of the source after the shape steps, with the hidden columns of `kept`."""
         return self.kept(applied(rows, self.shape_steps))
 
+    def marks(self, source: DataFrame) -> DataFrame:
+        """The marks of transactions in rows of the source: see `Opening.marks`."""
+        return shape.opening_of(self.table).marks(shape.passing(source, self.table))
+
     def kept(self, rows: DataFrame) -> DataFrame:
         """Shaped rows with hidden columns: a copy of the row, and nulls for `since` and `id`."""
         own = [col(name) for name in rows.columns if not is_hidden(name)]

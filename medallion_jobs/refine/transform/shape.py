@@ -75,6 +75,11 @@ def taken(rows: DataFrame, table: SilverTable) -> Column:
     return _passes(rows, table) & is_change
 
 
+def passing(rows: DataFrame, table: SilverTable) -> DataFrame:
+    """The rows of the source that pass `where`."""
+    return rows.where(_passes(rows, table))
+
+
 def _passes(rows: DataFrame, table: SilverTable) -> Column:
     """Whether a row of the source passes `where`, or `where` cannot be decided."""
     if table.where is None:

@@ -21,12 +21,12 @@ from medallion_jobs.config.apply_changes import END_AT, START_AT
 from medallion_jobs.errors import DataError, UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.columns import OLD_KEY, UNAVAILABLE
-from medallion_jobs.lake.hidden_columns import row_type
+from medallion_jobs.lake.hidden_columns import IS_ASIDE, hidden, row_type
 from medallion_jobs.lake.tables.observing import observing
 from medallion_jobs.lake.tables.sql import col, column
 from medallion_jobs.lake.values.type_walk import has
 from medallion_jobs.refine.transform.readers import Row
-from medallion_jobs.refine.write import key_changes, merge_plan, versions
+from medallion_jobs.refine.write import gaps, key_changes, merge_plan, transactions, versions
 from medallion_jobs.refine.write.change_log import ARRIVED, NO_VALUES, ChangeLog
 from medallion_jobs.refine.write.keyed_batch import WriteResult, bounds, computed, range_by
 from medallion_jobs.storage import Location
@@ -85,22 +85,28 @@ def write(
     txn: tables.Txn,
     *,
     log_path: Location,
+    marks: DataFrame | None = None,
 ) -> WriteResult:
     """Applies a batch of changes, in one commit of the table.
 
     Args:
+        rows: the changes. With `transactional`, rows that the table's rules set aside are among
+            them: those with `IS_ASIDE`.
         columns: the columns of the table, without those that are added.
         log_path: the path of the change log.
+        marks: with `transactional`, the marks of transactions in the batch; None: the rows were
+            set aside before.
 
     Raises:
-        DataError: a change has a null in its key or its sequence; nothing was written.
+        DataError: a change has a null in its key or its sequence, or changes before it are
+            missing; nothing was written.
     """
     assert table.apply_changes is not None
     settings = table.apply_changes.spelled_as(rows.columns)
     log = ChangeLog(log_path, settings.keys)
     applied = _Applied(rows, table, settings, path, tuple(columns), log)
     with observing(rows.sparkSession), computed(applied.changes) as changes:
-        return applied.write(changes, txn)
+        return applied.write(changes, marks, txn)
 
 
 def tidy_if_due(
@@ -153,6 +159,8 @@ class _Applied:
             .when(deletes, versions.DELETE)
             .otherwise(versions.UPSERT)
         )
+        if IS_ASIDE in self.rows.columns:
+            change = F.when(hidden(IS_ASIDE), transactions.ASIDE).otherwise(change)
         # Neither a truncate nor a delete has values that count.
         is_upsert = ~truncates & ~deletes
         own = [col(name) for name in self._values]
@@ -166,7 +174,21 @@ class _Applied:
             F.when(is_upsert, self._given).alias(versions.GIVEN),
             F.when(is_upsert, self._moved_from).alias(versions.MOVED_FROM),
             F.lit(datetime.now(timezone.utc)).alias(ARRIVED),
+            *([gaps.begins().alias(gaps.BEGINS)] if self._sees_gaps else []),
+            *(transactions.columns_of(self._listed) if self.settings.transactional else []),
         )
+
+    @property
+    def _listed(self) -> tuple[str, ...]:
+        """The tables of the database whose changes these are."""
+        envelope = self.table.envelope
+        return (envelope.tables if envelope else None) or ()
+
+    @property
+    def _sees_gaps(self) -> bool:
+        settings = self.settings
+        is_seen = gaps.are_seen(self.rows.columns, settings.sequence_by)
+        return settings.on_gap == "fail" and is_seen
 
     @property
     def _sequence(self) -> Column:
@@ -230,12 +252,39 @@ class _Applied:
             found[name] = sorted({old.get(column.lower(), column) for column in read})
         return found
 
-    def write(self, changes: DataFrame, txn: tables.Txn) -> WriteResult:
+    def write(self, changes: DataFrame, marks: DataFrame | None, txn: tables.Txn) -> WriteResult:
         """Writes the changes to the log, and what they change to the table."""
-        keys = self.settings.keys
-        found = self._counts(changes)
+        found = self._checked(changes)
+        changes, count, notes = changes.drop(gaps.BEGINS), found["changes"], tuple[str, ...]()
+        if self.settings.transactional:
+            held = transactions.Transactions.beside(self.log.path, self.settings.keys)
+            settled = held.settled(changes, marks, txn)
+            changes, notes = settled.changes, settled.notes
+            found = self._counts(changes)
+        done = self._write(changes, found, txn)
+        effective = done.rows_out + done.updated + done.deleted
+        return replace(done, ignored=max(0, count - effective), notes=notes)
+
+    def _checked(self, changes: DataFrame) -> dict[str, Any]:
+        """The counts of a batch that may be applied.
+
+        Raises:
+            DataError: it may not.
+        """
+        found, name = self._counts(changes), f"{self.path.parent.name}.{self.path.name}"
         if found["nulls"]:
             raise self._refusal(changes, found["nulls"])
+        if self.settings.transactional:
+            strangers = found["unlisted"]
+            transactions.refuse_unlisted(strangers, self.rows, self._listed, name)
+        if self._sees_gaps and (found[gaps.SNAPSHOT] or found[gaps.STREAM]):
+            log = changes.sparkSession.read.format("delta").load(str(self.log.path))
+            past = log.select(versions.SEQUENCE).unionByName(changes.select(versions.SEQUENCE))
+            gaps.refuse(found, past, self.rows, name)
+        return found
+
+    def _write(self, changes: DataFrame, found: Mapping[str, Any], txn: tables.Txn) -> WriteResult:
+        keys = self.settings.keys
         if found["moves"]:
             stored = changes.sparkSession.read.format("delta").load(str(self.log.path))
             changes = key_changes.filled(changes, stored, keys, self._parts)
@@ -247,7 +296,7 @@ class _Applied:
             within = range_by(changes, keys, found)
         truncates = self.settings.apply_as_truncates is not None
         stored = self.log.of(touched, within, changes.sparkSession, truncates=truncates)
-        done = merge_plan.carry_out(
+        return merge_plan.carry_out(
             merge_plan.difference(
                 self._result(stored), self._stands(touched, within, changes), self._match
             ),
@@ -260,17 +309,21 @@ class _Applied:
                 update={n: merge_plan.source(n) for n in self._written if n not in self._match},
             ),
         )
-        effective = done.rows_out + done.updated + done.deleted
-        return replace(done, ignored=max(0, found["changes"] - effective))
 
     def _counts(self, changes: DataFrame) -> dict[str, Any]:
         kind = col(versions.CHANGE)
         counted = changes.agg(
-            F.count(F.lit(1)).alias("changes"),
+            F.count_if(kind != transactions.ASIDE).alias("changes"),
             F.count_if(kind == versions.TRUNCATE).alias("truncates"),
             F.count_if(self._is_nowhere).alias("nulls"),
             F.count_if(key_changes.lacks_values(self._parts)).alias("moves"),
             *bounds(changes, self.settings.keys),
+            *(gaps.counted() if gaps.BEGINS in changes.columns else []),
+            *(
+                [F.count_if(transactions.is_unlisted()).alias("unlisted")]
+                if transactions.TRANSACTION in changes.columns
+                else []
+            ),
         ).first()
         assert counted is not None  # an aggregate without groups has one row
         return counted.asDict()
@@ -280,7 +333,8 @@ class _Applied:
         """Whether a change has a null in its key or its sequence."""
         no_key = reduce(or_, (col(key).isNull() for key in self.settings.keys))
         is_keyed = col(versions.CHANGE) != versions.TRUNCATE
-        return col(versions.SEQUENCE).isNull() | (is_keyed & no_key)
+        is_own = col(versions.CHANGE) != transactions.ASIDE
+        return is_own & (col(versions.SEQUENCE).isNull() | (is_keyed & no_key))
 
     def _refusal(self, changes: DataFrame, count: int) -> DataError:
         """The error for changes with a null in their key or their sequence."""

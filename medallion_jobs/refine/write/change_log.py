@@ -96,12 +96,8 @@ class ChangeLog:
         Args:
             is_rebuild: the silver table starts empty, and so does this one.
         """
-        if is_rebuild and tables.snapshot(self.path):
-            tables.recreate(spark, self.path, schema)
-        tables.create(spark, self.path, schema, comment="Changes from which a table is computed")
-        if spark.read.format("delta").load(str(self.path)).schema != schema:
-            empty = spark.createDataFrame([], schema).write.format("delta").mode("append")
-            empty.option("mergeSchema", True).save(str(self.path))
+        about = "Changes from which a table is computed"
+        ensure_table(spark, self.path, schema, about, is_rebuild=is_rebuild)
 
     def add(self, changes: DataFrame, txn: tables.Txn) -> None:
         """Adds the changes of a batch, once."""
@@ -188,3 +184,20 @@ class ChangeLog:
                 tidied = tables.snapshot(self.path, version)
                 return tidied.rows if tidied else 0
         return 0
+
+
+def ensure_table(
+    spark: SparkSession, path: Location, schema: StructType, about: str, *, is_rebuild: bool
+) -> None:
+    """Creates a table beside a silver table, or gives it the columns that it lacks.
+
+    Args:
+        about: the comment of the table.
+        is_rebuild: the silver table starts empty, and so does this one.
+    """
+    if is_rebuild and tables.snapshot(path):
+        tables.recreate(spark, path, schema)
+    tables.create(spark, path, schema, comment=about)
+    if spark.read.format("delta").load(str(path)).schema != schema:
+        empty = spark.createDataFrame([], schema).write.format("delta").mode("append")
+        empty.option("mergeSchema", True).save(str(path))

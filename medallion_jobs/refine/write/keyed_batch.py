@@ -48,6 +48,7 @@ class WriteResult:
         updated, deleted: changed in, and deleted from, the table.
         repeated: dropped because the batch or the table has the same row.
         ignored: dropped because the batch or the table has a newer row.
+        notes: for the user.
     """
 
     written: bool
@@ -56,6 +57,7 @@ class WriteResult:
     deleted: int = 0
     repeated: int = 0
     ignored: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def write(
     *,
     tombstones: Location,
     changes: Location,
+    marks: DataFrame | None = None,
     watermark: datetime | None = None,
 ) -> WriteResult:
     """Writes a batch's good rows in one commit with `txn`, even if nothing changes.
@@ -83,6 +84,7 @@ def write(
         columns: the declared columns, in order.
         tombstones: the path of the tombstones, for `deletes: hard`.
         changes: the path of the change log, for `apply_changes`.
+        marks: the marks of transactions in the batch, for `apply_changes.transactional`.
         watermark: with `within: watermark` the table's rows before this time are not searched
             for duplicates. None: there is no watermark yet.
 
@@ -90,7 +92,7 @@ def write(
         DataError: a change has no sequence; nothing was written.
     """
     if table.apply_changes:
-        return apply_changes.write(rows, table, path, columns, txn, log_path=changes)
+        return apply_changes.write(rows, table, path, columns, txn, log_path=changes, marks=marks)
     if table.surrogate_key:
         rows = surrogate_key.with_key(rows, table)
         columns = (table.surrogate_key, *columns)
