@@ -23,7 +23,7 @@ from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn, snapshot
 from medallion_jobs.masking import without_secrets
 from medallion_jobs.observe.batch_table import BatchTable
-from medallion_jobs.observe.events import Emit, Note
+from medallion_jobs.observe.events import Emit, Note, TableFailed
 from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
@@ -166,8 +166,8 @@ class Supervisor:
         finally:
             for query in running:
                 if query.failure and not self._stop.is_flipped:
-                    cause = query.explain(query.failure).what
-                    self._emit(Note(str(query.ref), "failed", {"cause": cause}))
+                    error = query.explain(query.failure)
+                    self._emit(TableFailed.of(str(query.ref), error))
                     self._stop.flip(f"{query.ref} failed")
             self._stop_all(running)
 

@@ -62,6 +62,23 @@ class Note:
 
 
 @dataclass(frozen=True)
+class TableFailed:
+    """The query of a table was refused or failed; the attributes are those of the error."""
+
+    table: str
+    code: str
+    what: str
+    untouched: str
+    next_step: str
+    at: str = field(default_factory=_now)
+
+    @classmethod
+    def of(cls, table: str, error: MedallionError) -> TableFailed:
+        """The event for an error, with its text as the user is shown it."""
+        return cls(table, error.code, error.what, error.untouched, error.next_step)
+
+
+@dataclass(frozen=True)
 class Warned:
     """A run has ended, and most rows of a batch are not in the table.
 
@@ -90,7 +107,7 @@ class Warned:
         return "medallion files" if self.set_aside.unit == "files" else "medallion status"
 
 
-Event = BatchDone | Note | Warned
+Event = BatchDone | Note | TableFailed | Warned
 Emit = Callable[[Event], None]
 
 
@@ -145,6 +162,8 @@ def as_json(event: Event) -> str:
     elif isinstance(event, BatchDone):
         fields = {"event": "batch", **asdict(event)}
         fields["files_per_second"] = round(event.files_per_second, 3)
+    elif isinstance(event, TableFailed):
+        fields = {"event": "table_failed", **asdict(event)}
     else:
         fields = {"event": "note", **asdict(event)}
     return masked(json.dumps(fields, default=str))
@@ -163,6 +182,8 @@ def as_line(event: Event) -> str:
 def _line(event: Event) -> str:
     if isinstance(event, Warned):
         return f"{event.table:<{NAME_WIDTH}} warning: {event.text}"
+    if isinstance(event, TableFailed):
+        return f"{event.table:<{NAME_WIDTH}} failed: {event.what}"
     if isinstance(event, Note):
         details = ", ".join(
             f"{value:.1f} s" if key == "seconds" else str(value)

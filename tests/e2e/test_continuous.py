@@ -58,9 +58,9 @@ def test_a_layer_that_fails_is_named_and_the_others_finish_their_batch(lake: Lak
     with Medallion(lake, *RUN) as run:
         assert run.wait() == 1, run.text
         cause = "silver.customers has more than one row for a key: customer_id=7"
-        (failed,) = [event for event in run.events if event.get("what") == "failed"]
+        (failed,) = [event for event in run.events if event["event"] == "table_failed"]
         assert failed["table"] == "silver.sales"
-        assert cause in failed["facts"]["cause"]
+        assert cause in failed["what"]
         assert f"error: {cause}" in run.text
         assert len(_batches(run, "bronze.sales")) == 1
     assert_exact(lake, layers=["bronze"])
