@@ -76,6 +76,7 @@ class Running:
         is_leaving: whether it is to end after its batch, while others go on.
         is_over: whether it takes no more part in the run.
         timed_out: whether its batch was cancelled because it took too long.
+        hangs: whether that batch does not end, although it was cancelled.
     """
 
     stream: Stream
@@ -93,6 +94,7 @@ class Running:
     is_leaving: bool = False
     is_over: bool = False
     timed_out: bool = False
+    hangs: bool = False
     _batch: int | None = None
     _busy_since: float | None = None
     _last_change: SchemaChange | None = None
@@ -149,7 +151,8 @@ class Running:
         """The exception that ended it; None if it still runs, succeeded, or was stopped."""
         if self.is_active or self.was_stopped:
             return None
-        return self.raised or self._spark_failure
+        stopped = TimeoutError("stopped") if self.timed_out else None
+        return self.raised or self._spark_failure or stopped
 
     def prepare_restart(self, change: SchemaChange) -> None:
         """Drops the Spark query that `change` ended, so that a new one can be started."""
@@ -198,7 +201,7 @@ class Running:
     @contextmanager
     def in_batch(self, number: int) -> Iterator[None]:
         """The batch that runs inside the `with` block; if it fails, it stays the newest."""
-        self._batch, self._busy_since = number, time.monotonic()
+        self._batch, self._busy_since, self.timed_out = number, time.monotonic(), False
         try:
             yield
             self._batch = None
@@ -239,13 +242,33 @@ class Running:
             deadline: by the monotonic clock.
         """
         self.is_leaving = True
-        while self.is_active and self.query is not None:
+        while self.is_active and self.query is not None and not self.hangs:
             idle = not self.query.status["isTriggerActive"]
             if idle or time.monotonic() > deadline:
                 self.interrupted = not idle
                 self.query.stop()
             else:
                 time.sleep(_POLL_SECONDS)
+
+    def interrupt(self) -> None:
+        """Stops it in the middle of its batch.
+
+        Raises:
+            TransientError: it does not stop.
+        """
+        assert self.query is not None  # the caller has checked
+        try:
+            self.query.stop()
+        except Exception as failure:
+            self.hangs = True
+            raise TransientError(
+                f"{self.ref}: batch {self._batch} was cancelled and does not end; what it waits "
+                "for is no job of Spark",
+                code="batch_hangs",
+                untouched="nothing of the batch is visible, unless it still ends",
+                next_step="look for a disk or a server that does not answer; end this process, "
+                "then run again",
+            ) from failure
 
     def explain(self, failure: BaseException) -> MedallionError:
         """The error to show for its failure."""

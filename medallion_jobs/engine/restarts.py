@@ -11,7 +11,9 @@ from medallion_jobs.config import Restart
 from medallion_jobs.errors import DataError, LockHeld, MedallionError, TransientError
 
 # Failures that a batch may be the cause of, although another try may succeed.
-_MAY_BE_THE_BATCH = frozenset({"batch_timeout", "batch_hangs", "executor_lost"})
+_MAY_BE_THE_BATCH = frozenset({"batch_timeout", "executor_lost"})
+# The batch may still be running, so that another one must not start in this process.
+_STILL_RUNS = "batch_hangs"
 _POISON_AFTER = 3
 # Numbers and ids of stages, tasks and versions differ between two failures of one cause.
 _NUMBER = re.compile(r"\b[0-9a-f]{8,}\b|\d+")
@@ -50,7 +52,8 @@ class Restarts:
             MedallionError: it does not start again. It is the error that is given; or, if a batch
                 failed three times in the same way and may be the cause itself, one that says so.
         """
-        if not isinstance(error, TransientError) or isinstance(error, LockHeld):
+        may_pass = isinstance(error, TransientError) and not isinstance(error, LockHeld)
+        if not may_pass or error.code == _STILL_RUNS:
             raise error
         self.failures += 1
         if batch is not None and self._is_poison(error, batch, takes):

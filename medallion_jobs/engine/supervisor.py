@@ -40,6 +40,8 @@ SetTrigger = Callable[["DataStreamWriter", Running], "DataStreamWriter"]
 # How long a stop waits for the current batch before it interrupts it. An interrupted batch is
 # run again; the default grace period of a container is 30 s.
 STOP_PATIENCE_SECONDS = 25.0
+# How long a batch that was cancelled may take to end.
+CANCEL_PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 # How often a continuous query looks for a commit that it follows.
 _LOOKS_EACH_SECONDS = 0.2
@@ -236,7 +238,8 @@ class Supervisor:
         query.is_over = True
         query.end(time.monotonic() + STOP_PATIENCE_SECONDS)
         query.release_query()
-        query.lock.release()
+        # As long as a batch hangs, this JVM may still write, and the next holder waits for its end.
+        query.lock.release(in_good_order=not query.hangs)
 
     @contextmanager
     def _stopping_at_the_end(self, running: Sequence[Running]) -> Iterator[None]:
@@ -381,16 +384,17 @@ class Supervisor:
             TransientError: it does not end although it was cancelled.
         """
         limit = query.stream.claim.paths.config.trigger.batch_timeout
-        if limit is None or query.query is None:
+        over = query.busy_seconds() - limit.total_seconds() if limit else 0
+        if limit is None or query.query is None or over <= 0:
             return
-        over = query.busy_seconds() - limit.total_seconds()
-        if over <= 0 or query.timed_out:
-            return
-        query.timed_out = True
-        # Spark runs the jobs of a query as a group with the id of its run.
-        spark.sparkContext.cancelJobGroup(str(query.query.runId))
-        about = f"its batch takes longer than {format_time(limit)}"
-        self._note(query.ref, "cancels its batch", about)
+        if not query.timed_out:
+            query.timed_out = True
+            # Spark runs the jobs of a query as a group with the id of its run.
+            spark.sparkContext.cancelJobGroup(str(query.query.runId))
+            about = f"its batch takes longer than {format_time(limit)}"
+            self._note(query.ref, "cancels its batch", about)
+        elif over > CANCEL_PATIENCE_SECONDS:
+            query.interrupt()
 
     def _watch(self, running: Sequence[Running]) -> None:
         """Checks for a stop request, stops the queries if there is one, and waits a moment."""
