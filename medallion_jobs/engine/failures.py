@@ -16,11 +16,14 @@ _STORAGE = {
     "Read-only file system": "make it writable",
     "Permission denied": "make it writable for the user who runs the job",
     "Input/output error": "check the disk",
+    # Hadoop and Delta, of a folder; they do not say why.
+    "Mkdirs failed to create": "make the folder above it writable, or free some disk space",
+    "Cannot create file": "make the folder above it writable, or free some disk space",
 }
-_NETWORK = (
-    *("java.net.ConnectException", "java.net.UnknownHostException", "java.net.NoRouteToHost"),
-    *("java.net.SocketTimeoutException", "java.net.SocketException", "SlowDown", "Service: S3"),
-    *("org.apache.kafka.common.errors.TimeoutException", "kafka.common.errors.Disconnect"),
+_NETWORK = re.compile(
+    r"java\.net\.(?:Connect|UnknownHost|NoRouteToHost|SocketTimeout|Socket)Exception"
+    r"|org\.apache\.kafka\.common\.errors\.(?:Timeout|Disconnect|Network)Exception"
+    r"|Unable to execute HTTP request|Status Code: (?:429|5\d\d)"
 )
 # A task or its executor died; a batch that needs too much memory may be the cause.
 _LOST_EXECUTOR = ("ExecutorLostFailure", "FetchFailed", "MetadataFetchFailed", "OutOfMemoryError")
@@ -137,7 +140,7 @@ def _passing(table: str, failure: BaseException) -> TransientError | None:
             next_step="run again; if it is out of memory, give it more, or take less in a batch: "
             "`max_files_per_trigger`",
         )
-    if any(symptom in text for symptom in _NETWORK):
+    if _NETWORK.search(text):
         return TransientError(
             f"{table}: the batch failed, because something did not answer: {_cause(text)}",
             code="network_failed",

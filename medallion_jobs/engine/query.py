@@ -72,7 +72,7 @@ class Running:
             runs again.
         restarts: its failures in a continuous run.
         starts_at: when it is to start, by the monotonic clock; None once it has.
-        has_started: whether it has started in this run, so that its table exists.
+        waits_after: the error after which it waits to be started again.
         is_leaving: whether it is to end after its batch, while others go on.
         is_over: whether it takes no more part in the run.
         timed_out: whether its batch was cancelled because it took too long.
@@ -90,7 +90,7 @@ class Running:
     interrupted: bool = False
     is_done: bool = False
     starts_at: float | None = 0.0
-    has_started: bool = False
+    waits_after: MedallionError | None = None
     is_leaving: bool = False
     is_over: bool = False
     timed_out: bool = False
@@ -174,7 +174,7 @@ class Running:
         seconds = self.restarts.delay(str(self.ref), error, self._batch, takes)
         self._drop_ended()
         self.raised, self.interrupted, self.timed_out, self._batch = None, False, False, None
-        self.starts_at = time.monotonic() + seconds
+        self.starts_at, self.waits_after = time.monotonic() + seconds, error
         return seconds
 
     def _drop_ended(self) -> None:

@@ -160,7 +160,7 @@ class Supervisor:
                     for query in self._live(running):
                         self._poll(query, spark)
         for query in running:
-            if query.is_over:
+            if query.is_over or self._branches.cuts_off(query.ref):
                 continue
             try:
                 self._finish(query)
@@ -202,14 +202,19 @@ class Supervisor:
         self._start(query, spark, trigger, again=failures > 0)
         if failures:
             self._emit(Note(str(query.ref), "started again", {"attempt": failures}))
-        query.starts_at = None
+        query.starts_at = query.waits_after = None
         self._branches.started.add(query.ref)
 
     def _retry(self, query: Running, error: MedallionError, spark: SparkSession) -> None:
-        """Has a failed query start again later; or gives it up, and those that read it."""
-        if query.is_active:
-            query.end(time.monotonic() + STOP_PATIENCE_SECONDS)
+        """Has a failed query start again later; or gives it up, and those that read it.
+
+        Raises:
+            MedallionError: the error, if the whole session is lost.
+        """
+        query.end(time.monotonic() + STOP_PATIENCE_SECONDS)
         try:
+            if session.is_lost(spark):
+                raise error
             seconds = query.retry_after(error)
         except MedallionError as final:
             if query.restarts.failures > 1:
@@ -219,7 +224,8 @@ class Supervisor:
             if query.stream.claim.paths.config.trigger.restart.on_give_up == "stop":
                 self._stop.flip(f"{query.ref} failed")
         else:
-            about = {"code": error.code, "cause": error.what, "starts again in": f"{seconds:.1f} s"}
+            then = f"starts again in {seconds:.1f} s"
+            about = {"code": error.code, "cause": error.what, "then": then}
             self._emit(Note(str(query.ref), "failed for a cause that may pass", about))
 
     def _fail(self, query: Running, error: MedallionError, spark: SparkSession) -> None:
@@ -421,6 +427,8 @@ class Supervisor:
 
     def _finish(self, query: Running) -> None:
         """Raises the failure of a query, if it failed."""
+        if query.waits_after:
+            raise query.waits_after
         if query.failure:
             raise query.explain(query.failure) from query.failure
 

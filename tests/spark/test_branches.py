@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import slow
 from support.branches import RULE, Branches
 from support.disk import Disk, small_disk
+from support.lake import Lake
+from support.own import OwnLake
 
 from medallion_jobs.checkpoint import Lock, QueryFolder, lock
 from medallion_jobs.config import TableRef
-from medallion_jobs.errors import DataError, UsageError
+from medallion_jobs.errors import DataError, TransientError, UsageError
 from medallion_jobs.lake.paths import TablePaths
 
 FAILING = ("refused", "source", "lock", "batch", "disk")
@@ -28,9 +32,18 @@ def branches(tmp_path: Path) -> Branches:
 
 
 @pytest.fixture
-def disk(branches: Branches) -> Iterator[Disk]:
+def few(tmp_path: Path) -> Branches:
+    """One that is right, one whose disk fails, and one whose batch fails."""
+    made = Branches.of(tmp_path, "ok", "disk", "batch", gold=("ok", "batch"))
+    for name in ("ok", "disk", "batch"):
+        made.land(name, 1, 2, 3)
+    return made
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
     """The disk of silver.disk."""
-    with small_disk(branches.lake.path("silver.disk")) as disk:
+    with small_disk(Lake.at(tmp_path).path("silver.disk")) as disk:
         yield disk
 
 
@@ -60,7 +73,7 @@ def test_of_seven_branches_five_fail_and_two_end_exact(
         "bronze.lock": "query_already_running",
         "silver.batch": "rule_failed_batch",
         "silver.disk": "storage_failed",
-    }
+    }, error
     # A wrong folder is the worst of these; the lock and the disk alone would be 75.
     assert isinstance(error, UsageError)
     assert (error.code, error.exit_code) == ("tables_failed", 2)
@@ -93,6 +106,7 @@ def test_of_seven_branches_five_fail_and_two_end_exact(
     branches.assert_exact("facts")
 
 
+@pytest.mark.slow
 def test_where_only_one_table_fails_its_own_error_ends_the_run(
     branches: Branches, spark: object
 ) -> None:
@@ -106,31 +120,123 @@ def test_where_only_one_table_fails_its_own_error_ends_the_run(
 
 
 def test_a_query_that_fails_starts_again_and_one_that_cannot_is_given_up(
-    branches: Branches, disk: Disk, spark: object
+    few: Branches, disk: Disk, spark: object
 ) -> None:
+    names = ("ok", "disk", "batch")
+
     def tell() -> None:
-        names = ["ok", "also", "disk", "batch"]
-        branches.wait_for(*names)
+        few.wait_for(*names)
         with disk.read_only():
             for name in names:
-                branches.land(name, 10, 11)
-            branches.wait_for("ok", "also", "batch")
+                few.land(name, 10, 11)
+            few.wait_for("ok", "batch")
             failed = "failed for a cause that may pass"
-            branches.until(lambda: len(branches.notes("silver.disk", failed)) > 3)
-        branches.wait_for("disk")
-        branches.land("batch", 1000)
-        branches.until(lambda: branches.notes("gold.batch", "not run"))
+            few.until(lambda: len(few.notes("silver.disk", failed)) > 3)
+        few.wait_for("disk")
+        few.land("batch", 1000)
+        few.until(lambda: few.notes("gold.batch", "not run"))
         # Its lock is free while the others go on.
-        folder = query_folder(branches, "silver", "batch")
-        branches.until(lambda: not lock.is_running(folder.lock))
-        assert lock.is_running(query_folder(branches, "silver", "ok").lock)
-        for name in ("ok", "also", "disk", "batch"):
-            branches.land(name, 20)
-        branches.wait_for("ok", "also", "disk")
+        few.until(lambda: not lock.is_running(query_folder(few, "silver", "batch").lock))
+        assert lock.is_running(query_folder(few, "silver", "ok").lock)
+        for name in names:
+            few.land(name, 20)
+        few.wait_for("ok", "disk", gold=["ok"])
 
-    error = branches.run_beside(tell)
+    error = few.run_beside(tell)
     assert isinstance(error, DataError)
-    assert branches.failed == {"silver.batch": "rule_failed_batch"}
-    assert set(branches.summary.not_run) == {"silver.facts", "gold.batch"}
-    assert branches.notes("silver.disk", "started again")
-    branches.assert_exact("ok", "also", "disk", gold=["ok", "also"])
+    assert few.failed == {"silver.batch": "rule_failed_batch"}
+    assert few.summary.not_run == {"gold.batch": "silver.batch"}
+    assert few.notes("silver.disk", "started again")
+    few.assert_exact("ok", "disk", gold=["ok"])
+
+
+# Longer than a batch takes on a slow machine.
+_TIMEOUT = "12s"
+_SLOW = """
+    pipeline: slow
+    python_packages: [support]
+    trigger: {batch_timeout: %s, restart: {first_delay: 500ms}}
+    bronze:
+      passing: {source: &files {format: json, schema: 'id BIGINT, n BIGINT', min_age: 1ms}}
+      poisonous: {source: *files}
+    silver:
+      passing: {from: bronze.passing, transform: support.slow:passing}
+      poisonous: {from: bronze.poisonous, transform: support.slow:poisonous}
+"""
+
+
+@pytest.fixture
+def slow_branches(tmp_path: Path) -> Iterator[Branches]:
+    made = Branches(OwnLake.of(tmp_path, _SLOW % _TIMEOUT))
+    for name in ("passing", "poisonous"):
+        made.land(name, 1, 2)
+    yield made
+    slow.HANGS.clear()
+
+
+def test_a_batch_that_hangs_is_cancelled(slow_branches: Branches, spark: object) -> None:
+    slow.HANGS.add("poisonous")
+    error = slow_branches.run()
+    assert isinstance(error, TransientError)
+    assert (error.code, error.exit_code) == ("batch_timeout", 75)
+    assert f"silver.poisonous: batch 0 took longer than {_TIMEOUT}" in error.what
+    slow_branches.assert_exact("passing")
+    assert slow_branches.rows("poisonous") == []
+    slow.HANGS.clear()
+    assert slow_branches.run() is None
+    slow_branches.assert_exact("passing", "poisonous")
+
+
+@pytest.mark.slow
+def test_a_batch_that_hangs_each_time_is_poison(slow_branches: Branches, spark: object) -> None:
+    def tell() -> None:
+        branches = slow_branches
+        branches.wait_for("passing", "poisonous")
+        slow.HANGS.update(("passing", "poisonous"))
+        for name in ("passing", "poisonous"):
+            branches.land(name, 3)
+        branches.until(lambda: branches.notes("silver.passing", "cancels its batch"))
+        slow.HANGS.remove("passing")
+        branches.wait_for("passing")
+        branches.until(lambda: branches.failed)
+        branches.land("passing", 4)
+        branches.wait_for("passing")
+
+    error = slow_branches.run_beside(tell)
+    assert isinstance(error, DataError)
+    assert error.code == "poison_batch"
+    assert "silver.poisonous: batch 1 has failed 3 times in the same way" in error.what
+    assert "it reads: bronze.poisonous, version" in error.what
+    assert len(slow_branches.notes("silver.poisonous", "cancels its batch")) == 3
+    slow_branches.assert_exact("passing")
+    slow.HANGS.clear()
+    assert slow_branches.run() is None
+    slow_branches.assert_exact("passing", "poisonous")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_nothing_is_lost_in_three_minutes_of_failures(
+    few: Branches, disk: Disk, spark: object
+) -> None:
+    names = ("ok", "disk")
+
+    def tell() -> None:
+        end = time.monotonic() + 180
+        while time.monotonic() < end:
+            again = time.monotonic() + 20
+            with disk.read_only():
+                fails_until = time.monotonic() + 5
+                while time.monotonic() < fails_until:
+                    for name in names:
+                        few.land(name, *range(20))
+                    time.sleep(0.5)
+            while time.monotonic() < again:
+                for name in names:
+                    few.land(name, *range(20))
+                time.sleep(0.5)
+        few.wait_for(*names, gold=["ok"])
+
+    assert few.run_beside(tell) is None
+    assert len(few.notes("silver.disk", "started again")) >= 9
+    few.assert_exact(*names, gold=["ok"])
