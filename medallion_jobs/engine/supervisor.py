@@ -372,6 +372,7 @@ class Supervisor:
             txn=Txn(start_point.checkpoint.app_id, number, self._run_id),
             generation=start_point.generation,
             already_written=number <= start_point.last_written,
+            is_empty=query.stream.claim.offsets.is_empty(start_point.checkpoint, number),
         )
         written = query.stream.write(df, batch)
         loaded = _load_sinks(query.stream, df.sparkSession)
