@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, with_config
+from medallion_jobs.cli.options import ExcludeOption, Given, SelectOption, with_config
 from medallion_jobs.errors import MedallionError, UsageError
 
 if TYPE_CHECKING:
-    from medallion_jobs.config import Pipeline
+    from medallion_jobs.config import Pipeline, Selection
     from medallion_jobs.engine.stream import Stream
 
 
@@ -67,11 +67,16 @@ def run(
         Progress,
         typer.Option(help="auto: live in a terminal, JSON lines on stdout otherwise."),
     ] = Progress.AUTO,
+    select: SelectOption = None,
+    exclude: ExcludeOption = None,
     log_level: Annotated[
         LogLevel, typer.Option(help="What Spark logs to stderr, besides the progress.")
     ] = LogLevel.FATAL,
 ) -> None:
-    """Run one layer, or all layers in one Spark session."""
+    """Run one layer, all layers, or selected tables, in one Spark session.
+
+    A table that fails stops those that read it, and no others.
+    """
     if once and continuous:
         raise UsageError(
             "--once and --continuous exclude each other", code="options_exclude_each_other"
@@ -80,14 +85,19 @@ def run(
         raise UsageError("--interval needs --continuous", code="option_needs_another")
     if interval:
         given = replace(given, overrides=(*given.overrides, f"trigger.interval={interval}"))
-    has_sinks = layer in (Layers.GOLD, Layers.ALL)
+    from medallion_jobs.config import Selection
+
+    selection = Selection(select or (), exclude or ())
+    has_sinks = layer in (Layers.GOLD, Layers.ALL) and (
+        not selection or any(table.layer == "gold" for table in selection.of(given.pipeline))
+    )
     pipeline = given.pipeline_with_logins if has_sinks else given.pipeline
 
     from medallion_jobs.engine.runner import run as run_streams
     from medallion_jobs.observe.console import shown
     from medallion_jobs.observe.events import error_as_json
 
-    streams = _streams(pipeline, layer)
+    streams = _streams(pipeline, layer, selection)
     seconds = pipeline.trigger.interval.total_seconds() if continuous else None
     default = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
     how = default if progress is Progress.AUTO else progress.value
@@ -100,7 +110,7 @@ def run(
         raise
 
 
-def _streams(pipeline: Pipeline, layer: Layers) -> list[Stream]:
+def _streams(pipeline: Pipeline, layer: Layers, selection: Selection) -> list[Stream]:
     from medallion_jobs import bronze, gold, silver
 
     jobs: dict[str, Callable[[Pipeline], Sequence[Stream]]] = {
@@ -109,9 +119,14 @@ def _streams(pipeline: Pipeline, layer: Layers) -> list[Stream]:
         "gold": gold.streams,
     }
     wanted = list(jobs) if layer is Layers.ALL else [layer.value]
-    streams: list[Stream] = [stream for name in wanted for stream in jobs[name](pipeline)]
+    selected = selection.of(pipeline)
+    streams: list[Stream] = [
+        stream for name in wanted for stream in jobs[name](pipeline) if stream.claim.ref in selected
+    ]
     if not streams:
+        which = "table" if layer is Layers.ALL else f"{layer.value} table"
+        among = " among the selected ones" if selection else ""
         raise UsageError(
-            f"pipeline {pipeline.pipeline} has no {layer.value} table", code="layer_is_empty"
+            f"pipeline {pipeline.pipeline} has no {which}{among}", code="layer_is_empty"
         )
     return streams

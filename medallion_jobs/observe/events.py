@@ -62,6 +62,52 @@ class Note:
 
 
 @dataclass(frozen=True)
+class TableFailed:
+    """A table was refused or failed, and is not tried again in this run.
+
+    The attributes are those of the error.
+    """
+
+    table: str
+    code: str
+    what: str
+    untouched: str
+    next_step: str
+    at: str = field(default_factory=_now)
+
+    @classmethod
+    def of(cls, table: str, error: MedallionError) -> TableFailed:
+        """The event for an error, with its text as the user is shown it."""
+        return cls(table, error.code, error.what, error.untouched, error.next_step)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run has ended, and a table of it has failed.
+
+    Attributes:
+        done: the tables that ran to their end.
+        failed: the code of each table's error, by table.
+        not_run: the tables that did not run, each with the failed one that it reads.
+    """
+
+    done: tuple[str, ...]
+    failed: Mapping[str, str]
+    not_run: Mapping[str, str]
+    at: str = field(default_factory=_now)
+
+    @property
+    def text(self) -> str:
+        """The summary in one line."""
+        failed = [f"{table} ({code})" for table, code in self.failed.items()]
+        not_run = [f"{table} (because of {cause})" for table, cause in self.not_run.items()]
+        named = (("failed", failed), ("not run", not_run), ("done", self.done))
+        return SEPARATOR.join(
+            f"{len(tables)} {what}: {', '.join(tables)}" for what, tables in named if tables
+        )
+
+
+@dataclass(frozen=True)
 class Warned:
     """A run has ended, and most rows of a batch are not in the table.
 
@@ -90,7 +136,7 @@ class Warned:
         return "medallion files" if self.set_aside.unit == "files" else "medallion status"
 
 
-Event = BatchDone | Note | Warned
+Event = BatchDone | Note | TableFailed | RunSummary | Warned
 Emit = Callable[[Event], None]
 
 
@@ -145,6 +191,10 @@ def as_json(event: Event) -> str:
     elif isinstance(event, BatchDone):
         fields = {"event": "batch", **asdict(event)}
         fields["files_per_second"] = round(event.files_per_second, 3)
+    elif isinstance(event, TableFailed):
+        fields = {"event": "table_failed", **asdict(event)}
+    elif isinstance(event, RunSummary):
+        fields = {"event": "summary", **asdict(event)}
     else:
         fields = {"event": "note", **asdict(event)}
     return masked(json.dumps(fields, default=str))
@@ -163,6 +213,10 @@ def as_line(event: Event) -> str:
 def _line(event: Event) -> str:
     if isinstance(event, Warned):
         return f"{event.table:<{NAME_WIDTH}} warning: {event.text}"
+    if isinstance(event, TableFailed):
+        return f"{event.table:<{NAME_WIDTH}} failed: {event.what}"
+    if isinstance(event, RunSummary):
+        return f"{'run':<{NAME_WIDTH}} {event.text}"
     if isinstance(event, Note):
         details = ", ".join(
             f"{value:.1f} s" if key == "seconds" else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -81,9 +81,14 @@ class Status:
         return "idle" if self.generation else "never ran"
 
 
-def status(config: Pipeline) -> list[Status]:
-    """The status of each query, layer by layer."""
-    return [_status_of(config, ref, source) for ref, source in paths.sources(config).items()]
+def status(config: Pipeline, tables: Collection[TableRef] | None = None) -> list[Status]:
+    """The status of each query, layer by layer.
+
+    Args:
+        tables: those to look at; None for all.
+    """
+    sources = paths.sources(config).items()
+    return [_status_of(config, r, source) for r, source in sources if tables is None or r in tables]
 
 
 def _status_of(config: Pipeline, ref: TableRef, source: Location | None) -> Status:

@@ -21,7 +21,7 @@ from support.lake import Lake, batches, order, run_streams
 from medallion_jobs.engine.query import Running
 from medallion_jobs.errors import MedallionError, Refused
 from medallion_jobs.lake.tables.schema_change import SchemaChange
-from medallion_jobs.observe.events import Event, Note
+from medallion_jobs.observe.events import Event, Note, TableFailed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -191,7 +191,7 @@ def test_silver_and_gold_go_on_while_their_sources_change(lake: Lake, spark: Spa
     assert again == replayed
     numbers = [b.batch for b in _new(events, "silver.sales")]
     assert numbers == list(range(len(numbers)))
-    assert not [e for e in events if isinstance(e, Note) and e.what == "failed"]
+    assert not [e for e in events if isinstance(e, TableFailed)]
 
 
 def test_a_change_in_the_midst_of_a_run_over_what_is_there(lake: Lake, spark: SparkSession) -> None:

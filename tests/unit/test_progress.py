@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from medallion_jobs.errors import DataError
 from medallion_jobs.observe.console import folded
 from medallion_jobs.observe.events import (
     SEPARATOR,
     BatchDone,
     Note,
+    TableFailed,
     as_json,
     as_line,
     format_age,
@@ -69,6 +71,24 @@ def test_a_batch_of_files_tells_what_waits() -> None:
 def test_where_nothing_waits_nothing_is_said_of_it() -> None:
     line = as_line(replace(BATCH, remarks=(), files_left=0, bytes_left=0))
     assert line.endswith("3.1 s")
+
+
+def test_a_failed_table_is_told_with_its_error() -> None:
+    error = DataError(
+        "silver.x: no", code="batch_failed", untouched="the table", next_step="run again"
+    )
+    failed = TableFailed.of("silver.x", error)
+    assert as_line(failed) == f"{'silver.x':<28} failed: silver.x: no"
+    told = json.loads(as_json(failed))
+    assert datetime.fromisoformat(told.pop("at")).tzinfo is not None
+    assert told == {
+        "event": "table_failed",
+        "table": "silver.x",
+        "code": "batch_failed",
+        "what": "silver.x: no",
+        "untouched": "the table",
+        "next_step": "run again",
+    }
 
 
 def test_files_a_second() -> None:
