@@ -103,7 +103,7 @@ class Supervisor:
         for leftover in start_point.repaired:
             self._note(claim.ref, "removed leftovers of an interrupted first batch", leftover)
         if start_point.changed:
-            self._note(claim.ref, "new logic from this run on", ", ".join(start_point.changed))
+            self._note(claim.ref, "new logic from this run on", start_point.news_for(claim))
         log = BatchTable(claim.paths.metrics)
         return Running(stream, query_folder, start_point, lock, log)
 
@@ -243,7 +243,8 @@ class Supervisor:
             query.start_point.manifest.current.binding != binding
             or not query.query_folder.manifest.exists()
         ):
-            manifest.write(query.query_folder, query.start_point.manifest.binding(binding))
+            bound = query.start_point.manifest.binding(binding, query.start_point.next_batch)
+            manifest.write(query.query_folder, bound)
 
     def _write(self, query: Running, df: DataFrame, number: int) -> None:
         """The function that Spark calls for each micro-batch."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.loading.sinks import DeltaSink
 from medallion_jobs.checkpoint import Claim, Logic, QueryFolder, manifest, refused_for
+from medallion_jobs.checkpoint.logic import as_texts
 from medallion_jobs.config import KafkaSource, Pipeline, TableRef
 from medallion_jobs.config.kafka_source import EARLIEST, LATEST, WORDS
 from medallion_jobs.engine import stream
@@ -41,6 +42,10 @@ from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+# Keys of the source that leave rows as they are.
+_BESIDE = {"starting", "on_data_loss", "max_messages_per_trigger"}
 
 
 @dataclass
@@ -106,7 +111,13 @@ class KafkaLoader:
                     "value": source.value,
                     "key": source.key,
                     "isolation": isolation(source),
-                }
+                },
+                settings=as_texts(
+                    {
+                        **source.model_dump(mode="json", exclude_defaults=True, include=_BESIDE),
+                        "layout": self.config.layout_of(self.ref),
+                    }
+                ),
             ),
         )
 

@@ -84,6 +84,7 @@ __all__ = [
     "set_properties",
     "snapshot",
     "sql",
+    "sql_text",
     "widen",
     "with_conf",
 ]
