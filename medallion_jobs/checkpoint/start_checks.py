@@ -298,8 +298,9 @@ def _check_logic(claim: Claim, current: Generation) -> Iterator[Refused]:
             f"its logic changed, and its state does not fit the new logic: "
             f"{'; '.join(map(str, changed))}. Spark would continue from the old state and write "
             "wrong values",
-            f"to compute the table by the new logic: `{rebuild_command(claim)}` (shows what it "
-            "would do); or change the config back",
+            f"to compute the table by the new logic, beside the old one: "
+            f"`{rebuild_command(claim)}` (shows what it would do); or in its place: "
+            f'`medallion checkpoint reset {claim.ref} --reason "…"`; or change the config back',
         )
 
 

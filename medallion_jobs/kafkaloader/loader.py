@@ -24,6 +24,7 @@ from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.kafkaloader.batch import BatchLoad
 from medallion_jobs.kafkaloader.broker import (
     ISOLATION,
+    PATIENCE_SECONDS,
     Cluster,
     Offsets,
     UnknownError,
@@ -54,12 +55,14 @@ class KafkaLoader:
 
     Attributes:
         slot: the slot of all that it writes. The topics are those of the live table.
+        patience_seconds: how long to wait for an answer of the cluster before there is a JVM.
     """
 
     config: Pipeline
     name: str
     slot: str = LIVE
     output_mode = "append"
+    patience_seconds: float = PATIENCE_SECONDS
     _decoders: Decoders | None = None
     _loaded: Loaded | None = None
     _is_answered: bool = False
@@ -78,7 +81,7 @@ class KafkaLoader:
 
     @cached_property
     def offsets(self) -> KafkaOffsets:
-        return KafkaOffsets.of(self.source, str(self.ref))
+        return KafkaOffsets.of(self.source, str(self.ref), self.patience_seconds)
 
     @cached_property
     def _sink(self) -> DeltaSink:

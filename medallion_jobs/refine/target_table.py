@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from pyspark.errors import AnalysisException
@@ -104,15 +105,8 @@ def _computed(refinery: Refinery, spark: SparkSession) -> DataFrame:
 def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType) -> None:
     """Adds the columns, and the fields inside columns, that the table lacks."""
     has = spark.read.format("delta").load(str(path)).schema
-    gone = [name for name in has.names if name not in schema.names]
-    rebuild = f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
-    if gone:
-        raise UsageError(
-            f"{ref} has columns that its config no longer selects: {', '.join(gone)}",
-            code="columns_left_config",
-            untouched="nothing was written",
-            next_step=rebuild,
-        )
+    refuse_gone(ref, has.names, schema.names)
+    rebuild = _rebuild(ref)
     if _types(has) == _types(schema):
         return
     empty = spark.createDataFrame([], schema).write.format("delta").mode("append")
@@ -125,6 +119,21 @@ def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType
             untouched="nothing was written",
             next_step=rebuild,
         ) from error
+
+
+def refuse_gone(ref: TableRef, has: Iterable[str], wanted: Collection[str]) -> None:
+    """Raises UsageError if a table has columns that its config does not give. Needs no JVM."""
+    if gone := [name for name in has if name not in wanted]:
+        raise UsageError(
+            f"{ref} has columns that its config no longer selects: {', '.join(gone)}",
+            code="columns_left_config",
+            untouched="nothing was written",
+            next_step=_rebuild(ref),
+        )
+
+
+def _rebuild(ref: TableRef) -> str:
+    return f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
 
 
 def _types(schema: StructType) -> dict[str, str]:
