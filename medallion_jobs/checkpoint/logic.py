@@ -28,7 +28,7 @@ _SQL = re.compile(
 # These parts decide about batches to come, and not which values a row has.
 _ABOUT_BATCHES = re.compile(
     r"(^|\.)(on_all_aside|on_refused|max_missing|tombstone_retention|max_age|when_stale|hold_for"
-    r"|schema_evolution|at_most)$"
+    r"|schema_evolution|at_most|topics|isolation)$"
 )
 _WORD = re.compile(r"\w+")
 _MOST_CHANGES = 100

@@ -63,9 +63,14 @@ class StartPoint:
         listed = "; ".join(map(str, self.changed))
         if not self.next_batch:
             return listed
+        again = (
+            "files that gave no row are read again by"
+            if claim.ref.layer == "bronze"
+            else "they are computed again by"
+        )
         return (
-            f"{listed}; rows before batch {self.next_batch} keep the old logic; to compute them "
-            f"again: {rebuild_command(claim)}"
+            f"{listed}; rows before batch {self.next_batch} keep the old logic, and {again}: "
+            f"{rebuild_command(claim)}"
         )
 
 
@@ -310,7 +315,12 @@ def changed_from(claim: Claim, current: Generation) -> list[Change]:
 
 
 def rebuild_command(claim: Claim) -> str:
-    """The command that computes a table again, with all tables that read it."""
+    """The command that computes a table again, with all tables that read it.
+
+    Rows of bronze are not written again; of a bronze table, it reads files again that gave no row.
+    """
+    if claim.ref.layer == "bronze":
+        return f'medallion checkpoint reset {claim.ref} --reason "…"'
     downstream = " --downstream" if readers(claim.paths.config, claim.ref) else ""
     return f'medallion rebuild {claim.ref}{downstream} --reason "…"'
 

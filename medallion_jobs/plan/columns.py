@@ -111,7 +111,9 @@ class LakeColumns:
         source = before.get(table.from_)
         if source is None or table.transform or table.envelope:
             return None
-        row = dict(source)
+        # A table that is there may have wider types than the config.
+        kinds = _as_columns(self.on_disk(table.from_)) or {}
+        row = {name: kinds.get(name, kind) for name, kind in source.items()}
         for name, parse in table.parse.items():
             row[name] = ddl.columns(parse.schema_) or ddl.kind(parse.schema_)
         for item in table.explode:

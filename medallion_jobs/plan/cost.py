@@ -65,24 +65,12 @@ class Batches:
 
 
 def of(config: Pipeline, ref: TableRef, batches: Batches) -> Cost | None:
-    """What a rebuild of a table reads: its source, or its files; None if that is unknown."""
+    """What a rebuild of a table reads: all of its source; None if there is none."""
     source = paths.sources(config)[ref]
     found = snapshot(source) if source else None
     if source is None or found is None:
         return None
-    if ref.layer == "bronze":
-        return _of_files(config, ref, source, batches)
     return _timed(found.rows, found.files, found.bytes, batches)
-
-
-def _of_files(config: Pipeline, ref: TableRef, ledger: Location, batches: Batches) -> Cost | None:
-    files = _table(ledger, ["path", "size"])
-    table = snapshot(TablePaths(config, ref).data)
-    if files is None or table is None:
-        return None
-    newest = files.group_by("path").aggregate([("size", "max")])
-    size = pc.sum(newest["size_max"]).as_py() or 0
-    return _timed(table.rows, newest.num_rows, size, batches)
 
 
 def _timed(rows: int, files: int, size: int, batches: Batches) -> Cost:

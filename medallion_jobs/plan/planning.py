@@ -100,10 +100,15 @@ class TablePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of every table: those of the config, and those that only the lake has."""
+    """What becomes of every table: those of the config, and those that only the lake has.
+
+    Attributes:
+        is_first: whether no query has run in this lake.
+    """
 
     pipeline: str
     tables: tuple[TablePlan, ...]
+    is_first: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -113,18 +118,14 @@ class Plan:
         waits = ("reset", "renamed", "removed")
         return int(any(table.old_rows or table.state in waits for table in self.tables))
 
-    @property
-    def has_run(self) -> bool:
-        """Whether some table of the pipeline is in the lake."""
-        return any(table.state not in ("added", "refused") for table in self.tables)
-
 
 def plan(config: Pipeline) -> Plan:
     """Compares a config with the tables that are there. Reads only, and starts no JVM."""
     planner = _Planner(config)
     tables = [planner.table(stream) for stream in planner.streams]
     removed = [TablePlan(str(ref), "removed", commands=(_drop(ref),)) for ref in planner.orphans]
-    return Plan(config.pipeline, (*tables, *removed))
+    is_first = not children(config.state_path / "checkpoints")
+    return Plan(config.pipeline, (*tables, *removed), is_first)
 
 
 class _Planner:
@@ -151,7 +152,7 @@ class _Planner:
             table=str(claim.ref),
             state="unchanged" if made_by else "reset" if is_reset else "added",
             changes=tuple(changes(made_by.logic, claim.logic)) if made_by else (),
-            refusals=tuple(_refusal(claim.ref, error) for error in errors),
+            refusals=tuple(_shown(claim.ref, error) for error in errors),
             readers=tuple(map(str, dict.fromkeys(paths.readers(self.config, claim.ref)))),
             looked_up_by=tuple(
                 f"silver.{name}"
@@ -176,9 +177,8 @@ class _Planner:
         older = stale(
             current.history if found.refusals else current.history_with(claim.logic, written + 1)
         )
-        ends_refusal = claim.ref.layer != "bronze" and any(
-            refusal.code in _REBUILT for refusal in found.refusals
-        )
+        is_bronze = claim.ref.layer == "bronze"
+        ends_refusal = not is_bronze and any(refusal.code in _REBUILT for refusal in found.refusals)
         if not ends_refusal and not older:
             return found
         batches = Batches(self.config, claim.ref)
@@ -189,9 +189,14 @@ class _Planner:
         return replace(
             found,
             old_rows=tuple(rows),
-            rebuild=cost.of(self.config, claim.ref, batches),
-            commands=(rebuild_command(claim),),
+            rebuild=None if is_bronze else cost.of(self.config, claim.ref, batches),
+            commands=(*self._first(claim), rebuild_command(claim)),
         )
+
+    def _first(self, claim: Claim) -> Iterator[str]:
+        """The command that makes the source of a table, if it does not exist yet."""
+        if claim.reads and claim.source_path and snapshot(claim.source_path) is None:
+            yield f"medallion run {claim.reads.layer}"
 
     def _former(self, claim: Claim) -> TableRef | None:
         """The orphan that was made by the same logic from the same source, if there is one."""
@@ -239,7 +244,8 @@ def _drop(ref: TableRef) -> str:
     return f"medallion drop {ref} --yes"
 
 
-def _refusal(ref: TableRef, error: MedallionError) -> Refusal:
+def _shown(ref: TableRef, error: MedallionError) -> Refusal:
     what = error.what.removeprefix(f"{ref} was not started: ")
+    what = f"it {rest}" if (rest := what.removeprefix(f"{ref} ")) != what else what
     next_step = error.next_step.removesuffix("; `medallion plan` shows all that is refused")
     return Refusal(error.code, what, next_step)

@@ -77,6 +77,8 @@ class _Page:
                 yield from self.wrapped(f"next: {refusal.next_step}")
         for text in (*_of_rows(table.old_rows, table.changes), *_of_readers(table)):
             yield from self.wrapped(text)
+        if table.table.startswith("bronze.") and table.commands and table.state == "changed":
+            yield from self.wrapped("rows of bronze stay; files that gave no row are read again by")
         if table.rebuild and table.commands:
             yield from self.wrapped(_of_cost(table.rebuild, table.readers))
         for command in table.commands:
@@ -87,7 +89,7 @@ class _Page:
         if table.state == "renamed":
             state = f"renamed, was {table.was}: it is computed again; the old table stays"
         if any(refusal.code == "logic_changed" for refusal in table.refusals):
-            state = "refused: the state of its query fits only the logic of its last run"
+            state = "refused: what it has computed fits only the logic of its last run"
         if table.state == "unchanged":
             state = "unchanged, with rows of an older logic"
         name = self._paint(table.table, "name")
@@ -145,11 +147,13 @@ def _batches(since: int, before: int) -> str:
 
 def _of_readers(table: TablePlan) -> Iterator[str]:
     if table.readers and table.state == "refused":
-        yield f"no new rows until then: {', '.join(table.readers)}"
+        yield f"read by {', '.join(table.readers)}: no new rows until then"
     elif table.readers and table.old_rows:
-        yield f"computed from these rows: {', '.join(table.readers)}"
+        yield f"read by {', '.join(table.readers)}: computed from these rows"
+    elif table.state == "changed" and not table.old_rows:
+        yield "holds from the next start on; no row would differ"
     if table.looked_up_by and (table.old_rows or table.state == "refused"):
-        yield f"has taken values of it, and keeps them: {', '.join(table.looked_up_by)}"
+        yield f"looked up by {', '.join(table.looked_up_by)}, whose rows keep what they took"
 
 
 def _of_cost(cost: Cost, readers: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from medallion_jobs.engine.failures import root_cause
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.hidden_columns import row_type
+from medallion_jobs.lake.tables import schema as schemas
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.quarantine import row_text
@@ -106,19 +107,13 @@ def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType
     """Adds the columns, and the fields inside columns, that the table lacks."""
     has = spark.read.format("delta").load(str(path)).schema
     refuse_gone(ref, has.names, schema.names)
-    rebuild = _rebuild(ref)
     if _types(has) == _types(schema):
         return
     empty = spark.createDataFrame([], schema).write.format("delta").mode("append")
     try:
         empty.option("mergeSchema", True).save(str(path))
     except AnalysisException as error:
-        raise UsageError(
-            f"{ref} has other column types than its config gives now: {root_cause(error)}",
-            code="column_types_changed",
-            untouched="nothing was written",
-            next_step=rebuild,
-        ) from error
+        raise _other_types(ref, str(root_cause(error))) from error
 
 
 def refuse_gone(ref: TableRef, has: Iterable[str], wanted: Collection[str]) -> None:
@@ -130,6 +125,21 @@ def refuse_gone(ref: TableRef, has: Iterable[str], wanted: Collection[str]) -> N
             untouched="nothing was written",
             next_step=_rebuild(ref),
         )
+
+
+def refuse_other_types(ref: TableRef, has: StructType, wanted: StructType) -> None:
+    """Raises UsageError if rows of a schema cannot be added to a table. Needs no JVM."""
+    if found := list(schemas.unmergeable(has, wanted)):
+        raise _other_types(ref, "; ".join(found))
+
+
+def _other_types(ref: TableRef, which: str) -> UsageError:
+    return UsageError(
+        f"{ref} has other column types than its config gives now: {which}",
+        code="column_types_changed",
+        untouched="nothing was written",
+        next_step=_rebuild(ref),
+    )
 
 
 def _rebuild(ref: TableRef) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.changes import BASE, CASES, Case
+from support.changes import BASE, CASES, COMMANDS, Case, page
 from support.own import OwnLake
 
 from medallion_jobs.errors import MedallionError
@@ -71,13 +71,19 @@ def test_the_plan_of_a_change(ran: OwnLake, case: Case, tmp_path: Path) -> None:
         assert case.part in {change.part for change in table.changes}
     if case.code:
         assert case.code in {refusal.code for refusal in table.refusals}
-    if case.command.startswith(("rebuild", "drop")):
-        (command,) = table.commands
+    if case.command.startswith(COMMANDS):
+        *_, command = table.commands
         start = "medallion " + case.command.replace("TABLE", case.table)
         assert command.startswith(start)
         assert ("--downstream" in command) == ("--downstream" in start)
     else:
         assert table.commands == ()
+
+
+def test_the_page_is_made_of_these_cases() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "changes.md").read_text(encoding="utf-8")
+    assert text == page()
+    assert len(CASES) >= 30
 
 
 def test_without_a_change_there_is_nothing_to_do(ran: OwnLake, tmp_path: Path) -> None:
@@ -116,4 +122,4 @@ def test_a_run_does_what_the_plan_says(
     assert bool(news) == case.old_rows
     if news:
         assert case.part in news[0]
-        assert "medallion rebuild " + case.table in news[0]
+        assert of(before, case.table).commands[-1] in news[0]

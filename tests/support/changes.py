@@ -61,6 +61,10 @@ BASE = dedent("""\
     """)
 
 
+# The first words of commands; what starts with another word is advice.
+COMMANDS = ("rebuild", "drop", "checkpoint")
+
+
 @dataclass(frozen=True)
 class Case:
     """A change of the config, and what becomes of it.
@@ -101,7 +105,7 @@ class Case:
 def _kept(change: str, happens: str, table: str, part: str, *edits: tuple[str, str]) -> Case:
     """A change after which older rows keep the older logic."""
     more = "" if table in ("silver.plan_events", "silver.plan_typed") else " --downstream"
-    command = f"rebuild TABLE{more}"
+    command = "checkpoint reset TABLE" if table.startswith("bronze") else f"rebuild TABLE{more}"
     return Case(change, happens, edits, table, "changed", 1, part, "", command, old_rows=True)
 
 
@@ -235,7 +239,7 @@ SILVER = (
         "a lookup of a column that its dimension does not have",
         "refused",
         ORDERS,
-        "dimension_lacks_column",
+        "dimension_column_missing",
         "change the lookup",
         ("take: region}", "take: [region, country]}"),
     ),
@@ -387,7 +391,8 @@ BRONZE = (
     ),
     _kept(
         "`options` of the reader, or `format`",
-        "files from the next batch on are read so; rows that are there stay",
+        "files from the next batch on are read so; rows that are there stay; "
+        "the command reads files again that gave no row",
         "bronze.plan_orders",
         "options.multiLine",
         (
@@ -546,3 +551,73 @@ TABLES = (
 
 GROUPS = {"Bronze": BRONZE, "Silver": SILVER, "Gold": GOLD, "Tables and the pipeline": TABLES}
 CASES = tuple(case for group in GROUPS.values() for case in group)
+
+_HEAD = """\
+# After a change of the config
+
+```console
+$ medallion plan        # what a run would do, table by table; needs no JVM
+$ medallion plan --json # the same for a program
+$ medallion validate    # what a run would refuse, and then every SQL expression, checked by Spark
+```
+
+`medallion plan` holds the config against what the tables were made by. For each table it says
+whether it is added, unchanged, changed (with the old and the new text of each key), renamed,
+removed or refused (with the reason); which rows keep an older logic; which tables read them; what
+a rebuild would read; and the command to type. It writes nothing. `medallion run` accepts what is
+not refused, with the same words.
+
+| exit code | meaning |
+|---|---|
+| 0 | nothing to do besides a run |
+| 1 | rows would keep an older logic, or a table stays that the config does not name |
+| 2 | a run would be refused |
+
+So the pipeline of a config's repository can hold back a change that would leave old rows:
+`medallion plan` in CI, with `--set storage.root=…` of the lake in question.
+
+**Rows keep the logic that they were computed by.** A changed expression holds from the next batch
+on. The manifest of the query keeps from which batch on, so `medallion plan`, and one line of
+`medallion status`, go on to name the older rows until the table is computed again. If the
+expression is changed back, the rows between are the older ones. A table without a row has none.
+
+The time of a rebuild is that of the largest of its last 50 batches, for as many rows as its
+source has.
+
+## What happens at which change
+
+The commands are those of `medallion`; `TABLE` is the changed table. If others read it,
+`--downstream` computes them again, too; the plan has the whole command. Without `--yes`, a
+rebuild, a reset and a drop only show what they would do.
+"""
+_TAIL = """
+Besides:
+
+* New or changed rows of a dimension are no change of the config: rows that were written keep what
+  they took; `medallion replay silver --missed-lookup` looks up again what was not found
+  ([lookups](lookups.md)).
+* Another topic, or other servers, of a [Kafka](kafka.md) source are refused if they are another
+  cluster or lack what was read; a topic that is added is read from its beginning.
+* A part that an earlier version of the package did not record counts as unchanged once.
+* Python code of a `transform` is not compared: after a change of it, rebuild the table.
+"""
+
+
+def page() -> str:
+    parts = [_HEAD]
+    for title, cases in GROUPS.items():
+        parts.append(f"\n### {title}\n\n| change | what a run does | then |\n|---|---|---|\n")
+        parts += [f"| {case.change} | {case.happens} | {_command(case)} |\n" for case in cases]
+    return "".join([*parts, _TAIL])
+
+
+def _command(case: Case) -> str:
+    if case.command.startswith(COMMANDS):
+        reason = "" if case.command.startswith("drop") else ' --reason "…"'
+        command = case.command.replace(DAYS, "OLD_TABLE").replace(" --downstream", "")
+        return f"`{command}{reason}`"
+    return case.command
+
+
+if __name__ == "__main__":
+    print(page(), end="")
