@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pyspark.sql.types import StructType
 from support.changes import BASE, CASES, COMMANDS, Case, page
 from support.own import OwnLake
+from typer.testing import CliRunner
 
-from medallion_jobs.errors import MedallionError
+from medallion_jobs.cli import app
+from medallion_jobs.errors import MedallionError, Refused
+from medallion_jobs.lake.tables import ddl
 from medallion_jobs.observe.events import Note
 from medallion_jobs.plan import Plan, TablePlan, plan
 
@@ -21,6 +25,15 @@ AT = "2026-01-01 10:00:00"
 BY_CHANGE = {case.change: case for case in CASES}
 # Those that CI also runs; the others with `-m slow`.
 QUICK = ("an expression in `columns`", "a column removed from `select`", "`schema_evolution`")
+
+
+DDL = (
+    "id bigint not null, `a b` array<struct<x: int, y string>>, c decimal(12,2) comment 'it is'",
+    "a TINYINT, b byte, c SHORT, d Integer, e long, f real, g double, h timestamp_ltz, i binary",
+    "a dec, b numeric(5), c decimal( 38 , 18 ), d timestamp_ntz, e variant, f boolean, g date",
+    "a map<string, array<map<int, struct<`b``c`: date not null>>>>",
+    "Id string, `ä.b` int, c: string, _d int",
+)
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +136,41 @@ def test_a_run_does_what_the_plan_says(
     if news:
         assert case.part in news[0]
         assert of(before, case.table).commands[-1] in news[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "a column renamed in `columns` and `select`",
+            [
+                "silver.plan_orders: it has columns that its config no longer selects: total",
+                "gold.plan_regions: it reads the column total",
+                "gold.plan_days: it reads the column total",
+            ],
+        ),
+        (
+            "an expression in `columns` that gives another type",
+            ["silver.plan_orders has other column types", "total: it is decimal"],
+        ),
+    ],
+)
+def test_validate_names_all_that_a_run_would_refuse(
+    ran: OwnLake, change: str, said: list[str], tmp_path: Path, spark: SparkSession
+) -> None:
+    lake = changed(ran, BY_CHANGE[change], tmp_path)
+    answer = CliRunner().invoke(app, ["validate", *lake.arguments])
+    assert isinstance(answer.exception, Refused), answer.output
+    assert answer.exception.code == "run_would_be_refused"
+    assert [words for words in said if words not in answer.stderr] == []
+    # Spark has checked the rest.
+    assert "silver.plan_typed: id string, qty int" in answer.stdout
+
+
+def test_validate_without_a_change(ran: OwnLake, spark: SparkSession) -> None:
+    assert "gold.plan_days: day date" in ran.cli("validate")
+
+
+@pytest.mark.parametrize("text", DDL)
+def test_ddl_is_read_as_spark_reads_it(text: str, spark: SparkSession) -> None:
+    assert ddl.columns(text) == StructType.fromDDL(text)
