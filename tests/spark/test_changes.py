@@ -171,7 +171,7 @@ def test_a_run_does_what_the_plan_says(
     ],
 )
 def test_validate_names_all_that_a_run_would_refuse(
-    ran: OwnLake, change: str, error: str, said: list[str], tmp_path: Path, spark: SparkSession
+    ran: OwnLake, tmp_path: Path, spark: SparkSession, *, change: str, error: str, said: list[str]
 ) -> None:
     lake = changed(ran, BY_CHANGE[change], tmp_path)
     answer = CliRunner().invoke(app, ["validate", *lake.arguments])
