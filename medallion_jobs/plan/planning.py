@@ -146,7 +146,9 @@ class _Planner:
         claim = stream.claim
         current = _generation(claim)
         is_reset = current is not None and current.number > 1 and current.binding is None
-        errors = refusals.of(stream, self._columns, self._made, is_rebuilt=is_reset)
+        # Rows of bronze stay where they are, also after a reset.
+        is_emptied = is_reset and claim.ref.layer != "bronze"
+        errors = refusals.of(stream, self._columns, self._made, is_emptied=is_emptied)
         made_by = current.binding if current else None
         found = TablePlan(
             table=str(claim.ref),

@@ -21,13 +21,13 @@ from medallion_jobs.storage import Location
 
 
 def of(
-    stream: Stream, columns: LakeColumns, made: Collection[Location], *, is_rebuilt: bool
+    stream: Stream, columns: LakeColumns, made: Collection[Location], *, is_emptied: bool
 ) -> Iterator[MedallionError]:
     """Every reason for which a run would refuse a query.
 
     Args:
         made: the tables that a run of the whole pipeline creates.
-        is_rebuilt: whether the next run replaces the table, so that its columns do not matter.
+        is_emptied: whether the next run replaces all rows, so that the columns do not matter.
     """
     config, ref = columns.config, stream.claim.ref
     found = list(start_checks.findings(stream.claim))
@@ -38,7 +38,7 @@ def of(
     has = columns.on_disk(ref)
     if has is None and ref.layer == "bronze":
         yield from raised(lambda: columns.bronze(ref.name))
-    if has is not None and not is_rebuilt:
+    if has is not None and not is_emptied:
         yield from raised(lambda: _check_columns(columns, ref, has))
         layout = config.layout_of(ref)
         yield from raised(

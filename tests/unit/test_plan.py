@@ -238,6 +238,23 @@ def test_a_table_of_another_pipeline_is_no_orphan(tiny: Tiny) -> None:
     assert len(found) == 4
 
 
+def test_after_a_reset_rows_of_bronze_keep_their_columns(tiny: Tiny) -> None:
+    for stream in (*bronze.streams(tiny.configure()), *silver.streams(tiny.configure())):
+        folder = stream.claim.query_folder
+        recorded = manifest.read(folder)
+        assert recorded
+        manifest.write(folder, recorded.opening(2, "a test"))
+    assert tiny.plan()["bronze.a"].state == "reset"
+    found = tiny.plan(
+        ("schema: n bigint", "schema: m bigint"),
+        ("where: n > 0, select: [n]", "where: m > 0, select: [m]"),
+    )
+    assert [refusal.code for refusal in found["bronze.a"].refusals] == ["columns_left_config"]
+    # Silver starts empty, and gets the columns that its config has.
+    assert found["silver.b"].state == "reset"
+    assert [refusal.code for refusal in found["gold.c"].refusals] == ["reads_removed_column"]
+
+
 def test_a_manifest_that_cannot_be_read_is_a_finding(tiny: Tiny) -> None:
     file = tiny.folder / "lake/_medallion/checkpoints/silver/b/manifest.json"
     file.write_text("{")
