@@ -7,7 +7,7 @@ Python function or a message decides about the columns, they are unknown.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pyspark.sql.types import DataType, StringType, StructField, StructType
@@ -34,11 +34,14 @@ class LakeColumns:
     """The columns of the tables of a pipeline, on disk and by its config."""
 
     config: Pipeline
+    _on_disk: dict[TableRef, StructType | None] = field(default_factory=dict, repr=False)
 
     def on_disk(self, ref: TableRef) -> StructType | None:
         """The columns that a table has; None if there is no table."""
-        found = snapshot(TablePaths(self.config, ref).data)
-        return StructType.fromJson(found.schema) if found else None
+        if ref not in self._on_disk:
+            found = snapshot(TablePaths(self.config, ref).data)
+            self._on_disk[ref] = StructType.fromJson(found.schema) if found else None
+        return self._on_disk[ref]
 
     @cached_property
     def by_config(self) -> Mapping[TableRef, Columns | None]:

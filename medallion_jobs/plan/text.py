@@ -14,7 +14,7 @@ _INDENT, _NAME_WIDTH = 4, 20
 # Shorter, nothing fits beside a name.
 _LEAST_WIDTH = 50
 _STATES = {
-    "reset": "reset: the next run computes it from the start of its source",
+    "reset": "reset: the next run reads its source from the start",
     "removed": "not in the config: its table stays, and answers queries",
 }
 
