@@ -123,7 +123,7 @@ def plan(config: Pipeline) -> Plan:
     """Compares a config with the tables that are there. Reads only, and starts no JVM."""
     planner = _Planner(config)
     tables = [planner.table(stream) for stream in planner.streams]
-    removed = [TablePlan(str(ref), "removed", commands=(_drop(ref),)) for ref in planner.orphans]
+    removed = [planner.removed(ref) for ref in planner.orphans]
     is_first = not children(config.state_path / "checkpoints")
     return Plan(config.pipeline, (*tables, *removed), is_first)
 
@@ -139,6 +139,7 @@ class _Planner:
         self.config = config
         self.streams = list(_streams(config))
         self.orphans = dict(_orphans(config))
+        self._renamed: dict[str, str] = {}
         self._columns = LakeColumns(config)
         self._made = {stream.claim.target_path for stream in self.streams}
 
@@ -156,20 +157,28 @@ class _Planner:
             changes=tuple(changes(made_by.logic, claim.logic)) if made_by else (),
             refusals=tuple(_shown(claim.ref, error) for error in errors),
             readers=tuple(map(str, dict.fromkeys(paths.readers(self.config, claim.ref)))),
-            looked_up_by=tuple(
-                f"silver.{name}"
-                for name, table in self.config.silver.items()
-                if claim.ref in table.dimensions
-            ),
+            looked_up_by=self._looked_up_by(claim.ref),
         )
         if current and made_by:
             found = self._with_old_rows(found, claim, current)
         if found.state == "added" and (former := self._former(claim)):
             del self.orphans[former]
-            found = replace(found, state="renamed", was=str(former), commands=(_drop(former),))
+            self._renamed[str(former)] = str(claim.ref)
+            then = ("medallion run", _drop(former))
+            found = replace(found, state="renamed", was=str(former), commands=then)
         if found.refusals:
             return replace(found, state="refused")
         return replace(found, state="changed") if found.changes else found
+
+    def removed(self, ref: TableRef) -> TablePlan:
+        """The plan of a table that the config does not name; dropped only if nobody looks it up."""
+        users = self._looked_up_by(ref)
+        commands = () if users else (_drop(ref),)
+        return TablePlan(str(ref), "removed", looked_up_by=users, commands=commands)
+
+    def _looked_up_by(self, ref: TableRef) -> tuple[str, ...]:
+        tables = self.config.silver.items()
+        return tuple(f"silver.{name}" for name, table in tables if ref in table.dimensions)
 
     def _with_old_rows(self, found: TablePlan, claim: Claim, current: Generation) -> TablePlan:
         """The plan with the rows that keep an older logic, and the command that ends that."""
@@ -208,7 +217,8 @@ class _Planner:
             # Without a `path`, files lie in a folder of the table's name.
             usual = f"files of {self.config.landing_root / ref.name}"
             here = f"files of {self.config.landing_root / claim.ref.name}"
-            if bound.source == claim.source or (bound.source, claim.source) == (usual, here):
+            source = self._renamed.get(bound.source, bound.source)
+            if source == claim.source or (source, claim.source) == (usual, here):
                 return ref
         return None
 

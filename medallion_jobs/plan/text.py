@@ -152,7 +152,9 @@ def _of_readers(table: TablePlan) -> Iterator[str]:
         yield f"read by {', '.join(table.readers)}: computed from these rows"
     elif table.state == "changed" and not table.old_rows:
         yield "holds from the next start on; no row would differ"
-    if table.looked_up_by and (table.old_rows or table.state == "refused"):
+    if table.looked_up_by and table.state == "removed":
+        yield f"looked up by {', '.join(table.looked_up_by)}, so it cannot be dropped"
+    elif table.looked_up_by and (table.old_rows or table.state == "refused"):
         yield f"looked up by {', '.join(table.looked_up_by)}, whose rows keep what they took"
 
 

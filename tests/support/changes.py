@@ -457,6 +457,9 @@ _ADDED = """\
     from: bronze.plan_orders
     where: qty > 5
 """
+_CUSTOMERS = BASE[
+    BASE.index("  plan_customers:\n    from") : BASE.index("  plan_orders:\n    from")
+]
 _DAYS = BASE[BASE.index("  plan_days:") :]
 
 TABLES = (
@@ -477,6 +480,15 @@ TABLES = (
         command="drop TABLE --yes",
     ),
     Case(
+        "a table removed that a lookup still reads",
+        "nothing writes it; lookups go on with the rows that it has",
+        ((_CUSTOMERS, ""),),
+        CUSTOMERS,
+        "removed",
+        1,
+        command="put it back, or change the lookups",
+    ),
+    Case(
         "a table renamed",
         "it is computed again under the new name; the old table stays",
         (("plan_days:", "plan_dates:"),),
@@ -484,6 +496,22 @@ TABLES = (
         "renamed",
         1,
         command=f"drop {DAYS} --yes",
+    ),
+    Case(
+        "a table renamed, and one that reads it, too",
+        "both are computed again under their new names; the old tables stay",
+        (
+            ("  plan_orders:\n    from:", "  plan_sales:\n    from:"),
+            (
+                "  plan_regions:\n    from: silver.plan_orders",
+                "  plan_areas:\n    from: silver.plan_sales",
+            ),
+            (_DAYS, ""),
+        ),
+        "gold.plan_areas",
+        "renamed",
+        1,
+        command=f"drop {REGIONS} --yes",
     ),
     Case(
         "a table renamed that others read",
@@ -619,7 +647,11 @@ def page() -> str:
 def _command(case: Case) -> str:
     if case.command.startswith(COMMANDS):
         reason = "" if case.command.startswith("drop") else ' --reason "…"'
-        command = case.command.replace(DAYS, "OLD_TABLE").replace(" --downstream", "")
+        command = (
+            case.command.replace(DAYS, "OLD_TABLE")
+            .replace(REGIONS, "OLD_TABLE")
+            .replace(" --downstream", "")
+        )
         return f"`{command}{reason}`"
     return case.command
 
