@@ -10,13 +10,14 @@ Run it with spark-submit (`spark-submit … medallion_jobs/gold.py --config conf
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from medallion_jobs.aggregate import Aggregation, complete, incremental
 from medallion_jobs.checkpoint import Claim, Logic, QueryFolder
+from medallion_jobs.checkpoint.logic import as_texts
 from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
 from medallion_jobs.engine import runner
@@ -84,7 +85,10 @@ class GoldStream:
             target_path=self.paths.data,
             source=str(self.table.from_),
             source_path=TablePaths(self.config, self.table.from_).data,
-            logic=Logic(state={**self.aggregation.logic, **derived}),
+            logic=Logic(
+                state={**self.aggregation.logic, **derived},
+                settings=as_texts({"layout": self.table.layout, "sinks": self._sinks_by_name}),
+            ),
         )
 
     def preflight(self, made: Collection[Location]) -> None:
@@ -123,6 +127,12 @@ class GoldStream:
         app_id = self._query_folder.checkpoint(start.generation).app_id
         target = tables.snapshot(self.claim.target_path)
         return start.generation == 1 or bool(target and target.txn(app_id) >= 0)
+
+    @property
+    def _sinks_by_name(self) -> Mapping[str, str]:
+        # How a sink is reached may be a secret; which tables it has is none.
+        found = {sink.jdbc.name: sink.jdbc for sink in self.table.sinks}
+        return {name: f"{jdbc.schema_}.{jdbc.table or self.name}" for name, jdbc in found.items()}
 
     @property
     def _query_folder(self) -> QueryFolder:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from medallion_jobs.checkpoint import Claim, Logic
+from medallion_jobs.checkpoint.logic import as_texts
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.engine import runner
 from medallion_jobs.engine.stream import Batch, Sink, Start, Written
@@ -94,6 +95,7 @@ class SilverStream:
             logic=Logic(
                 state={key: _as_text(settings.pop(key)) for key in _STATE_KEYS if key in settings},
                 free={key: str(value) for key, value in settings.items()},
+                settings=as_texts({"layout": table.layout}),
             ),
         )
 

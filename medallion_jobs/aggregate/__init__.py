@@ -1,6 +1,5 @@
 """Aggregation: how the rows of a gold table are computed and written."""
 
 from medallion_jobs.aggregate.aggregation import Aggregation
-from medallion_jobs.aggregate.text import normalised
 
-__all__ = ["Aggregation", "aggregation", "complete", "incremental", "normalised"]
+__all__ = ["Aggregation", "aggregation", "complete", "incremental"]

@@ -10,10 +10,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from medallion_jobs.aggregate import measures, periods
-from medallion_jobs.aggregate.text import normalised
 from medallion_jobs.config import GoldTable, Period
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.sql import col, over_row
+from medallion_jobs.lake.tables.sql_text import normalised
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

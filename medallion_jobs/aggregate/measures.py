@@ -16,10 +16,11 @@ from pyspark.sql.types import (
     LongType,
 )
 
-from medallion_jobs.aggregate.text import has_distinct, normalised, recognised
+from medallion_jobs.aggregate.text import has_distinct, recognised
 from medallion_jobs.config import Measure
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.sql import col, over_row
+from medallion_jobs.lake.tables.sql_text import normalised
 from medallion_jobs.lake.values.type_walk import inside
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Aggregates as SQL text: their normal form, and which of them are of a declared kind."""
+"""Aggregates as SQL text: which of them are of a declared kind."""
 
 from __future__ import annotations
 
@@ -7,33 +7,13 @@ import re
 from pydantic import ValidationError
 
 from medallion_jobs.config import Measure
+from medallion_jobs.lake.tables.sql_text import PIECE
 
-# Quoted text, which is literal, or a run of anything else.
-_PIECE = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`)|([^'"`]+|['"`])""", re.DOTALL)
 _CALL = re.compile(r"\s*(sum|count|min|max|avg|approx_count_distinct)\s*\(", re.IGNORECASE)
 _FILTER = re.compile(r"\s*filter\s*\(\s*where\b", re.IGNORECASE)
 _DISTINCT = re.compile(r"distinct\b", re.IGNORECASE)
 # Comments, raw strings, named arguments and the like: such SQL is not analysed.
 _NOT_ANALYSED = re.compile(r"--|/\*|=>|;|\br(?='|\")|\b(?:over|within|select)\b", re.IGNORECASE)
-
-
-def normalised(sql: str) -> str:
-    """An expression in a normal form, without differences in letter case and white space.
-
-    >>> normalised(" SUM( quantity )")
-    'sum(quantity)'
-    >>> normalised("count_if(state = 'OK')")
-    "count_if(state='OK')"
-    """
-
-    def piece(match: re.Match[str]) -> str:
-        quoted, plain = match.groups()
-        if quoted:
-            return str(quoted)
-        text = re.sub(r"\s+", " ", plain.casefold())
-        return re.sub(r"\s*([^\w\s])\s*", r"\1", text)
-
-    return _PIECE.sub(piece, sql.strip())
 
 
 def recognised(measure: Measure) -> Measure:
@@ -78,7 +58,7 @@ def _of_a_kind(sql: str) -> Measure | None:
 
 
 def _without_quoted(sql: str) -> str:
-    return _PIECE.sub(lambda piece: piece[2] or (piece[1][0] * 2), sql)
+    return PIECE.sub(lambda piece: piece[2] or (piece[1][0] * 2), sql)
 
 
 def _until_closed(sql: str, start: int) -> tuple[str, str]:
@@ -87,7 +67,7 @@ def _until_closed(sql: str, start: int) -> tuple[str, str]:
     If the bracket is never closed: an empty text, and all of `sql`.
     """
     depth = 1
-    for piece in _PIECE.finditer(sql, start):
+    for piece in PIECE.finditer(sql, start):
         for place, char in enumerate(piece[2] or "", piece.start()):
             if char in "'\"`":  # an unclosed quotation
                 return "", sql

@@ -32,6 +32,7 @@ from medallion_jobs.autoloader.loading.summary import written_of
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
 from medallion_jobs.checkpoint import Checkpoint, Claim, Logic
+from medallion_jobs.checkpoint.logic import as_texts
 from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import FileSource, Layout, Pipeline, TableRef
 from medallion_jobs.engine import session, stream
@@ -45,6 +46,11 @@ from medallion_jobs.storage import Location
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# The keys that a row of bronze depends on, and `path`, which is the name of the source.
+_READ_BY = {
+    *("path", "format", "schema_", "schema_hints", "schema_evolution", "options"),
+    *("partition_columns", "add_columns"),
+}
 # Finding files to clean reads the whole ledger, so it does not run at each trigger.
 _CLEANS_EACH_SECONDS = 600.0
 
@@ -163,12 +169,22 @@ class AutoLoader:
             source_path=self.ledger.discovered,
             other_offsets=LedgerOffsets(self.ledger.discovered, name, lambda: self._reading),
             logic=Logic(
+                names_all=True,
                 free={
                     "format": source.format,
                     "schema": source.schema_ or "inferred",
+                    "schema_hints": source.schema_hints or "",
                     "schema_evolution": source.evolution,
                     "options": repr(dict(source.options)),
-                }
+                    "partition_columns": ", ".join(source.partition_columns or ()),
+                    "add_columns": ", ".join(source.add_columns),
+                },
+                settings=as_texts(
+                    {
+                        **source.model_dump(mode="json", exclude_defaults=True, exclude=_READ_BY),
+                        "layout": self.config.layout_of(self.ref),
+                    }
+                ),
             ),
         )
 

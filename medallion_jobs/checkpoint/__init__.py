@@ -2,11 +2,13 @@
 
 from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
 from medallion_jobs.checkpoint.lock import Lock
-from medallion_jobs.checkpoint.manifest import Binding, Generation, Logic, Manifest
+from medallion_jobs.checkpoint.logic import Change, Logic, Stale
+from medallion_jobs.checkpoint.manifest import Binding, Generation, Manifest
 from medallion_jobs.checkpoint.start_checks import Claim, StartPoint, check, refused_for
 
 __all__ = [
     "Binding",
+    "Change",
     "Checkpoint",
     "Claim",
     "Generation",
@@ -14,9 +16,11 @@ __all__ = [
     "Logic",
     "Manifest",
     "QueryFolder",
+    "Stale",
     "StartPoint",
     "check",
     "lock",
+    "logic",
     "manifest",
     "offsets",
     "refused_for",

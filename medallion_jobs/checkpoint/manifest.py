@@ -11,25 +11,11 @@ from importlib.metadata import version
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medallion_jobs import __version__
+from medallion_jobs.checkpoint import logic as logics
 from medallion_jobs.checkpoint.folder import QueryFolder
+from medallion_jobs.checkpoint.logic import Logic, LogicChange, Stale
 from medallion_jobs.errors import Refused
 from medallion_jobs.storage import put
-
-
-class Logic(BaseModel):
-    """What a query computes, as text by name.
-
-    Attributes:
-        state: the parts that the checkpoint's state depends on. Spark compares only types, so
-            with another grouping column, or `max` instead of `sum`, it would continue and write
-            wrong tables; the start checks refuse.
-        free: the parts that may change from one batch to the next.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    state: Mapping[str, str] = {}
-    free: Mapping[str, str] = {}
 
 
 class Binding(BaseModel):
@@ -50,7 +36,11 @@ class Binding(BaseModel):
 
 
 class Generation(BaseModel):
-    """One checkpoint folder: when, by whom and why it was opened, and its binding."""
+    """One checkpoint folder: when, by whom and why it was opened, and its binding.
+
+    Attributes:
+        history: how its logic changed while it ran; a new generation starts without.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,6 +50,19 @@ class Generation(BaseModel):
     reason: str
     versions: Mapping[str, str]
     binding: Binding | None = None
+    history: tuple[LogicChange, ...] = ()
+
+    @property
+    def stale(self) -> list[Stale]:
+        """The rows that were computed by an older logic than the bound one."""
+        return logics.stale(self.history)
+
+    def history_with(self, logic: Logic, batch: int) -> tuple[LogicChange, ...]:
+        """The history if a logic holds from a batch on."""
+        if self.binding is None:
+            return self.history
+        now = datetime.now(timezone.utc)
+        return logics.recorded(self.history, logics.changes(self.binding.logic, logic), batch, now)
 
 
 class Manifest(BaseModel):
@@ -79,9 +82,16 @@ class Manifest(BaseModel):
         """A copy of this manifest with one more generation."""
         return self.model_copy(update={"generations": (*self.generations, _new(number, reason))})
 
-    def binding(self, binding: Binding) -> Manifest:
-        """A copy of this manifest with a new binding of the current generation."""
-        bound = self.current.model_copy(update={"binding": binding, "versions": _versions()})
+    def binding(self, binding: Binding, batch: int = 0) -> Manifest:
+        """A copy of this manifest with a new binding of the current generation.
+
+        Args:
+            batch: the first batch that is written under it; what changed is kept in the history.
+        """
+        history = self.current.history_with(binding.logic, batch)
+        bound = self.current.model_copy(
+            update={"binding": binding, "versions": _versions(), "history": history}
+        )
         return self.model_copy(update={"generations": (*self.generations[:-1], bound)})
 
 

@@ -12,16 +12,17 @@ restored, the checkpoint is gone, or the table's log lost its last entry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medallion_jobs.checkpoint import manifest as manifests
 from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
-from medallion_jobs.checkpoint.manifest import Generation, Logic, Manifest
+from medallion_jobs.checkpoint.logic import Change, Logic, changes
+from medallion_jobs.checkpoint.manifest import Generation, Manifest
 from medallion_jobs.checkpoint.offsets import DeltaOffsets, Fault, SourceOffsets
 from medallion_jobs.errors import Refused
-from medallion_jobs.lake.paths import TablePaths
+from medallion_jobs.lake.paths import TablePaths, readers
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.storage import Location
 
@@ -39,18 +40,38 @@ class StartPoint:
     Attributes:
         last_written: the newest batch of this generation in the table, or -1.
         repaired: deleted temporary files of an interrupted first batch.
-        changed: parts of the logic that may change and did: name to (old, new).
+        changed: what differs from the logic that the older rows were computed by.
     """
 
     manifest: Manifest
     checkpoint: Checkpoint
     last_written: int
     repaired: tuple[Location, ...] = ()
-    changed: Mapping[str, tuple[str, str]] | None = None
+    changed: Sequence[Change] = ()
 
     @property
     def generation(self) -> int:
         return self.manifest.current.number
+
+    @property
+    def next_batch(self) -> int:
+        """The first batch that this start writes."""
+        return self.last_written + 1
+
+    def news_for(self, claim: Claim) -> str:
+        """What changed in the logic, and what becomes of the older rows, for the user."""
+        listed = "; ".join(map(str, self.changed))
+        if not self.next_batch:
+            return listed
+        again = (
+            "files that gave no row are read again by"
+            if claim.ref.layer == "bronze"
+            else "they are computed again by"
+        )
+        return (
+            f"{listed}; rows before batch {self.next_batch} keep the old logic, and {again}: "
+            f"{rebuild_command(claim)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -117,7 +138,7 @@ def check(claim: Claim) -> StartPoint:
         checkpoint=checkpoint,
         last_written=written,
         repaired=tuple(checkpoint.remove_leftovers()) if written < 0 else (),
-        changed=_free_changes(claim, manifest.current),
+        changed=[c for c in changed_from(claim, manifest.current) if c.kind == "rows"],
     )
 
 
@@ -274,32 +295,34 @@ def _check_source(claim: Claim, checkpoint: Checkpoint, current: Generation) -> 
 
 
 def _check_logic(claim: Claim, current: Generation) -> Iterator[Refused]:
-    assert current.binding is not None  # the caller has checked
-    changes = _differences(current.binding.logic.state, claim.logic.state)
-    if changes:
-        listed = "; ".join(
-            f"{part}: {old!r} became {new!r}" for part, (old, new) in changes.items()
-        )
+    changed = [change for change in changed_from(claim, current) if change.kind == "state"]
+    if changed:
         yield _refusal(
             claim,
             "logic_changed",
-            f"its logic changed, and its state does not fit the new logic: {listed}. "
-            f"Spark would continue from the old state and write wrong values",
+            f"its logic changed, and its state does not fit the new logic: "
+            f"{'; '.join(map(str, changed))}. Spark would continue from the old state and write "
+            "wrong values",
+            f"to compute the table by the new logic, beside the old one: "
+            f"`{rebuild_command(claim)}` (shows what it would do); or in its place: "
+            f'`medallion checkpoint reset {claim.ref} --reason "…"`; or change the config back',
         )
 
 
-def _free_changes(claim: Claim, current: Generation) -> Mapping[str, tuple[str, str]]:
-    if current.binding is None:
-        return {}
-    return _differences(current.binding.logic.free, claim.logic.free)
+def changed_from(claim: Claim, current: Generation) -> list[Change]:
+    """What differs from the logic that the generation is bound to."""
+    return changes(current.binding.logic, claim.logic) if current.binding else []
 
 
-def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    return {
-        part: (old.get(part, ""), new.get(part, ""))
-        for part in sorted({*old, *new})
-        if old.get(part, "") != new.get(part, "")
-    }
+def rebuild_command(claim: Claim) -> str:
+    """The command that computes a table again, with all tables that read it.
+
+    Rows of bronze are not written again; of a bronze table, it reads files again that gave no row.
+    """
+    if claim.ref.layer == "bronze":
+        return f'medallion checkpoint reset {claim.ref} --reason "…"'
+    downstream = " --downstream" if readers(claim.paths.config, claim.ref) else ""
+    return f'medallion rebuild {claim.ref}{downstream} --reason "…"'
 
 
 def refused_for(claim: Claim, fault: Fault, *, did: str = _NOT_STARTED) -> Refused:
@@ -319,8 +342,11 @@ def _refusal(
         f"{claim.ref} {did}: {reason}",
         code=code,
         untouched="no table, no checkpoint",
-        next_step=next_step
-        or "restore what is missing, or open a new generation: "
-        f'`medallion checkpoint reset {claim.ref} --reason "…"` (shows what it would do; '
-        "deletes nothing)",
+        next_step=(
+            next_step
+            or "restore what is missing, or open a new generation: "
+            f'`medallion checkpoint reset {claim.ref} --reason "…"` (shows what it would do; '
+            "deletes nothing)"
+        )
+        + "; `medallion plan` shows all that is refused",
     )

@@ -19,6 +19,7 @@ from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
 from medallion_jobs.cli.load import load
 from medallion_jobs.cli.maintain import maintain
+from medallion_jobs.cli.plan import plan
 from medallion_jobs.cli.quality import quality
 from medallion_jobs.cli.query import query
 from medallion_jobs.cli.run import run
@@ -43,6 +44,7 @@ for command in (
     generate,
     run,
     validate,
+    plan,
     status,
     query,
     graph,

@@ -84,3 +84,9 @@ def status(
             typer.echo(f"backlog unknown: {query.table}: {query.behind_unknown}")
         if query.warning:
             typer.echo(f"warning: {query.table}: batch {query.batch}: {query.warning}")
+        if query.old_rows:
+            parts = ", ".join(query.old_rows)
+            typer.echo(
+                f"old logic: {query.table}: rows before batch {max(query.old_rows.values())} keep "
+                f"an older form of {parts}; see: medallion plan"
+            )

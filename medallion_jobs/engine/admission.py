@@ -53,7 +53,7 @@ def admit(stream: Stream, made: Collection[Location], held: ExitStack, emit: Emi
             for leftover in start_point.repaired
         ]
         if start_point.changed:
-            notes.append(("new logic from this run on", ", ".join(start_point.changed)))
+            notes.append(("new logic from this run on", start_point.news_for(claim)))
         for what, about in notes:
             emit(Note(str(claim.ref), what, {"about": str(about)}))
         held.enter_context(own.pop_all())

@@ -346,7 +346,8 @@ class Supervisor:
             query.start_point.manifest.current.binding != binding
             or not query.query_folder.manifest.exists()
         ):
-            manifest.write(query.query_folder, query.start_point.manifest.binding(binding))
+            bound = query.start_point.manifest.binding(binding, query.start_point.next_batch)
+            manifest.write(query.query_folder, bound)
 
     def _write(self, query: Running, df: DataFrame, number: int) -> None:
         """The function that Spark calls for each micro-batch."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from medallion_jobs.autoloader.loading.sinks import DeltaSink
 from medallion_jobs.checkpoint import Claim, Logic, QueryFolder, manifest, refused_for
+from medallion_jobs.checkpoint.logic import as_texts
 from medallion_jobs.config import KafkaSource, Pipeline, TableRef
 from medallion_jobs.config.kafka_source import EARLIEST, LATEST, WORDS
 from medallion_jobs.engine import stream
@@ -23,6 +24,7 @@ from medallion_jobs.engine.stream import Batch, Start, Written
 from medallion_jobs.kafkaloader.batch import BatchLoad
 from medallion_jobs.kafkaloader.broker import (
     ISOLATION,
+    PATIENCE_SECONDS,
     Cluster,
     Offsets,
     UnknownError,
@@ -43,18 +45,24 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+# Keys of the source that leave rows as they are.
+_BESIDE = {"starting", "on_data_loss", "max_messages_per_trigger"}
+
+
 @dataclass
 class KafkaLoader:
     """A stream (`engine.stream.Stream`) from Kafka topics to a bronze table.
 
     Attributes:
         slot: the slot of all that it writes. The topics are those of the live table.
+        patience_seconds: how long to wait for an answer of the cluster before there is a JVM.
     """
 
     config: Pipeline
     name: str
     slot: str = LIVE
     output_mode = "append"
+    patience_seconds: float = PATIENCE_SECONDS
     _decoders: Decoders | None = None
     _loaded: Loaded | None = None
     _is_answered: bool = False
@@ -73,7 +81,7 @@ class KafkaLoader:
 
     @cached_property
     def offsets(self) -> KafkaOffsets:
-        return KafkaOffsets.of(self.source, str(self.ref))
+        return KafkaOffsets.of(self.source, str(self.ref), self.patience_seconds)
 
     @cached_property
     def _sink(self) -> DeltaSink:
@@ -106,7 +114,13 @@ class KafkaLoader:
                     "value": source.value,
                     "key": source.key,
                     "isolation": isolation(source),
-                }
+                },
+                settings=as_texts(
+                    {
+                        **source.model_dump(mode="json", exclude_defaults=True, include=_BESIDE),
+                        "layout": self.config.layout_of(self.ref),
+                    }
+                ),
             ),
         )
 

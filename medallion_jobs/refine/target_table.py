@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from pyspark.errors import AnalysisException
@@ -12,6 +13,7 @@ from medallion_jobs.engine.failures import root_cause
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.hidden_columns import row_type
+from medallion_jobs.lake.tables import schema as schemas
 from medallion_jobs.refine import lookup
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.quarantine import row_text
@@ -108,27 +110,44 @@ def _computed(refinery: Refinery, spark: SparkSession) -> DataFrame:
 def _grow(spark: SparkSession, ref: TableRef, path: Location, schema: StructType) -> None:
     """Adds the columns, and the fields inside columns, that the table lacks."""
     has = spark.read.format("delta").load(str(path)).schema
-    gone = [name for name in has.names if name not in schema.names]
-    rebuild = f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
-    if gone:
-        raise UsageError(
-            f"{ref} has columns that its config no longer selects: {', '.join(gone)}",
-            code="columns_left_config",
-            untouched="nothing was written",
-            next_step=rebuild,
-        )
+    refuse_gone(ref, has.names, schema.names)
     if _types(has) == _types(schema):
         return
     empty = spark.createDataFrame([], schema).write.format("delta").mode("append")
     try:
         empty.option("mergeSchema", True).save(str(path))
     except AnalysisException as error:
+        raise _other_types(ref, str(root_cause(error))) from error
+
+
+def refuse_gone(ref: TableRef, has: Iterable[str], wanted: Collection[str]) -> None:
+    """Raises UsageError if a table has columns that its config does not give. Needs no JVM."""
+    if gone := [name for name in has if name not in wanted]:
         raise UsageError(
-            f"{ref} has other column types than its config gives now: {root_cause(error)}",
-            code="column_types_changed",
+            f"{ref} has columns that its config no longer selects: {', '.join(gone)}",
+            code="columns_left_config",
             untouched="nothing was written",
-            next_step=rebuild,
-        ) from error
+            next_step=_rebuild(ref),
+        )
+
+
+def refuse_other_types(ref: TableRef, has: StructType, wanted: StructType) -> None:
+    """Raises UsageError if rows of a schema cannot be added to a table. Needs no JVM."""
+    if found := list(schemas.unmergeable(has, wanted)):
+        raise _other_types(ref, "; ".join(found))
+
+
+def _other_types(ref: TableRef, which: str) -> UsageError:
+    return UsageError(
+        f"{ref} has other column types than its config gives now: {which}",
+        code="column_types_changed",
+        untouched="nothing was written",
+        next_step=_rebuild(ref),
+    )
+
+
+def _rebuild(ref: TableRef) -> str:
+    return f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
 
 
 def _types(schema: StructType) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from medallion_jobs.autoloader import Ledger
@@ -53,6 +53,8 @@ class Status:
             the batch has no recorded results.
         warning: why most rows of that batch are missing from the table; None if they are not.
         holder: the process that runs the query; its key `alive` is false after a crash.
+        old_rows: the parts of the logic that some rows keep an older form of, each with the first
+            batch from which on no row does.
     """
 
     table: str
@@ -72,6 +74,7 @@ class Status:
     warning: str | None = None
     messages: int | None = None
     behind_unknown: str | None = None
+    old_rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -132,6 +135,7 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location | None) -> Stat
         aside_example=aside_text(*aside[-1]) if aside else None,
         broken=broken,
         warning=warning,
+        old_rows={one.part: one.before for one in recorded.current.stale} if recorded else {},
     )
 
 

@@ -30,6 +30,7 @@ KEYS = {
     "bytes_waiting",
     "oldest_waiting_seconds",
     "files_aside",
+    "old_rows",
     "aside_example",
     "broken",
     "warning",

@@ -12,7 +12,7 @@ import pytest
 from lakes import GOLD, Lake
 from pydantic import ValidationError
 
-from medallion_jobs.checkpoint import Binding, Logic, manifest
+from medallion_jobs.checkpoint import Binding, Logic, Stale, manifest
 from medallion_jobs.errors import Refused
 
 BOUND = Binding(
@@ -57,6 +57,32 @@ def test_binding_changes_only_the_current_generation(lake: Lake) -> None:
     assert after.generations[0] == before.generations[0]
     assert after.current.binding == other
     assert after.current.opened_at == before.current.opened_at
+
+
+def test_a_changed_logic_is_kept_until_a_new_generation_opens(lake: Lake) -> None:
+    old = BOUND.model_copy(update={"logic": Logic(free={"where": "a"})})
+    new = BOUND.model_copy(update={"logic": Logic(free={"where": "b"})})
+    home = lake.home(GOLD)
+    changed = manifest.first(home).binding(old).binding(new, 5)
+    manifest.write(home, changed.binding(new, 9))
+    read = manifest.read(home)
+    assert read
+    assert read.current.stale == [Stale("where", "a", "b", 0, 5)]
+    assert read.opening(2, "rebuilt").current.stale == []
+
+
+def test_one_of_an_earlier_version_has_no_history(lake: Lake) -> None:
+    home = lake.home(GOLD)
+    manifest.write(home, manifest.first(home).binding(BOUND))
+    stored = json.loads(home.manifest.read_bytes())
+    for generation in stored["generations"]:
+        del generation["history"]
+        for added in ("settings", "names_all"):
+            del generation["binding"]["logic"][added]
+    home.manifest.write_text(json.dumps(stored))
+    read = manifest.read(home)
+    assert read
+    assert (read.current.stale, read.current.binding) == ([], BOUND)
 
 
 def test_a_manifest_cannot_be_altered_in_place(lake: Lake) -> None:

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medallion_jobs.aggregate import Aggregation, normalised, text
+from medallion_jobs.aggregate import Aggregation, text
 from medallion_jobs.aggregate.measures import described
 from medallion_jobs.aggregate.text import has_distinct, recognised
 from medallion_jobs.config import GoldTable, Measure
+from medallion_jobs.lake.tables import sql_text
+from medallion_jobs.lake.tables.sql_text import normalised
 
 SAME = [
     ("sum(quantity)", " SUM( quantity )\n"),
@@ -166,5 +168,6 @@ def test_each_part_of_a_measure_is_said() -> None:
 
 
 def test_its_examples() -> None:
-    assert doctest.testmod(text).attempted == 4
-    assert doctest.testmod(text).failed == 0
+    for module, examples in ((text, 2), (sql_text, 2)):
+        assert doctest.testmod(module).attempted == examples
+        assert doctest.testmod(module).failed == 0

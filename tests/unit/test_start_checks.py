@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lakes import GOLD, SILVER, Lake, touch_batches, write_table
 
-from medallion_jobs.checkpoint import Claim, Logic, StartPoint, check, manifest
+from medallion_jobs.checkpoint import Change, Claim, Logic, StartPoint, check, manifest
 from medallion_jobs.checkpoint.start_checks import findings
 from medallion_jobs.errors import Refused
 
@@ -22,6 +22,7 @@ SUM = Logic(
     free={"comment": "as it was"},
 )
 RESET = f"medallion checkpoint reset {GOLD} --reason"
+REBUILD = f"medallion rebuild {GOLD} --reason"
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def passes(lake: Lake, what: Claim | None = None) -> StartPoint:
     return check(what or lake.claim(GOLD))
 
 
-def refused(lake: Lake, what: Claim | None = None) -> Refused:
+def refused(lake: Lake, what: Claim | None = None, instead: str = RESET) -> Refused:
     """The refusal; it names the table, says what to type and has touched nothing."""
     before = lake.files()
     with pytest.raises(Refused) as caught:
@@ -60,7 +61,7 @@ def refused(lake: Lake, what: Claim | None = None) -> Refused:
     assert lake.files() == before
     assert caught.value.exit_code == 1
     assert str(GOLD) in caught.value.what
-    assert RESET in caught.value.next_step
+    assert instead in caught.value.next_step
     assert caught.value.untouched
     return caught.value
 
@@ -104,7 +105,15 @@ def test_a_generation_that_a_reset_opened_passes_although_the_table_has_rows(ran
 def test_new_free_logic_passes_and_is_told(ran: Lake) -> None:
     free = {"comment": "another", "new": "x"}
     new = replace(ran.claim(GOLD), logic=Logic(state=SUM.state, free=free))
-    assert passes(ran, new).changed == {"comment": ("as it was", "another"), "new": ("", "x")}
+    start_point = passes(ran, new)
+    assert start_point.changed == [
+        Change("comment", "as it was", "another", "rows"),
+        Change("new", "", "x", "rows"),
+    ]
+    news = start_point.news_for(new)
+    assert news.startswith("comment: 'as it was' became 'another'; new: 'x' is new; ")
+    assert "rows before batch 4 keep the old logic" in news
+    assert REBUILD in news
 
 
 def test_a_reset_bears_any_new_logic(ran: Lake) -> None:
@@ -198,9 +207,14 @@ def test_another_source_is_refused(ran: Lake) -> None:
 )
 def test_logic_that_the_state_cannot_bear_is_refused(ran: Lake, part: str, new: str) -> None:
     state = {name: text for name, text in {**SUM.state, part: new}.items() if text}
-    told = refused(ran, replace(ran.claim(GOLD), logic=Logic(state=state, free=SUM.free))).what
-    assert f"{part}: {SUM.state.get(part, '')!r} became {new!r}" in told
-    assert "wrong values" in told
+    claim = replace(ran.claim(GOLD), logic=Logic(state=state, free=SUM.free))
+    finding = refused(ran, claim, REBUILD)
+    old = SUM.state.get(part)
+    says = f"{old!r} became {new!r}" if old and new else f"{new!r} is new" if new else "was removed"
+    assert f"{part}: " in finding.what
+    assert says in finding.what
+    assert "wrong values" in finding.what
+    assert "`medallion plan` shows all" in finding.next_step
 
 
 def test_a_manifest_that_is_no_manifest_is_refused(ran: Lake) -> None:

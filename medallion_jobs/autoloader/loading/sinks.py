@@ -64,6 +64,23 @@ class Sink(Protocol):
         """
 
 
+def refuse_unfit(name: str, current: StructType, schema: StructType) -> None:
+    """Raises UsageError if a table cannot have the columns of a schema. Needs no JVM.
+
+    Args:
+        name: the table's name in messages.
+        current: the columns that it has.
+    """
+    alterations(current, schema, name)
+    if gone := [column for column in current.names if column not in schema.names]:
+        raise UsageError(
+            f"{name} has columns that its config no longer has: {', '.join(gone)}",
+            code="columns_left_config",
+            untouched="the table and its files; nothing was written",
+            next_step=OTHER_LAKE,
+        )
+
+
 @dataclass
 class DeltaSink:
     """A bronze table.
@@ -95,14 +112,7 @@ class DeltaSink:
         if tables.snapshot(self.path) is None:
             return
         current = spark.read.format("delta").load(str(self.path)).schema
-        alterations(current, schema, self.name)
-        if gone := [name for name in current.names if name not in schema.names]:
-            raise UsageError(
-                f"{self.name} has columns that its config no longer has: {', '.join(gone)}",
-                code="columns_left_config",
-                untouched="the table and its files; nothing was written",
-                next_step=OTHER_LAKE,
-            )
+        refuse_unfit(self.name, current, schema)
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
         properties = {"delta.appendOnly": "false" if self.replaces else "true"}

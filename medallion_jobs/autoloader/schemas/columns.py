@@ -109,18 +109,7 @@ class BronzeColumns:
 
     def table_of(self, schema: StructType) -> StructType:
         """All columns of a bronze table whose files and folders have those of `schema`."""
-        own = {f.name for f in schema}
-        return StructType(
-            [
-                *schema.fields,
-                *(f for f in self.from_folders if f.name not in own),
-                StructField(RESCUED, StringType()),
-                StructField(INPUT_FILE, StringType(), nullable=False),
-                StructField(self.source.load_time_column, TimestampType(), nullable=False),
-                *(StructField(name, _FILE_COLUMN_TYPES[name]) for name in self.source.add_columns),
-                *([StructField(FILE_VERSION, IntegerType())] * self.has_versions),
-            ]
-        )
+        return of_table(self.source, schema, self.from_folders, has_versions=self.has_versions)
 
     def declared_or_recorded(self) -> StructType | None:
         """The columns as declared or recorded; None if they are to be inferred."""
@@ -273,3 +262,21 @@ class BronzeColumns:
             file=file.path if file else None,
         )
         return tuple(recorded.changes)
+
+
+def of_table(
+    source: FileSource, schema: StructType, from_folders: StructType, *, has_versions: bool
+) -> StructType:
+    """All columns of a bronze table whose files have those of `schema`."""
+    own = {f.name for f in schema}
+    return StructType(
+        [
+            *schema.fields,
+            *(f for f in from_folders if f.name not in own),
+            StructField(RESCUED, StringType()),
+            StructField(INPUT_FILE, StringType(), nullable=False),
+            StructField(source.load_time_column, TimestampType(), nullable=False),
+            *(StructField(name, _FILE_COLUMN_TYPES[name]) for name in source.add_columns),
+            *([StructField(FILE_VERSION, IntegerType())] * has_versions),
+        ]
+    )

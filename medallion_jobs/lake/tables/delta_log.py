@@ -75,6 +75,18 @@ class Snapshot:
         """The names of the table's columns, in its order."""
         return [field.name for field in self._table.schema().fields]
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The table's columns, in the JSON form that Spark and Delta share."""
+        schema: dict[str, Any] = json.loads(self._table.schema().to_json())
+        return schema
+
+    @property
+    def bytes(self) -> int:
+        """The size of the table's data files."""
+        files = pa.table(self._table.get_add_actions(flatten=True))
+        return sum(files.column("size_bytes").to_pylist())
+
     @cached_property
     def file_rows(self) -> list[int | None]:
         """Rows of each data file, in the order in which Spark's Delta source reads a snapshot.

@@ -180,8 +180,7 @@ def ensure_layout(spark: SparkSession, ref: TableRef, path: Location, layout: La
         DataError: existing rows break a check; nothing was changed.
     """
     state = State.of(path)
-    if state.partitions != (layout.partition_by or ()):
-        raise _other_partitions(ref, state, layout)
+    refuse_other_partitions(ref, path, layout)
     if Recorded.of(layout) == state.recorded == Recorded():
         return
     schema = spark.read.format("delta").load(str(path)).schema
@@ -230,10 +229,14 @@ def _statements(
         yield f"ALTER TABLE {table(path)} CLUSTER BY {columns}"
 
 
-def _other_partitions(ref: TableRef, state: State, layout: Layout) -> UsageError:
+def refuse_other_partitions(ref: TableRef, path: Location, layout: Layout) -> None:
+    """Raises UsageError if a table is not partitioned as its config says. Needs no JVM."""
+    partitions = State.of(path).partitions
+    if partitions == (layout.partition_by or ()):
+        return
     is_, wanted = (
         f"partitioned by {', '.join(by)}" if by else "not partitioned"
-        for by in (state.partitions, layout.partition_by or ())
+        for by in (partitions, layout.partition_by or ())
     )
     next_step = (
         "restore `partition_by`, since rows of bronze are never written again; or use a table "
@@ -241,7 +244,7 @@ def _other_partitions(ref: TableRef, state: State, layout: Layout) -> UsageError
         if ref.layer == "bronze"
         else f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
     )
-    return UsageError(
+    raise UsageError(
         f"{ref} is {is_}; by its config it must be {wanted}",
         code="layout_differs",
         untouched="nothing was written",

@@ -218,15 +218,28 @@ def check_schema(
     Raises:
         UsageError: the table has other types, or columns that are not declared.
     """
-    has = {field.name: field for field in spark.read.format("delta").load(str(path)).schema}
+    schema = spark.read.format("delta").load(str(path)).schema
+    refuse_other_columns(name, schema, declared, fix=fix)
+    return schema.names
+
+
+def refuse_other_columns(name: str, has: StructType, declared: StructType, *, fix: str) -> None:
+    """Raises UsageError if a table has other types, or columns that are not declared.
+
+    Args:
+        name: the table's name in messages.
+        fix: the next step of the error.
+    """
+    kinds, wanted = {field.name: field.dataType for field in has}, set(declared.names)
     wrong = [
-        f"{field.name}: it is {has[field.name].dataType.simpleString()} in the table, "
+        f"{field.name}: it is {kinds[field.name].simpleString()} in the table, "
         f"but declared as {field.dataType.simpleString()}"
         for field in declared
-        if field.name in has and has[field.name].dataType != field.dataType
+        if field.name in kinds and kinds[field.name] != field.dataType
     ]
-    wanted = {field.name for field in declared}
-    wrong += [f"{name}: it is in the table, but not declared" for name in has if name not in wanted]
+    wrong += [
+        f"{name}: it is in the table, but not declared" for name in kinds if name not in wanted
+    ]
     if wrong:
         raise UsageError(
             f"the columns of {name} are not the declared ones:\n  " + "\n  ".join(wrong),
@@ -234,7 +247,6 @@ def check_schema(
             untouched="nothing was written",
             next_step=fix,
         )
-    return has
 
 
 def set_properties(spark: SparkSession, path: Location, wanted: Mapping[str, str]) -> None:
