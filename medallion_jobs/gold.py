@@ -85,6 +85,7 @@ class GoldStream:
             source=str(self.table.from_),
             source_path=TablePaths(self.config, self.table.from_).data,
             logic=Logic(state={**self.aggregation.logic, **derived}),
+            follows_changes=self.is_incremental,
         )
 
     def preflight(self, made: Collection[Location]) -> None:

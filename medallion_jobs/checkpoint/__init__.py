@@ -1,6 +1,6 @@
 """Generations, locks and start checks: they keep a query and its table consistent."""
 
-from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
+from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder, rebuilds
 from medallion_jobs.checkpoint.lock import Lock
 from medallion_jobs.checkpoint.manifest import Binding, Generation, Logic, Manifest
 from medallion_jobs.checkpoint.start_checks import Claim, StartPoint, check, refused_for
@@ -16,9 +16,11 @@ __all__ = [
     "QueryFolder",
     "StartPoint",
     "check",
+    "journal",
     "lock",
     "manifest",
     "offsets",
+    "rebuilds",
     "refused_for",
     "reset",
     "start_checks",

@@ -39,6 +39,7 @@ class Binding(BaseModel):
         source: the name of its source.
         source_id: the Delta table id of its source.
         target_id: the Delta table id of its target.
+        source_rebuilds: the number of the source's newest rebuild; -1 before the first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,10 +48,15 @@ class Binding(BaseModel):
     source_id: str
     target_id: str
     logic: Logic
+    source_rebuilds: int = -1
 
 
 class Generation(BaseModel):
-    """One checkpoint folder: when, by whom and why it was opened, and its binding."""
+    """One checkpoint folder: when, by whom and why it was opened, and its binding.
+
+    Attributes:
+        rebuild: the number of the table's newest rebuild when it was opened; -1 before the first.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,6 +66,7 @@ class Generation(BaseModel):
     reason: str
     versions: Mapping[str, str]
     binding: Binding | None = None
+    rebuild: int = -1
 
 
 class Manifest(BaseModel):
@@ -75,9 +82,14 @@ class Manifest(BaseModel):
     def current(self) -> Generation:
         return self.generations[-1]
 
-    def opening(self, number: int, reason: str) -> Manifest:
-        """A copy of this manifest with one more generation."""
-        return self.model_copy(update={"generations": (*self.generations, _new(number, reason))})
+    def opening(self, number: int, reason: str, *, rebuild: int = -1) -> Manifest:
+        """A copy of this manifest with one more generation.
+
+        Args:
+            rebuild: the number of the table's newest rebuild.
+        """
+        opened = _new(number, reason).model_copy(update={"rebuild": rebuild})
+        return self.model_copy(update={"generations": (*self.generations, opened)})
 
     def binding(self, binding: Binding) -> Manifest:
         """A copy of this manifest with a new binding of the current generation."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from medallion_jobs.checkpoint.folder import Checkpoint
+from medallion_jobs.checkpoint.folder import Checkpoint, rebuilds
 from medallion_jobs.checkpoint.manifest import Binding
 from medallion_jobs.lake.tables import Commit, commits, has_log_since, snapshot
 from medallion_jobs.storage import Location
@@ -96,10 +96,17 @@ class DeltaOffsets:
     Attributes:
         path: the table.
         name: its name in messages.
+        follows_changes: whether the query also follows changed and deleted rows.
     """
 
     path: Location
     name: str = ""
+    follows_changes: bool = False
+
+    def rebuilds(self) -> int:
+        """The number of the table's newest rebuild; -1 before the first."""
+        source = snapshot(self.path)
+        return source.txn(rebuilds(self.name)) if source else -1
 
     def identity(self) -> str | None:
         """The Delta table id."""
@@ -126,6 +133,12 @@ class DeltaOffsets:
                 "source_replaced",
                 f"{self.name} is not the recorded table: id {identity} at {self.path}, "
                 f"id {bound.source_id} in the manifest",
+            )
+        elif not self.follows_changes and self.rebuilds() != bound.source_rebuilds:
+            yield Fault(
+                "source_rebuilt",
+                f"{self.name} was rebuilt since it last ran, and its own rows are of the old one",
+                f'rebuild it, too: `medallion rebuild {checkpoint.table} --reason "…" --yes`',
             )
 
     def missing(self, checkpoint: Checkpoint) -> str | None:

@@ -21,6 +21,7 @@ from medallion_jobs.cli.load import load
 from medallion_jobs.cli.maintain import maintain
 from medallion_jobs.cli.quality import quality
 from medallion_jobs.cli.query import query
+from medallion_jobs.cli.rebuild import rebuild
 from medallion_jobs.cli.run import run
 from medallion_jobs.cli.setup import setup
 from medallion_jobs.cli.status import status
@@ -49,6 +50,7 @@ for command in (
     quality,
     verify,
     replay.replay,
+    rebuild,
     stop,
     load,
     maintain,

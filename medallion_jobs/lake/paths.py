@@ -8,6 +8,7 @@ _medallion/quarantine/<layer>/<table>      rows and records that could not be wr
 _medallion/held/silver/<table>             rows that are held until a dimension has their key
 _medallion/metrics/<layer>/<table>         a row for each batch of a query
 _medallion/metrics/quality/<layer>/<table> a row for each batch and rule of a table
+_medallion/metrics/rebuilds                a row for each rebuild of a table
 _medallion/tombstones/silver/<table>       keys that were deleted from a table
 _medallion/changes/silver/<table>          changes from which a table is computed
 _medallion/warehouse                       Spark's warehouse folder; it stays empty
@@ -150,6 +151,11 @@ def releases(parked_rows: Location) -> Location:
     Delta ignores folders whose name starts with `_` in the table around them.
     """
     return parked_rows / "_claims"
+
+
+def rebuilds(config: Pipeline) -> Location:
+    """A row for each rebuild of a table."""
+    return config.state_path / "metrics" / "rebuilds"
 
 
 def warehouse(config: Pipeline) -> Location:

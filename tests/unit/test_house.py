@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"testing"},
+    {"testing", "rebuild"},
     {"bronze", "silver", "gold", "validation", "report", "maintenance"},
     {"refine"},
     {"kafkaloader"},

@@ -52,6 +52,7 @@ __all__ = [
     "Snapshot",
     "Txn",
     "actions",
+    "adopt",
     "append",
     "changed_files",
     "changes",

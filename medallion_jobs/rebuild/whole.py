@@ -1,0 +1,363 @@
+"""The rebuild of a whole table: built in a slot, then swapped in.
+
+    build     the table's query runs in the slot `rebuild`, from the start of its live source
+    swap      under the lock of the live query: the slot reads what came meanwhile; one commit
+              replaces the rows of the live table; its query goes on from the slot's checkpoint
+
+Each step can be repeated, and the journal says which is next. Up to the swap nothing of the live
+table, nor of its state, is touched.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from medallion_jobs import storage
+from medallion_jobs.checkpoint import (
+    Checkpoint,
+    Claim,
+    Lock,
+    Logic,
+    QueryFolder,
+    journal,
+    manifest,
+    rebuilds,
+    reset,
+    start_checks,
+)
+from medallion_jobs.checkpoint.journal import SLOT, Journal, Phase
+from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.engine import runner
+from medallion_jobs.errors import LockHeld, Refused, UsageError
+from medallion_jobs.lake import paths, tables
+from medallion_jobs.lake.paths import TablePaths
+from medallion_jobs.lake.tables import adopt
+from medallion_jobs.observe import rebuild_table
+from medallion_jobs.rebuild.chain import stale_readers, stream_of
+from medallion_jobs.refine.quarantine import row_format
+from medallion_jobs.storage import Location
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from medallion_jobs.engine.stream import Stream
+    from medallion_jobs.observe.events import Emit
+
+_LOOK_EACH_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """The rebuild of one silver or gold table."""
+
+    config: Pipeline
+    ref: TableRef
+
+    @cached_property
+    def live(self) -> TablePaths:
+        return TablePaths(self.config, self.ref)
+
+    @cached_property
+    def beside(self) -> TablePaths:
+        return TablePaths(self.config, self.ref, SLOT)
+
+    @property
+    def journal(self) -> Journal | None:
+        """How far it is; None if it has not begun, or is done."""
+        return journal.read(self.config, self.ref)
+
+    def lock(self) -> Lock:
+        """The lock of the rebuild itself; while it builds, the live query may run.
+
+        Raises:
+            LockHeld: another process rebuilds the table.
+        """
+        return Lock(QueryFolder.of(self.live).rebuild_lock, f"a rebuild of {self.ref}")
+
+    def begin(self, reason: str) -> Journal:
+        """Notes that the table will be rebuilt; a rebuild that is under way stays as it is.
+
+        A table that was built with another config than today's, or from a source that was rebuilt
+        since, is thrown away.
+
+        Raises:
+            UsageError: the table was never written.
+            Refused: its query was reset since the rebuild began to replace it.
+        """
+        under_way = self.journal
+        if under_way and under_way.phase in ("swapping", "swapped"):
+            return under_way
+        opened = self._opened(reason)
+        is_same = under_way and (under_way.before, under_way.after, under_way.config_after) == (
+            *(opened.before, opened.after, opened.config_after),
+        )
+        if under_way and is_same and not any(start_checks.findings(self._stream().claim)):
+            return under_way
+        self.remove()
+        journal.write(self.config, self.ref, opened)
+        return opened
+
+    def build(self, spark: SparkSession, emit: Emit) -> None:
+        """Computes what the slot lacks; does nothing once the swap has begun."""
+        now = self.journal
+        assert now is not None  # it was begun
+        if now.phase not in ("waiting", "building"):
+            return
+        slot = QueryFolder.of(self.beside)
+        if manifest.read(slot) is None:
+            kept = manifest.read(QueryFolder.of(self.live))
+            assert kept is not None  # it was begun
+            manifest.write(slot, kept.opening(now.after, now.reason))
+        if now.phase == "waiting":
+            self._enter(now, "building")
+        runner.run(self.config, [self._stream()], emit, spark=spark)
+
+    def swap(self, spark: SparkSession, emit: Emit, *, patience: float) -> Journal:
+        """Reads what came meanwhile, and puts the new table in the place of the live one.
+
+        Args:
+            patience: seconds to wait for runs of the table's query, and of its readers.
+
+        Raises:
+            LockHeld: such a run goes on.
+            Refused: the live query was reset while the table was built.
+        """
+        now = self.journal
+        assert now is not None  # it was begun
+        with ExitStack() as held:
+            if now.phase != "swapped":
+                for ref in (self.ref, *stale_readers(self.config, self.ref)):
+                    held.enter_context(_lock(TablePaths(self.config, ref), patience))
+            if now.phase in ("waiting", "building"):
+                self._refuse_reset_meanwhile(now)
+                self.build(spark, emit)
+                rebuilt = tables.snapshot(self.live.data)
+                assert rebuilt is not None  # it was begun
+                number = rebuilt.txn(rebuilds(str(self.ref))) + 1
+                rows = _rows(spark, self.live.data)
+                now = self._enter(now, "swapping", number=number, rows_before=rows)
+            if now.phase == "swapping":
+                for step in self._steps(spark, now):
+                    step()
+                now = self._enter(now, "swapped")
+            self.remove()
+        return now
+
+    def remove(self) -> None:
+        """Removes what the slot has of the table; the journal goes last."""
+        slot = self.beside
+        beside = [slot.data, slot.quarantine, slot.held, slot.tombstones, slot.changes]
+        for place in [*beside, slot.metrics, slot.rule_metrics, slot.checkpoints]:
+            if place == slot.checkpoints:
+                journal.file_of(self.config, self.ref).unlink(missing_ok=True)
+            if place.exists():
+                storage.remove_all(place)
+
+    # The steps of a swap. Each of them does nothing if it was done before.
+
+    def _steps(self, spark: SparkSession, now: Journal) -> Iterator[Callable[[], None]]:
+        yield lambda: self._replace_rows(spark, now)
+        yield lambda: self._add_what_is_kept_beside(spark, now)
+        yield lambda: self._take_checkpoint(now)
+        yield lambda: self._open_generation(now)
+        yield lambda: self._tell(spark, now)
+
+    def _replace_rows(self, spark: SparkSession, now: Journal) -> None:
+        number = rebuilds(str(self.ref))
+        if not _has(self.live.data, number, now.number):
+            last = self._last_commit(now)
+            notes = {**last, "rebuild": {"number": now.number, "reason": now.reason}}
+            txns = {number: now.number}
+            adopt.replace_by(spark, self.beside.data, self.live.data, txns=txns, notes=notes)
+        layout = self.config.layout_of(self.ref)
+        tables.ensure_layout(spark, self.ref, self.live.data, layout)
+
+    def _last_commit(self, now: Journal) -> dict[str, object]:
+        """What the newest batch has noted, which later batches and `verify` look for."""
+        app_id = self._checkpoint(self.beside, now).app_id
+        built = tables.snapshot(self.beside.data)
+        batch = built.txn(app_id) if built else -1
+        commit = tables.commit_of(self.beside.data, app_id, batch) if batch >= 0 else None
+        return dict(commit.user_metadata) if commit else {}
+
+    def _add_what_is_kept_beside(self, spark: SparkSession, now: Journal) -> None:
+        number = {rebuilds(str(self.ref)): now.number}
+        for place in ("quarantine", "held", "tombstones", "metrics", "rule_metrics", "changes"):
+            new, old = getattr(self.beside, place), getattr(self.live, place)
+            both = [(new, old)]
+            if place in ("quarantine", "held"):
+                both.append((paths.releases(new), paths.releases(old)))
+            for source, target in both:
+                if tables.snapshot(source) is None or _has(target, *next(iter(number.items()))):
+                    continue
+                _create_like(spark, source, target)
+                if place == "changes":
+                    # It has no generations: the table is computed from all of it.
+                    adopt.replace_by(spark, source, target, txns=number, notes={})
+                else:
+                    adopt.add_from(spark, source, target, txns=number)
+        (self.live.held / row_format.SEEN).unlink(missing_ok=True)
+
+    def _take_checkpoint(self, now: Journal) -> None:
+        new, old = (self._checkpoint(places, now).path for places in (self.beside, self.live))
+        storage.move(new, old)
+
+    def _open_generation(self, now: Journal) -> None:
+        folder = QueryFolder.of(self.live)
+        kept, built = manifest.read(folder), manifest.read(QueryFolder.of(self.beside))
+        assert kept is not None  # neither is removed before the end
+        assert built is not None
+        if kept.current.number == now.after:
+            return
+        table, bound = tables.snapshot(self.live.data), built.current.binding
+        assert table is not None
+        assert bound is not None  # it ran
+        binding = bound.model_copy(update={"target_id": table.id})
+        opened = kept.opening(now.after, now.reason, rebuild=now.number)
+        manifest.write(folder, opened.binding(binding))
+
+    def _tell(self, spark: SparkSession, now: Journal) -> None:
+        table = tables.snapshot(self.live.data)
+        assert table is not None
+        row: dict[str, object] = {
+            "table_name": str(self.ref),
+            "number": now.number,
+            "part": None,
+            "reason": now.reason,
+            "by_user": now.by,
+            "started_at": now.started_at,
+            "ended_at": datetime.now(timezone.utc),
+            "generation_before": now.before,
+            "generation_after": now.after,
+            "config_before": now.config_before,
+            "config_after": now.config_after,
+            "rows_before": now.rows_before,
+            "rows_after": _rows(spark, self.live.data),
+            "version": table.version,
+        }
+        rebuild_table.append(paths.rebuilds(self.config), rebuilds(str(self.ref)), row)
+
+    def _opened(self, reason: str) -> Journal:
+        """The journal of a rebuild that begins now."""
+        folder = QueryFolder.of(self.live)
+        kept = manifest.read(folder)
+        if kept is None or tables.snapshot(self.live.data) is None:
+            raise UsageError(
+                f"{self.ref} was never written",
+                code="table_never_written",
+                untouched="nothing was changed",
+                next_step="medallion run",
+            )
+        change = reset.plan(folder, self.live.data, self.config.pipeline)
+        bound = kept.current.binding
+        return Journal(
+            table=str(self.ref),
+            phase="waiting",
+            reason=reason,
+            by=f"{getpass.getuser()}@{socket.gethostname()}",
+            started_at=datetime.now(timezone.utc),
+            before=kept.current.number,
+            after=change.after,
+            config_before=digest(bound.logic) if bound else "",
+            config_after=digest(self._claim.logic),
+        )
+
+    def _refuse_reset_meanwhile(self, now: Journal) -> None:
+        kept = manifest.read(QueryFolder.of(self.live))
+        if kept is None or kept.current.number != now.before:
+            raise Refused(
+                f"{self.ref} was reset while it was rebuilt beside: its rebuild began at "
+                f"generation v{now.before}",
+                code="reset_meanwhile",
+                untouched="the live table",
+                next_step=f"begin again: `medallion rebuild {self.ref} --abandon`, then rebuild",
+            )
+
+    def _enter(self, now: Journal, phase: Phase, **known: int) -> Journal:
+        entered = (self.journal or now).entering(phase, **known)
+        journal.write(self.config, self.ref, entered)
+        return entered
+
+    def _checkpoint(self, places: TablePaths, now: Journal) -> Checkpoint:
+        return QueryFolder.of(places).checkpoint(now.after)
+
+    @property
+    def _claim(self) -> Claim:
+        return stream_of(self.config, self.ref).claim
+
+    def _stream(self) -> Stream:
+        return stream_of(self.config, self.ref, SLOT)
+
+
+def abandon(config: Pipeline, ref: TableRef) -> bool:
+    """Removes a rebuild that is not finished; the live table stays as it is.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        Refused: the live table may have taken over its rows already.
+        LockHeld: it goes on in another process.
+    """
+    rebuild = Rebuild(config, ref)
+    if rebuild.journal is None:
+        return False
+    with rebuild.lock():
+        journal.refuse_half_swapped(config, ref, what=f"the rebuild of {ref} cannot be abandoned")
+        rebuild.remove()
+    return True
+
+
+def digest(logic: Logic) -> str:
+    """A digest that changes with each part of a query's logic."""
+    return hashlib.sha256(logic.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _lock(places: TablePaths, patience: float) -> Lock:
+    """The lock of a live query, once its run has ended.
+
+    Raises:
+        LockHeld: it has not ended in time.
+    """
+    folder = QueryFolder.of(places)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return Lock(folder.lock, str(places.ref))
+        except LockHeld as held:
+            if time.monotonic() >= deadline:
+                raise LockHeld(
+                    f"{held.what}; its new rows are computed, and wait in the slot {SLOT}",
+                    holder=held.holder,
+                    next_step="stop that run, such as with `medallion stop`; then type the same "
+                    "command again, which goes on with the swap",
+                ) from held
+        time.sleep(_LOOK_EACH_SECONDS)
+
+
+def _has(table: Location, app_id: str, number: int) -> bool:
+    found = tables.snapshot(table)
+    return found is not None and found.txn(app_id) >= number
+
+
+def _rows(spark: SparkSession, table: Location) -> int:
+    return spark.read.format("delta").load(str(table)).count()
+
+
+def _create_like(spark: SparkSession, source: Location, target: Location) -> None:
+    """Creates an empty table with the columns and properties of another one, if it is missing."""
+    if tables.snapshot(target) is None:
+        like = tables.snapshot(source)
+        assert like is not None  # the caller has checked
+        properties = {key: value for key, value in like.properties.items() if value is not None}
+        schema = spark.read.format("delta").load(str(source)).schema
+        tables.create(spark, target, schema, comment=like.description, properties=properties)
