@@ -3,6 +3,7 @@
 from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder, rebuilds
 from medallion_jobs.checkpoint.lock import Lock
 from medallion_jobs.checkpoint.manifest import Binding, Generation, Logic, Manifest
+from medallion_jobs.checkpoint.orphaned import orphans
 from medallion_jobs.checkpoint.start_checks import Claim, StartPoint, check, refused_for
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "lock",
     "manifest",
     "offsets",
+    "orphans",
     "rebuilds",
     "refused_for",
     "reset",

@@ -38,6 +38,7 @@ class Journal(BaseModel):
         config_before, config_after: digests of the logic of these two.
         number: the number of the rebuild among those of the table; from `swapping` on.
         rows_before: rows of the live table; from `swapping` on.
+        part: the condition of the rows that are rebuilt; None for a whole table.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +54,7 @@ class Journal(BaseModel):
     config_after: str
     number: int = -1
     rows_before: int = -1
+    part: str | None = None
 
     def entering(self, phase: Phase, **known: int) -> Journal:
         """A copy in another phase."""

@@ -15,6 +15,7 @@ import typer
 from medallion_jobs import __version__
 from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, schema
 from medallion_jobs.cli.destroy import destroy
+from medallion_jobs.cli.drop import drop
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
 from medallion_jobs.cli.load import load
@@ -54,6 +55,7 @@ for command in (
     stop,
     load,
     maintain,
+    drop,
     destroy,
     setup,
 ):

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medallion_jobs.checkpoint import QueryFolder, lock, manifest
+from medallion_jobs.checkpoint import QueryFolder, journal, lock, manifest
 from medallion_jobs.checkpoint.journal import Journal
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.rebuild.chain import stale_readers
-from medallion_jobs.rebuild.whole import Rebuild
+from medallion_jobs.rebuild.common import never_written
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
 
-# So many batches tell how fast the table is written.
+# So many batches show how fast the table is written.
 _LAST_BATCHES = 50
 
 
@@ -70,19 +69,14 @@ def plan_of(config: Pipeline, ref: TableRef) -> Plan:
         seconds=None if pace is None else pace * source.rows,
         stale=tuple(stale_readers(config, ref)),
         holder=lock.describe(holder) if holder and holder["alive"] else None,
-        under_way=Rebuild(config, ref).journal,
+        under_way=journal.read(config, ref),
     )
 
 
 def _written(ref: TableRef, path: Location) -> Snapshot:
     found = snapshot(path)
     if found is None:
-        raise UsageError(
-            f"{ref} was never written",
-            code="table_never_written",
-            untouched="nothing was changed",
-            next_step="medallion run",
-        )
+        raise never_written(ref)
     return found
 
 

@@ -10,23 +10,15 @@ table, nor of its state, is touched.
 
 from __future__ import annotations
 
-import getpass
-import hashlib
-import socket
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from medallion_jobs import storage
 from medallion_jobs.checkpoint import (
     Checkpoint,
-    Claim,
     Lock,
-    Logic,
     QueryFolder,
     journal,
     manifest,
@@ -37,12 +29,14 @@ from medallion_jobs.checkpoint import (
 from medallion_jobs.checkpoint.journal import SLOT, Journal, Phase
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine import runner
-from medallion_jobs.errors import LockHeld, Refused, UsageError
+from medallion_jobs.errors import Refused
 from medallion_jobs.lake import paths, tables
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import adopt
-from medallion_jobs.observe import rebuild_table
-from medallion_jobs.rebuild.chain import stale_readers, stream_of
+from medallion_jobs.rebuild import common
+from medallion_jobs.rebuild.chain import stream_of
+from medallion_jobs.rebuild.compare import Comparison, compare
+from medallion_jobs.rebuild.part import identity
 from medallion_jobs.refine.quarantine import row_format
 from medallion_jobs.storage import Location
 
@@ -51,8 +45,6 @@ if TYPE_CHECKING:
 
     from medallion_jobs.engine.stream import Stream
     from medallion_jobs.observe.events import Emit
-
-_LOOK_EACH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,11 @@ class Rebuild:
     @cached_property
     def beside(self) -> TablePaths:
         return TablePaths(self.config, self.ref, SLOT)
+
+    @property
+    def _number(self) -> str:
+        """The application id that numbers the table's rebuilds."""
+        return rebuilds(str(self.ref))
 
     @property
     def journal(self) -> Journal | None:
@@ -91,15 +88,13 @@ class Rebuild:
 
         Raises:
             UsageError: the table was never written.
-            Refused: its query was reset since the rebuild began to replace it.
         """
         under_way = self.journal
         if under_way and under_way.phase in ("swapping", "swapped"):
             return under_way
         opened = self._opened(reason)
-        is_same = under_way and (under_way.before, under_way.after, under_way.config_after) == (
-            *(opened.before, opened.after, opened.config_after),
-        )
+        same = ("before", "after", "config_after")
+        is_same = all(getattr(under_way, name, None) == getattr(opened, name) for name in same)
         if under_way and is_same and not any(start_checks.findings(self._stream().claim)):
             return under_way
         self.remove()
@@ -121,6 +116,16 @@ class Rebuild:
             self._enter(now, "building")
         runner.run(self.config, [self._stream()], emit, spark=spark)
 
+    def compared(self, spark: SparkSession, sample: int) -> Comparison:
+        """How the built table differs from the live one.
+
+        Args:
+            sample: at most so many rows are shown.
+        """
+        read = spark.read.format("delta")
+        old, new = (read.load(str(places.data)) for places in (self.live, self.beside))
+        return compare(old, new, identity(self.config, self.ref, spark), sample)
+
     def swap(self, spark: SparkSession, emit: Emit, *, patience: float) -> Journal:
         """Reads what came meanwhile, and puts the new table in the place of the live one.
 
@@ -133,24 +138,22 @@ class Rebuild:
         """
         now = self.journal
         assert now is not None  # it was begun
-        with ExitStack() as held:
-            if now.phase != "swapped":
-                for ref in (self.ref, *stale_readers(self.config, self.ref)):
-                    held.enter_context(_lock(TablePaths(self.config, ref), patience))
-            if now.phase in ("waiting", "building"):
-                self._refuse_reset_meanwhile(now)
-                self.build(spark, emit)
-                rebuilt = tables.snapshot(self.live.data)
-                assert rebuilt is not None  # it was begun
-                number = rebuilt.txn(rebuilds(str(self.ref))) + 1
-                rows = _rows(spark, self.live.data)
-                now = self._enter(now, "swapping", number=number, rows_before=rows)
-            if now.phase == "swapping":
-                for step in self._steps(spark, now):
-                    step()
-                now = self._enter(now, "swapped")
-            self.remove()
+        if now.phase != "swapped":
+            with common.held(self.config, self.ref, patience):
+                now = self._swapped(spark, emit, now)
+        self.remove()
         return now
+
+    def _swapped(self, spark: SparkSession, emit: Emit, now: Journal) -> Journal:
+        if now.phase != "swapping":
+            self._refuse_reset_meanwhile(now)
+            self.build(spark, emit)
+            number = common.next_number(self.config, self.ref)
+            before = common.rows(spark, self.live.data)
+            now = self._enter(now, "swapping", number=number, rows_before=before)
+        for step in self._steps(spark, now):
+            step()
+        return self._enter(now, "swapped")
 
     def remove(self) -> None:
         """Removes what the slot has of the table; the journal goes last."""
@@ -169,17 +172,15 @@ class Rebuild:
         yield lambda: self._add_what_is_kept_beside(spark, now)
         yield lambda: self._take_checkpoint(now)
         yield lambda: self._open_generation(now)
-        yield lambda: self._tell(spark, now)
+        yield lambda: common.tell(self.config, self.ref, spark, now)
 
     def _replace_rows(self, spark: SparkSession, now: Journal) -> None:
-        number = rebuilds(str(self.ref))
-        if not _has(self.live.data, number, now.number):
-            last = self._last_commit(now)
-            notes = {**last, "rebuild": {"number": now.number, "reason": now.reason}}
-            txns = {number: now.number}
-            adopt.replace_by(spark, self.beside.data, self.live.data, txns=txns, notes=notes)
-        layout = self.config.layout_of(self.ref)
-        tables.ensure_layout(spark, self.ref, self.live.data, layout)
+        if common.has(self.live.data, self._number, now.number):
+            return
+        last = self._last_commit(now)
+        notes = {**last, "rebuild": {"number": now.number, "reason": now.reason}}
+        txns = {self._number: now.number}
+        adopt.replace_by(spark, self.beside.data, self.live.data, txns=txns, notes=notes)
 
     def _last_commit(self, now: Journal) -> dict[str, object]:
         """What the newest batch has noted, which later batches and `verify` look for."""
@@ -190,22 +191,24 @@ class Rebuild:
         return dict(commit.user_metadata) if commit else {}
 
     def _add_what_is_kept_beside(self, spark: SparkSession, now: Journal) -> None:
-        number = {rebuilds(str(self.ref)): now.number}
+        txns = {self._number: now.number}
+        for source, target in self._kept_beside():
+            if tables.snapshot(source) and not common.has(target, self._number, now.number):
+                _create_like(spark, source, target)
+                if target == self.live.changes:
+                    # It has no generations: the table is computed from all of it.
+                    adopt.replace_by(spark, source, target, txns=txns, notes={})
+                else:
+                    adopt.add_from(spark, source, target, txns=txns)
+        (self.live.held / row_format.SEEN).unlink(missing_ok=True)
+
+    def _kept_beside(self) -> Iterator[tuple[Location, Location]]:
+        """The tables beside the one that is rebuilt: in the slot, and of the live one."""
         for place in ("quarantine", "held", "tombstones", "metrics", "rule_metrics", "changes"):
             new, old = getattr(self.beside, place), getattr(self.live, place)
-            both = [(new, old)]
+            yield new, old
             if place in ("quarantine", "held"):
-                both.append((paths.releases(new), paths.releases(old)))
-            for source, target in both:
-                if tables.snapshot(source) is None or _has(target, *next(iter(number.items()))):
-                    continue
-                _create_like(spark, source, target)
-                if place == "changes":
-                    # It has no generations: the table is computed from all of it.
-                    adopt.replace_by(spark, source, target, txns=number, notes={})
-                else:
-                    adopt.add_from(spark, source, target, txns=number)
-        (self.live.held / row_format.SEEN).unlink(missing_ok=True)
+                yield paths.releases(new), paths.releases(old)
 
     def _take_checkpoint(self, now: Journal) -> None:
         new, old = (self._checkpoint(places, now).path for places in (self.beside, self.live))
@@ -225,51 +228,11 @@ class Rebuild:
         opened = kept.opening(now.after, now.reason, rebuild=now.number)
         manifest.write(folder, opened.binding(binding))
 
-    def _tell(self, spark: SparkSession, now: Journal) -> None:
-        table = tables.snapshot(self.live.data)
-        assert table is not None
-        row: dict[str, object] = {
-            "table_name": str(self.ref),
-            "number": now.number,
-            "part": None,
-            "reason": now.reason,
-            "by_user": now.by,
-            "started_at": now.started_at,
-            "ended_at": datetime.now(timezone.utc),
-            "generation_before": now.before,
-            "generation_after": now.after,
-            "config_before": now.config_before,
-            "config_after": now.config_after,
-            "rows_before": now.rows_before,
-            "rows_after": _rows(spark, self.live.data),
-            "version": table.version,
-        }
-        rebuild_table.append(paths.rebuilds(self.config), rebuilds(str(self.ref)), row)
-
     def _opened(self, reason: str) -> Journal:
         """The journal of a rebuild that begins now."""
         folder = QueryFolder.of(self.live)
-        kept = manifest.read(folder)
-        if kept is None or tables.snapshot(self.live.data) is None:
-            raise UsageError(
-                f"{self.ref} was never written",
-                code="table_never_written",
-                untouched="nothing was changed",
-                next_step="medallion run",
-            )
-        change = reset.plan(folder, self.live.data, self.config.pipeline)
-        bound = kept.current.binding
-        return Journal(
-            table=str(self.ref),
-            phase="waiting",
-            reason=reason,
-            by=f"{getpass.getuser()}@{socket.gethostname()}",
-            started_at=datetime.now(timezone.utc),
-            before=kept.current.number,
-            after=change.after,
-            config_before=digest(bound.logic) if bound else "",
-            config_after=digest(self._claim.logic),
-        )
+        after = reset.plan(folder, self.live.data, self.config.pipeline).after
+        return common.journal_of(self.config, self.ref, reason, after)
 
     def _refuse_reset_meanwhile(self, now: Journal) -> None:
         kept = manifest.read(QueryFolder.of(self.live))
@@ -279,7 +242,7 @@ class Rebuild:
                 f"generation v{now.before}",
                 code="reset_meanwhile",
                 untouched="the live table",
-                next_step=f"begin again: `medallion rebuild {self.ref} --abandon`, then rebuild",
+                next_step="type the same command again, which starts over",
             )
 
     def _enter(self, now: Journal, phase: Phase, **known: int) -> Journal:
@@ -289,10 +252,6 @@ class Rebuild:
 
     def _checkpoint(self, places: TablePaths, now: Journal) -> Checkpoint:
         return QueryFolder.of(places).checkpoint(now.after)
-
-    @property
-    def _claim(self) -> Claim:
-        return stream_of(self.config, self.ref).claim
 
     def _stream(self) -> Stream:
         return stream_of(self.config, self.ref, SLOT)
@@ -315,42 +274,6 @@ def abandon(config: Pipeline, ref: TableRef) -> bool:
         journal.refuse_half_swapped(config, ref, what=f"the rebuild of {ref} cannot be abandoned")
         rebuild.remove()
     return True
-
-
-def digest(logic: Logic) -> str:
-    """A digest that changes with each part of a query's logic."""
-    return hashlib.sha256(logic.model_dump_json().encode()).hexdigest()[:16]
-
-
-def _lock(places: TablePaths, patience: float) -> Lock:
-    """The lock of a live query, once its run has ended.
-
-    Raises:
-        LockHeld: it has not ended in time.
-    """
-    folder = QueryFolder.of(places)
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return Lock(folder.lock, str(places.ref))
-        except LockHeld as held:
-            if time.monotonic() >= deadline:
-                raise LockHeld(
-                    f"{held.what}; its new rows are computed, and wait in the slot {SLOT}",
-                    holder=held.holder,
-                    next_step="stop that run, such as with `medallion stop`; then type the same "
-                    "command again, which goes on with the swap",
-                ) from held
-        time.sleep(_LOOK_EACH_SECONDS)
-
-
-def _has(table: Location, app_id: str, number: int) -> bool:
-    found = tables.snapshot(table)
-    return found is not None and found.txn(app_id) >= number
-
-
-def _rows(spark: SparkSession, table: Location) -> int:
-    return spark.read.format("delta").load(str(table)).count()
 
 
 def _create_like(spark: SparkSession, source: Location, target: Location) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from medallion_jobs.autoloader import Ledger
-from medallion_jobs.checkpoint import Checkpoint, QueryFolder, lock, manifest
+from medallion_jobs.checkpoint import Checkpoint, QueryFolder, journal, lock, manifest, orphans
 from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import MedallionError
@@ -53,6 +53,8 @@ class Status:
             the batch has no recorded results.
         warning: why most rows of that batch are missing from the table; None if they are not.
         holder: the process that runs the query; its key `alive` is false after a crash.
+        rebuild: how far a rebuild of the table is; None if none is under way.
+        is_orphaned: whether the config does not name the table any more.
     """
 
     table: str
@@ -72,18 +74,38 @@ class Status:
     warning: str | None = None
     messages: int | None = None
     behind_unknown: str | None = None
+    rebuild: str | None = None
+    is_orphaned: bool = False
 
     @property
     def state(self) -> str:
-        """`running`, `idle`, `died` (a run was killed) or `never ran`."""
+        """`running`, `idle`, `died` (a run was killed), `never ran` or `orphaned`."""
+        if self.is_orphaned:
+            return "orphaned"
         if self.holder:
             return "running" if self.holder["alive"] else "died"
         return "idle" if self.generation else "never ran"
 
 
 def status(config: Pipeline) -> list[Status]:
-    """The status of each query, layer by layer."""
-    return [_status_of(config, ref, source) for ref, source in paths.sources(config).items()]
+    """The status of each query, layer by layer; then of tables that the config left."""
+    named = [_status_of(config, ref, source) for ref, source in paths.sources(config).items()]
+    return [*named, *(_status_of_orphan(config, ref) for ref in orphans(config))]
+
+
+def _status_of_orphan(config: Pipeline, ref: TableRef) -> Status:
+    places = TablePaths(config, ref)
+    table, recorded = snapshot(places.data), manifest.read(QueryFolder.of(places))
+    return Status(
+        table=str(ref),
+        rows=_rows(table) if table else None,
+        generation=recorded.current.number if recorded else None,
+        batch=None,
+        batch_at=None,
+        behind=None,
+        holder=lock.read(QueryFolder.of(places).lock),
+        is_orphaned=True,
+    )
 
 
 def _status_of(config: Pipeline, ref: TableRef, source: Location | None) -> Status:
@@ -127,6 +149,18 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location | None) -> Stat
         aside_example=aside_text(*aside[-1]) if aside else None,
         broken=broken,
         warning=warning,
+        rebuild=_rebuild(config, ref),
+    )
+
+
+def _rebuild(config: Pipeline, ref: TableRef) -> str | None:
+    under_way = journal.read(config, ref)
+    if under_way is None:
+        return None
+    running = lock.is_running(QueryFolder.of(TablePaths(config, ref)).rebuild_lock)
+    return (
+        f"{under_way.phase}, begun by {under_way.by} at {under_way.started_at:%Y-%m-%d %H:%M} UTC"
+        + ("" if running else "; no process goes on with it")
     )
 
 

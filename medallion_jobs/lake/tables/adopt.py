@@ -168,9 +168,11 @@ class _Table:
         text = self._jvm.scala.Option.apply(json.dumps(notes)) if notes else self._none
         save_mode = self._jvm.org.apache.spark.sql.SaveMode.valueOf(mode)
         none = self._none
+        # Delta asks whether an overwrite may change columns and partitions.
+        may_change = self._jvm.scala.Option.apply(mode == "Overwrite")
         # The mode, partitions, predicate, user metadata, and five options of a DataFrameWriter.
         write = self._jvm.org.apache.spark.sql.delta.DeltaOperations.Write
-        operation = write(save_mode, none, none, text, none, none, none, none, none)
+        operation = write(save_mode, none, none, text, none, may_change, none, none, none)
         return int(self._transaction.commit(sequence, operation))
 
 
@@ -207,11 +209,11 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any], path: Location) -> d
     has, gets = old["configuration"], new["configuration"]
     if has.get(f"{_COLUMN_MAPPING}mode") != gets.get(f"{_COLUMN_MAPPING}mode"):
         raise DataError(
-            f"{path} has another `{_COLUMN_MAPPING}mode` than its config gives",
+            f"{path} maps the names of its columns (`{_COLUMN_MAPPING}mode`), and a table that "
+            "is built beside it does not",
             code="column_mapping_differs",
             untouched="the table",
-            next_step="name the property in `layout.properties` of the table in the config, "
-            "as the table has it",
+            next_step="rebuild it in its own place: `medallion checkpoint reset`",
         )
     # What a layout has set is recorded, and is brought in line by that record.
     taken = {k: v for k, v in gets.items() if k != RECORD and not k.startswith(_CHECKS)}
