@@ -39,6 +39,7 @@ class Journal(BaseModel):
         number: the number of the rebuild among those of the table; from `swapping` on.
         rows_before: rows of the live table; from `swapping` on.
         part: the condition of the rows that are rebuilt; None for a whole table.
+        goes_back: whether it is no rebuild, but goes back to an earlier generation.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +56,13 @@ class Journal(BaseModel):
     number: int = -1
     rows_before: int = -1
     part: str | None = None
+    goes_back: bool = False
+
+    @property
+    def command(self) -> str:
+        """What to type to go on with it."""
+        command = "checkpoint rollback" if self.goes_back else "rebuild"
+        return f'medallion {command} {self.table} --reason "…" --yes'
 
     def entering(self, phase: Phase, **known: int) -> Journal:
         """A copy in another phase."""
@@ -90,9 +98,10 @@ def refuse_half_swapped(config: Pipeline, ref: TableRef, *, what: str) -> None:
     journal = read(config, ref)
     if journal and journal.phase == "swapping":
         raise Refused(
-            f"{what}: a rebuild of {ref}, begun by {journal.by} at "
-            f"{journal.started_at:%Y-%m-%d %H:%M} UTC, was interrupted while it replaced the table",
+            f"{what}: a {'rollback' if journal.goes_back else 'rebuild'} of {ref}, begun by "
+            f"{journal.by} at {journal.started_at:%Y-%m-%d %H:%M} UTC, was interrupted while it "
+            "replaced the table",
             code="rebuild_interrupted",
             untouched="the table: readers see the old rows or the new ones, all of them",
-            next_step=f'go on with it: `medallion rebuild {ref} --reason "…" --yes`',
+            next_step=f"go on with it: `{journal.command}`",
         )

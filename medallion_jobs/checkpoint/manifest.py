@@ -91,6 +91,17 @@ class Manifest(BaseModel):
         opened = _new(number, reason).model_copy(update={"rebuild": rebuild})
         return self.model_copy(update={"generations": (*self.generations, opened)})
 
+    def returning(self, earlier: Generation, reason: str, *, rebuild: int) -> Manifest:
+        """A copy of this manifest in which an earlier generation is current again.
+
+        Args:
+            rebuild: the number of the table's newest rebuild.
+        """
+        now = _new(earlier.number, reason).model_copy(
+            update={"binding": earlier.binding, "rebuild": rebuild}
+        )
+        return self.model_copy(update={"generations": (*self.generations, now)})
+
     def binding(self, binding: Binding) -> Manifest:
         """A copy of this manifest with a new binding of the current generation."""
         bound = self.current.model_copy(update={"binding": binding, "versions": _versions()})

@@ -152,6 +152,20 @@ class DeltaOffsets:
             return None
         return f"version {read}, but its newest is version {source.version}"
 
+    def read_up_to(self, checkpoint: Checkpoint) -> int | None:
+        """The version of the table that the newest planned batch ends with; None amid a version."""
+        reached = Offset.after(checkpoint, checkpoint.latest_offsets)
+        if reached is None or reached.whole is not None:
+            return reached.whole if reached else None
+        # An offset may name the last file of a version in place of the next version.
+        if reached.in_snapshot:
+            table = snapshot(self.path, reached.version)
+            files = table.files if table else -1
+        else:
+            commit = next(commits(self.path, reached.version), None)
+            files = len(commit.added) if commit else -1
+        return reached.version if reached.index + 1 == files else None
+
     def backlog(self, checkpoint: Checkpoint) -> Amount | None:
         """What is left to read after the newest planned batch; None as in `progress`."""
         return self.progress(checkpoint, checkpoint.latest_offsets)[1]

@@ -63,7 +63,8 @@ def plan(
         reads_topics: whether its source is Kafka.
     """
     kept = _manifest_if_readable(query_folder)
-    before = max([kept.current.number if kept else 0, *query_folder.generations])
+    known = [generation.number for generation in kept.generations] if kept else []
+    before = max([0, *known, *query_folder.generations])
     after = max(before, 1) + 1
     # If manifest and checkpoints are gone, the table's log still has the used numbers. With one
     # of those, Delta would skip the first batches as already written.

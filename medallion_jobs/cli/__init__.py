@@ -23,6 +23,7 @@ from medallion_jobs.cli.maintain import maintain
 from medallion_jobs.cli.quality import quality
 from medallion_jobs.cli.query import query
 from medallion_jobs.cli.rebuild import rebuild
+from medallion_jobs.cli.rollback import rollback
 from medallion_jobs.cli.run import run
 from medallion_jobs.cli.setup import setup
 from medallion_jobs.cli.status import status
@@ -60,6 +61,7 @@ for command in (
     setup,
 ):
     app.command()(command)
+checkpoint.app.command()(rollback)
 quarantine.app.command("replay")(replay.quarantined)
 app.add_typer(files.app, name="files")
 app.add_typer(checkpoint.app, name="checkpoint")

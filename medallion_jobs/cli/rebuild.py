@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, YesOption, timestamp, with_config
+from medallion_jobs.cli.options import (
+    Given,
+    JsonOption,
+    YesOption,
+    duration,
+    timestamp,
+    with_config,
+)
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +102,7 @@ def rebuild(
             code="reason_is_empty",
             untouched="nothing was changed",
         )
-    patience = _seconds(wait)
+    patience = duration(wait, "--wait")
     plans = [rebuilds.plan_of(pipeline, ref) for ref in chosen]
     # A command that was interrupted goes on with what it has not done.
     left = [plan for plan in plans if plan.under_way] or plans
@@ -226,14 +233,3 @@ def _abandon(pipeline: Pipeline, chosen: Sequence[TableRef]) -> None:
             typer.echo(f"{ref}: its rebuild was removed; the live table is as it was")
         else:
             typer.echo(f"{ref}: no rebuild is under way")
-
-
-def _seconds(text: str) -> float:
-    from medallion_jobs.config.units import parse_time
-
-    try:
-        return parse_time(text).total_seconds()
-    except ValueError as error:
-        raise UsageError(
-            f"--wait {text} is not a duration such as 10m or 2h", code="invalid_duration"
-        ) from error

@@ -79,10 +79,7 @@ def status(
         if query.behind_unknown:
             typer.echo(f"backlog unknown: {query.table}: {query.behind_unknown}")
         if query.rebuild:
-            typer.echo(
-                f"rebuild: {query.table}: {query.rebuild}; to go on: "
-                f'medallion rebuild {query.table} --reason "…" --yes'
-            )
+            typer.echo(f"rebuild: {query.table}: {query.rebuild}")
         if query.warning:
             typer.echo(f"warning: {query.table}: batch {query.batch}: {query.warning}")
         if query.is_orphaned:

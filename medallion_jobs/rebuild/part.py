@@ -19,7 +19,7 @@ from pyspark.errors import AnalysisException
 
 from medallion_jobs.checkpoint import QueryFolder, journal, manifest, rebuilds
 from medallion_jobs.checkpoint.journal import Journal
-from medallion_jobs.checkpoint.offsets import Offset
+from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.config.apply_changes import START_AT
 from medallion_jobs.engine.failures import root_cause
@@ -255,8 +255,8 @@ class PartRebuild:
     def _source(self) -> DataFrame:
         """The source as far as the query has read it: what comes later is its own work."""
         checkpoint = self._folder.checkpoint(self.generation)
-        reached = Offset.after(checkpoint, checkpoint.latest_offsets)
-        version = reached.whole if reached else None
+        path = self.refinery.path_of(self.refinery.table.from_)
+        version = DeltaOffsets(path).read_up_to(checkpoint)
         if version is None or checkpoint.latest_commits < checkpoint.latest_offsets:
             raise UsageError(
                 f"no part of {self.ref} can be rebuilt now: its query stands in the middle of a "
@@ -265,7 +265,6 @@ class PartRebuild:
                 untouched="nothing was changed",
                 next_step="medallion run silver; then type the same command again",
             )
-        path = self.refinery.path_of(self.refinery.table.from_)
         return self.spark.read.format("delta").option("versionAsOf", version).load(str(path))
 
     def _committed(self, app_id: str) -> int:

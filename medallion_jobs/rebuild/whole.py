@@ -90,6 +90,8 @@ class Rebuild:
             UsageError: the table was never written.
         """
         under_way = self.journal
+        if under_way and under_way.goes_back:
+            journal.refuse_half_swapped(self.config, self.ref, what=f"{self.ref} was not rebuilt")
         if under_way and under_way.phase in ("swapping", "swapped"):
             return under_way
         opened = self._opened(reason)

@@ -160,7 +160,7 @@ def _rebuild(config: Pipeline, ref: TableRef) -> str | None:
     running = lock.is_running(QueryFolder.of(TablePaths(config, ref)).rebuild_lock)
     return (
         f"{under_way.phase}, begun by {under_way.by} at {under_way.started_at:%Y-%m-%d %H:%M} UTC"
-        + ("" if running else "; no process goes on with it")
+        + ("" if running else f"; it was interrupted; to go on: {under_way.command}")
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ silver:
       positive: {check: quantity > 0, otherwise: quarantine}
     lookups:
       - {table: silver.again_customers, on: customer, take: [region], on_miss: hold, hold_for: 1h}
-    select: [order_id, quantity, region, pieces]
+    select: [order_id, quantity, region, pieces, _input_file]
   again_large:
     from: silver.again_orders
     where: pieces > 1
@@ -105,6 +107,36 @@ def totals(lake: OwnLake, table: str) -> dict[str, int]:
         return dict(duck.execute(sql).fetchall())
 
 
+class Readers:
+    """Reads `pieces` with DuckDB, again and again; `seen` has what was read, without repeats."""
+
+    def __init__(self, path: Path) -> None:
+        self.seen: list[tuple[int, ...]] = []
+        self._sql = f"SELECT pieces FROM delta_scan('{path}') ORDER BY pieces"
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+
+    def _read(self) -> None:
+        with duckdb.connect() as duck:
+            duck.execute("LOAD delta")
+            while True:
+                is_last = self._ended.is_set()
+                found = tuple(row[0] for row in duck.execute(self._sql).fetchall())
+                if self.seen[-1:] != [found]:
+                    self.seen.append(found)
+                if is_last:
+                    return
+                time.sleep(0.02)
+
+    def __enter__(self) -> Readers:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
 def test_a_wrong_expression(lake: OwnLake) -> None:
     before = DeltaTable(lake.path("silver.again_orders"))
     bronze = snapshot_of(lake.path("bronze.again_orders"))
@@ -115,8 +147,10 @@ def test_a_wrong_expression(lake: OwnLake) -> None:
     bronze_now = snapshot_of(lake.path("bronze.again_orders"))
     assert bronze.items() < bronze_now.items()
 
-    told = rebuild(lake, "silver.again_orders")
+    with Readers(lake.path("silver.again_orders")) as readers:
+        told = rebuild(lake, "silver.again_orders")
 
+    assert readers.seen == [(1, 2), (10, 20, 30)]
     assert "silver.again_large reads it and cannot go on" in told
     assert pieces(lake) == {"a": 10, "b": 20, "c": 30}
     assert snapshot_of(lake.path("bronze.again_orders")) == bronze_now
@@ -152,3 +186,84 @@ def test_a_wrong_expression(lake: OwnLake) -> None:
     assert (first["rows_before"], first["rows_after"]) == (2, 3)
     assert first["config_before"] != first["config_after"]
     assert (first["generation_before"], first["generation_after"]) == (1, 2)
+
+
+def test_one_file_and_one_condition(lake: OwnLake) -> None:
+    factor(lake, "10")
+    quarantine, held = (f"{kind}/silver/again_orders" for kind in ("quarantine", "held"))
+
+    rebuild(lake, "silver.again_orders", "--file", "o2.json")
+    assert pieces(lake) == {"a": 1, "b": 20}
+    with pytest.raises(MedallionError) as refused:
+        lake.run("silver")
+    assert refused.value.code == "source_rebuilt"
+
+    # The rule is gone: what it has parked comes to the table, and leaves quarantine with that.
+    lake.configure(CONFIG.replace("FACTOR", "10").replace("quantity > 0", "quantity > -9"))
+    rebuild(lake, "silver.again_orders", "--where", "quantity < 2 OR quantity = 4", "--downstream")
+    assert pieces(lake) == {"a": 10, "b": 20, "bad": -10}
+    assert pieces(lake, "silver.again_large") == {"a": 10, "b": 20}
+    assert (open_rows(lake, quarantine), open_rows(lake, held)) == ([], ["early"])
+    lake.land("again_customers", "c2.json", {"customer": "c2", "region": "South"}, at=30)
+    lake.run()
+    assert pieces(lake) == {"a": 10, "b": 20, "bad": -10, "early": 40}
+    for table in ("gold.again_totals", "gold.again_followed"):
+        assert totals(lake, table) == {"North": 20, "South": 40}
+    lake.cli("verify")
+    told = json.loads(lake.cli("query", "--json", "FROM metrics.rebuilds ORDER BY started_at"))
+    assert ["LIKE '%o2.json%'" in (row["part"] or "") for row in told[:2]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("silver.again_orders", "--where", "pieces > 1"), "invalid_part"),
+        (("silver.again_orders", "--since", "1h"), "rows_without_origin"),
+        (("gold.again_totals", "--file", "o.json"), "part_not_possible"),
+        (("bronze.again_orders",), "bronze_not_rebuilt"),
+        (("silver.nothing",), "unknown_table"),
+    ],
+)
+def test_what_cannot_be_rebuilt(finished: OwnLake, words: tuple[str, ...], code: str) -> None:
+    before = finished.versions()
+    with pytest.raises(MedallionError) as refused:
+        rebuild(finished, *words)
+    assert refused.value.code == code
+    assert refused.value.next_step
+    assert finished.versions() == before
+
+
+def test_a_dry_run_shows_what_would_change(lake: OwnLake) -> None:
+    factor(lake, "10")
+    before = lake.versions()
+    words = ("rebuild", "silver.again_orders", "--dry-run", "--sample", "1", "--json")
+
+    part = json.loads(lake.cli(*words, "--file", "o2.json"))["silver.again_orders"]
+    assert lake.versions() == before
+    assert (part["changed"], part["added"], part["removed"]) == (1, 0, 0)
+    (row,) = part["sample"]
+    assert (row["identity"]["order_id"], row["values"]) == ("b", {"pieces": ["2", "20"]})
+
+    whole = json.loads(lake.cli(*words))["silver.again_orders"]
+    assert (whole["changed"], whole["added"], whole["removed"], len(whole["sample"])) == (
+        2,
+        0,
+        0,
+        1,
+    )
+    assert pieces(lake) == {"a": 1, "b": 2}
+    assert "medallion rebuild silver.again_orders" in lake.cli("status")
+    # What is built is swapped in, not built again.
+    built = DeltaTable(lake.storage / "_medallion/slots/rebuild/silver/again_orders").file_uris()
+    rebuild(lake, "silver.again_orders")
+    names = {Path(uri).name for uri in DeltaTable(lake.path("silver.again_orders")).file_uris()}
+    assert {Path(uri).name for uri in built} == names
+    assert pieces(lake) == {"a": 10, "b": 20}
+
+
+def open_rows(lake: OwnLake, parked: str) -> list[str]:
+    """The orders that are still parked, in the generation of now."""
+    claims = lake.path(parked) / "_claims"
+    gone = {row["id"] for row in rows_at(claims)} if claims.exists() else set()
+    rows = [row for row in lake.rows(parked) if row["id"] not in gone]
+    return sorted(json.loads(row["row"])["order_id"] for row in rows)

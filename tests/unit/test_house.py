@@ -40,6 +40,7 @@ WITHOUT_SPARK = (
     "files",
     "stop",
     "destroy",
+    "drop",
     "generate",
     "config",
     "checkpoint",

@@ -96,15 +96,9 @@ def go_back(
     Raises:
         DataError: files of that version are gone.
     """
+    refuse_removed_files(spark, path, version)
     table, before = _Table(spark, path), _Table(spark, path, version)
     now, then = ({_identity(file): file for file in t.files} for t in (table, before))
-    gone = [name for name, _ in then.keys() - now.keys() if not (path / unquote(name)).exists()]
-    if gone:
-        raise DataError(
-            f"version {version} of {path} has files that VACUUM has removed, such as {gone[0]}",
-            code="version_vacuumed",
-            untouched="nothing was changed",
-        )
     added = [table.action({"add": _as_new(file)}) for name, file in then.items() if name not in now]
     removed = [file.remove() for name, file in now.items() if name not in then]
     return table.commit(
@@ -113,6 +107,23 @@ def go_back(
         notes=notes,
         mode="Overwrite",
     )
+
+
+def refuse_removed_files(spark: SparkSession, path: Location, version: int) -> None:
+    """Refuses an older version of a table that can no longer be read.
+
+    Raises:
+        DataError: VACUUM has removed files of it.
+    """
+    for file in _Table(spark, path, version).files:
+        name = unquote(json.loads(file.json())["add"]["path"])
+        if not (path / name).exists():
+            raise DataError(
+                f"version {version} of {path} has files that VACUUM has removed, such as {name}",
+                code="version_vacuumed",
+                untouched="nothing was changed",
+                next_step="compute the table again: `medallion rebuild`",
+            )
 
 
 class _Table:
