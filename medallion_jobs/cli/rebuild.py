@@ -107,10 +107,13 @@ def rebuild(
     # A command that was interrupted goes on with what it has not done.
     left = [plan for plan in plans if plan.under_way] or plans
     in_part = {plan.table for plan in left if plan.under_way and plan.under_way.part}
-    in_part |= set() if wanted.is_all else {*named}
+    in_part |= set() if wanted.is_all else {*named} & {plan.table for plan in left}
     if as_json:
         typer.echo(json.dumps([asdict(plan) for plan in left], default=str, indent=2))
     else:
+        for plan in plans:
+            if plan not in left:
+                typer.echo(f"{plan.table}: left out, since a rebuild is under way: finish it first")
         for plan in left:
             _show(plan, chosen, in_part=plan.table in in_part)
     if not yes:
