@@ -32,12 +32,11 @@ from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.scd_columns import VALID_FROM
 from medallion_jobs.lake.tables.sql import col, column, text
 from medallion_jobs.rebuild import common
-from medallion_jobs.refine import outcome, stopping
+from medallion_jobs.refine import outcome, stopping, target_table
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.batch_context import BatchContext
 from medallion_jobs.refine.quarantine import row_format
 from medallion_jobs.refine.quarantine.parked_rows import ParkedRows
-from medallion_jobs.refine.target_table import shaped_source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -161,6 +160,7 @@ class PartRebuild:
         table, source = self._table, self._source
         known = _unchanged(self.refinery.table, table, source)
         condition = self.wanted.condition(known)
+        self._refuse_replayed()
         try:
             source.limit(0).select(*map(col, known)).where(condition).collect()
         except AnalysisException as error:
@@ -173,6 +173,24 @@ class PartRebuild:
                 + (", ".join(known) or "none"),
             ) from error
         return condition
+
+    def _refuse_replayed(self) -> None:
+        """Refuses a condition on values where rows may have others than those that they came with.
+
+        Raises:
+            UsageError: rows of the table were replayed from quarantine.
+        """
+        app_id = f"{self._folder.checkpoint(self.generation).app_id}/replayed"
+        is_resumed = journal.read(self.config, self.ref) is not None
+        if self.wanted.where and not is_resumed and self._committed(app_id) >= 0:
+            raise UsageError(
+                f"--where cannot choose rows of {self.ref}: some were replayed from quarantine, "
+                "maybe with other values (--set-column), so that a condition may mean other rows "
+                "in the table than in its source",
+                code="part_was_replayed",
+                untouched="nothing was changed",
+                next_step="choose them by --file, --since and --until, or rebuild the whole table",
+            )
 
     def old_rows(self) -> DataFrame:
         return self._table.where(self.condition)
@@ -199,6 +217,14 @@ class PartRebuild:
         self._park(self._judged(context), txn, context)
         return commit.version
 
+    def undo(self, now: Journal) -> None:
+        """Forgets a part whose rows are not in the table: the query may run."""
+        app_id = rebuilds(str(self.ref))
+        if not common.has(self.refinery.path, app_id, now.number):
+            for parked in (self.refinery.quarantine, self.refinery.held):
+                parked.withdraw(app_id=app_id, number=now.number)
+            journal.file_of(self.config, self.ref).unlink(missing_ok=True)
+
     def _commit(self, judged: DataFrame, txn: Txn, context: BatchContext, now: Journal) -> None:
         about = {"number": now.number, "reason": now.reason, "part": self.condition}
         noted = Txn(txn.app_id, txn.batch, txn.run_id, {**context.notes, "rebuild": about})
@@ -215,7 +241,7 @@ class PartRebuild:
         parked.withdraw(app_id=txn.app_id, number=txn.batch)
         if rows is None:
             return
-        shape = row_type(shaped_source(self.refinery, self.spark))
+        shape = row_type(target_table.shaped_source(self.refinery, self.spark))
         restored = row_format.restored(row_format.of_shape(rows, shape), shape)
         ids = restored.where(self.condition).select(hidden(PARKED).alias("id"))
         if not ids.isEmpty():
@@ -326,6 +352,7 @@ def carry_out(
             )
         if now is None:
             work = PartRebuild(config, ref, wanted, spark)
+            target_table.make(work.refinery, spark, is_rebuild=False)
             opened = common.journal_of(config, ref, reason)
             known = {
                 "part": work.condition,
@@ -335,7 +362,12 @@ def carry_out(
             now = opened.model_copy(update={"phase": "swapping", **known})
             journal.write(config, ref, now)
         if now.phase == "swapping":
-            PartRebuild(config, ref, Wanted(where=now.part), spark).write(now)
+            work = PartRebuild(config, ref, Wanted(where=now.part), spark)
+            try:
+                work.write(now)
+            except Exception:
+                work.undo(now)
+                raise
             common.tell(config, ref, spark, now)
             now = now.entering("swapped")
             journal.write(config, ref, now)

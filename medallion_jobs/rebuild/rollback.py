@@ -96,7 +96,14 @@ class Rollback:
                 opened = common.journal_of(self.config, self.ref, reason, number)
                 now = opened.model_copy(update=known)
                 journal.write(self.config, self.ref, now)
-            self._go_back(spark, now)
+            try:
+                self._go_back(spark, now)
+            except Exception:
+                app_id = rebuilds(str(self.ref))
+                places = [place for place, _ in self._tables()]
+                if not any(common.has(place, app_id, now.number) for place in places):
+                    journal.file_of(self.config, self.ref).unlink(missing_ok=True)
+                raise
         journal.file_of(self.config, self.ref).unlink(missing_ok=True)
         return now
 

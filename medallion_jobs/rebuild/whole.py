@@ -153,9 +153,18 @@ class Rebuild:
             number = common.next_number(self.config, self.ref)
             before = common.rows(spark, self.live.data)
             now = self._enter(now, "swapping", number=number, rows_before=before)
-        for step in self._steps(spark, now):
-            step()
+        try:
+            for step in self._steps(spark, now):
+                step()
+        except Exception:
+            if not self.is_in_the_table(now):
+                self._enter(now, "building")  # the live table is as it was, and its query may run
+            raise
         return self._enter(now, "swapped")
+
+    def is_in_the_table(self, now: Journal) -> bool:
+        """Whether the live table has taken over the rows."""
+        return common.has(self.live.data, self._number, now.number)
 
     def remove(self) -> None:
         """Removes what the slot has of the table; the journal goes last."""
@@ -177,7 +186,7 @@ class Rebuild:
         yield lambda: common.tell(self.config, self.ref, spark, now)
 
     def _replace_rows(self, spark: SparkSession, now: Journal) -> None:
-        if common.has(self.live.data, self._number, now.number):
+        if self.is_in_the_table(now):
             return
         last = self._last_commit(now)
         notes = {**last, "rebuild": {"number": now.number, "reason": now.reason}}
@@ -273,7 +282,10 @@ def abandon(config: Pipeline, ref: TableRef) -> bool:
     if rebuild.journal is None:
         return False
     with rebuild.lock():
-        journal.refuse_half_swapped(config, ref, what=f"the rebuild of {ref} cannot be abandoned")
+        now = rebuild.journal
+        if now and (now.part or now.goes_back or rebuild.is_in_the_table(now)):
+            what = f"the rebuild of {ref} cannot be abandoned"
+            journal.refuse_half_swapped(config, ref, what=what)
         rebuild.remove()
     return True
 

@@ -17,6 +17,7 @@ from support.own import OwnLake
 from medallion_jobs.checkpoint import journal
 from medallion_jobs.config import TableRef
 from medallion_jobs.errors import MedallionError
+from medallion_jobs.rebuild import PartRebuild
 
 # The names are this file's own: the session's catalog is shared by all tests.
 CONFIG = """
@@ -212,6 +213,46 @@ def test_one_file_and_one_condition(lake: OwnLake) -> None:
     lake.cli("verify")
     told = json.loads(lake.cli("query", "--json", "FROM metrics.rebuilds ORDER BY started_at"))
     assert ["LIKE '%o2.json%'" in (row["part"] or "") for row in told[:2]] == [True, False]
+
+
+@pytest.mark.parametrize("step", ["_commit", "_park"])
+def test_a_part_that_was_interrupted(
+    lake: OwnLake, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factor(lake, "10")
+    words = ("silver.again_orders", "--file", "o.json")
+    with monkeypatch.context() as patched:
+        patched.setattr(PartRebuild, step, interrupted)
+        with pytest.raises(BaseException):  # noqa: B017 (as the command line ends)
+            rebuild(lake, *words)
+    assert pieces(lake) == ({"a": 1, "b": 2} if step == "_commit" else {"a": 10, "b": 2})
+    with pytest.raises(MedallionError) as refused:
+        lake.run("silver")
+    assert refused.value.code == "rebuild_interrupted"
+
+    rebuild(lake, *words)
+    assert pieces(lake) == {"a": 10, "b": 2}
+    for kind, rows in (("quarantine", ["bad"]), ("held", ["early"])):
+        assert open_rows(lake, f"{kind}/silver/again_orders") == rows
+    assert journal.read(lake.config, ORDERS) is None
+    assert len(lake.rows("metrics/rebuilds")) == 1
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_part_that_fails_changes_nothing(lake: OwnLake) -> None:
+    lake.configure(
+        CONFIG.replace("FACTOR", "10").replace("otherwise: quarantine", "otherwise: fail")
+    )
+    with pytest.raises(MedallionError):
+        rebuild(lake, "silver.again_orders", "--where", "quantity < 2")
+    assert journal.read(lake.config, ORDERS) is None
+    factor(lake, "1")
+    lake.run()
+    assert pieces(lake) == {"a": 1, "b": 2}
+    assert open_rows(lake, "quarantine/silver/again_orders") == ["bad"]
 
 
 @pytest.mark.parametrize(
