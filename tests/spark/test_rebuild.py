@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, spark: object) -> OwnLake
 
 
 @pytest.fixture
-def lake(finished: OwnLake, tmp_path: Path) -> OwnLake:
-    return finished.copy(tmp_path)
+def lake(finished: OwnLake, tmp_path: Path) -> Iterator[OwnLake]:
+    """A copy; what it lands in the folders that all copies read is removed at the end."""
+    landed = {*finished.landing.rglob("*.json")}
+    yield finished.copy(tmp_path)
+    for file in {*finished.landing.rglob("*.json")} - landed:
+        file.unlink()
 
 
 def rebuild(lake: OwnLake, *words: str) -> str:
