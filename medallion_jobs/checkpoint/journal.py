@@ -39,6 +39,7 @@ class Journal(BaseModel):
         number: the number of the rebuild among those of the table; from `swapping` on.
         rows_before: rows of the live table; from `swapping` on.
         part: the condition of the rows that are rebuilt; None for a whole table.
+        together: all tables of the command that began it: those without a journal are done.
         goes_back: whether it is no rebuild, but goes back to an earlier generation.
     """
 
@@ -56,6 +57,7 @@ class Journal(BaseModel):
     number: int = -1
     rows_before: int = -1
     part: str | None = None
+    together: tuple[str, ...] = ()
     goes_back: bool = False
 
     @property

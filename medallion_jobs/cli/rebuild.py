@@ -105,7 +105,9 @@ def rebuild(
     patience = duration(wait, "--wait")
     plans = [rebuilds.plan_of(pipeline, ref) for ref in chosen]
     # A command that was interrupted goes on with what it has not done.
-    left = [plan for plan in plans if plan.under_way] or plans
+    begun = [plan.under_way for plan in plans if plan.under_way]
+    done = {name for journal in begun if journal.reason == reason for name in journal.together}
+    left = [plan for plan in plans if plan.under_way or str(plan.table) not in done]
     in_part = {plan.table for plan in left if plan.under_way and plan.under_way.part}
     in_part |= set() if wanted.is_all else {*named} & {plan.table for plan in left}
     if as_json:
@@ -113,7 +115,7 @@ def rebuild(
     else:
         for plan in plans:
             if plan not in left:
-                typer.echo(f"{plan.table}: left out, since a rebuild is under way: finish it first")
+                typer.echo(f"{plan.table}: was done before the interruption")
         for plan in left:
             _show(plan, chosen, in_part=plan.table in in_part)
     if not yes:
@@ -140,7 +142,7 @@ def _carry_out(
         for one in [*(Rebuild(pipeline, ref) for ref in parts), *work]:
             held.enter_context(one.lock())
         for one in work:
-            one.begin(reason)
+            one.begin(reason, [*parts, *whole])
         spark = session.build(pipeline)
         emit = held.enter_context(shown("live" if sys.stderr.isatty() else "lines"))
         for ref, wanted in parts.items():

@@ -10,7 +10,7 @@ table, nor of its state, is touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -80,11 +80,14 @@ class Rebuild:
         """
         return Lock(QueryFolder.of(self.live).rebuild_lock, f"a rebuild of {self.ref}")
 
-    def begin(self, reason: str) -> Journal:
+    def begin(self, reason: str, together: Sequence[TableRef] = ()) -> Journal:
         """Notes that the table will be rebuilt; a rebuild that is under way stays as it is.
 
         A table that was built with another config than today's, or from a source that was rebuilt
         since, is thrown away.
+
+        Args:
+            together: all tables that are rebuilt by one command.
 
         Raises:
             UsageError: the table was never written.
@@ -94,11 +97,13 @@ class Rebuild:
             journal.refuse_half_swapped(self.config, self.ref, what=f"{self.ref} was not rebuilt")
         if under_way and under_way.phase in ("swapping", "swapped"):
             return under_way
-        opened = self._opened(reason)
+        opened = self._opened(reason).model_copy(update={"together": tuple(map(str, together))})
         same = ("before", "after", "config_after")
         is_same = all(getattr(under_way, name, None) == getattr(opened, name) for name in same)
         if under_way and is_same and not any(start_checks.findings(self._stream().claim)):
             return under_way
+        if under_way:
+            opened = opened.model_copy(update={"together": under_way.together})
         self.remove()
         journal.write(self.config, self.ref, opened)
         return opened

@@ -15,9 +15,10 @@ from deltalake import DeltaTable
 from support.lake import rows_at, snapshot_of
 from support.own import OwnLake
 
-from medallion_jobs.checkpoint import journal
+from medallion_jobs.checkpoint import Lock, QueryFolder, journal
 from medallion_jobs.config import TableRef
-from medallion_jobs.errors import MedallionError
+from medallion_jobs.errors import LockHeld, MedallionError
+from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.rebuild import PartRebuild
 
 # The names are this file's own: the session's catalog is shared by all tests.
@@ -218,6 +219,27 @@ def test_one_file_and_one_condition(lake: OwnLake) -> None:
     lake.cli("verify")
     told = json.loads(lake.cli("query", "--json", "FROM metrics.rebuilds ORDER BY started_at"))
     assert ["LIKE '%o2.json%'" in (row["part"] or "") for row in told[:2]] == [True, False]
+
+
+def test_a_running_query_is_waited_for(lake: OwnLake) -> None:
+    factor(lake, "10")
+    folder = QueryFolder.of(TablePaths(lake.config, ORDERS))
+    with Lock(folder.lock, "another run"), pytest.raises(LockHeld) as held:
+        rebuild(lake, "silver.again_orders", "--wait", "1s")
+    assert "medallion stop" in held.value.next_step
+    assert pieces(lake) == {"a": 1, "b": 2}
+
+    # The run goes on meanwhile, as the config that it has started with says.
+    factor(lake, "1")
+    lake.land("again_orders", "o3.json", order("c", 3), at=20)
+    lake.run()
+    assert pieces(lake) == {"a": 1, "b": 2, "c": 3}
+    factor(lake, "10")
+    rebuild(lake, "silver.again_orders", "--downstream")
+    lake.run()
+    everything = {"a": 10, "b": 20, "c": 30}
+    assert pieces(lake) == pieces(lake, "silver.again_large") == everything
+    assert totals(lake, "gold.again_totals") == totals(lake, "gold.again_followed")
 
 
 @pytest.mark.parametrize("step", ["_commit", "_park"])

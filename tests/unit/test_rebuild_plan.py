@@ -77,6 +77,14 @@ def test_nothing_starts_in_the_middle_of_a_swap(lake: Lake, medallion: Medallion
 
 
 def test_status_shows_it_and_it_can_be_abandoned(lake: Lake, medallion: Medallion) -> None:
+    under_way(lake, GOLD, "waiting", together=(str(SILVER), str(GOLD)))
+    shown = medallion("rebuild", str(SILVER), "--downstream", *REASON).out
+    assert f"{SILVER}: was done before the interruption" in shown
+    assert f"{GOLD}: reads 3 rows" in shown
+    another = medallion("rebuild", str(SILVER), "--downstream", "--reason", "another").out
+    assert f"{SILVER}: reads 3 rows" in another
+    assert medallion("rebuild", str(GOLD), "--abandon").code == 0
+
     under_way(lake, SILVER, "building")
     write_table(lake.root / "lake/_medallion/slots/rebuild/silver/sales")
     shown = medallion("status").out
@@ -87,7 +95,7 @@ def test_status_shows_it_and_it_can_be_abandoned(lake: Lake, medallion: Medallio
         assert medallion("rebuild", str(SILVER), "--abandon").code == 75
     plan = medallion("rebuild", str(SILVER), "--downstream", *REASON).out
     assert "goes on with the rebuild that ada@host began" in plan
-    assert f"{GOLD}: left out" in plan
+    assert f"{GOLD}: reads 3 rows" in plan
 
     assert "was removed" in medallion("rebuild", str(SILVER), "--abandon").out
     assert not list((lake.root / "lake/_medallion/slots").rglob("*.parquet"))
