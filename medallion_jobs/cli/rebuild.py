@@ -170,7 +170,7 @@ def _try_out(
             if wanted.is_all:
                 work = Rebuild(pipeline, ref)
                 with work.lock():
-                    work.begin("a dry run")
+                    work.begin("")
                     spark = session.build(pipeline)
                     work.build(spark, emit)
                     told[str(ref)] = work.compared(spark, sample)

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from medallion_jobs.engine.stream import Stream
     from medallion_jobs.observe.events import Emit
 
+# The reason of a table that was built, and that nobody has asked to swap in yet.
+_DRY_RUN = "a dry run"
+
 
 @dataclass(frozen=True)
 class Rebuild:
@@ -83,10 +86,11 @@ class Rebuild:
     def begin(self, reason: str, together: Sequence[TableRef] = ()) -> Journal:
         """Notes that the table will be rebuilt; a rebuild that is under way stays as it is.
 
-        A table that was built with another config than today's, or from a source that was rebuilt
-        since, is thrown away.
+        A table that was built with another config than today's, from a source that was rebuilt
+        since, or by a Python function that may be another one now, is thrown away.
 
         Args:
+            reason: empty for a dry run.
             together: all tables that are rebuilt by one command.
 
         Raises:
@@ -97,16 +101,23 @@ class Rebuild:
             journal.refuse_half_swapped(self.config, self.ref, what=f"{self.ref} was not rebuilt")
         if under_way and under_way.phase in ("swapping", "swapped"):
             return under_way
-        opened = self._opened(reason).model_copy(update={"together": tuple(map(str, together))})
-        same = ("before", "after", "config_after")
-        is_same = all(getattr(under_way, name, None) == getattr(opened, name) for name in same)
-        if under_way and is_same and not any(start_checks.findings(self._stream().claim)):
-            return under_way
+        told = {"reason": reason, "together": tuple(map(str, together))}
+        begun = self._opened(_DRY_RUN).model_copy(update={k: v for k, v in told.items() if v})
         if under_way:
-            opened = opened.model_copy(update={"together": under_way.together})
+            kept = under_way.model_copy(update={k: v for k, v in told.items() if v})
+            same = ("before", "after", "config_after")
+            is_same = all(getattr(kept, name) == getattr(begun, name) for name in same)
+            if (
+                is_same
+                and not self._has_code
+                and not any(start_checks.findings(self._stream().claim))
+            ):
+                journal.write(self.config, self.ref, kept)
+                return kept
+            begun = begun.model_copy(update={"reason": kept.reason, "together": kept.together})
         self.remove()
-        journal.write(self.config, self.ref, opened)
-        return opened
+        journal.write(self.config, self.ref, begun)
+        return begun
 
     def build(self, spark: SparkSession, emit: Emit) -> None:
         """Computes what the slot lacks; does nothing once the swap has begun."""
@@ -260,6 +271,12 @@ class Rebuild:
                 untouched="the live table",
                 next_step="type the same command again, which starts over",
             )
+
+    @property
+    def _has_code(self) -> bool:
+        """Whether a Python function computes its rows, of which no digest is known."""
+        table = self.config.silver.get(self.ref.name) if self.ref.layer == "silver" else None
+        return table is not None and table.transform is not None
 
     def _enter(self, now: Journal, phase: Phase, **known: int) -> Journal:
         entered = (self.journal or now).entering(phase, **known)

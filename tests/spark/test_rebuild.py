@@ -326,6 +326,7 @@ def test_a_dry_run_shows_what_would_change(lake: OwnLake) -> None:
     rebuild(lake, "silver.again_orders")
     names = {Path(uri).name for uri in DeltaTable(lake.path("silver.again_orders")).file_uris()}
     assert {Path(uri).name for uri in built} == names
+    assert [row["reason"] for row in lake.rows("metrics/rebuilds")] == ["a bug"]
     assert pieces(lake) == {"a": 10, "b": 20}
 
 
