@@ -213,4 +213,6 @@ def _broken_rows(places: TablePaths, generation: int, batch: int) -> int | None:
         return None
     owner = rule_table.app_id(str(places.ref), generation)
     commit = commit_of(places.rule_metrics, owner, batch)
-    return int(commit.info[rule_table.BROKEN_ROWS]) if commit else None
+    # A rebuild brings the results of all its batches in one commit, which has no such count.
+    found = commit.info.get(rule_table.BROKEN_ROWS) if commit else None
+    return None if found is None else int(found)

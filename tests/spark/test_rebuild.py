@@ -166,6 +166,7 @@ def test_a_wrong_expression(lake: OwnLake) -> None:
     assert after.history()[0]["operation"] == "WRITE"
     assert not (lake.storage / "_medallion/slots/rebuild/silver/again_orders").exists()
     assert journal.read(lake.config, ORDERS) is None
+    lake.cli("status")
 
     # The query goes on from where the rebuild was: each row once, and what waited goes on.
     lake.land("again_orders", "o4.json", order("d", 4), at=30)
