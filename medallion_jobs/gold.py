@@ -89,6 +89,7 @@ class GoldStream:
                 state={**self.aggregation.logic, **derived},
                 settings=as_texts({"layout": self.table.layout, "sinks": self._sinks_by_name}),
             ),
+            follows_changes=self.is_incremental,
         )
 
     def preflight(self, made: Collection[Location]) -> None:

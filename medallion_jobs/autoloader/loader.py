@@ -167,7 +167,7 @@ class AutoLoader:
             target_path=self.written_to,
             source=name,
             source_path=self.ledger.discovered,
-            other_offsets=LedgerOffsets(self.ledger.discovered, name, lambda: self._reading),
+            other_offsets=LedgerOffsets(self.ledger.discovered, name, files=lambda: self._reading),
             logic=Logic(
                 names_all=True,
                 free={

@@ -4,6 +4,8 @@
     manifest.json   every generation, and why it was opened
     lock            the process that runs the query now
     stop            exists if the query is asked to end after its batch
+    rebuild.json    only in the slot `rebuild`: how far a rebuild of the table is
+    rebuild.lock    the process that rebuilds the table now
     v1/ v2/ …       a Structured Streaming checkpoint for each generation
 """
 
@@ -31,6 +33,11 @@ class Checkpoint:
 
     path: Location
     app_id: str
+
+    @property
+    def table(self) -> str:
+        """The table that the query writes."""
+        return self.app_id.partition("/")[0]
 
     @property
     def latest_offsets(self) -> int:
@@ -90,6 +97,10 @@ class QueryFolder:
         return self.path / "stop"
 
     @property
+    def rebuild_lock(self) -> Location:
+        return self.path / "rebuild.lock"
+
+    @property
     def generations(self) -> list[int]:
         """The generations that have a checkpoint folder, whatever the manifest says."""
         names = (folder.name.removeprefix("v") for folder in self.path.glob("v*"))
@@ -97,6 +108,11 @@ class QueryFolder:
 
     def checkpoint(self, generation: int) -> Checkpoint:
         return Checkpoint(self.path / f"v{generation}", f"{self.ref}/v{generation}")
+
+
+def rebuilds(table: str) -> str:
+    """The application id of the transactions that number the rebuilds of a table."""
+    return f"{table}/rebuilt"
 
 
 def _latest(folder: Location) -> int:

@@ -25,6 +25,7 @@ class Binding(BaseModel):
         source: the name of its source.
         source_id: the Delta table id of its source.
         target_id: the Delta table id of its target.
+        source_rebuilds: the number of the source's newest rebuild; -1 before the first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +34,7 @@ class Binding(BaseModel):
     source_id: str
     target_id: str
     logic: Logic
+    source_rebuilds: int = -1
 
 
 class Generation(BaseModel):
@@ -40,6 +42,7 @@ class Generation(BaseModel):
 
     Attributes:
         history: how its logic changed while it ran; a new generation starts without.
+        rebuild: the number of the table's newest rebuild when it was opened; -1 before the first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +53,7 @@ class Generation(BaseModel):
     reason: str
     versions: Mapping[str, str]
     binding: Binding | None = None
+    rebuild: int = -1
     history: tuple[LogicChange, ...] = ()
 
     @property
@@ -78,9 +82,25 @@ class Manifest(BaseModel):
     def current(self) -> Generation:
         return self.generations[-1]
 
-    def opening(self, number: int, reason: str) -> Manifest:
-        """A copy of this manifest with one more generation."""
-        return self.model_copy(update={"generations": (*self.generations, _new(number, reason))})
+    def opening(self, number: int, reason: str, *, rebuild: int = -1) -> Manifest:
+        """A copy of this manifest with one more generation.
+
+        Args:
+            rebuild: the number of the table's newest rebuild.
+        """
+        opened = _new(number, reason).model_copy(update={"rebuild": rebuild})
+        return self.model_copy(update={"generations": (*self.generations, opened)})
+
+    def returning(self, earlier: Generation, reason: str, *, rebuild: int) -> Manifest:
+        """A copy of this manifest in which an earlier generation is current again.
+
+        Args:
+            rebuild: the number of the table's newest rebuild.
+        """
+        now = _new(earlier.number, reason).model_copy(
+            update={"binding": earlier.binding, "history": earlier.history, "rebuild": rebuild}
+        )
+        return self.model_copy(update={"generations": (*self.generations, now)})
 
     def binding(self, binding: Binding, batch: int = 0) -> Manifest:
         """A copy of this manifest with a new binding of the current generation.

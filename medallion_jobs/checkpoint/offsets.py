@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from medallion_jobs.checkpoint.folder import Checkpoint
+from medallion_jobs.checkpoint.folder import Checkpoint, rebuilds
 from medallion_jobs.checkpoint.manifest import Binding
 from medallion_jobs.lake.tables import Commit, commits, has_log_since, snapshot
 from medallion_jobs.storage import Location
@@ -102,10 +102,17 @@ class DeltaOffsets:
     Attributes:
         path: the table.
         name: its name in messages.
+        follows_changes: whether the query also follows changed and deleted rows.
     """
 
     path: Location
     name: str = ""
+    follows_changes: bool = False
+
+    def rebuilds(self) -> int:
+        """The number of the table's newest rebuild; -1 before the first."""
+        source = snapshot(self.path)
+        return source.txn(rebuilds(self.name)) if source else -1
 
     def identity(self) -> str | None:
         """The Delta table id."""
@@ -133,6 +140,12 @@ class DeltaOffsets:
                 f"{self.name} is not the recorded table: id {identity} at {self.path}, "
                 f"id {bound.source_id} in the manifest",
             )
+        elif not self.follows_changes and self.rebuilds() != bound.source_rebuilds:
+            yield Fault(
+                "source_rebuilt",
+                f"{self.name} was rebuilt since it last ran, and its own rows are of the old one",
+                f'rebuild it, too: `medallion rebuild {checkpoint.table} --reason "…" --yes`',
+            )
 
     def missing(self, checkpoint: Checkpoint) -> str | None:
         """The version that was read, if the table lost the end of its log or was restored."""
@@ -144,6 +157,20 @@ class DeltaOffsets:
         if read <= source.version:
             return None
         return f"version {read}, but its newest is version {source.version}"
+
+    def read_up_to(self, checkpoint: Checkpoint) -> int | None:
+        """The version of the table that the newest planned batch ends with; None amid a version."""
+        reached = Offset.after(checkpoint, checkpoint.latest_offsets)
+        if reached is None or reached.whole is not None:
+            return reached.whole if reached else None
+        # An offset may name the last file of a version in place of the next version.
+        if reached.in_snapshot:
+            table = snapshot(self.path, reached.version)
+            files = table.files if table else -1
+        else:
+            commit = next(commits(self.path, reached.version), None)
+            files = len(commit.added) if commit else -1
+        return reached.version if reached.index + 1 == files else None
 
     def backlog(self, checkpoint: Checkpoint) -> Amount | None:
         """What is left to read after the newest planned batch; None as in `progress`."""

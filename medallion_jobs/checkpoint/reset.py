@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medallion_jobs.checkpoint import manifest as manifests
-from medallion_jobs.checkpoint.folder import QueryFolder
+from medallion_jobs.checkpoint.folder import QueryFolder, rebuilds
 from medallion_jobs.checkpoint.manifest import Manifest
 from medallion_jobs.errors import Refused
 from medallion_jobs.lake.tables import snapshot
@@ -33,6 +33,7 @@ class Reset:
     pipeline: str
     _kept: Manifest | None
     reads_topics: bool = False
+    _rebuild: int = -1
 
     @property
     def effect(self) -> str:
@@ -46,7 +47,7 @@ class Reset:
     def carry_out(self, reason: str) -> None:
         """Opens the new generation. The caller holds the query's lock."""
         kept = self._kept or manifests.lost(self.query_folder, self.before, self.pipeline)
-        manifests.write(self.query_folder, kept.opening(self.after, reason))
+        manifests.write(self.query_folder, kept.opening(self.after, reason, rebuild=self._rebuild))
 
 
 def plan(
@@ -62,14 +63,16 @@ def plan(
         reads_topics: whether its source is Kafka.
     """
     kept = _manifest_if_readable(query_folder)
-    before = max([kept.current.number if kept else 0, *query_folder.generations])
+    known = [generation.number for generation in kept.generations] if kept else []
+    before = max([0, *known, *query_folder.generations])
     after = max(before, 1) + 1
     # If manifest and checkpoints are gone, the table's log still has the used numbers. With one
     # of those, Delta would skip the first batches as already written.
     target = snapshot(table)
     while target and target.txn(query_folder.checkpoint(after).app_id) >= 0:
         after += 1
-    return Reset(query_folder, before, after, pipeline, kept, reads_topics)
+    rebuild = target.txn(rebuilds(str(query_folder.ref))) if target else -1
+    return Reset(query_folder, before, after, pipeline, kept, reads_topics, rebuild)
 
 
 def _manifest_if_readable(query_folder: QueryFolder) -> Manifest | None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from medallion_jobs.checkpoint import journal
 from medallion_jobs.checkpoint import manifest as manifests
 from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
 from medallion_jobs.checkpoint.logic import Change, Logic, changes
@@ -86,6 +87,7 @@ class Claim:
         reads: the table that it reads, if another query writes that table.
         pipeline: the pipeline of the query.
         other_offsets: how the engine asks about a source that is more than a table, or none.
+        follows_changes: whether it also follows changed and deleted rows of its source.
     """
 
     paths: TablePaths
@@ -96,13 +98,20 @@ class Claim:
     reads: TableRef | None = None
     pipeline: str = ""
     other_offsets: SourceOffsets | None = None
+    follows_changes: bool = False
 
     @property
     def offsets(self) -> SourceOffsets:
         """How the engine asks about the source."""
         if self.other_offsets is not None:
             return self.other_offsets
-        return DeltaOffsets(self.source_table, self.source)
+        return DeltaOffsets(self.source_table, self.source, self.follows_changes)
+
+    @property
+    def source_rebuilds(self) -> int:
+        """The number of its source's newest rebuild; -1 before the first."""
+        offsets = self.offsets
+        return offsets.rebuilds() if isinstance(offsets, DeltaOffsets) else -1
 
     @property
     def source_table(self) -> Location:
@@ -145,6 +154,7 @@ def check(claim: Claim) -> StartPoint:
 def findings(claim: Claim) -> Iterator[Refused]:
     """Every reason for which a query may not start. Reads only, and starts no JVM."""
     query_folder, target = claim.query_folder, snapshot(claim.target_path)
+    yield from _check_rebuilds(claim)
     try:
         manifest = manifests.read(query_folder)
     except Refused as unreadable:
@@ -164,6 +174,15 @@ def findings(claim: Claim) -> Iterator[Refused]:
         yield from _check_target(claim, checkpoint, current, target, written)
         yield from _check_source(claim, checkpoint, current)
         yield from _check_logic(claim, current)
+
+
+def _check_rebuilds(claim: Claim) -> Iterator[Refused]:
+    """Neither its table nor its source is in the middle of a swap."""
+    for ref in filter(None, (claim.ref if claim.paths.is_live else None, claim.reads)):
+        try:
+            journal.refuse_half_swapped(claim.paths.config, ref, what=f"{claim.ref} {_NOT_STARTED}")
+        except Refused as refused:
+            yield refused
 
 
 def _check_untouched(

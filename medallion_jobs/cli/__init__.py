@@ -15,6 +15,7 @@ import typer
 from medallion_jobs import __version__
 from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, schema
 from medallion_jobs.cli.destroy import destroy
+from medallion_jobs.cli.drop import drop
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
 from medallion_jobs.cli.load import load
@@ -22,6 +23,8 @@ from medallion_jobs.cli.maintain import maintain
 from medallion_jobs.cli.plan import plan
 from medallion_jobs.cli.quality import quality
 from medallion_jobs.cli.query import query
+from medallion_jobs.cli.rebuild import rebuild
+from medallion_jobs.cli.rollback import rollback
 from medallion_jobs.cli.run import run
 from medallion_jobs.cli.setup import setup
 from medallion_jobs.cli.status import status
@@ -51,13 +54,16 @@ for command in (
     quality,
     verify,
     replay.replay,
+    rebuild,
     stop,
     load,
     maintain,
+    drop,
     destroy,
     setup,
 ):
     app.command()(command)
+checkpoint.app.command()(rollback)
 quarantine.app.command("replay")(replay.quarantined)
 app.add_typer(files.app, name="files")
 app.add_typer(checkpoint.app, name="checkpoint")

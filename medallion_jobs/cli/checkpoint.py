@@ -98,7 +98,7 @@ def reset(
     given: Given,
 ) -> None:
     """Open a new generation of a query's state, and of the queries that read its table."""
-    from medallion_jobs.checkpoint import Lock, QueryFolder
+    from medallion_jobs.checkpoint import Lock, QueryFolder, journal
     from medallion_jobs.checkpoint.reset import plan
     from medallion_jobs.lake import paths
     from medallion_jobs.lake.paths import TablePaths
@@ -121,6 +121,8 @@ def reset(
             # Without state no run can be active, and a dry run must not create the folder.
             if yes or query_folder.path.exists():
                 held.enter_context(Lock(query_folder.lock, str(query_folder.ref)))
+        for one in to_reset:
+            journal.refuse_half_swapped(pipeline, one.ref, what=f"{one.ref} was not reset")
         plans = [
             plan(
                 query_folder,

@@ -11,7 +11,7 @@ from medallion_jobs.cli.options import Given, YesOption, with_config
 from medallion_jobs.storage import Location, is_below
 
 if TYPE_CHECKING:
-    from medallion_jobs.config import Pipeline
+    from medallion_jobs.config import Pipeline, TableRef
     from medallion_jobs.lake.paths import TablePaths
 
 
@@ -24,11 +24,10 @@ def destroy(
     """Remove a pipeline's tables, its state and the files made by `generate`."""
     from medallion_jobs import storage
     from medallion_jobs.checkpoint import Lock, QueryFolder
-    from medallion_jobs.lake import paths
     from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
-    query_folders = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in paths.sources(pipeline)]
+    query_folders = [QueryFolder.of(TablePaths(pipeline, ref)) for ref in _tables(pipeline)]
     with ExitStack() as held:
         # The locks fail while a query runs, and keep queries from starting meanwhile.
         for query_folder in query_folders:
@@ -48,21 +47,26 @@ def destroy(
             typer.echo(f"removed {len(to_remove)} files and folders", err=True)
 
 
+def _tables(pipeline: Pipeline) -> list[TableRef]:
+    """The tables of the pipeline, and those that its config does not name any more."""
+    from medallion_jobs.checkpoint import orphans
+    from medallion_jobs.lake import paths
+
+    return [*paths.sources(pipeline), *orphans(pipeline)]
+
+
 def _to_remove(pipeline: Pipeline) -> list[Location]:
     """Existing tables, state and generated files of this pipeline."""
     from medallion_jobs.config import TableRef
     from medallion_jobs.lake import paths
     from medallion_jobs.lake.paths import TablePaths
+    from medallion_jobs.maintenance import trash
 
-    to_remove = []
-    for ref in paths.sources(pipeline):
-        places = TablePaths(pipeline, ref)
-        to_remove += [places.data, places.quarantine, places.held, places.tombstones]
-        to_remove += [places.changes]
-        to_remove += [places.rule_metrics, places.metrics, places.checkpoints]
+    to_remove: list[Location] = []
+    for ref in _tables(pipeline):
+        to_remove += trash.contents(pipeline, ref)
     for name in pipeline.bronze:
-        places = TablePaths(pipeline, TableRef("bronze", name))
-        to_remove += [places.ledger, places.schemas, *_registrations(places)]
+        to_remove += _registrations(TablePaths(pipeline, TableRef("bronze", name)))
     to_remove += _generated(pipeline)
     warehouse = paths.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):

@@ -44,14 +44,15 @@ def maintain(
 ) -> None:
     """Compact the ledgers and metrics tables, shorten their logs, remove unused files.
 
-    A registration that a table left in its landing folders, and no longer needs, is removed, too.
+    Checkpoints of earlier generations, and tables that were dropped, are removed after the same
+    time; and so are registrations that a table left in its landing folders and no longer needs.
 
     With --optimize: compact small files of bronze, silver and gold where that is due, and
     remove unused files. A table whose query runs is skipped, and files that a query has yet to
     read are kept.
     """
     from medallion_jobs.autoloader.archive import neighbours
-    from medallion_jobs.maintenance import lake, optimizing
+    from medallion_jobs.maintenance import lake, optimizing, trash
 
     age = _age(older_than)
     if tables and not optimize:
@@ -67,6 +68,8 @@ def maintain(
         done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
     else:
         done = lake.maintain(pipeline, age, dry_run=dry_run)
+        for remark in trash.remove_old(pipeline, age, dry_run=dry_run):
+            typer.echo(remark, err=True)
         for remark in neighbours.withdraw_all(pipeline, dry_run=dry_run):
             typer.echo(remark, err=True)
     rows = [asdict(upkeep) for upkeep in done]

@@ -156,6 +156,22 @@ def timestamp(text: str, option: str = "--since") -> datetime:
         ) from error
 
 
+def duration(text: str, option: str) -> float:
+    """The seconds of a duration that an option gives.
+
+    Raises:
+        UsageError: the text is none.
+    """
+    from medallion_jobs.config.units import parse_time
+
+    try:
+        return parse_time(text).total_seconds()
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text} is not a duration such as 10m or 2h", code="invalid_duration"
+        ) from error
+
+
 def utc_timestamp(text: str) -> datetime:
     """An ISO timestamp, in UTC if it names no zone.
 

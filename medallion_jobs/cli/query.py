@@ -93,6 +93,8 @@ def query(
     with report.answer_to(pipeline, text, time_travel) as answer:
         for table, number in answer.versions.items():
             typer.echo(f"{table} at version {number}", err=True)
+        for name in answer.orphaned:
+            typer.echo(f"{name} is orphaned: the config does not name it any more", err=True)
         _write(answer, form, out, limit)
 
 

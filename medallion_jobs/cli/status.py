@@ -82,6 +82,8 @@ def status(
             )
         if query.behind_unknown:
             typer.echo(f"backlog unknown: {query.table}: {query.behind_unknown}")
+        if query.rebuild:
+            typer.echo(f"rebuild: {query.table}: {query.rebuild}")
         if query.warning:
             typer.echo(f"warning: {query.table}: batch {query.batch}: {query.warning}")
         if query.old_rows:
@@ -89,4 +91,9 @@ def status(
             typer.echo(
                 f"old logic: {query.table}: rows before batch {max(query.old_rows.values())} keep "
                 f"an older form of {parts}; see: medallion plan"
+            )
+        if query.is_orphaned:
+            typer.echo(
+                f"orphaned: {query.table}: the config does not name it any more; to take it away: "
+                f"medallion drop {query.table}"
             )

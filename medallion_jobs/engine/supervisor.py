@@ -340,7 +340,11 @@ class Supervisor:
         if source is None or target is None:
             raise AssertionError(f"{claim.ref}: its tables must exist before it starts")
         binding = Binding(
-            source=claim.source, source_id=source, target_id=target.id, logic=claim.logic
+            source=claim.source,
+            source_id=source,
+            target_id=target.id,
+            logic=claim.logic,
+            source_rebuilds=claim.source_rebuilds,
         )
         if (
             query.start_point.manifest.current.binding != binding

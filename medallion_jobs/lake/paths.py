@@ -8,8 +8,10 @@ _medallion/quarantine/<layer>/<table>      rows and records that could not be wr
 _medallion/held/silver/<table>             rows that are held until a dimension has their key
 _medallion/metrics/<layer>/<table>         a row for each batch of a query
 _medallion/metrics/quality/<layer>/<table> a row for each batch and rule of a table
+_medallion/metrics/rebuilds                a row for each rebuild of a table
 _medallion/tombstones/silver/<table>       keys that were deleted from a table
 _medallion/changes/silver/<table>          changes from which a table is computed
+_medallion/trash/<time>-<layer>.<table>    a table that was dropped, as it lay below the root
 _medallion/warehouse                       Spark's warehouse folder; it stays empty
 _medallion/slots/<slot>/<layer>/<table>    a table that is built beside the live one
 _medallion/slots/<slot>/checkpoints/…      and all of the above for it
@@ -129,6 +131,16 @@ class TablePaths:
         """A row for each batch and rule of the table."""
         return self._table_in(self.state / "metrics" / "quality")
 
+    @property
+    def everything(self) -> tuple[Location, ...]:
+        """All folders of the table; the one with its query's state last."""
+        of_files = (self.ledger, self.schemas) if self.ref.layer == "bronze" else ()
+        beside = (self.quarantine, self.held, self.tombstones, self.changes)
+        return (
+            *(self.data, *of_files, *beside),
+            *(self.rule_metrics, self.metrics, self.checkpoints),
+        )
+
     def _table_in(self, folder: Location) -> Location:
         return folder / self.ref.layer / self.ref.name
 
@@ -155,6 +167,16 @@ def releases(parked_rows: Location) -> Location:
 def transactions(changes: Location) -> Location:
     """The changes that wait for others of their transaction, beside those that are applied."""
     return changes / "_transactions"
+
+
+def rebuilds(config: Pipeline) -> Location:
+    """A row for each rebuild of a table."""
+    return config.state_path / "metrics" / "rebuilds"
+
+
+def trash(config: Pipeline) -> Location:
+    """What was taken away with `medallion drop`, until `maintain` removes it."""
+    return config.state_path / "trash"
 
 
 def warehouse(config: Pipeline) -> Location:

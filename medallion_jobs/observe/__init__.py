@@ -2,4 +2,13 @@
 
 from medallion_jobs.observe.batch_table import BatchTable
 
-__all__ = ["BatchTable", "batch", "batch_table", "console", "events", "rule_table", "set_aside"]
+__all__ = [
+    "BatchTable",
+    "batch",
+    "batch_table",
+    "console",
+    "events",
+    "rebuild_table",
+    "rule_table",
+    "set_aside",
+]

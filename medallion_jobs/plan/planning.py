@@ -15,10 +15,11 @@ from medallion_jobs.checkpoint import (
     Generation,
     QueryFolder,
     manifest,
+    orphans,
 )
 from medallion_jobs.checkpoint.logic import changes, stale
 from medallion_jobs.checkpoint.start_checks import rebuild_command
-from medallion_jobs.config import LAYERS, Pipeline, TableRef
+from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine.stream import Stream
 from medallion_jobs.errors import MedallionError, Refused
 from medallion_jobs.kafkaloader import KafkaLoader
@@ -242,14 +243,10 @@ def _generation(claim: Claim) -> Generation | None:
 
 def _orphans(config: Pipeline) -> Iterator[tuple[TableRef, Binding | None]]:
     """Tables that this pipeline has written, and that its config does not name any more."""
-    named = paths.sources(config)
-    for layer in LAYERS:
-        for folder in children(config.state_path / "checkpoints" / layer):
-            with suppress(ValueError, Refused):  # no folder of a query, or not known whose
-                ref = TableRef.parse(f"{layer}.{folder.name}")
-                recorded = manifest.read(QueryFolder.of(TablePaths(config, ref)))
-                if recorded and ref not in named and recorded.pipeline == config.pipeline:
-                    yield ref, recorded.current.binding
+    for ref in orphans(config):
+        recorded = manifest.read(QueryFolder.of(TablePaths(config, ref)))
+        if recorded:
+            yield ref, recorded.current.binding
 
 
 def _drop(ref: TableRef) -> str:

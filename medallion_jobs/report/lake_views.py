@@ -6,6 +6,7 @@ quarantine.bronze             quarantined rows or lines of all tables of a layer
 held.silver                   rows that wait for a dimension's key
 metrics.batches               a row for each batch of every query
 metrics.quality               a row for each batch and rule of every table
+metrics.rebuilds              a row for each rebuild of a table
 """
 
 from __future__ import annotations
@@ -125,6 +126,9 @@ def catalog(config: Pipeline) -> dict[tuple[str, str], View]:
         )
         for name, folder in (("batches", state / "metrics"), ("quality", state / "metrics/quality"))
     }
+    rebuilds = paths.rebuilds(config)
+    if (rebuilds / "_delta_log").is_dir():
+        metrics["metrics", "rebuilds"] = View((rebuilds,), _all_of)
     found = {**tables, **ledgers, **parked, **metrics}
     return {key: view for key, view in found.items() if view.tables}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from medallion_jobs.checkpoint import orphans
 from medallion_jobs.config import LAYERS, Pipeline, SavedQuery, TableRef
 from medallion_jobs.config.problems import nearest
 from medallion_jobs.errors import UsageError
@@ -36,10 +37,12 @@ class Answer:
 
     Attributes:
         versions: the versions of tables that are read as of an older time, by table name.
+        orphaned: tables that are read and that the config does not name any more.
     """
 
     batches: Batches
     versions: Mapping[str, int] = field(default_factory=dict)
+    orphaned: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -83,7 +86,8 @@ def answer_to(
         except duckdb.Error as error:
             raise _failed(error, known, reading) from error
         versions = {reading.name(path): number for path, number in reading.versions.items()}
-        yield Answer(Batches(reader, lambda error: _failed(error, known, reading)), versions)
+        left = tuple(str(ref) for ref in orphans(config) if ref in tables)
+        yield Answer(Batches(reader, lambda error: _failed(error, known, reading)), versions, left)
 
 
 def run(

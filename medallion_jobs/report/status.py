@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from medallion_jobs.autoloader import Ledger
-from medallion_jobs.checkpoint import Checkpoint, QueryFolder, lock, manifest
+from medallion_jobs.checkpoint import Checkpoint, QueryFolder, journal, lock, manifest, orphans
 from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.errors import MedallionError
@@ -55,6 +55,8 @@ class Status:
         holder: the process that runs the query; its key `alive` is false after a crash.
         old_rows: the parts of the logic that some rows keep an older form of, each with the first
             batch from which on no row does.
+        rebuild: how far a rebuild of the table is; None if none is under way.
+        is_orphaned: whether the config does not name the table any more.
     """
 
     table: str
@@ -75,23 +77,45 @@ class Status:
     messages: int | None = None
     behind_unknown: str | None = None
     old_rows: Mapping[str, int] = field(default_factory=dict)
+    rebuild: str | None = None
+    is_orphaned: bool = False
 
     @property
     def state(self) -> str:
-        """`running`, `idle`, `died` (a run was killed) or `never ran`."""
+        """`running`, `idle`, `died` (a run was killed), `never ran` or `orphaned`."""
+        if self.is_orphaned:
+            return "orphaned"
         if self.holder:
             return "running" if self.holder["alive"] else "died"
         return "idle" if self.generation else "never ran"
 
 
 def status(config: Pipeline, tables: Collection[TableRef] | None = None) -> list[Status]:
-    """The status of each query, layer by layer.
+    """The status of each query, layer by layer; then of tables that the config left.
 
     Args:
         tables: those to look at; None for all.
     """
     sources = paths.sources(config).items()
-    return [_status_of(config, r, source) for r, source in sources if tables is None or r in tables]
+    if tables is not None:
+        return [_status_of(config, ref, source) for ref, source in sources if ref in tables]
+    named = [_status_of(config, ref, source) for ref, source in sources]
+    return [*named, *(_status_of_orphan(config, ref) for ref in orphans(config))]
+
+
+def _status_of_orphan(config: Pipeline, ref: TableRef) -> Status:
+    places = TablePaths(config, ref)
+    table, recorded = snapshot(places.data), manifest.read(QueryFolder.of(places))
+    return Status(
+        table=str(ref),
+        rows=_rows(table) if table else None,
+        generation=recorded.current.number if recorded else None,
+        batch=None,
+        batch_at=None,
+        behind=None,
+        holder=lock.read(QueryFolder.of(places).lock),
+        is_orphaned=True,
+    )
 
 
 def _status_of(config: Pipeline, ref: TableRef, source: Location | None) -> Status:
@@ -136,6 +160,18 @@ def _status_of(config: Pipeline, ref: TableRef, source: Location | None) -> Stat
         broken=broken,
         warning=warning,
         old_rows={one.part: one.before for one in recorded.current.stale} if recorded else {},
+        rebuild=_rebuild(config, ref),
+    )
+
+
+def _rebuild(config: Pipeline, ref: TableRef) -> str | None:
+    under_way = journal.read(config, ref)
+    if under_way is None:
+        return None
+    running = lock.is_running(QueryFolder.of(TablePaths(config, ref)).rebuild_lock)
+    return (
+        f"{under_way.phase}, begun by {under_way.by} at {under_way.started_at:%Y-%m-%d %H:%M} UTC"
+        + ("" if running else f"; it was interrupted; to go on: {under_way.command}")
     )
 
 
@@ -188,4 +224,6 @@ def _broken_rows(places: TablePaths, generation: int, batch: int) -> int | None:
         return None
     owner = rule_table.app_id(str(places.ref), generation)
     commit = commit_of(places.rule_metrics, owner, batch)
-    return int(commit.info[rule_table.BROKEN_ROWS]) if commit else None
+    # A rebuild brings the results of all its batches in one commit, which has no such count.
+    found = commit.info.get(rule_table.BROKEN_ROWS) if commit else None
+    return None if found is None else int(found)

@@ -90,6 +90,36 @@ def remove_all(at: Location) -> None:
         at.unlink()
 
 
+def duplicate(at: Location, to: Location) -> None:
+    """Gives a file that never changes a second place: a hard link, or a copy within the store.
+
+    Does nothing if the other place has a file already.
+    """
+    if isinstance(at, ObjectPath):
+        assert isinstance(to, ObjectPath)  # both are below one root
+        at.copy_to(to, of=at.head().tag, metadata={})
+    elif not to.exists():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        os.link(at, to)  # type: ignore[arg-type]
+
+
+def move(at: Location, to: Location) -> None:
+    """Moves a file or a folder with all that is in it, which both are below one root.
+
+    Does nothing if there is nothing to move, so that an interrupted move can be repeated. A store
+    copies each object, then removes the old ones.
+    """
+    if not at.exists():
+        return
+    if isinstance(at, ObjectPath):
+        for one in [at] if at.is_file() else [p for p in at.rglob("*") if p.is_file()]:
+            duplicate(one, to if one == at else to / str(below(one, at)))
+        at.remove_all()
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    at.rename(to)  # type: ignore[arg-type]
+
+
 def uri(at: Location) -> str:
     """A location for delta-rs, DuckDB and Arrow; for Spark, use `str`."""
     return at.uri if isinstance(at, ObjectPath) else str(at)

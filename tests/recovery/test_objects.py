@@ -59,3 +59,20 @@ def test_killed_and_started_again(
     assert str(wanted) in counted
     for secret in (objects.SECRET, objects.KEY):
         assert secret not in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_rebuild_in_a_store(store: objects.Store, tmp_path: Path) -> None:
+    lake = StoredLake.in_store(store, tmp_path)
+    lake.generate(2, rows=30, dirty=0.2)
+    rebuild = ("rebuild", "silver.sales", "--downstream", "--reason", "a test", "--yes")
+    for words in (("run",), rebuild, ("run",)):
+        code, said = completed(lake, *words)
+        assert code == 0, said
+        assert_exact(lake)
+    assert not lake.place("slots/rebuild/silver/sales").exists()
+    assert sorted(row["table_name"] for row in lake.rows("metrics/rebuilds")) == [
+        "gold.sales_by_region_day",
+        "silver.sales",
+    ]

@@ -38,7 +38,7 @@ class Medallion:
                 cwd=lake.landing.parent,
                 env={
                     **os.environ,
-                    "PYTHONPATH": str(ROOT / "tests"),
+                    "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", ROOT))),
                     "JDK_JAVA_OPTIONS": SHORT_LIVED,
                     **environment,
                 },

@@ -14,7 +14,7 @@ from medallion_jobs.errors import DataError, LockHeld, UsageError
 GROUPS = "files checkpoint config quarantine schema".split()  # noqa: SIM905
 COMMANDS = (
     "generate run validate plan status query graph quality verify".split()  # noqa: SIM905
-    + "replay stop load maintain destroy setup".split()  # noqa: SIM905
+    + "replay rebuild stop load maintain drop destroy setup".split()  # noqa: SIM905
     + GROUPS
 )
 

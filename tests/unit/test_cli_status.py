@@ -25,6 +25,8 @@ KEYS = {
     "batch",
     "batch_at",
     "batch_seconds",
+    "is_orphaned",
+    "rebuild",
     "behind",
     "files_waiting",
     "bytes_waiting",

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"testing", "plan"},
+    {"testing", "plan", "rebuild"},
     {"bronze", "silver", "gold", "validation", "report", "maintenance"},
     {"refine"},
     {"kafkaloader"},
@@ -40,6 +40,7 @@ WITHOUT_SPARK = (
     "files",
     "stop",
     "destroy",
+    "drop",
     "generate",
     "config",
     "checkpoint",

@@ -100,7 +100,7 @@ def test_every_place_of_a_table(root: str, slot: str, places: dict[str, str]) ->
 
 def test_no_place_is_left_out() -> None:
     properties = {name for name, value in vars(TablePaths).items() if isinstance(value, property)}
-    assert properties == {*OF_A_TABLE, "is_live"}
+    assert properties == {*OF_A_TABLE, "is_live", "everything"}
     assert LIVE.keys() == IN_A_SLOT.keys() == set(OF_A_TABLE)
 
 

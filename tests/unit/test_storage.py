@@ -77,6 +77,28 @@ def test_folders_are_listed_by_name_and_removed_whole(root: Location) -> None:
     (root / "tt").unlink(missing_ok=True)
 
 
+def test_a_folder_is_moved_whole_and_only_once(root: Location) -> None:
+    for name in ("a/1", "a/sub folder/2", "b/3"):
+        storage.put(root / name, name.encode())
+    to = root / "deep" / "er"
+    storage.move(root / "a", to)
+    assert not (root / "a").exists()
+    assert (to / "1").read_bytes() == b"a/1"
+    assert (to / "sub folder" / "2").read_bytes() == b"a/sub folder/2"
+    storage.move(root / "a", to)  # a move that was interrupted is repeated
+    assert sorted(one.name for one in to.iterdir()) == ["1", "sub folder"]
+    storage.move(root / "b" / "3", root / "c" / "3")
+    assert (root / "c" / "3").read_bytes() == b"b/3"
+
+
+def test_a_file_gets_a_second_place(root: Location) -> None:
+    storage.put(root / "a", b"rows")
+    for _ in range(2):
+        storage.duplicate(root / "a", root / "new" / "b")
+    (root / "a").unlink()
+    assert (root / "new" / "b").read_bytes() == b"rows"
+
+
 def test_names(root: Location) -> None:
     at = root / "bronze" / "sales.x.json"
     assert (at.name, at.stem, at.suffix) == ("sales.x.json", "sales.x", ".json")

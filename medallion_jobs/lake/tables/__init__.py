@@ -54,6 +54,7 @@ __all__ = [
     "Snapshot",
     "Txn",
     "actions",
+    "adopt",
     "append",
     "changed_files",
     "changes",

@@ -71,6 +71,11 @@ class Snapshot:
         return self.properties.get("delta.enableDeletionVectors") == "true"
 
     @property
+    def description(self) -> str:
+        """The table's comment."""
+        return str(self._table.metadata().description or "")
+
+    @property
     def columns(self) -> list[str]:
         """The names of the table's columns, in its order."""
         return [field.name for field in self._table.schema().fields]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from medallion_jobs.checkpoint import Lock, QueryFolder, manifest, reset
+from medallion_jobs.checkpoint import Lock, QueryFolder, journal, manifest, reset
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine import session
 from medallion_jobs.errors import UsageError
@@ -129,6 +129,7 @@ def _with_lookups(config: Pipeline) -> Iterator[str]:
 
 
 def _query_folder(config: Pipeline, ref: TableRef) -> tuple[QueryFolder, int]:
+    journal.refuse_half_swapped(config, ref, what="nothing was replayed")
     table = TablePaths(config, ref)
     query_folder = QueryFolder.of(table)
     recorded = manifest.read(query_folder)

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import duckdb
 
-from medallion_jobs.checkpoint import QueryFolder, manifest
+from medallion_jobs.checkpoint import QueryFolder, manifest, rebuilds
 from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.errors import UsageError
@@ -48,6 +48,7 @@ class _Silver:
     Attributes:
         has_member: whether the table has an unknown member.
         log: the table's commits up to that batch.
+        in_part: whether a part of the table was rebuilt, which no batch has counted.
     """
 
     duck: duckdb.DuckDBPyConnection
@@ -57,6 +58,7 @@ class _Silver:
     log: CommitLog
     batches: Batches
     parked: Parked
+    in_part: bool = False
 
     @classmethod
     def of(cls, duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> _Silver:
@@ -89,6 +91,7 @@ class _Silver:
             log=CommitLog(table, ref, app_id),
             batches=batches,
             parked=Parked.read(duck, config, ref, table, generation=generation, until=timestamp),
+            in_part=table.txn(rebuilds(str(ref))) > recorded.current.rebuild,
         )
 
     @property
@@ -162,6 +165,8 @@ class _Silver:
     def _not_one_to_one(self) -> str | None:
         """Why a source row may not become exactly one row; None if it always does."""
         table = self.table
+        if self.in_part:
+            return "a part of the table was rebuilt, which no batch has counted"
         if table.explode:
             return "`explode` turns a row into several"
         if table.transform:
@@ -216,6 +221,8 @@ class _Silver:
     @cached_property
     def _added(self) -> int | str:
         """Rows added to the table, less those deleted again; or why they cannot be counted."""
+        if self.in_part:
+            return "a part of the table was rebuilt"
         later = self.log.added_later
         if later is None:
             return "the table's log no longer has all commits of released rows"
