@@ -19,6 +19,7 @@ __all__ = [
     "lock",
     "manifest",
     "offsets",
+    "processes",
     "refused_for",
     "reset",
     "start_checks",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property, update_wrapper
@@ -16,6 +17,7 @@ from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Loaded, Pipeline, TableRef
+    from medallion_jobs.runs import Recorder
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The pipeline's YAML file.", metavar="FILE")
@@ -68,7 +70,7 @@ class Given:
         return self.loaded.pipeline
 
     @cached_property
-    def pipeline_with_logins(self) -> Pipeline:
+    def loaded_with_logins(self) -> Loaded:
         """The config, for commands that load sinks.
 
         Raises:
@@ -76,7 +78,21 @@ class Given:
         """
         from medallion_jobs.config import load
 
-        return load(self.file, self.env, self.overrides).pipeline
+        return load(self.file, self.env, self.overrides)
+
+    @property
+    def pipeline_with_logins(self) -> Pipeline:
+        """The config alone, for commands that load sinks."""
+        return self.loaded_with_logins.pipeline
+
+
+@contextmanager
+def recorded(command: str, given: Given) -> Iterator[Recorder]:
+    """Records the run of a command. It gets its config from the recorder."""
+    from medallion_jobs.runs import recorded as in_record
+
+    with in_record(command, given.file, given.env, given.overrides) as recorder:
+        yield recorder
 
 
 def with_config(command: Callable[..., None]) -> Callable[..., None]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, with_config
+from medallion_jobs.cli.options import Given, recorded, with_config
 from medallion_jobs.errors import MedallionError, UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline
     from medallion_jobs.engine.stream import Stream
+    from medallion_jobs.runs import Recorder
 
 
 class Layers(str, Enum):
@@ -80,24 +81,42 @@ def run(
         raise UsageError("--interval needs --continuous", code="option_needs_another")
     if interval:
         given = replace(given, overrides=(*given.overrides, f"trigger.interval={interval}"))
+    default = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
+    how = default if progress is Progress.AUTO else progress.value
+    with recorded("run", given) as recorder:
+        try:
+            _run(recorder, given, layer, how, continuous=continuous, log_level=log_level.value)
+        except MedallionError as error:
+            from medallion_jobs.observe.events import error_as_json
+
+            if how == "json":
+                typer.echo(error_as_json(error))
+            raise
+
+
+def _run(
+    recorder: Recorder,
+    given: Given,
+    layer: Layers,
+    how: str,
+    *,
+    continuous: bool,
+    log_level: str,
+) -> None:
     has_sinks = layer in (Layers.GOLD, Layers.ALL)
-    pipeline = given.pipeline_with_logins if has_sinks else given.pipeline
+    pipeline = recorder.config(
+        lambda: given.loaded_with_logins if has_sinks else given.loaded
+    ).pipeline
 
     from medallion_jobs.engine.runner import run as run_streams
     from medallion_jobs.observe.console import shown
-    from medallion_jobs.observe.events import error_as_json
 
     streams = _streams(pipeline, layer)
     seconds = pipeline.trigger.interval.total_seconds() if continuous else None
-    default = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
-    how = default if progress is Progress.AUTO else progress.value
-    try:
-        with shown(how) as emit:
-            run_streams(pipeline, streams, emit, continuous=seconds, log_level=log_level.value)
-    except MedallionError as error:
-        if how == "json":
-            typer.echo(error_as_json(error))
-        raise
+    with shown(how) as emit:
+        run_streams(
+            pipeline, streams, emit, continuous=seconds, log_level=log_level, recorder=recorder
+        )
 
 
 def _streams(pipeline: Pipeline, layer: Layers) -> list[Stream]:

@@ -10,7 +10,7 @@ from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.gold import GoldTable, Measure, Period
 from medallion_jobs.config.kafka_source import KafkaSource
 from medallion_jobs.config.layout import Layout
-from medallion_jobs.config.loader import Loaded, load, pipeline_from_values
+from medallion_jobs.config.loader import Loaded, load, pipeline_from_values, storage_folder
 from medallion_jobs.config.lookups import Lookup, Reference
 from medallion_jobs.config.model import (
     BronzeTable,
@@ -81,5 +81,6 @@ __all__ = [
     "reference",
     "secrecy",
     "sinks",
+    "storage_folder",
     "units",
 ]

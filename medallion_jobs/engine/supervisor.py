@@ -48,12 +48,16 @@ _PAUSE_PER_CHECK = 50
 
 
 class Supervisor:
-    """Runs streams on one Spark session."""
+    """Runs streams on one Spark session.
 
-    def __init__(self, emit: Emit, stop: StopSwitch) -> None:
+    Args:
+        run_id: the id of the run, which its commits and its rows of metrics have.
+    """
+
+    def __init__(self, emit: Emit, stop: StopSwitch, run_id: str | None = None) -> None:
         self._emit = emit
         self._stop = stop
-        self._run_id = uuid.uuid4().hex[:12]
+        self._run_id = run_id or uuid.uuid4().hex[:12]
         self._next_check = 0.0  # by the monotonic clock
 
     @contextmanager
