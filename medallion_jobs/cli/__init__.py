@@ -13,7 +13,8 @@ import traceback
 import typer
 
 from medallion_jobs import __version__
-from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, schema
+from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, runs, schema
+from medallion_jobs.cli.check import check
 from medallion_jobs.cli.destroy import destroy
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
@@ -44,6 +45,7 @@ for command in (
     run,
     validate,
     status,
+    check,
     query,
     graph,
     quality,
@@ -57,6 +59,7 @@ for command in (
 ):
     app.command()(command)
 quarantine.app.command("replay")(replay.quarantined)
+app.add_typer(runs.app, name="runs")
 app.add_typer(files.app, name="files")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(config.app, name="config")

@@ -53,6 +53,7 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
     from medallion_jobs.config import TableRef
     from medallion_jobs.lake import paths
     from medallion_jobs.lake.paths import TablePaths
+    from medallion_jobs.runs import store as runs
 
     to_remove = []
     for ref in paths.sources(pipeline):
@@ -64,6 +65,7 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
         places = TablePaths(pipeline, TableRef("bronze", name))
         to_remove += [places.ledger, places.schemas, *_registrations(places)]
     to_remove += _generated(pipeline)
+    to_remove += runs.files_of(pipeline.state_path, pipeline.pipeline)
     warehouse = paths.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):
         to_remove.append(warehouse)

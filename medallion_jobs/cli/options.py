@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property, update_wrapper
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -80,18 +80,17 @@ class Given:
 
         return load(self.file, self.env, self.overrides)
 
-    @property
-    def pipeline_with_logins(self) -> Pipeline:
-        """The config alone, for commands that load sinks."""
-        return self.loaded_with_logins.pipeline
-
 
 @contextmanager
-def recorded(command: str, given: Given) -> Iterator[Recorder]:
-    """Records the run of a command. It gets its config from the recorder."""
+def recorded(command: str, given: Given, *, changes: bool = True) -> Iterator[Recorder]:
+    """Records the run of a command, if it changes anything.
+
+    The command gets its config from the recorder, so that a mistake in it is recorded, too.
+    """
     from medallion_jobs.runs import recorded as in_record
 
-    with in_record(command, given.file, given.env, given.overrides) as recorder:
+    asked = (given.file, given.env, given.overrides)
+    with in_record(command, *asked, changes=changes) as recorder:
         yield recorder
 
 
@@ -136,6 +135,22 @@ def table_named(
             next_step="one of: " + ", ".join(known),
         )
     return known[name]
+
+
+def duration(text: str, option: str) -> timedelta:
+    """The duration that an option gives.
+
+    Raises:
+        UsageError: the text is none.
+    """
+    from medallion_jobs.config.units import parse_time
+
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text} is not a duration such as 7d or 12h", code="invalid_duration"
+        ) from error
 
 
 def timestamp(text: str, option: str = "--since") -> datetime:

@@ -96,32 +96,44 @@ def load(
     return Loaded(pipeline, settings(pipeline, tree), not_needed)
 
 
-def storage_folder(
+@dataclass(frozen=True)
+class Outline:
+    """What can be known of a config that may have mistakes.
+
+    Attributes:
+        pipeline: the pipeline's name; empty if unknown.
+        root: `storage.root`; None if unknown. The default counts if there is such a lake already.
+    """
+
+    pipeline: str
+    root: Location | None
+
+
+def outline(
     path: Path,
     env: str | None = None,
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
-) -> Location | None:
-    """`storage.root` of a config that may have mistakes; None if it does not say it.
-
-    The default counts if there is such a lake already.
-
-    Args:
-        path, env, overrides, environ: as for `load`.
-    """
+) -> Outline:
+    """The name and the lake of a config, mistakes or not; the arguments are those of `load`."""
     environ = os.environ if environ is None else environ
     tree = layers.environment_on(_files_read(path, env).tree, environ).tree
     data, _ = placeholders.resolve(layers.set_on(tree, overrides).tree, environ)
-    root, conf = _value_at(data, "storage", "root"), _value_at(data, "spark", "conf")
-    is_default = root is None
-    text = Storage().root if is_default else str(root)
+    name, root = _value_at(data, "pipeline"), _value_at(data, "storage", "root")
+    conf = _value_at(data, "spark", "conf")
+    store = S3.of(conf if isinstance(conf, dict) else {})
+    return Outline(name if isinstance(name, str) else "", _root(root, store))
+
+
+def _root(written: object, store: S3) -> Location | None:
+    text = Storage().root if written is None else str(written)
     if "${" in text:
         return None
     try:
-        found = folder(text, S3.of(conf if isinstance(conf, dict) else {}))
+        found = folder(text, store)
     except ValueError:
         return None
-    return None if is_default and not (found / "_medallion").exists() else found
+    return found if written is not None or (found / "_medallion").exists() else None
 
 
 def _value_at(data: object, *keys: str) -> object:

@@ -3,6 +3,7 @@
 __all__ = [
     "arrow",
     "atomic_file",
+    "check",
     "drawing",
     "files",
     "formats",
@@ -12,6 +13,7 @@ __all__ = [
     "quality",
     "quarantine",
     "query",
+    "runs",
     "status",
     "time_travel",
     "verify",

@@ -6,6 +6,7 @@ quarantine.bronze             quarantined rows or lines of all tables of a layer
 held.silver                   rows that wait for a dimension's key
 metrics.batches               a row for each batch of every query
 metrics.quality               a row for each batch and rule of every table
+metrics.runs                  a row for each run
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from medallion_jobs.config import LAYERS, Pipeline
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Snapshot
+from medallion_jobs.report.runs import view_sql
 from medallion_jobs.storage import Location, children, uri
 from medallion_jobs.storage import duck as engine
 from medallion_jobs.storage.duck import name, text
@@ -126,7 +128,12 @@ def catalog(config: Pipeline) -> dict[tuple[str, str], View]:
         for name, folder in (("batches", state / "metrics"), ("quality", state / "metrics/quality"))
     }
     found = {**tables, **ledgers, **parked, **metrics}
-    return {key: view for key, view in found.items() if view.tables}
+    runs = {("metrics", "runs"): View((), lambda: view_sql(state))}
+    has_runs = (state / "runs").exists()
+    return {
+        **{key: view for key, view in found.items() if view.tables},
+        **(runs if has_runs else {}),
+    }
 
 
 def views(config: Pipeline) -> dict[tuple[str, str], str]:

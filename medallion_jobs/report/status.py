@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from medallion_jobs.autoloader import Ledger
@@ -19,6 +19,7 @@ from medallion_jobs.lake.tables import Snapshot, commit_of, snapshot
 from medallion_jobs.observe import batch_table as metrics
 from medallion_jobs.observe import rule_table
 from medallion_jobs.observe.set_aside import aside_text
+from medallion_jobs.report import parked_rows, runs
 from medallion_jobs.report.lake_views import connect, rows_in
 from medallion_jobs.report.waiting_files import Waiting, waiting
 from medallion_jobs.storage import Location
@@ -52,6 +53,13 @@ class Status:
         broken: rows of that batch that broke a rule of the table; None if it has no rules, or
             the batch has no recorded results.
         warning: why most rows of that batch are missing from the table; None if they are not.
+        age_seconds: time since that batch was written; None before the first.
+        quarantined_rows: rows, lines or messages in its quarantine that nobody has replayed or
+            dismissed; None for gold.
+        held_rows: rows that wait for a dimension's key; None for a table that holds none.
+        last_outcome: `ok`, `failed`, `stopped`, `died`, `running` or `not run`: how its newest
+            run ended for it; None if there is no record of one.
+        last_run, last_at, last_code, last_error: the id of that run, when it ended, and its error.
         holder: the process that runs the query; its key `alive` is false after a crash.
     """
 
@@ -72,6 +80,14 @@ class Status:
     warning: str | None = None
     messages: int | None = None
     behind_unknown: str | None = None
+    age_seconds: float | None = None
+    quarantined_rows: int | None = None
+    held_rows: int | None = None
+    last_outcome: str | None = None
+    last_run: str | None = None
+    last_at: datetime | None = None
+    last_code: str | None = None
+    last_error: str | None = None
 
     @property
     def state(self) -> str:
@@ -83,7 +99,31 @@ class Status:
 
 def status(config: Pipeline) -> list[Status]:
     """The status of each query, layer by layer."""
-    return [_status_of(config, ref, source) for ref, source in paths.sources(config).items()]
+    found = [_status_of(config, ref, source) for ref, source in paths.sources(config).items()]
+    last = runs.last_of(config, [one.table for one in found])
+    parked = parked_rows.waiting(config)
+    return [_with_runs(one, last.get(one.table), parked) for one in found]
+
+
+def _with_runs(found: Status, last: runs.LastRun | None, parked: parked_rows.Waiting) -> Status:
+    found = replace(
+        found,
+        quarantined_rows=parked.quarantined.get(found.table),
+        held_rows=parked.held.get(found.table),
+    )
+    if found.batch_at:
+        age = datetime.now(timezone.utc) - found.batch_at
+        found = replace(found, age_seconds=age.total_seconds())
+    if last is None:
+        return found
+    return replace(
+        found,
+        last_outcome=last.did.outcome,
+        last_run=last.run.run_id,
+        last_at=last.at,
+        last_code=last.did.error_code or None,
+        last_error=last.did.error or None,
+    )
 
 
 def _status_of(config: Pipeline, ref: TableRef, source: Location | None) -> Status:

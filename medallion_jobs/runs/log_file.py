@@ -26,6 +26,11 @@ _JVM_LINE = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d )", re.MULTILINE)
 _JVM_MOST_BYTES = 1_000_000
 
 
+def private_folder(run_id: str) -> Path:
+    """The folder of this machine where a run keeps what is not masked, until it ends."""
+    return Path(tempfile.gettempdir()) / f"medallion-run-{run_id}"
+
+
 class LogFile:
     """The log of one run, at a location on a disk or in a store."""
 
@@ -38,7 +43,9 @@ class LogFile:
 
     @cached_property
     def _private(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="medallion-run-"))
+        folder = private_folder(self._at.stem)
+        folder.mkdir(mode=0o700)
+        return folder
 
     @cached_property
     def _file(self) -> Path:

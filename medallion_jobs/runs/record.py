@@ -38,14 +38,14 @@ class TableRun:
     Attributes:
         outcome: `ok` (all available data was read), `failed`, `stopped`, `died`, `running`, or
             `not run` (the run ended before the table's turn).
-        code, what: the error that ended it, or that kept it from running; else empty.
+        error_code, error: what ended it, or kept it from running; else empty.
         batches, files, files_aside, rows_in, …: sums over its batches, as in `Written`.
     """
 
     table: str
     outcome: str = RUNNING
-    code: str = ""
-    what: str = ""
+    error_code: str = ""
+    error: str = ""
     batches: int = 0
     files: int = 0
     files_aside: int = 0
@@ -57,6 +57,11 @@ class TableRun:
     dropped: int = 0
     filtered: int = 0
     repeated: int = 0
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether nobody needs to look at it."""
+        return self.outcome in (OK, RUNNING) or (self.outcome == STOPPED and not self.error_code)
 
     def plus(self, counts: Mapping[str, int]) -> TableRun:
         """With the counts of another batch."""
@@ -78,7 +83,7 @@ class Record:
         user, host, pid, born: who, where and which process, with the process's start time.
         started, beat, ended: ISO timestamps in UTC: the start, the last sign of life, the end.
         outcome: `running`, `ok`, `failed`, `stopped` or `died`.
-        exit_code, code, what, next_step: of the error that ended it.
+        exit_code, error_code, error, next_step: of the error that ended it.
         log: the log file.
     """
 
@@ -102,11 +107,16 @@ class Record:
     ended: str = ""
     outcome: str = RUNNING
     exit_code: int | None = None
-    code: str = ""
-    what: str = ""
+    error_code: str = ""
+    error: str = ""
     next_step: str = ""
     log: str = ""
     tables: Sequence[TableRun] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record with its sums over all tables, for a program."""
+        total = {name: getattr(self.total, name) for name in COUNTS}
+        return {**asdict(self), "seconds": round(self.seconds, 3), **total}
 
     def as_json(self) -> str:
         """The record as a JSON object."""
@@ -128,6 +138,16 @@ class Record:
     def table(self, name: str) -> TableRun | None:
         """What it did to a table; None if it had nothing to do with it."""
         return next((one for one in self.tables if one.table == name), None)
+
+    @property
+    def is_of_tables(self) -> bool:
+        """Whether it was to load tables: `medallion run`, or a job file."""
+        return self.command == "run" or self.command.endswith(".py")
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether nobody needs to look at it."""
+        return self.outcome in (OK, RUNNING) or (self.outcome == STOPPED and not self.error_code)
 
     @property
     def total(self) -> TableRun:
@@ -166,11 +186,11 @@ class Record:
             self,
             outcome=DIED,
             ended=self.beat,
-            code=DIED_CODE,
-            what=what,
+            error_code=DIED_CODE,
+            error=what,
             next_step="run again to continue; nothing is lost or doubled",
             tables=[
-                replace(one, outcome=DIED, code=DIED_CODE, what=what)
+                replace(one, outcome=DIED, error_code=DIED_CODE, error=what)
                 if one.outcome == RUNNING
                 else one
                 for one in self.tables

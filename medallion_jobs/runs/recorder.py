@@ -1,6 +1,6 @@
 """Keeps the record and the log of a run while it goes on.
 
-A record never fails a run: if it cannot be written, that is said once, on stderr.
+A record never fails a run: if it cannot be written, a line on stderr says so once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from medallion_jobs import __version__
 from medallion_jobs.checkpoint import processes
-from medallion_jobs.config import ConfigError, Loaded, storage_folder
+from medallion_jobs.config import ConfigError, Loaded, outline
 from medallion_jobs.config.secrecy import is_secret_key
 from medallion_jobs.errors import MedallionError
 from medallion_jobs.masking import MASK, masked
@@ -50,9 +51,11 @@ from medallion_jobs.runs.record import (
     TableRun,
     now,
 )
-from medallion_jobs.runtime.pinned import DELTA
+from medallion_jobs.runtime.jars import DELTA
 from medallion_jobs.storage import Location, StoreError
 
+# The record is written after a batch, but not more often than this.
+_WRITE_SECONDS = 5.0
 _LONGEST_LINE = 1000
 _LONGEST_TEXT = 4000
 _SETTING = re.compile(r"([\w.\-]+)\s*=.*", re.DOTALL)
@@ -65,8 +68,17 @@ class Recorder:
         id: the id of the run, also of its rows in `metrics.batches`.
     """
 
-    def __init__(self, command: str, file: Path, env: str | None, overrides: Sequence[str]) -> None:
+    def __init__(
+        self,
+        command: str,
+        file: Path,
+        env: str | None,
+        overrides: Sequence[str],
+        *,
+        changes: bool = True,
+    ) -> None:
         self._asked = (file, env, overrides)
+        self._changes = changes
         self._record = Record(
             run_id=store.new_id(),
             command=command,
@@ -86,6 +98,7 @@ class Recorder:
         self._state: Location | None = None
         self._log: LogFile | None = None
         self._stopped = False
+        self._written = 0.0  # by the monotonic clock
         self._has_complained = False
         self._guard = threading.RLock()
         self._over = threading.Event()
@@ -109,8 +122,10 @@ class Recorder:
         try:
             loaded = load()
         except ConfigError:
-            if folder := storage_folder(*self._asked):
-                self._begin(folder / "_medallion")
+            known = outline(*self._asked)
+            if known.root:
+                self._record = replace(self._record, pipeline=known.pipeline)
+                self._begin(known.root / "_medallion")
             raise
         self._record = replace(
             self._record, pipeline=loaded.pipeline.pipeline, config_digest=digest(loaded)
@@ -150,12 +165,13 @@ class Recorder:
         self._try(lambda: store.keep_spare(state))
 
     def _begin(self, state: Location) -> None:
+        if not self._changes or not (self._record.is_of_tables or state.exists()):
+            return  # nothing is there, or the command changes nothing
         self._state = state
         self._record = replace(self._record, log=str(store.log_of(state, self.id)))
         self._log = LogFile(store.log_of(state, self.id))
         self._write()
         self._add({"event": "started", **json.loads(self._record.as_json())})
-        self._try(lambda: store.close_dead(state))
         self._heart.start()
 
     def _hear(self, event: Event) -> None:
@@ -164,6 +180,8 @@ class Recorder:
             if isinstance(event, BatchDone):
                 counts = {name: getattr(event, name, 0) or 0 for name in COUNTS}
                 self._note(event.table, **{**counts, "batches": 1})
+                if time.monotonic() - self._written > _WRITE_SECONDS:
+                    self._write()
             elif isinstance(event, TableFailed):
                 self._settle(event.table, FAILED, event.code, event.what)
             elif isinstance(event, Note) and (event.table, event.what) == ("run", "stopped"):
@@ -179,7 +197,9 @@ class Recorder:
         """Gives a table its outcome."""
         what = masked(what)[:_LONGEST_TEXT]
         tables = [
-            replace(one, outcome=outcome, code=code, what=what) if one.table == table else one
+            replace(one, outcome=outcome, error_code=code, error=what)
+            if one.table == table
+            else one
             for one in self._record.tables
         ]
         self._record = replace(self._record, tables=tables)
@@ -201,8 +221,8 @@ class Recorder:
             ended=now(),
             outcome=outcome,
             exit_code=exit_code,
-            code=code,
-            what=what,
+            error_code=code,
+            error=what,
             next_step=next_step,
         )
 
@@ -222,6 +242,9 @@ class Recorder:
             self._add({"event": "error", "code": _parts(error)[0], "text": text})
 
     def _keep_beating(self) -> None:
+        if self._state is not None:
+            state = self._state
+            self._try(lambda: store.close_dead(state))
         while not self._over.wait(HEARTBEAT_SECONDS):
             with self._guard:
                 self._write()
@@ -232,6 +255,7 @@ class Recorder:
         if self._state is not None:
             state = self._state
             self._record = replace(self._record, beat=now())
+            self._written = time.monotonic()
             self._try(lambda: store.write(state, self._record))
 
     def _add(self, line: str | dict[str, object]) -> None:
@@ -241,27 +265,33 @@ class Recorder:
             self._try(lambda: log.add(text))
 
     def _try(self, work: Callable[[], object]) -> None:
-        """Does it; if it fails, says so once."""
+        """Does it; if it fails, a line says so once."""
         try:
             work()
-        except OSError as error:
+        except Exception as error:
             if not self._has_complained and self._state is not None:
                 self._has_complained = True
-                at = error.filename or store.file_of(self._state, self.id)
-                why = error.strerror or error
+                at = getattr(error, "filename", None) or store.file_of(self._state, self.id)
+                why = getattr(error, "strerror", None) or masked(f"{type(error).__name__}: {error}")
                 sys.stderr.write(f"note: the record of this run is not complete: {why}: {at}\n")
 
 
 @contextmanager
 def recorded(
-    command: str, file: Path, env: str | None = None, overrides: Sequence[str] = ()
+    command: str,
+    file: Path,
+    env: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    changes: bool = True,
 ) -> Iterator[Recorder]:
     """Records the run of a command, which the block is.
 
     Args:
         file, env, overrides: the config that was asked for.
+        changes: whether the command changes anything; if not, it leaves no record.
     """
-    recorder = Recorder(command, file, env, overrides)
+    recorder = Recorder(command, file, env, overrides, changes=changes)
     try:
         yield recorder
     except BaseException as error:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +22,8 @@ from itertools import islice
 from pathlib import Path
 
 from medallion_jobs.errors import UsageError
-from medallion_jobs.runs.record import RUNNING, Record
+from medallion_jobs.runs.log_file import private_folder
+from medallion_jobs.runs.record import Record
 from medallion_jobs.storage import Location, children, put
 
 # Records and logs of more runs are removed, the oldest first; and logs that are older.
@@ -35,8 +38,9 @@ _ID_TIME = "%Y%m%d-%H%M%S"
 
 
 def new_id() -> str:
-    """The id of a run that starts now, such as `20261130-224512-3f9a1c`."""
-    return f"{datetime.now(timezone.utc).strftime(_ID_TIME)}-{secrets.token_hex(3)}"
+    """The id of a run that starts now, such as `20261130-224512-047-3f9a1c`."""
+    at = datetime.now(timezone.utc)
+    return f"{at.strftime(_ID_TIME)}-{at.microsecond // 1000:03}-{secrets.token_hex(3)}"
 
 
 def file_of(state: Location, run_id: str) -> Location:
@@ -107,15 +111,48 @@ def find(state: Location, wanted: str) -> Record:
     return record.as_it_is
 
 
-def close_dead(state: Location) -> list[Record]:
-    """Closes the records of runs that were killed; returns them."""
-    closed = []
-    for file in _records(state)[-_CLOSED_AMONG:]:
-        record = _read(file)
-        if record and record.outcome == RUNNING and not record.is_alive:
-            closed.append(record.as_it_is)
-            write(state, closed[-1])
-    return closed
+def read_log(state: Location, record: Record) -> str:
+    """The text of a run's log file.
+
+    Raises:
+        UsageError: there is none any more.
+    """
+    at = log_of(state, record.run_id)
+    try:
+        return at.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(
+            f"the log of run {record.run_id} is gone: {at}",
+            code="no_log",
+            untouched="its record",
+            next_step=f"logs of the last {MOST_LOGS} runs are kept, for {LOGS_FOR.days} days",
+        ) from None
+
+
+def close_dead(state: Location) -> None:
+    """Closes the records of runs that were killed."""
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        found = list(pool.map(_read, _records(state)[-_CLOSED_AMONG:]))
+    for record in filter(None, found):
+        closed = record.as_it_is
+        if closed != record:
+            write(state, closed)
+            if record.host == socket.gethostname():
+                # It is not masked, and only that run knew its secrets.
+                shutil.rmtree(private_folder(record.run_id), ignore_errors=True)
+
+
+def files_of(state: Location, pipeline: str) -> list[Location]:
+    """All that is kept of the runs of a pipeline; of all runs, if no other has any here."""
+    folder = _folder(state)
+    if not folder.exists():
+        return []
+    names = {file.stem: found for file in _records(state) if (found := _read(file))}
+    own = [run for run, record in names.items() if record.pipeline in ("", pipeline)]
+    if len(own) == len(names):
+        return [folder]
+    files = [at for run in own for at in (file_of(state, run), log_of(state, run))]
+    return [at for at in files if at.exists()]
 
 
 def prune(state: Location) -> None:
