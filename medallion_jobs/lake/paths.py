@@ -10,6 +10,7 @@ _medallion/metrics/<layer>/<table>         a row for each batch of a query
 _medallion/metrics/quality/<layer>/<table> a row for each batch and rule of a table
 _medallion/tombstones/silver/<table>       keys that were deleted from a table
 _medallion/changes/silver/<table>          changes from which a table is computed
+_medallion/runs                            a record of each run, and its log
 _medallion/warehouse                       Spark's warehouse folder; it stays empty
 _medallion/slots/<slot>/<layer>/<table>    a table that is built beside the live one
 _medallion/slots/<slot>/checkpoints/…      and all of the above for it
