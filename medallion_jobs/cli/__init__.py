@@ -16,6 +16,7 @@ from medallion_jobs import __version__
 from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, runs, schema
 from medallion_jobs.cli.check import check
 from medallion_jobs.cli.destroy import destroy
+from medallion_jobs.cli.doctor import doctor
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
 from medallion_jobs.cli.load import load
@@ -46,6 +47,7 @@ for command in (
     validate,
     status,
     check,
+    doctor,
     query,
     graph,
     quality,

@@ -4,6 +4,7 @@ __all__ = [
     "arrow",
     "atomic_file",
     "check",
+    "doctor",
     "drawing",
     "files",
     "formats",

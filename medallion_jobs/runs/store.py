@@ -129,17 +129,20 @@ def read_log(state: Location, record: Record) -> str:
         ) from None
 
 
-def close_dead(state: Location) -> None:
-    """Closes the records of runs that were killed."""
+def dead(state: Location) -> list[Record]:
+    """Runs that were killed and whose record nobody has closed yet, as they are to be closed."""
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
         found = list(pool.map(_read, _records(state)[-_CLOSED_AMONG:]))
-    for record in filter(None, found):
-        closed = record.as_it_is
-        if closed != record:
-            write(state, closed)
-            if record.host == socket.gethostname():
-                # It is not masked, and only that run knew its secrets.
-                shutil.rmtree(private_folder(record.run_id), ignore_errors=True)
+    return [one.as_it_is for one in found if one and one.as_it_is != one]
+
+
+def close_dead(state: Location) -> None:
+    """Closes the records of runs that were killed."""
+    for record in dead(state):
+        write(state, record)
+        if record.host == socket.gethostname():
+            # It is not masked, and only that run knew its secrets.
+            shutil.rmtree(private_folder(record.run_id), ignore_errors=True)
 
 
 def files_of(state: Location, pipeline: str) -> list[Location]:

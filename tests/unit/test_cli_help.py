@@ -13,7 +13,7 @@ from medallion_jobs.errors import DataError, LockHeld, UsageError
 
 GROUPS = "runs files checkpoint config quarantine schema".split()  # noqa: SIM905
 COMMANDS = (
-    "generate run validate status check query graph quality verify".split()  # noqa: SIM905
+    "generate run validate status check doctor query graph quality verify".split()  # noqa: SIM905
     + "replay stop load maintain destroy setup".split()  # noqa: SIM905
     + GROUPS
 )
