@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from support.disk import small_disk
 from medallion_jobs.checkpoint import Lock
 from medallion_jobs.config import load
 from medallion_jobs.errors import DataError
+from medallion_jobs.observe import BatchTable
 from medallion_jobs.observe.events import Note, TableFailed
 from medallion_jobs.report.query import run as query
 from medallion_jobs.runs import Record, Recorder, log_file, recorded, store
@@ -469,3 +471,43 @@ def test_in_a_store(
     assert "config_has_mistakes" in medallion("runs", *words).out
     assert "config_has_mistakes" in medallion("runs", "show", "last", "--log", *words).out
     assert medallion("check", *words[:2]).code == 1
+
+
+def test_a_job_under_spark_submit_leaves_one_too(
+    ready: Lake, monkeypatch: pytest.MonkeyPatch, medallion: Medallion
+) -> None:
+    from medallion_jobs import bronze  # it imports pyspark
+    from medallion_jobs.engine import runner
+
+    monkeypatch.setattr(runner.session, "check_submitted", lambda _: None)  # starts no JVM
+    _no_landing(monkeypatch, ready)
+    monkeypatch.setattr(sys, "argv", ["/x/bronze.py", *ready.arguments])
+    with pytest.raises(SystemExit):
+        runner.submitted(bronze.streams)
+    (record,) = records(ready)
+    assert (record["command"], record["error_code"]) == ("bronze.py", "no_landing_folder")
+    assert [one["table"] for one in record["tables"]] == [str(BRONZE)]
+    status = json.loads(medallion("status", "--json").out)
+    assert [one["last_code"] for one in status] == ["no_landing_folder", None, None]
+
+
+def test_the_queries_of_the_docs_run(lake: Lake) -> None:
+    with a_run(lake) as recorder:
+        done = batch_done(SILVER, 0)
+        recorder.listening(lambda _: None)(done)
+        BatchTable(lake.paths(SILVER).metrics).append(done, 1, recorder.id)
+    page = (CONFIG.parents[1] / "docs" / "runs.md").read_text()
+    queries = re.findall(r'medallion query "(.*)"', page)
+    assert len(queries) == 3
+    assert [len(query(lake.config, sql)[1]) for sql in queries] == [1, 1, 1]
+
+
+def test_the_page_of_the_doctor_has_its_codes() -> None:
+    root = CONFIG.parents[1]
+    source = "".join(
+        file.read_text() for file in (root / "medallion_jobs/report/doctor").glob("*.py")
+    )
+    codes = set(re.findall(r'(?:Finding\(|return )\s*"([a-z_]+)",', source))
+    assert len(codes) > 10
+    page = (root / "docs" / "doctor.md").read_text()
+    assert {code for code in codes if f"`{code}`" not in page} == set()
