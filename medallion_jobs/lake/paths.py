@@ -11,6 +11,7 @@ _medallion/metrics/quality/<layer>/<table> a row for each batch and rule of a ta
 _medallion/tombstones/silver/<table>       keys that were deleted from a table
 _medallion/changes/silver/<table>          changes from which a table is computed
 _medallion/runs                            a record of each run, and its log
+_medallion/metrics/runs                    older records of runs
 _medallion/warehouse                       Spark's warehouse folder; it stays empty
 _medallion/slots/<slot>/<layer>/<table>    a table that is built beside the live one
 _medallion/slots/<slot>/checkpoints/…      and all of the above for it

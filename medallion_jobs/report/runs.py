@@ -83,7 +83,7 @@ def ended_well(records: list[Record], table: str) -> datetime | None:
 
 
 def view_sql(state: Location) -> str:
-    """SQL of all records, for `metrics.runs`."""
+    """SQL of the records that are files, for `metrics.runs`."""
     kinds = {one.name: _TYPES.get(str(one.type)) for one in fields(Record)}
     columns: dict[str, object] = {name: kind for name, kind in kinds.items() if kind}
     columns |= {"seconds": "DOUBLE", **dict.fromkeys(COUNTS, "BIGINT")}

@@ -3,4 +3,4 @@
 from medallion_jobs.runs.record import Record, TableRun
 from medallion_jobs.runs.recorder import Recorder, recorded
 
-__all__ = ["Record", "Recorder", "TableRun", "record", "recorded", "recorder", "store"]
+__all__ = ["Record", "Recorder", "TableRun", "history", "record", "recorded", "recorder", "store"]

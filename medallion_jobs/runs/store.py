@@ -3,6 +3,7 @@
 <state>/runs/ID.json          the record, from the run's start on
 <state>/runs/logs/ID.log      its log file
 <state>/runs/spare            room for the record of a run that finds the disk full
+<state>/metrics/runs          the table of older records
 
 A file needs no JVM, no table and nearly no time, so a run has its record before anything else can
 fail. Each is padded with spaces, so that its end can be written on a disk that has become full.
@@ -21,13 +22,15 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
 
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import LockHeld, UsageError
 from medallion_jobs.runs.log_file import private_folder
-from medallion_jobs.runs.record import Record
+from medallion_jobs.runs.record import RUNNING, Record
 from medallion_jobs.storage import Location, children, put
 
-# Records and logs of more runs are removed, the oldest first; and logs that are older.
-MOST_RECORDS = 2000
+# Of more records, all but the newest move into a table; a table costs more to write and to read.
+MOST_RECORDS = 400
+KEPT_AS_FILES = 200
+# Logs of more runs are removed, the oldest first; and logs that are older.
 MOST_LOGS = 200
 LOGS_FOR = timedelta(days=30)
 # A run that was killed is closed by one of the next: it is looked for among so many.
@@ -106,7 +109,7 @@ def find(state: Location, wanted: str) -> Record:
         raise UsageError(
             f"{wanted} names more than one run: {many}" if many else f"there is no run {wanted}",
             code="unknown_run",
-            next_step="medallion runs lists them",
+            next_step="medallion runs lists them; those of long ago are in metrics.runs",
         )
     return record.as_it_is
 
@@ -147,26 +150,42 @@ def close_dead(state: Location) -> None:
 
 def files_of(state: Location, pipeline: str) -> list[Location]:
     """All that is kept of the runs of a pipeline; of all runs, if no other has any here."""
+    from medallion_jobs.runs import history  # noqa: PLC0415 (as in `_move`)
+
     folder = _folder(state)
     if not folder.exists():
         return []
     names = {file.stem: found for file in _records(state) if (found := _read(file))}
     own = [run for run, record in names.items() if record.pipeline in ("", pipeline)]
-    if len(own) == len(names):
-        return [folder]
+    if len(own) == len(names) and history.pipelines(state) <= {"", pipeline}:
+        return [folder, history.folder(state)]
     files = [at for run in own for at in (file_of(state, run), log_of(state, run))]
     return [at for at in files if at.exists()]
 
 
 def prune(state: Location) -> None:
-    """Removes old records and logs."""
-    for file in _records(state)[:-MOST_RECORDS]:
-        file.unlink(missing_ok=True)
+    """Moves old records into their table, and removes old logs."""
+    records = _records(state)
+    if len(records) > MOST_RECORDS:
+        _move(state, records[:-KEPT_AS_FILES])
     logs = children(_folder(state) / "logs", "*.log")
     oldest = (datetime.now(timezone.utc) - LOGS_FOR).strftime(_ID_TIME)
     for place, file in enumerate(logs):
         if place < len(logs) - MOST_LOGS or file.stem < oldest:
             file.unlink(missing_ok=True)
+
+
+def _move(state: Location, files: list[Location]) -> None:
+    # It takes longer to import than a record to write, and few runs need it.
+    from medallion_jobs.runs import history  # noqa: PLC0415
+
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        found = [one.as_it_is for one in pool.map(_read, files) if one]
+    ended = [one for one in found if one.outcome != RUNNING]
+    with suppress(LockHeld):  # another run is just doing it
+        history.add(state, ended)
+        for record in ended:
+            file_of(state, record.run_id).unlink(missing_ok=True)
 
 
 def _folder(state: Location) -> Location:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 from lakes import BRONZE, CONFIG, GOLD, SILVER, Lake, Medallion, batch_done
 from support import objects
 from support.disk import small_disk
@@ -357,9 +358,8 @@ def test_the_log_takes_over_what_the_jvm_writes(lake: Lake) -> None:
     assert texts == [entry.format(1).rstrip(), "half a line", entry.format(2).rstrip()]
 
 
-def test_logs_and_records_are_bounded(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_are_bounded(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST_LOGS", 2)
-    monkeypatch.setattr(store, "MOST_RECORDS", 3)
     monkeypatch.setattr(log_file, "MOST_BYTES", 2000)
     for name in ("20200101-000000-aaaaaa", "20990101-000000-aaaaaa"):
         (lake.runs / "logs").mkdir(parents=True, exist_ok=True)
@@ -369,13 +369,43 @@ def test_logs_and_records_are_bounded(lake: Lake, monkeypatch: pytest.MonkeyPatc
             emit = recorder.listening(lambda _: None)
             for number in range(20):
                 emit(Note("x", f"note {number}"))
-    assert len(records(lake)) == 3
     logs = sorted(file.stem for file in (lake.runs / "logs").iterdir())
     assert len(logs) == 2
     assert logs[-1].startswith("2099")
     lines = (lake.runs / "logs" / f"{logs[0]}.log").read_text().splitlines()
     assert sum(map(len, lines)) < 2000
     assert json.loads(lines[-1])["what"] == "note 19"
+
+
+def test_older_records_move_into_a_table(
+    lake: Lake, medallion: Medallion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_RECORDS", 3)
+    monkeypatch.setattr(store, "KEPT_AS_FILES", 1)
+    ids, kept = [], None
+    for number in range(6):
+        with a_run(lake) as recorder:
+            recorder.listening(lambda _: None)(replace(batch_done(BRONZE, 0), rows_in=number))
+        ids.append(recorder.id)
+        kept = kept or next(lake.runs.glob("*.json")).read_text()
+    assert [one["run_id"] for one in records(lake)] == ids[3:]
+    table = DeltaTable(lake.runs.parent / "metrics" / "runs")
+    moved = table.to_pyarrow_table().sort_by("run_id").to_pylist()
+    assert [row["run_id"] for row in moved] == ids[:3]
+    assert moved[2]["tables"][0]["rows_in"] == moved[2]["rows_in"] == 2
+    # A run that was killed in the midst left a file of a record that is in the table.
+    (lake.runs / f"{ids[0]}.json").write_text(kept)
+    sql = "SELECT run_id, rows_in, started, tables[1].rows_in FROM metrics.runs ORDER BY run_id"
+    _, rows = query(lake.config, sql)
+    assert [row[0] for row in rows] == ids
+    assert [(row[1], row[3]) for row in rows] == [(number, number) for number in range(6)]
+    with a_run(lake) as recorder:
+        pass
+    _, rows = query(lake.config, sql)
+    assert [row[0] for row in rows] == [*ids, recorder.id]
+    assert not (lake.runs / f"{ids[0]}.json").exists()
+    assert medallion("destroy", "--yes").code == 0
+    assert not (lake.runs.parent / "metrics" / "runs").exists()
 
 
 @pytest.mark.parametrize(
