@@ -26,6 +26,7 @@ __all__ = [
     "manifest",
     "offsets",
     "orphans",
+    "processes",
     "rebuilds",
     "refused_for",
     "reset",

@@ -13,8 +13,10 @@ import traceback
 import typer
 
 from medallion_jobs import __version__
-from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, schema
+from medallion_jobs.cli import checkpoint, config, files, quarantine, replay, runs, schema
+from medallion_jobs.cli.check import check
 from medallion_jobs.cli.destroy import destroy
+from medallion_jobs.cli.doctor import doctor
 from medallion_jobs.cli.drop import drop
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
@@ -49,6 +51,8 @@ for command in (
     validate,
     plan,
     status,
+    check,
+    doctor,
     query,
     graph,
     quality,
@@ -65,6 +69,7 @@ for command in (
     app.command()(command)
 checkpoint.app.command()(rollback)
 quarantine.app.command("replay")(replay.quarantined)
+app.add_typer(runs.app, name="runs")
 app.add_typer(files.app, name="files")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(config.app, name="config")

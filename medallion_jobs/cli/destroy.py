@@ -61,6 +61,7 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
     from medallion_jobs.lake import paths
     from medallion_jobs.lake.paths import TablePaths
     from medallion_jobs.maintenance import trash
+    from medallion_jobs.runs import store as runs
 
     to_remove: list[Location] = []
     for ref in _tables(pipeline):
@@ -68,6 +69,7 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
     for name in pipeline.bronze:
         to_remove += _registrations(TablePaths(pipeline, TableRef("bronze", name)))
     to_remove += _generated(pipeline)
+    to_remove += runs.files_of(pipeline.state_path, pipeline.pipeline)
     warehouse = paths.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):
         to_remove.append(warehouse)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, table_named, with_config
+from medallion_jobs.cli.options import Given, JsonOption, recorded, table_named, with_config
 from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import MedallionError, UsageError
 
@@ -39,8 +39,16 @@ def load(
     A run does this after each batch. This command is for a separate schedule, and for a
     database that was unavailable.
     """
+    with recorded("load", given) as recorder:
+        _load_and_print(
+            recorder.config(lambda: given.loaded_with_logins).pipeline,
+            table,
+            whole=whole,
+            as_json=as_json,
+        )
 
-    pipeline = given.pipeline_with_logins
+
+def _load_and_print(pipeline: Pipeline, table: str | None, *, whole: bool, as_json: bool) -> None:
     loaded, errors = _load(pipeline, _chosen(pipeline, table), whole=whole)
     rows = [asdict(result) for result in loaded]
     if as_json:

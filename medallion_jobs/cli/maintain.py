@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, table_named, with_config
+from medallion_jobs.cli.options import (
+    Given,
+    JsonOption,
+    duration,
+    recorded,
+    table_named,
+    with_config,
+)
 from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
@@ -62,16 +69,17 @@ def maintain(
             untouched="nothing was changed",
             next_step=f"medallion maintain --optimize {' '.join(tables)}",
         )
-    pipeline = given.pipeline
-    if optimize:
-        named = [_named(pipeline, table) for table in tables or ()]
-        done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
-    else:
-        done = lake.maintain(pipeline, age, dry_run=dry_run)
-        for remark in trash.remove_old(pipeline, age, dry_run=dry_run):
-            typer.echo(remark, err=True)
-        for remark in neighbours.withdraw_all(pipeline, dry_run=dry_run):
-            typer.echo(remark, err=True)
+    with recorded("maintain", given, changes=not dry_run) as recorder:
+        pipeline = recorder.config(lambda: given.loaded).pipeline
+        if optimize:
+            named = [_named(pipeline, table) for table in tables or ()]
+            done = optimizing.maintain(pipeline, named, age, dry_run=dry_run)
+        else:
+            done = lake.maintain(pipeline, age, dry_run=dry_run)
+            for remark in trash.remove_old(pipeline, age, dry_run=dry_run):
+                typer.echo(remark, err=True)
+            for remark in neighbours.withdraw_all(pipeline, dry_run=dry_run):
+                typer.echo(remark, err=True)
     rows = [asdict(upkeep) for upkeep in done]
     if as_json:
         print_rows(tuple(rows[0]) if rows else (), [tuple(r.values()) for r in rows], as_json=True)
@@ -109,14 +117,7 @@ def _cells(upkeep: Upkeep) -> tuple[object, ...]:
 
 
 def _age(text: str) -> timedelta:
-    from medallion_jobs.config.units import parse_time
-
-    try:
-        age = parse_time(text)
-    except ValueError as error:
-        raise UsageError(
-            f"--older-than {text} is not a duration such as 7d or 12h", code="invalid_duration"
-        ) from error
+    age = duration(text, "--older-than")
     if age < _MINIMUM:
         raise UsageError(
             f"--older-than {text}: the minimum is 1h, because a newer file may belong to "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property, update_wrapper
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -16,6 +17,7 @@ from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Loaded, Pipeline, TableRef
+    from medallion_jobs.runs import Recorder
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The pipeline's YAML file.", metavar="FILE")
@@ -82,7 +84,7 @@ class Given:
         return self.loaded.pipeline
 
     @cached_property
-    def pipeline_with_logins(self) -> Pipeline:
+    def loaded_with_logins(self) -> Loaded:
         """The config, for commands that load sinks.
 
         Raises:
@@ -90,7 +92,20 @@ class Given:
         """
         from medallion_jobs.config import load
 
-        return load(self.file, self.env, self.overrides).pipeline
+        return load(self.file, self.env, self.overrides)
+
+
+@contextmanager
+def recorded(command: str, given: Given, *, changes: bool = True) -> Iterator[Recorder]:
+    """Records the run of a command, if it changes anything.
+
+    The command gets its config from the recorder, so that a mistake in it is recorded, too.
+    """
+    from medallion_jobs.runs import recorded as in_record
+
+    asked = (given.file, given.env, given.overrides)
+    with in_record(command, *asked, changes=changes) as recorder:
+        yield recorder
 
 
 def with_config(command: Callable[..., None]) -> Callable[..., None]:
@@ -136,6 +151,22 @@ def table_named(
     return known[name]
 
 
+def duration(text: str, option: str) -> timedelta:
+    """The duration that an option gives.
+
+    Raises:
+        UsageError: the text is none.
+    """
+    from medallion_jobs.config.units import parse_time
+
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text} is not a duration such as 7d or 12h", code="invalid_duration"
+        ) from error
+
+
 def timestamp(text: str, option: str = "--since") -> datetime:
     """The timestamp that an option gives, as itself or as a duration before now; in UTC.
 
@@ -153,22 +184,6 @@ def timestamp(text: str, option: str = "--since") -> datetime:
     except ValueError as error:
         raise UsageError(
             f"{option} {text} is neither a duration such as 2h nor a timestamp", code="invalid_time"
-        ) from error
-
-
-def duration(text: str, option: str) -> float:
-    """The seconds of a duration that an option gives.
-
-    Raises:
-        UsageError: the text is none.
-    """
-    from medallion_jobs.config.units import parse_time
-
-    try:
-        return parse_time(text).total_seconds()
-    except ValueError as error:
-        raise UsageError(
-            f"{option} {text} is not a duration such as 10m or 2h", code="invalid_duration"
         ) from error
 
 

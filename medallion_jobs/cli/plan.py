@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.cli.options import ExcludeOption, Given, JsonOption, SelectOption, with_config
 
 _COLOURS = {
     "refused": typer.colors.RED,
@@ -24,6 +24,8 @@ _NO_TERMINAL = 10_000
 def plan(
     *,
     given: Given,
+    select: SelectOption = None,
+    exclude: ExcludeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run would do with the tables after a change of the config.
@@ -31,11 +33,15 @@ def plan(
     Exit codes: 0 nothing else to do, 1 rows or tables stay as an older config made them, 2 a run
     would be refused.
     """
+    from medallion_jobs.config import Selection
     from medallion_jobs.masking import masked
     from medallion_jobs.plan import plan as planned
     from medallion_jobs.plan.text import lines
 
+    selection = Selection(select or (), exclude or ())
     found = planned(given.pipeline)
+    if selection:
+        found = found.only(selection.of(given.pipeline))
     if as_json:
         typer.echo(masked(json.dumps({**asdict(found), "exit_code": found.exit_code}, indent=2)))
     else:

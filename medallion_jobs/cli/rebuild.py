@@ -15,6 +15,7 @@ from medallion_jobs.cli.options import (
     JsonOption,
     YesOption,
     duration,
+    recorded,
     timestamp,
     with_config,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from medallion_jobs.config import Pipeline, TableRef
     from medallion_jobs.rebuild import Comparison, Plan, Wanted
+    from medallion_jobs.runs import Recorder
 
 
 @with_config
@@ -102,7 +104,7 @@ def rebuild(
             code="reason_is_empty",
             untouched="nothing was changed",
         )
-    patience = duration(wait, "--wait")
+    patience = duration(wait, "--wait").total_seconds()
     plans = [rebuilds.plan_of(pipeline, ref) for ref in chosen]
     # A command that was interrupted goes on with what it has not done.
     begun = [plan.under_way for plan in plans if plan.under_way]
@@ -123,7 +125,10 @@ def rebuild(
         return
     work = [plan.table for plan in left if plan.table not in in_part]
     parts = dict.fromkeys(in_part, wanted)
-    _carry_out(pipeline, parts, work, reason, patience)
+    with recorded("rebuild", given) as recorder:
+        recorder.config(lambda: given.loaded)
+        recorder.covers([*parts, *work])
+        _carry_out(pipeline, parts, work, reason, patience, recorder)
 
 
 def _carry_out(
@@ -132,6 +137,7 @@ def _carry_out(
     whole: Sequence[TableRef],
     reason: str,
     patience: float,
+    recorder: Recorder,
 ) -> None:
     from medallion_jobs.engine import session
     from medallion_jobs.observe.console import shown
@@ -144,7 +150,8 @@ def _carry_out(
         for one in work:
             one.begin(reason, [*parts, *whole])
         spark = session.build(pipeline)
-        emit = held.enter_context(shown("live" if sys.stderr.isatty() else "lines"))
+        show = held.enter_context(shown("live" if sys.stderr.isatty() else "lines"))
+        emit = recorder.listening(show)
         for ref, wanted in parts.items():
             carry_out(pipeline, ref, wanted, reason, spark, patience=patience)
             typer.echo(f"{ref}: the part was rebuilt", err=True)

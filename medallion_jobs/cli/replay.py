@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, YesOption, with_config
+from medallion_jobs.cli.options import Given, JsonOption, YesOption, recorded, with_config
 from medallion_jobs.cli.quarantine import (
     IdsOption,
     RuleOption,
@@ -50,7 +50,26 @@ def quarantined(
     """Write rows that are valid now to their table, each once; the others stay."""
     from medallion_jobs.report import quarantine as report
 
-    pipeline = given.pipeline
+    with recorded("quarantine replay", given, changes=yes) as recorder:
+        pipeline = recorder.config(lambda: given.loaded).pipeline
+        ref = _ref_of(pipeline, table)
+        changes = dict(_change(text) for text in set_column or ())
+        wanted = report.ids(pipeline, ref, wanted_of(pipeline, ref, rule, since, ids))
+
+        from medallion_jobs.refine.quarantine import replay
+
+        counts = replay.quarantined(pipeline, ref, wanted, changes, write=yes) if wanted else {}
+    if as_json:
+        typer.echo(json.dumps({"rows": len(wanted), **counts}))
+    _print_counts(counts, ref, done=yes)
+
+
+def _ref_of(pipeline: Pipeline, table: str) -> TableRef:
+    """The table, if its rows can be written again.
+
+    Raises:
+        UsageError: it has lines or messages in quarantine, which can only arrive again.
+    """
     ref = table_of(pipeline, table)
     if ref.layer == "bronze" and ref.name in pipeline.kafka_sources:
         raise UsageError(
@@ -68,15 +87,7 @@ def quarantined(
             next_step=f"medallion quarantine export {ref} --to fixed.json; fix it and land it; "
             f'then medallion quarantine dismiss {ref} --reason "landed again" --yes',
         )
-    changes = dict(_change(text) for text in set_column or ())
-    wanted = report.ids(pipeline, ref, wanted_of(pipeline, ref, rule, since, ids))
-
-    from medallion_jobs.refine.quarantine import replay
-
-    counts = replay.quarantined(pipeline, ref, wanted, changes, write=yes) if wanted else {}
-    if as_json:
-        typer.echo(json.dumps({"rows": len(wanted), **counts}))
-    _print_counts(counts, ref, done=yes)
+    return ref
 
 
 @with_config
@@ -91,9 +102,11 @@ def replay(
     yes: YesOption = False,
 ) -> None:
     """Update rows of a table that were written before a dimension had their key."""
+    with recorded("replay", given, changes=yes) as recorder:
+        _replay(recorder.config(lambda: given.loaded).pipeline, table, missed_lookup, yes=yes)
 
-    pipeline = given.pipeline
 
+def _replay(pipeline: Pipeline, table: str, missed_lookup: str, *, yes: bool) -> None:
     from medallion_jobs.refine.quarantine import replay as replays
 
     dimension = _dimension(pipeline, missed_lookup)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, YesOption, duration, with_config
+from medallion_jobs.cli.options import Given, YesOption, duration, recorded, with_config
 from medallion_jobs.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def rollback(
             "--reason is empty: give a reason for those who read the manifest later",
             code="reason_is_empty",
         )
-    pipeline, patience = given.pipeline, duration(wait, "--wait")
+    pipeline, patience = given.pipeline, duration(wait, "--wait").total_seconds()
     (ref,) = rebuild.chosen(pipeline, [table], downstream=False)
     work = rebuild.Rollback(pipeline, ref)
     work.refuse_impossible()
@@ -47,5 +47,8 @@ def rollback(
     if not yes:
         typer.echo("nothing was changed; add --yes to do it", err=True)
         return
-    work.carry_out(reason, session.build(pipeline), patience=patience)
+    with recorded("checkpoint rollback", given) as recorder:
+        recorder.config(lambda: given.loaded)
+        recorder.covers([ref])
+        work.carry_out(reason, session.build(pipeline), patience=patience)
     typer.echo(f"{ref}: is at generation v{number} again", err=True)

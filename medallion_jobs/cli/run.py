@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import ExcludeOption, Given, SelectOption, with_config
+from medallion_jobs.cli.options import ExcludeOption, Given, SelectOption, recorded, with_config
 from medallion_jobs.errors import MedallionError, UsageError
 
 if TYPE_CHECKING:
-    from medallion_jobs.config import Pipeline, Selection
+    from medallion_jobs.config import Loaded, Pipeline, Selection
     from medallion_jobs.engine.stream import Stream
+    from medallion_jobs.runs import Recorder
 
 
 class Layers(str, Enum):
@@ -85,29 +86,56 @@ def run(
         raise UsageError("--interval needs --continuous", code="option_needs_another")
     if interval:
         given = replace(given, overrides=(*given.overrides, f"trigger.interval={interval}"))
+    default = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
+    how = default if progress is Progress.AUTO else progress.value
     from medallion_jobs.config import Selection
 
-    selection = Selection(select or (), exclude or ())
-    has_sinks = layer in (Layers.GOLD, Layers.ALL) and (
-        not selection or any(table.layer == "gold" for table in selection.of(given.pipeline))
-    )
-    pipeline = given.pipeline_with_logins if has_sinks else given.pipeline
+    with recorded("run", given) as recorder:
+        try:
+            _run(
+                recorder,
+                given,
+                layer,
+                Selection(select or (), exclude or ()),
+                how,
+                continuous=continuous,
+                log_level=log_level.value,
+            )
+        except MedallionError as error:
+            from medallion_jobs.observe.events import error_as_json
+
+            if how == "json":
+                typer.echo(error_as_json(error))
+            raise
+
+
+def _run(
+    recorder: Recorder,
+    given: Given,
+    layer: Layers,
+    selection: Selection,
+    how: str,
+    *,
+    continuous: bool,
+    log_level: str,
+) -> None:
+    def loaded() -> Loaded:
+        has_sinks = layer in (Layers.GOLD, Layers.ALL) and (
+            not selection or any(table.layer == "gold" for table in selection.of(given.pipeline))
+        )
+        return given.loaded_with_logins if has_sinks else given.loaded
+
+    pipeline = recorder.config(loaded).pipeline
 
     from medallion_jobs.engine.runner import run as run_streams
     from medallion_jobs.observe.console import shown
-    from medallion_jobs.observe.events import error_as_json
 
     streams = _streams(pipeline, layer, selection)
     seconds = pipeline.trigger.interval.total_seconds() if continuous else None
-    default = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
-    how = default if progress is Progress.AUTO else progress.value
-    try:
-        with shown(how) as emit:
-            run_streams(pipeline, streams, emit, continuous=seconds, log_level=log_level.value)
-    except MedallionError as error:
-        if how == "json":
-            typer.echo(error_as_json(error))
-        raise
+    with shown(how) as emit:
+        run_streams(
+            pipeline, streams, emit, continuous=seconds, log_level=log_level, recorder=recorder
+        )
 
 
 def _streams(pipeline: Pipeline, layer: Layers, selection: Selection) -> list[Stream]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import typer
 
 from medallion_jobs.cli.options import ExcludeOption, Given, JsonOption, SelectOption, with_config
 from medallion_jobs.cli.output import print_rows
+
+if TYPE_CHECKING:
+    from medallion_jobs.report.status import Status
 
 
 @with_config
@@ -19,7 +25,7 @@ def status(
     exclude: ExcludeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show each table's rows, last batch, broken rules, backlog, waiting files and lock."""
+    """Show each table's rows, last batch and run, broken and quarantined rows, backlog and lock."""
     from medallion_jobs.config import Selection
     from medallion_jobs.observe.events import counted, format_age, format_bytes
     from medallion_jobs.report.status import status as statuses
@@ -31,6 +37,7 @@ def status(
         typer.echo(json.dumps(records, default=str, indent=2))
         return
     has_messages = any(query.messages is not None for query in found)
+    has_held = any(query.held_rows is not None for query in found)
     columns = (
         "table",
         "state",
@@ -39,8 +46,12 @@ def status(
         "generation",
         "batch",
         "written",
+        "age",
         "took",
+        "last run",
         "broken",
+        "quarantined",
+        *(("held",) if has_held else ()),
         "backlog",
         "waiting",
         "oldest",
@@ -57,8 +68,12 @@ def status(
                 f"v{query.generation}" if query.generation else None,
                 query.batch,
                 query.batch_at,
+                None if query.age_seconds is None else format_age(query.age_seconds),
                 None if query.batch_seconds is None else f"{query.batch_seconds:.1f} s",
+                _last_run(query),
                 query.broken,
+                query.quarantined_rows,
+                *((query.held_rows,) if has_held else ()),
                 query.behind,
                 None
                 if query.files_waiting is None
@@ -73,6 +88,8 @@ def status(
             for query in found
         ],
     )
+    for line in dict.fromkeys(filter(None, (_failed_run(query, found) for query in found))):
+        typer.echo(line)
     for query in found:
         if query.files_aside:
             files = counted(query.files_aside, "file")
@@ -97,3 +114,29 @@ def status(
                 f"orphaned: {query.table}: the config does not name it any more; to take it away: "
                 f"medallion drop {query.table}"
             )
+
+
+def _failed_run(query: Status, found: Sequence[Status]) -> str | None:
+    """The error of its newest run, with all tables that it ended; None if there was none."""
+    if not query.last_code:
+        return None
+
+    def ended(one: Status) -> tuple[object, ...]:
+        return one.last_run, one.last_outcome, one.last_error
+
+    tables = ", ".join(one.table for one in found if ended(one) == ended(query))
+    error = (query.last_error or "").strip().partition("\n")[0]
+    return (
+        f"last run: {tables}: {_last_run(query)}: {error}; "
+        f"see: medallion runs show {query.last_run}"
+    )
+
+
+def _last_run(query: Status) -> str | None:
+    """How its newest run ended, such as `failed 3 h ago: batch_failed`."""
+    from medallion_jobs.observe.events import format_age
+
+    if query.last_outcome in (None, "running") or query.last_at is None:
+        return query.last_outcome
+    ago = format_age((datetime.now(timezone.utc) - query.last_at).total_seconds())
+    return f"{query.last_outcome} {ago} ago" + (f": {query.last_code}" if query.last_code else "")

@@ -10,7 +10,7 @@ from medallion_jobs.config.expectations import Expectation
 from medallion_jobs.config.gold import GoldTable, Measure, Period
 from medallion_jobs.config.kafka_source import KafkaSource
 from medallion_jobs.config.layout import Layout
-from medallion_jobs.config.loader import Loaded, load, pipeline_from_values
+from medallion_jobs.config.loader import Loaded, load, outline, pipeline_from_values
 from medallion_jobs.config.lookups import Lookup, Reference
 from medallion_jobs.config.model import (
     BronzeTable,
@@ -79,6 +79,7 @@ __all__ = [
     "kafka_source",
     "load",
     "names",
+    "outline",
     "pipeline_from_values",
     "problems",
     "reference",

@@ -15,10 +15,12 @@ from medallion_jobs.config import overrides as layers
 from medallion_jobs.config import placeholders, yaml_text
 from medallion_jobs.config.effective import Setting, settings
 from medallion_jobs.config.explain import explain
-from medallion_jobs.config.model import Pipeline
+from medallion_jobs.config.model import Pipeline, Storage
+from medallion_jobs.config.names import folder
 from medallion_jobs.config.problems import ConfigError, Problem, nearest
 from medallion_jobs.config.secrecy import on_one_line
 from medallion_jobs.config.tree import Node, Origin, merge, node_of
+from medallion_jobs.storage import S3, Location
 
 BASE = "base.yaml"
 
@@ -94,6 +96,52 @@ def load(
     return Loaded(pipeline, settings(pipeline, tree), not_needed)
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What can be known of a config that may have mistakes.
+
+    Attributes:
+        pipeline: the pipeline's name; empty if unknown.
+        root: `storage.root`; None if unknown. The default counts if there is such a lake already.
+    """
+
+    pipeline: str
+    root: Location | None
+
+
+def outline(
+    path: Path,
+    env: str | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Outline:
+    """The name and the lake of a config, mistakes or not; the arguments are those of `load`."""
+    environ = os.environ if environ is None else environ
+    tree = layers.environment_on(_files_read(path, env).tree, environ).tree
+    data, _ = placeholders.resolve(layers.set_on(tree, overrides).tree, environ)
+    name, root = _value_at(data, "pipeline"), _value_at(data, "storage", "root")
+    conf = _value_at(data, "spark", "conf")
+    store = S3.of(conf if isinstance(conf, dict) else {})
+    return Outline(name if isinstance(name, str) else "", _root(root, store))
+
+
+def _root(written: object, store: S3) -> Location | None:
+    text = Storage().root if written is None else str(written)
+    if "${" in text:
+        return None
+    try:
+        found = folder(text, store)
+    except ValueError:
+        return None
+    return found if written is not None or (found / "_medallion").exists() else None
+
+
+def _value_at(data: object, *keys: str) -> object:
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
 def pipeline_from_values(values: Mapping[str, object], source: str) -> Pipeline:
     """A pipeline from a program's values, checked like the values of a file.
 
@@ -110,12 +158,28 @@ def pipeline_from_values(values: Mapping[str, object], source: str) -> Pipeline:
         raise ConfigError(list(explain(error, tree)), next_step="fix the call") from None
 
 
+@dataclass(frozen=True)
+class _Read:
+    """The config's files as one tree; `is_complete` if each of them could be read."""
+
+    tree: Node
+    problems: list[Problem]
+    is_complete: bool
+
+
 def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:
     """base.yaml, the pipeline's file and the overlay as one tree.
 
     Raises:
         ConfigError: a file is missing or is not YAML, so the rest cannot be checked.
     """
+    read = _files_read(path, env)
+    if not read.is_complete:
+        raise _config_error(read.problems, path, env)
+    return read.tree, read.problems
+
+
+def _files_read(path: Path, env: str | None) -> _Read:
     problems: list[Problem] = []
     files = [path]
     base = path.parent / BASE
@@ -135,9 +199,7 @@ def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:
         complete = complete and read is not None
         if read is not None and read.value is not None:
             tree = merge(tree, read)
-    if not complete:
-        raise _config_error(problems, path, env)
-    return tree, problems
+    return _Read(tree, problems, complete)
 
 
 def _read(file: Path) -> tuple[Node | None, list[Problem]]:

@@ -25,6 +25,7 @@ from medallion_jobs.engine.supervisor import Supervisor
 from medallion_jobs.errors import MedallionError, TransientError
 from medallion_jobs.masking import masked
 from medallion_jobs.observe.events import Emit, Note, Warnings, as_json, error_as_json
+from medallion_jobs.runs import Recorder, recorded
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,6 +42,7 @@ def run(
     log_level: str = "fatal",
     spark: SparkSession | None = None,
     stop: StopSwitch | None = None,
+    recorder: Recorder | None = None,
 ) -> None:
     """Runs the queries to their end.
 
@@ -53,13 +55,17 @@ def run(
             the config's `spark` section are not set on it, and signals are left to the caller.
             Without one, a session is made, and SIGTERM and Ctrl-C end the run after the batch.
         stop: ends the run after the batch, once another thread flips it.
+        recorder: keeps the record of the run.
 
     Raises:
         MedallionError: a query was refused or failed; the exit code differs.
     """
     stop = stop or StopSwitch()
+    if recorder:
+        recorder.covers(stream.claim.ref for stream in streams)
+        emit = recorder.listening(emit)
     warnings = Warnings(emit)
-    supervisor = Supervisor(warnings.emit, stop)
+    supervisor = Supervisor(warnings.emit, stop, recorder.id if recorder else None)
     stops_all = continuous is not None and config.trigger.restart.on_give_up == "stop"
     with (
         warnings.at_the_end(),
@@ -71,7 +77,12 @@ def run(
             session.refuse_folders(config)
             spark = session.beside(spark)
         else:
-            spark = session.build(config, short=continuous is None, log_level=log_level)
+            spark = session.build(
+                config,
+                short=continuous is None,
+                log_level=log_level,
+                error_log=recorder.jvm_log if recorder else None,
+            )
         if take_signals is not None:
             take_signals()
         emit(Note("session", "ready", {"seconds": time.monotonic() - started}))
@@ -137,10 +148,11 @@ def submitted(streams: Streams) -> None:
         if isinstance(chosen.continuous, str):
             chosen.set.append(f"trigger.interval={chosen.continuous}")
         session.check_arguments()
-        config = load(chosen.config, chosen.env, chosen.set).pipeline
-        session.check_submitted(config)
-        interval = config.trigger.interval.total_seconds() if chosen.continuous else None
-        run(config, streams(config), _print, continuous=interval)
+        with recorded(parser.prog, chosen.config, chosen.env, chosen.set) as recorder:
+            config = recorder.config(lambda: load(chosen.config, chosen.env, chosen.set)).pipeline
+            session.check_submitted(config)
+            interval = config.trigger.interval.total_seconds() if chosen.continuous else None
+            run(config, streams(config), _print, continuous=interval, recorder=recorder)
     except MedallionError as error:
         print(error_as_json(error), flush=True)  # noqa: T201 (a job reports on stdout and stderr)
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -122,12 +122,19 @@ _END_OF_CLASS_PATH = "SPARK_DIST_CLASSPATH"
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 
 
-def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") -> SparkSession:
+def build(
+    config: Pipeline,
+    *,
+    short: bool = False,
+    log_level: str = "fatal",
+    error_log: Path | None = None,
+) -> SparkSession:
     """The Spark session for a pipeline's jobs; an existing session is reused as it is.
 
     Args:
         short: whether the run will end soon; the JVM is then tuned to start fast.
         log_level: the JVM's log level on stderr, if this process starts the JVM.
+        error_log: the file where such a JVM writes its errors, too.
 
     Raises:
         UsageError: no Java, no secret for a cluster that needs one, or a session that would
@@ -148,7 +155,8 @@ def build(config: Pipeline, *, short: bool = False, log_level: str = "fatal") ->
     defaults = _defaults(config, str(conf.get("spark.master", "") or ""))
     master = defaults["spark.master"]
     jars = needed(objects=config.has_objects, kafka=bool(config.kafka_sources))
-    own = {} if submitted else _own_jvm(master, jars, short, log_level)
+    logging = _logging(log_level, error_log)
+    own = {} if submitted else _own_jvm(master, jars, short, logging)
     settings = {**defaults, **own, **dict(conf.getAll())}
     if submitted and (added := _added_jars(settings, jars)):
         settings["spark.jars"] = ",".join(filter(None, (settings.get("spark.jars"), *added)))
@@ -362,7 +370,7 @@ def _defaults(config: Pipeline, submitted_master: str) -> Mapping[str, str]:
 
 
 def _own_jvm(
-    master: str, wanted: tuple[Jar, ...], short: bool, log_level: str
+    master: str, wanted: tuple[Jar, ...], short: bool, logging: Sequence[str]
 ) -> Mapping[str, str]:
     """Settings that must be set before the JVM starts: class path and JVM options."""
     jars = [str(jar) for jar in delta_jars(wanted)]
@@ -371,11 +379,7 @@ def _own_jvm(
         # At the end of the class path: what comes before it stays as the class archive has it.
         known = os.environ.get(_END_OF_CLASS_PATH)
         os.environ[_END_OF_CLASS_PATH] = os.pathsep.join([*([known] if known else []), *others])
-    options = [
-        f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
-        f"-Dmedallion.log.level={log_level}",
-        *driver_options(short=short),
-    ]
+    options = [*logging, *driver_options(short=short)]
     return {
         # Not as `spark.jars`: that starts slower, and executors in this process use the driver's
         # class path.
@@ -383,3 +387,14 @@ def _own_jvm(
         "spark.driver.extraJavaOptions": as_text(options),
         **({} if master.startswith("local") else {"spark.jars": ",".join(jars)}),
     }
+
+
+def _logging(level: str, error_log: Path | None) -> list[str]:
+    """The JVM's options for what it logs: to stderr, and errors to a file."""
+    is_more = error_log is None or level in ("warn", "info")
+    return [
+        f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+        f"-Dmedallion.log.level={level}",
+        f"-Dmedallion.log.least={level if is_more else 'error'}",
+        *([f"-Dmedallion.log.file={error_log}"] if error_log else []),
+    ]

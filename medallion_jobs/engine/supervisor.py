@@ -55,13 +55,16 @@ class Supervisor:
     """Runs streams on one Spark session.
 
     A table that is refused or fails stops those that read it, and no others.
+
+    Args:
+        run_id: the id of the run, which its commits and its rows of metrics have.
     """
 
-    def __init__(self, emit: Emit, stop: StopSwitch) -> None:
+    def __init__(self, emit: Emit, stop: StopSwitch, run_id: str | None = None) -> None:
         self._emit = emit
         self._stop = stop
         self._branches = Branches({}, emit)
-        self._run_id = uuid.uuid4().hex[:12]
+        self._run_id = run_id or uuid.uuid4().hex[:12]
         self._next_check = 0.0  # by the monotonic clock
 
     @contextmanager

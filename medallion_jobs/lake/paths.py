@@ -12,6 +12,8 @@ _medallion/metrics/rebuilds                a row for each rebuild of a table
 _medallion/tombstones/silver/<table>       keys that were deleted from a table
 _medallion/changes/silver/<table>          changes from which a table is computed
 _medallion/trash/<time>-<layer>.<table>    a table that was dropped, as it lay below the root
+_medallion/runs                            a record of each run, and its log
+_medallion/metrics/runs                    older records of runs
 _medallion/warehouse                       Spark's warehouse folder; it stays empty
 _medallion/slots/<slot>/<layer>/<table>    a table that is built beside the live one
 _medallion/slots/<slot>/checkpoints/…      and all of the above for it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
@@ -118,6 +118,11 @@ class Plan:
             return 2
         waits = ("reset", "renamed", "removed")
         return int(any(table.old_rows or table.state in waits for table in self.tables))
+
+    def only(self, tables: Collection[TableRef]) -> Plan:
+        """The plan of these tables alone."""
+        named = {str(ref) for ref in tables}
+        return replace(self, tables=tuple(one for one in self.tables if one.table in named))
 
 
 def plan(config: Pipeline) -> Plan:

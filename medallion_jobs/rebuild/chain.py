@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.config import LAYERS, Pipeline, Selection, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.gold import GoldStream
 from medallion_jobs.lake import paths
@@ -36,7 +36,7 @@ def chosen(config: Pipeline, names: Sequence[str], *, downstream: bool) -> list[
     """The tables of a command, in the order in which they are rebuilt.
 
     Args:
-        names: of tables, or `all`.
+        names: of tables, `all`, or terms of a selection such as `silver.orders+`.
         downstream: with all that reads them.
 
     Raises:
@@ -57,6 +57,10 @@ def chosen(config: Pipeline, names: Sequence[str], *, downstream: bool) -> list[
                 f'`medallion checkpoint reset {name} --reason "…"`; to read single files again: '
                 "`medallion files retry`",
             )
+        if set(name) & set("+*,") or name in LAYERS:
+            # What a pattern names of bronze stays: see above.
+            wanted |= {ref for ref in Selection((name,)).of(config) if ref.layer != "bronze"}
+            continue
         if name not in known:
             raise UsageError(
                 f"pipeline {config.pipeline} has no table {name} to rebuild",

@@ -3,6 +3,8 @@
 __all__ = [
     "arrow",
     "atomic_file",
+    "check",
+    "doctor",
     "drawing",
     "files",
     "formats",
@@ -12,6 +14,7 @@ __all__ = [
     "quality",
     "quarantine",
     "query",
+    "runs",
     "status",
     "time_travel",
     "verify",

@@ -7,6 +7,7 @@ held.silver                   rows that wait for a dimension's key
 metrics.batches               a row for each batch of every query
 metrics.quality               a row for each batch and rule of every table
 metrics.rebuilds              a row for each rebuild of a table
+metrics.runs                  a row for each run
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from medallion_jobs.config import LAYERS, Pipeline
 from medallion_jobs.config.names import IDENTIFIER_PATTERN
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.tables import Snapshot
+from medallion_jobs.report.runs import view_sql
+from medallion_jobs.runs import history
 from medallion_jobs.storage import Location, children, uri
 from medallion_jobs.storage import duck as engine
 from medallion_jobs.storage.duck import name, text
@@ -130,7 +133,8 @@ def catalog(config: Pipeline) -> dict[tuple[str, str], View]:
     if (rebuilds / "_delta_log").is_dir():
         metrics["metrics", "rebuilds"] = View((rebuilds,), _all_of)
     found = {**tables, **ledgers, **parked, **metrics}
-    return {key: view for key, view in found.items() if view.tables}
+    found = {key: view for key, view in found.items() if view.tables}
+    return {**found, **({("metrics", "runs"): _runs(state)} if (state / "runs").exists() else {})}
 
 
 def views(config: Pipeline) -> dict[tuple[str, str], str]:
@@ -157,6 +161,21 @@ def _all_of(table: str) -> str:
 
 def _ledger(discovered: str, events: str) -> str:
     return _LEDGER.format(discovered=discovered, events=events, outcomes=_OUTCOMES)
+
+
+def _runs(state: Location) -> View:
+    """The records of runs: those in their table, and the newest, which are files."""
+    table = history.folder(state)
+    if not (table / "_delta_log").is_dir():
+        return View((), lambda: view_sql(state))
+
+    def both(older: str) -> str:
+        newer = (
+            f"SELECT * FROM ({view_sql(state)}) WHERE run_id NOT IN (SELECT run_id FROM {older})"  # noqa: S608
+        )
+        return f"SELECT * FROM {older} UNION ALL BY NAME {newer}"  # noqa: S608
+
+    return View((table,), both)
 
 
 def _union(tables: list[tuple[Location, str]]) -> View:

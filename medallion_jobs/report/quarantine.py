@@ -123,6 +123,14 @@ def summary(config: Pipeline, wanted: Sequence[TableRef]) -> list[Row]:
     return counted
 
 
+def open_rows(duck: duckdb.DuckDBPyConnection, config: Pipeline, table: TableRef) -> int:
+    """The number of rows in a table's quarantine that were neither replayed nor dismissed."""
+    found = duck.execute(
+        f"SELECT count(*) FROM ({_states(config, table)}) WHERE state = 'open'"  # noqa: S608
+    ).fetchone()
+    return int(found[0]) if found else 0
+
+
 def rules(config: Pipeline, table: TableRef) -> list[str]:
     """The rules that rows in the table's quarantine have broken."""
     return [str(row[1]) for row in summary(config, [table])]

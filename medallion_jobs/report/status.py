@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from medallion_jobs.autoloader import Ledger
@@ -19,6 +19,7 @@ from medallion_jobs.lake.tables import Snapshot, commit_of, snapshot
 from medallion_jobs.observe import batch_table as metrics
 from medallion_jobs.observe import rule_table
 from medallion_jobs.observe.set_aside import aside_text
+from medallion_jobs.report import parked_rows, runs
 from medallion_jobs.report.lake_views import connect, rows_in
 from medallion_jobs.report.waiting_files import Waiting, waiting
 from medallion_jobs.storage import Location
@@ -52,6 +53,13 @@ class Status:
         broken: rows of that batch that broke a rule of the table; None if it has no rules, or
             the batch has no recorded results.
         warning: why most rows of that batch are missing from the table; None if they are not.
+        age_seconds: time since that batch was written; None before the first.
+        quarantined_rows: rows, lines or messages in its quarantine that nobody has replayed or
+            dismissed; None for gold.
+        held_rows: rows that wait for a dimension's key; None for a table that holds none.
+        last_outcome: `ok`, `failed`, `stopped`, `died`, `running` or `not run`: how its newest
+            run ended for it; None if there is no record of one.
+        last_run, last_at, last_code, last_error: the id of that run, when it ended, and its error.
         holder: the process that runs the query; its key `alive` is false after a crash.
         old_rows: the parts of the logic that some rows keep an older form of, each with the first
             batch from which on no row does.
@@ -79,6 +87,14 @@ class Status:
     old_rows: Mapping[str, int] = field(default_factory=dict)
     rebuild: str | None = None
     is_orphaned: bool = False
+    age_seconds: float | None = None
+    quarantined_rows: int | None = None
+    held_rows: int | None = None
+    last_outcome: str | None = None
+    last_run: str | None = None
+    last_at: datetime | None = None
+    last_code: str | None = None
+    last_error: str | None = None
 
     @property
     def state(self) -> str:
@@ -96,11 +112,15 @@ def status(config: Pipeline, tables: Collection[TableRef] | None = None) -> list
     Args:
         tables: those to look at; None for all.
     """
-    sources = paths.sources(config).items()
+    sources = list(paths.sources(config).items())
     if tables is not None:
-        return [_status_of(config, ref, source) for ref, source in sources if ref in tables]
-    named = [_status_of(config, ref, source) for ref, source in sources]
-    return [*named, *(_status_of_orphan(config, ref) for ref in orphans(config))]
+        sources = [(ref, source) for ref, source in sources if ref in tables]
+    found = [_status_of(config, ref, source) for ref, source in sources]
+    last = runs.last_of(config, [one.table for one in found])
+    parked = parked_rows.waiting(config)
+    found = [_with_runs(one, last.get(one.table), parked) for one in found]
+    left = orphans(config) if tables is None else []
+    return [*found, *(_status_of_orphan(config, ref) for ref in left)]
 
 
 def _status_of_orphan(config: Pipeline, ref: TableRef) -> Status:
@@ -115,6 +135,27 @@ def _status_of_orphan(config: Pipeline, ref: TableRef) -> Status:
         behind=None,
         holder=lock.read(QueryFolder.of(places).lock),
         is_orphaned=True,
+    )
+
+
+def _with_runs(found: Status, last: runs.LastRun | None, parked: parked_rows.Waiting) -> Status:
+    found = replace(
+        found,
+        quarantined_rows=parked.quarantined.get(found.table),
+        held_rows=parked.held.get(found.table),
+    )
+    if found.batch_at:
+        age = datetime.now(timezone.utc) - found.batch_at
+        found = replace(found, age_seconds=age.total_seconds())
+    if last is None:
+        return found
+    return replace(
+        found,
+        last_outcome=last.did.outcome,
+        last_run=last.run.run_id,
+        last_at=last.at,
+        last_code=last.did.error_code or None,
+        last_error=last.did.error or None,
     )
 
 

@@ -38,7 +38,7 @@ class Medallion:
                 cwd=lake.landing.parent,
                 env={
                     **os.environ,
-                    "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", ROOT))),
+                    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
                     "JDK_JAVA_OPTIONS": SHORT_LIVED,
                     **environment,
                 },

@@ -177,10 +177,15 @@ class Lake:
         """Becomes a copy of another lake. What lies in a lake holds no path of it."""
         shutil.copytree(other.root, self.root, dirs_exist_ok=True)
 
+    @property
+    def runs(self) -> Path:
+        """The folder of the records of runs."""
+        return self.root / "lake" / "_medallion" / "runs"
+
     def files(self) -> dict[str, bytes]:
-        """Every file there is, with its bytes, locks apart."""
+        """Every file there is, with its bytes, but for locks and the records of runs."""
         return {
             str(path.relative_to(self.root)): path.read_bytes()
             for path in self.root.rglob("*")
-            if path.is_file() and path.name != "lock"
+            if path.is_file() and path.name != "lock" and self.runs not in path.parents
         }

@@ -11,10 +11,10 @@ from medallion_jobs import __version__
 from medallion_jobs.cli import app, main
 from medallion_jobs.errors import DataError, LockHeld, UsageError
 
-GROUPS = "files checkpoint config quarantine schema".split()  # noqa: SIM905
+GROUPS = "runs files checkpoint config quarantine schema".split()  # noqa: SIM905
 COMMANDS = (
-    "generate run validate plan status query graph quality verify".split()  # noqa: SIM905
-    + "replay rebuild stop load maintain drop destroy setup".split()  # noqa: SIM905
+    "generate run validate plan status check doctor query graph quality".split()  # noqa: SIM905
+    + "verify replay rebuild stop load maintain drop destroy setup".split()  # noqa: SIM905
     + GROUPS
 )
 
@@ -40,6 +40,7 @@ def test_help_lists_every_command(
     [
         *COMMANDS,
         "checkpoint reset",
+        "runs show",
         "files retry",
         "config show",
         "schema diff",

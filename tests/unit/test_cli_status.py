@@ -38,6 +38,14 @@ KEYS = {
     "warning",
     "messages",
     "behind_unknown",
+    "age_seconds",
+    "quarantined_rows",
+    "held_rows",
+    "last_outcome",
+    "last_run",
+    "last_at",
+    "last_code",
+    "last_error",
     "holder",
 }
 

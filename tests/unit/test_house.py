@@ -24,6 +24,7 @@ FLOORS = (
     {"kafkaloader"},
     {"autoloader", "aggregate", "generator", "sinks"},
     {"engine"},
+    {"runs"},
     {"checkpoint", "observe"},
     {"lake", "runtime"},
     {"config"},
@@ -48,6 +49,8 @@ WITHOUT_SPARK = (
     "maintain",
     "quality",
     "quarantine",
+    "runs",
+    "check",
 )
 MOST_LINES = 500
 
