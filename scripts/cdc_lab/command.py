@@ -59,14 +59,13 @@ def main(arguments: Sequence[str]) -> None:
         pipeline = load_config(
             _CONFIG, None, [f"storage.root={given.lake}"], loads_sinks=False
         ).pipeline
-        found = latency.measured(pipeline, given.table)
-        _print(
-            f"silver.{given.table}: {found.changes:,} changes, from commit to commit: "
-            f"p50 {found.p50:.1f} s, p99 {found.p99:.1f} s, at most {found.most:.1f} s"
-        )
+        for found in latency.measured(pipeline, given.table):
+            _print(str(found))
     elif given.command == "draw":
+        lab.running(lab.postgres)
         rows = drawing.turnover(lab.postgres)
         title = "Turnover by day: orders that are paid or sent"
+        given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(drawing.bars(rows, title), encoding="utf-8")
         _print(f"{len(rows)} days drawn: {given.out}")
     elif given.remove:

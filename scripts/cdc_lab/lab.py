@@ -15,7 +15,7 @@ from cdc_lab.connect import Connect
 from cdc_lab.kafka import Broker
 from cdc_lab.postgres import Postgres
 from cdc_lab.server import Server
-from cdc_lab.topics import topics
+from cdc_lab.topics import make_topics, topics
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.runtime.cache import locked
 
@@ -53,6 +53,7 @@ class Lab:
     ) -> None:
         self.folder = folder.resolve()
         postgres, kafka, connect = ports
+        self._partitions = partitions
         self.postgres = Postgres(self.folder, port=postgres)
         self.broker = Broker(
             self.folder, port=kafka, settings={"num.partitions": partitions}, report=report
@@ -79,6 +80,8 @@ class Lab:
             self.postgres.start()
             shop.create(self.postgres)
             self.broker.start()
+            # Else there is none before the first row, and what reads a topic would not start.
+            make_topics(self.broker.address, shop.topics(), self._partitions)
             self.connect.start()
             self.connect.put(CONNECTOR, shop.connector(self.postgres, properties or {}))
             # What Connect notes about a task may be from before it was killed.

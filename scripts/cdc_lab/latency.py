@@ -1,4 +1,4 @@
-"""How long a change takes from its commit in the database to its commit in a silver table.
+"""How long a change takes from its commit in the database to those of bronze and of a silver table.
 
 Measured afterwards, from what is stored: each message in bronze has the time of its transaction's
 commit, and the logs of the tables have the time of each of theirs.
@@ -24,16 +24,30 @@ _BATCHES = 90
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from commit to commit, of the changes of one silver table."""
+    """Seconds from the commit in the database to that of a table, of its changes."""
 
+    table: TableRef
     changes: int
     p50: float
     p99: float
     most: float
 
+    @classmethod
+    def of(cls, table: TableRef, seconds: list[float]) -> Latency:
+        seconds = sorted(seconds)
+        last = len(seconds) - 1
+        middle, high = len(seconds) // 2, min(len(seconds) * 99 // 100, last)
+        return cls(table, len(seconds), seconds[middle], seconds[high], seconds[last])
 
-def measured(config: Pipeline, name: str) -> Latency:
-    """The latency of all changes that the table's current generation has read.
+    def __str__(self) -> str:
+        return (
+            f"{self.table}: {self.changes:,} changes, from commit to commit: "
+            f"p50 {self.p50:.1f} s, p99 {self.p99:.1f} s, at most {self.most:.1f} s"
+        )
+
+
+def measured(config: Pipeline, name: str) -> tuple[Latency, Latency]:
+    """The latency of all changes that the table's current generation has read, in bronze and in it.
 
     Raises:
         UsageError: the table has read none, or bronze no longer has the log of when.
@@ -41,7 +55,8 @@ def measured(config: Pipeline, name: str) -> Latency:
     ref = TableRef("silver", name)
     paths = TablePaths(config, ref)
     recorded = manifest.read(QueryFolder.of(paths))
-    seconds: list[float] = []
+    in_bronze: list[float] = []
+    in_silver: list[float] = []
     if recorded:
         checkpoint = QueryFolder.of(paths).checkpoint(recorded.current.number)
         source = TablePaths(config, config.silver[name].from_).data
@@ -60,23 +75,19 @@ def measured(config: Pipeline, name: str) -> Latency:
             for made in commits(source, read + 1):
                 if made.version > offset.whole:
                     break
-                for file in made.added:
-                    seconds += [commit.at_ms / 1000 - at for at in _times(file.path)]
+                for file in made.added if made.may_change_rows else ():
+                    times = _times(file.path)
+                    in_bronze += [made.at_ms / 1000 - at for at in times]
+                    in_silver += [commit.at_ms / 1000 - at for at in times]
             read = max(read, offset.whole)
-    if not seconds:
+    if not in_silver:
         raise UsageError(
             f"there are no changes of {ref} whose latency is known",
             code="no_latency",
             untouched="nothing was written",
             next_step="medallion run --config conf/orders_cdc.yaml --continuous, and load changes",
         )
-    seconds.sort()
-    return Latency(
-        changes=len(seconds),
-        p50=seconds[len(seconds) // 2],
-        p99=seconds[min(len(seconds) * 99 // 100, len(seconds) - 1)],
-        most=seconds[-1],
-    )
+    return Latency.of(config.silver[name].from_, in_bronze), Latency.of(ref, in_silver)
 
 
 def _times(file: object) -> list[float]:

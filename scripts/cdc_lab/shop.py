@@ -18,6 +18,11 @@ def create(database: Postgres) -> None:
     database.run(*_TABLES.read_text("utf-8").strip().split(";\n"))
 
 
+def topics() -> list[str]:
+    """The topics of the tables, as the connector names them."""
+    return [f"{PREFIX}.public.{table}" for table in TABLES]
+
+
 def connector(database: Postgres, further: Mapping[str, object]) -> dict[str, object]:
     """The connector's configuration; `further` properties take the place of these."""
     tables = [f"public.{table}" for table in TABLES]

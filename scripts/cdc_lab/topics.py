@@ -1,13 +1,13 @@
-"""Reads the topics of a broker from their first record to their last."""
+"""The topics of a broker: made, and read from their first record to their last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,15 @@ class Topics:
             for name in names
             for number in sorted(self._consumer.partitions_for_topic(name) or ())
         ]
+
+
+def make_topics(address: str, names: Sequence[str], partitions: int) -> None:
+    """Makes those of these topics that are not there."""
+    with closing(KafkaAdminClient(bootstrap_servers=address)) as admin:
+        there = set(admin.list_topics())
+        made = {"num_partitions": partitions, "replication_factor": 1, "configs": {}}
+        if wanted := {name: made for name in names if name not in there}:
+            admin.create_topics(wanted, wait_for_metadata=True)
 
 
 @contextmanager
