@@ -128,7 +128,7 @@ def rebuild(
     with recorded("rebuild", given) as recorder:
         recorder.config(lambda: given.loaded)
         recorder.covers([*parts, *work])
-        _carry_out(pipeline, parts, work, reason, patience, recorder)
+        _carry_out(pipeline, parts, work, reason, patience=patience, recorder=recorder)
 
 
 def _carry_out(
@@ -136,6 +136,7 @@ def _carry_out(
     parts: Mapping[TableRef, Wanted],
     whole: Sequence[TableRef],
     reason: str,
+    *,
     patience: float,
     recorder: Recorder,
 ) -> None:
