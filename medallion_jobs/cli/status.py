@@ -30,8 +30,9 @@ def status(
     from medallion_jobs.observe.events import counted, format_age, format_bytes
     from medallion_jobs.report.status import status as statuses
 
-    selected = Selection(select or (), exclude or ()).of(given.pipeline)
-    found = statuses(given.pipeline, selected)
+    selection = Selection(select or (), exclude or ())
+    # Orphaned tables are in no selection.
+    found = statuses(given.pipeline, selection.of(given.pipeline) if selection else None)
     if as_json:
         records = [{**asdict(query), "state": query.state} for query in found]
         typer.echo(json.dumps(records, default=str, indent=2))

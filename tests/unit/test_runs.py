@@ -80,6 +80,12 @@ def _no_landing(_: pytest.MonkeyPatch, lake: Lake) -> None:
     (lake.root / "landing" / "sales").rmdir()
 
 
+def _with_bronze(_: pytest.MonkeyPatch, lake: Lake) -> None:
+    from lakes import write_table
+
+    write_table(lake.path(BRONZE), rows=0)
+
+
 def _raising(error: BaseException) -> Callable[[pytest.MonkeyPatch, Lake], None]:
     def prepare(patch: pytest.MonkeyPatch, _: Lake) -> None:
         def build(*_: object, **__: object) -> None:
@@ -97,8 +103,8 @@ FAILURES: dict[str, Case] = {
     "no landing folder": (_no_landing, (), 2, "no_landing_folder", "failed"),
     "bad config": (None, ("--set", "gold.x.no=1"), 2, "config_has_mistakes", "failed"),
     "missing lookup": (
-        None,
-        ("--set", "silver.sales.lookups.0.table=silver.none"),
+        _with_bronze,
+        ("silver", "--set", "silver.sales.lookups.0.table=silver.none"),
         *(2, "dimension_missing", "failed"),
     ),
     "Ctrl-C": (_raising(KeyboardInterrupt()), (), 130, "interrupted", "stopped"),
@@ -140,7 +146,8 @@ def test_each_failure_leaves_a_record_and_is_named(
     assert f"see: medallion runs show {record['run_id']}" in status.out
     checked = medallion("check")
     assert checked.code == 1
-    assert f"not fine: {SILVER}: {outcome} 0 s ago: {code}" in checked.out
+    failed = BRONZE if code == "no_landing_folder" else SILVER
+    assert f"not fine: {failed}: {outcome} 0 s ago: {code}" in checked.out
 
 
 def test_the_commands_work_with_a_config_with_mistakes(ready: Lake, medallion: Medallion) -> None:
