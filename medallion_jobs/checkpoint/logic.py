@@ -20,15 +20,18 @@ from medallion_jobs.masking import masked
 
 Kind = Literal["state", "rows", "settings"]
 
-# The last names of parts that are SQL or DDL.
+# The parts that are SQL or DDL. A column may have the name of any key, so each path is whole.
 _SQL = re.compile(
-    r"(^|\.)(where|check|when|as_of|one_by|dump|schema|schema_hints|to|apply_as_(deletes|truncates)"
-    r"|(columns|on|take|checks|measures)\.[^.]+)$"
+    r"where|schema|schema_hints|deletes\.when|snapshot\.dump|envelope\.schema"
+    r"|apply_changes\.apply_as_(deletes|truncates)|(columns|measures|layout\.checks)\.\w+"
+    r"|cast\.\w+\.to|parse\.\w+\.schema|expect\.\w+\.(check|references\.on\.\w+)"
+    r"|lookups\[[^]]*\]\.(as_of|one_by|(on|take)\.\w+)"
 )
 # These parts decide about batches to come, and not which values a row has.
 _ABOUT_BATCHES = re.compile(
-    r"(^|\.)(on_all_aside|on_refused|max_missing|tombstone_retention|max_age|when_stale|hold_for"
-    r"|schema_evolution|at_most|topics|isolation)$"
+    r"on_all_aside|schema_evolution|topics|isolation|apply_changes\.tombstone_retention"
+    r"|snapshot\.(max_missing|on_refused)|lookups\[[^]]*\]\.(max_age|when_stale|hold_for)"
+    r"|expect\.\w+\.at_most"
 )
 _WORD = re.compile(r"\w+")
 _MOST_CHANGES = 100
@@ -138,7 +141,7 @@ def changes(old: Logic, new: Logic) -> list[Change]:
     )
     warnings = _warnings(before, after)
     for part, was, now in _changed(before, after):
-        no_row = _ABOUT_BATCHES.search(part) or ".".join(part.split(".")[:2]) in warnings
+        no_row = _ABOUT_BATCHES.fullmatch(part) or ".".join(part.split(".")[:2]) in warnings
         found.append(Change(part, was, now, "settings" if no_row else "rows"))
     if old.settings is not None and new.settings is not None:
         found += [Change(*one, "settings") for one in _changed(old.settings, new.settings)]
@@ -279,4 +282,4 @@ def _text(value: Any) -> str:
 
 
 def _is_same(part: str, old: str, new: str) -> bool:
-    return sql_text.is_same(old, new) if _SQL.search(part) else old == new
+    return sql_text.is_same(old, new) if _SQL.fullmatch(part) else old == new

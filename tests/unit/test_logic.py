@@ -32,8 +32,14 @@ OTHER = {**LOOKUP, "table": "silver.d"}
     [
         ({"columns": {"a": "x", "b": "y"}}, {"columns": {"b": "y", "a": "x"}}),
         ({"columns": {"a": "SUM( x )"}}, {"columns": {"a": "sum(x)"}}),
+        ({"cast": {"a": {"to": "DECIMAL(5, 2)"}}}, {"cast": {"a": {"to": "decimal(5,2)"}}}),
+        ({"expect": {"r": {"check": "a > 1"}}}, {"expect": {"r": {"check": "A>1"}}}),
         ({"where": "a = 'X'  AND b > 1"}, {"where": "a='X' and\n b>1"}),
         ({"schema": "id INT,  name string"}, {"schema": "id int, name STRING"}),
+        (
+            {"lookups": [LOOKUP]},
+            {"lookups": [{**LOOKUP, "take": {"region": "REGION"}, "on": {"id": " id "}}]},
+        ),
         ({"lookups": [LOOKUP]}, {"lookups": [dict(reversed(LOOKUP.items()))]}),
         ({"columns": {"a": "b -- B\n+ 1"}}, {"columns": {"a": "b -- B\n+ 1 "}}),
     ],
@@ -50,6 +56,14 @@ def test_what_is_spelled_another_way_is_no_difference(old: dict, new: dict) -> N
         ({"cast": {"a": {"formats": ["MM"]}}}, {"cast": {"a": {"formats": ["mm"]}}}),
         ({"columns": {"a": "x", "b": "a + 1"}}, {"columns": {"b": "a + 1", "a": "x"}}),
         ({"select": ["a", "b"]}, {"select": ["b", "a"]}),
+        # Columns may have the names of keys.
+        ({"columns": {"topics": "a"}}, {"columns": {"topics": "b"}}),
+        ({"columns": {"max_age": "a"}}, {"columns": {"max_age": "b"}}),
+        ({"rename": {"to": "a"}}, {"rename": {"to": "A"}}),
+        (
+            {"expect": {"r": {"in_set": {"check": ["a"]}, "otherwise": "drop"}}},
+            {"expect": {"r": {"in_set": {"check": ["A"]}, "otherwise": "drop"}}},
+        ),
         ({"lookups": [LOOKUP, OTHER]}, {"lookups": [OTHER, LOOKUP]}),
     ],
 )
