@@ -111,8 +111,9 @@ def autoload(
         table: the table's name; also the query's.
         each_batch: called with each batch's rows and number, instead of writing the table.
             After a crash it may be called again with the same number and files.
-        interval: how often to start a batch (`10s`), until stopped. None: load the files that
-            exist now, then end.
+        interval: how often to start a batch (`10s`), until stopped; a query that fails for a cause
+            that may pass, such as a full disk, starts again. None: load the files that exist now,
+            then end.
         source: the source's options, as under `bronze.NAME.source` in a pipeline file.
 
     Raises:

@@ -50,7 +50,7 @@ class LakeHarness:
 
     Attributes:
         config: the pipeline, with the test's `storage.root` and `landing.root`.
-        events: what the last run reported, in order: batches, notes and warnings.
+        events: what the last run reported, in order: batches, notes, failed tables and warnings.
     """
 
     config: Pipeline

@@ -18,7 +18,7 @@ from medallion_jobs.config import TableRef
 from medallion_jobs.errors import DataError, TransientError, UsageError
 from medallion_jobs.lake.paths import TablePaths
 
-FAILING = ("refused", "source", "lock", "batch", "disk")
+FAILING = ("refused", "source", "taken", "batch", "disk")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_of_seven_branches_five_fail_and_two_end_exact(
     landing = branches.lake.landing / "source"
     landing.rename(landing.with_name("away"))
     branches.land("batch", 1000)
-    held = Lock(query_folder(branches, "bronze", "lock").lock, "bronze.lock")
+    held = Lock(query_folder(branches, "bronze", "taken").lock, "bronze.taken")
     with disk.read_only():
         error = branches.run()
     held.release()
@@ -70,7 +70,7 @@ def test_of_seven_branches_five_fail_and_two_end_exact(
     assert branches.failed == {
         "bronze.refused": "manifest_unreadable",
         "bronze.source": "no_landing_folder",
-        "bronze.lock": "query_already_running",
+        "bronze.taken": "query_already_running",
         "silver.batch": "rule_failed_batch",
         "silver.disk": "storage_failed",
     }, error
@@ -85,7 +85,7 @@ def test_of_seven_branches_five_fail_and_two_end_exact(
     assert summary.not_run == {
         "silver.refused": "bronze.refused",
         "silver.source": "bronze.source",
-        "silver.lock": "bronze.lock",
+        "silver.taken": "bronze.taken",
         "silver.facts": "silver.batch",  # which it looks its rows up in
         "gold.batch": "silver.batch",
     }

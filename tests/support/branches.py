@@ -44,7 +44,8 @@ class Branches:
         sums = "{group_by: [kind], measures: {many: {count: '*'}, total: {sum: n}}}"
         rule = f"expect: {{{RULE}: {{check: n < 1000, otherwise: fail}}}}"
         lookup = "lookups: [{table: silver.batch, on: {id: id}, take: {known: n}}]"
-        lines = ["pipeline: branches", "bronze:"]
+        soon = "trigger: {restart: {first_delay: 200ms, max_delay: 2s}}"
+        lines = ["pipeline: branches", soon, "bronze:"]
         lines += [f"  {name}: {{source: {source}}}" for name in names]
         lines += ["silver:"]
         for name in names:
