@@ -128,10 +128,7 @@ class SilverStream:
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
         with self._waiting.write_lock:
-            new, notes = ((), []) if batch.already_written else self._refinery.look_for_columns(df)
-            if new:
-                make(self._refinery, df.sparkSession, is_rebuild=False)
-            written = self._refinery.write(df, batch)
+            written, notes = self._write(df, batch)
             went_on = self._waiting.release(df.sparkSession)
             optimized = tables.optimize_if_due(
                 df.sparkSession, self.claim.target_path, self.table.layout
@@ -139,6 +136,17 @@ class SilverStream:
             tidied = self._refinery.tidy(df.sparkSession)
         remarks = (*written.remarks, *notes, *went_on, *filter(None, (optimized, tidied)))
         return replace(written, remarks=remarks)
+
+    def _write(self, df: DataFrame, batch: Batch) -> tuple[Written, list[str]]:
+        """Writes a batch; returns notes for the user, too."""
+        if batch.already_written:
+            return self._refinery.write(df, batch), []
+        if batch.is_empty:
+            return self._refinery.write_nothing(df.sparkSession, batch), []
+        new, notes = self._refinery.look_for_columns(df)
+        if new:
+            make(self._refinery, df.sparkSession, is_rebuild=False)
+        return self._refinery.write(df, batch), notes
 
 
 def _as_text(value: object) -> str:

@@ -116,7 +116,7 @@ class Step:
             touched = Touched.by(placed, self.aggregation.anchors, col(CHANGE) != "insert")
             cached(touched.groups)
             if not touched.count:
-                self._commit_only(changes.sparkSession)
+                tables.commit_only(changes.sparkSession, self.target, self._txn)
                 return Followed(touched.rows, 0, 0)
             settings = _WITHOUT_ADAPTIVE if touched.count <= MAX_BROADCAST else {}
             with tables.with_conf(changes.sparkSession, settings):
@@ -132,7 +132,7 @@ class Step:
         """
         count, new = _sizes(changed)
         if not count:
-            self._commit_only(changed.sparkSession)
+            tables.commit_only(changed.sparkSession, self.target, self._txn)
             return 0
         if count <= MAX_BROADCAST:
             # Otherwise each pass of the MERGE would sort the table by its keys.
@@ -161,11 +161,6 @@ class Step:
         snapshot = tables.snapshot(self.target)
         batch = snapshot.txn(self.txn.app_id) if snapshot else -1
         return tables.commit_of(self.target, self.txn.app_id, batch)
-
-    def _commit_only(self, spark: SparkSession) -> None:
-        """Commits the transaction without rows: it records that the batch is done."""
-        empty = spark.createDataFrame([], self.target_rows(spark).schema)
-        tables.append(empty, self.target, self._txn)
 
 
 @dataclass(frozen=True)

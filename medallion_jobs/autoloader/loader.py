@@ -31,7 +31,8 @@ from medallion_jobs.autoloader.loading.sinks import DeltaSink, EachBatch, Functi
 from medallion_jobs.autoloader.loading.summary import written_of
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
 from medallion_jobs.autoloader.schemas.registry import Registry
-from medallion_jobs.checkpoint import Claim, Logic
+from medallion_jobs.checkpoint import Checkpoint, Claim, Logic
+from medallion_jobs.checkpoint.offsets import DeltaOffsets
 from medallion_jobs.config import FileSource, Layout, Pipeline, TableRef
 from medallion_jobs.engine import session, stream
 from medallion_jobs.engine.stream import Batch, Start, Written
@@ -46,6 +47,20 @@ if TYPE_CHECKING:
 
 # Finding files to clean reads the whole ledger, so it does not run at each trigger.
 _CLEANS_EACH_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class LedgerOffsets(DeltaOffsets):
+    """The offsets of a query that streams a ledger.
+
+    Attributes:
+        files: returns the paths of the files of its newest batch.
+    """
+
+    files: Callable[[], Sequence[str]] = tuple
+
+    def takes(self, checkpoint: Checkpoint, batch: int) -> Sequence[str]:  # noqa: ARG002
+        return self.files()
 
 
 @dataclass
@@ -73,6 +88,8 @@ class AutoLoader:
     _knows_schema_fits: bool = False
     _cleans_at: float = 0.0  # by the monotonic clock
     _complaints: frozenset[str] = frozenset()
+    # Paths of the files of the newest batch.
+    _reading: tuple[str, ...] = ()
 
     @classmethod
     def to_table(cls, config: Pipeline, name: str, slot: str = LIVE) -> AutoLoader:
@@ -137,13 +154,14 @@ class AutoLoader:
 
     @property
     def claim(self) -> Claim:
-        source = self.source
+        source, name = self.source, f"files of {', '.join(self.roots)}"
         return Claim(
             pipeline=self.config.pipeline,
             paths=self.paths,
             target_path=self.written_to,
-            source=f"files of {', '.join(self.roots)}",
+            source=name,
             source_path=self.ledger.discovered,
+            other_offsets=LedgerOffsets(self.ledger.discovered, name, lambda: self._reading),
             logic=Logic(
                 free={
                     "format": source.format,
@@ -233,6 +251,7 @@ class AutoLoader:
 
     def write(self, df: DataFrame, batch: Batch) -> Written:
         chunk = Chunk.of(df)
+        self._reading = tuple(to_path(file.path) for file in chunk.files)
         with self._admission.batch(chunk.files) as recorded:
             return self._write(df.sparkSession, chunk, batch, recorded)
 

@@ -146,12 +146,14 @@ class Lock:
                 continue
 
     def release(self, *, in_good_order: bool = True) -> None:
-        """Frees the lock.
+        """Frees the lock, unless that was done before.
 
         Args:
             in_good_order: nothing of this run writes any more, so the file is emptied.
                 Otherwise the next holder reads the text and waits for the JVM's end.
         """
+        if self._released.is_set():
+            return
         self._released.set()
         self._heart.join()
         with suppress(lock_backends.TakenError):  # then its new holder frees it

@@ -7,7 +7,7 @@ and no change of the engine.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -88,6 +88,12 @@ class SourceOffsets(Protocol):
     def progress(self, checkpoint: Checkpoint, batch: int) -> tuple[Amount | None, Amount | None]:
         """What `batch` read, and what was left after it; both None if that is unknown."""
 
+    def is_empty(self, checkpoint: Checkpoint, batch: int) -> bool:
+        """Whether a planned batch reads no row, as after an OPTIMIZE; false if that is unknown."""
+
+    def takes(self, checkpoint: Checkpoint, batch: int) -> Sequence[str]:
+        """What a planned batch reads, for messages: paths of files, versions, offsets."""
+
 
 @dataclass(frozen=True)
 class DeltaOffsets:
@@ -155,6 +161,31 @@ class DeltaOffsets:
         newer = list(commits(self.path, oldest.version)) if oldest else []
         left_before, left = (_left(self.path, offset, newer) for offset in (before, after))
         return left_before - left, left
+
+    def is_empty(self, checkpoint: Checkpoint, batch: int) -> bool:
+        before, after = Offset.after(checkpoint, batch - 1), Offset.after(checkpoint, batch)
+        if before is None or before.in_snapshot or after is None or after.index >= 0:
+            return False
+        version = before.version
+        for commit in commits(self.path, version):
+            if version >= after.version:
+                break
+            already = before.index + 1 if version == before.version else 0
+            if commit.added[already:]:
+                return False
+            version += 1
+        # The log may lack a commit that the batch reads.
+        return version >= after.version
+
+    def takes(self, checkpoint: Checkpoint, batch: int) -> Sequence[str]:
+        before, after = Offset.after(checkpoint, batch - 1), Offset.after(checkpoint, batch)
+        if after is None:
+            return ()
+        last = after.version if after.whole is None else after.whole
+        if before is None or before.in_snapshot:
+            return (f"{self.name} as of version {last}",)
+        between = f"s {before.version} to" if before.version < last else ""
+        return (f"{self.name}, version{between} {last}",)
 
 
 def _left(source: Location, offset: Offset | None, newer: Iterable[Commit]) -> Amount:

@@ -64,7 +64,7 @@ class Claim:
         source_path: the Delta table that it streams from; None if its source is no table.
         reads: the table that it reads, if another query writes that table.
         pipeline: the pipeline of the query.
-        other_offsets: how the engine asks about a source that is no table.
+        other_offsets: how the engine asks about a source that is more than a table, or none.
     """
 
     paths: TablePaths

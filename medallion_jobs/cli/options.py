@@ -40,6 +40,20 @@ OutOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without this, only show it.")]
 
+SelectOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--select",
+        help="Only these tables; repeatable: silver.orders, silver.orders+ (and what reads it), "
+        "+gold.sales (and what it reads), a layer, or a pattern such as *.orders.",
+        metavar="TABLE",
+    ),
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", help="Without these tables; as --select.", metavar="TABLE"),
+]
+
 DEFAULT_CONFIG = Path("conf/sales.yaml")
 
 

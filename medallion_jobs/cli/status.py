@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.cli.options import ExcludeOption, Given, JsonOption, SelectOption, with_config
 from medallion_jobs.cli.output import print_rows
 
 if TYPE_CHECKING:
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 def status(
     *,
     given: Given,
+    select: SelectOption = None,
+    exclude: ExcludeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show each table's rows, last batch and run, broken and quarantined rows, backlog and lock."""
+    from medallion_jobs.config import Selection
     from medallion_jobs.observe.events import counted, format_age, format_bytes
     from medallion_jobs.report.status import status as statuses
 
-    found = statuses(given.pipeline)
+    selected = Selection(select or (), exclude or ()).of(given.pipeline)
+    found = statuses(given.pipeline, selected)
     if as_json:
         records = [{**asdict(query), "state": query.state} for query in found]
         typer.echo(json.dumps(records, default=str, indent=2))

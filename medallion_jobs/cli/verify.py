@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.cli.options import ExcludeOption, Given, JsonOption, SelectOption, with_config
 from medallion_jobs.cli.output import print_rows
-from medallion_jobs.errors import MedallionError
+from medallion_jobs.errors import MedallionError, UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline, TableRef
@@ -40,6 +40,8 @@ def verify(
             "--layers", help="Also check bronze against the ledger, and the row counts of silver."
         ),
     ] = False,
+    select: SelectOption = None,
+    exclude: ExcludeOption = None,
     show: Annotated[int, typer.Option(min=1, help="Maximum number of differences to show.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,10 +49,22 @@ def verify(
 
     It takes no lock and changes nothing.
     """
+    from medallion_jobs.config import Selection
     from medallion_jobs.report.verify import lake
 
     pipeline = given.pipeline
-    chosen = lake.chosen(pipeline, table, layers=layers)
+    selection = Selection(select or (), exclude or ())
+    if table and selection:
+        raise UsageError(
+            "a table and --select or --exclude exclude each other",
+            code="options_exclude_each_other",
+            untouched="nothing was compared",
+        )
+    chosen = (
+        lake.selected(pipeline, selection, layers=layers)
+        if selection
+        else lake.chosen(pipeline, table, layers=layers)
+    )
     failures: list[MedallionError] = []
     audits: list[Audit] = []
     for found in lake.audits(pipeline, chosen.layers, show) if chosen.layers else ():

@@ -19,16 +19,17 @@ from medallion_jobs.config.model import (
     SavedQuery,
     SparkSettings,
     Storage,
-    Trigger,
 )
 from medallion_jobs.config.names import LAYERS, Layer, TableRef
 from medallion_jobs.config.problems import ConfigError, Problem
 from medallion_jobs.config.schema import json_schema
+from medallion_jobs.config.selection import Selection
 from medallion_jobs.config.silver import Cast, Dedupe, Deletes, Parse, SilverTable, Watermark
 from medallion_jobs.config.sinks import Jdbc, Sink
 from medallion_jobs.config.snapshot import Snapshot
 from medallion_jobs.config.source import CleanSource, Evolution, FileSource, Format
 from medallion_jobs.config.tree import Origin
+from medallion_jobs.config.trigger import Restart, Trigger
 
 __all__ = [
     "LAYERS",
@@ -59,7 +60,9 @@ __all__ = [
     "Pipeline",
     "Problem",
     "Reference",
+    "Restart",
     "SavedQuery",
+    "Selection",
     "Setting",
     "SilverTable",
     "Sink",
@@ -81,6 +84,7 @@ __all__ = [
     "problems",
     "reference",
     "secrecy",
+    "selection",
     "sinks",
     "units",
 ]

@@ -232,6 +232,9 @@ Memory = Annotated[
 Count = Annotated[
     int, Field(ge=1, le=2**31 - 1, title="a whole number, 1 or more"), BeforeValidator(_count)
 ]
+Attempts = Annotated[
+    int, Field(ge=0, le=2**31 - 1, title="a whole number, 0 or more"), BeforeValidator(_count)
+]
 Size = Annotated[
     int,
     BeforeValidator(units.parse_size),

@@ -31,7 +31,6 @@ from medallion_jobs.config.fields import (
     Memory,
     SavedSql,
     SparkValue,
-    Time,
 )
 from medallion_jobs.config.frozen import Frozen
 from medallion_jobs.config.gold import GoldTable
@@ -40,7 +39,7 @@ from medallion_jobs.config.layout import Layout
 from medallion_jobs.config.names import TableRef, folder
 from medallion_jobs.config.silver import SilverTable
 from medallion_jobs.config.source import FORMATS, FileSource
-from medallion_jobs.config.units import parse_time
+from medallion_jobs.config.trigger import Trigger
 from medallion_jobs.storage import S3, Location
 
 
@@ -78,16 +77,6 @@ class SparkSettings(Frozen):
         default={},
         description="More Spark settings, from the list of safe ones.",
         title=f"a mapping of {spark_conf.ALLOWED}",
-    )
-
-
-class Trigger(Frozen):
-    """When the next batch starts."""
-
-    interval: Time = Field(
-        default=parse_time("10s"),
-        json_schema_extra={"default": "10s"},
-        description="With --continuous: how often to look for new files; silver and gold follow.",
     )
 
 

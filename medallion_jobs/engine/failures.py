@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark.errors import PySparkException
 
 from medallion_jobs.errors import DataError, MedallionError, TransientError, UsageError
@@ -16,7 +16,20 @@ _STORAGE = {
     "Read-only file system": "make it writable",
     "Permission denied": "make it writable for the user who runs the job",
     "Input/output error": "check the disk",
+    # Hadoop and Delta, of a folder; they do not say why.
+    "Mkdirs failed to create": "make the folder above it writable, or free some disk space",
+    "Cannot create file": "make the folder above it writable, or free some disk space",
 }
+_NETWORK = re.compile(
+    r"java\.net\.(?:Connect|UnknownHost|NoRouteToHost|SocketTimeout|Socket)Exception"
+    r"|org\.apache\.kafka\.common\.errors\.(?:Timeout|Disconnect|Network)Exception"
+    r"|Unable to execute HTTP request|Status Code: (?:429|5\d\d)"
+)
+# A task or its executor died; a batch that needs too much memory may be the cause.
+_LOST_EXECUTOR = ("ExecutorLostFailure", "FetchFailed", "MetadataFetchFailed", "OutOfMemoryError")
+_OTHER_WRITER = re.compile(
+    r"DELTA_CONCURRENT_|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED|io\.delta\.exceptions\.\w+Exc"
+)
 # A name of a file that the JVM, or an executor's, cannot write under its locale.
 _NO_NAME = "Malformed input or input contains unmappable characters"
 _UNTOUCHED = "nothing of the batch is visible; the next start runs it again"
@@ -38,11 +51,36 @@ def explain(table: str, failure: BaseException, where: Location) -> MedallionErr
         where: the folder that the query writes, shown if the failure names no path.
 
     Returns:
-        A `TransientError` for a failing disk, a `UsageError` for a wrong locale, a `DataError` for
-        another error of Spark, and for anything else a `MedallionError` that calls it a bug.
+        A `TransientError` for a failing disk or network, a lost executor or another writer; a
+        `UsageError` for a wrong locale; a `DataError` for another error of Spark; and for anything
+        else a `MedallionError` that calls it a bug.
     """
     if isinstance(failure, MedallionError):
         return failure
+    text = str(failure)
+    if known := (
+        _of_storage(table, failure, where)
+        or _refused_by_delta(table, text)
+        or _unwritable(table, text, where)
+        or _passing(table, failure)
+    ):
+        return known
+    if isinstance(failure, PySparkException | Py4JJavaError):
+        return DataError(
+            f"{table}: the batch failed: {root_cause(failure)}",
+            code="batch_failed",
+            untouched=_UNTOUCHED,
+            next_step="fix this, then run again (--log-level error shows the whole error)",
+        )
+    return MedallionError(
+        f"{table}: a bug, not your data: {type(failure).__name__}: {failure}",
+        code="bug",
+        untouched=_UNTOUCHED,
+    )
+
+
+def _of_storage(table: str, failure: BaseException, where: Location) -> TransientError | None:
+    """The error for a disk or a store that fails; None for any other failure."""
     text = str(failure)
     for symptom, fix in _STORAGE.items():
         if symptom in text:
@@ -59,20 +97,7 @@ def explain(table: str, failure: BaseException, where: Location) -> MedallionErr
             untouched=_UNTOUCHED,
             next_step="fix this, then run again",
         )
-    if refused := _refused_by_delta(table, text) or _unwritable(table, text, where):
-        return refused
-    if isinstance(failure, PySparkException | Py4JJavaError):
-        return DataError(
-            f"{table}: the batch failed: {root_cause(failure)}",
-            code="batch_failed",
-            untouched=_UNTOUCHED,
-            next_step="fix this, then run again (--log-level error shows the whole error)",
-        )
-    return MedallionError(
-        f"{table}: a bug, not your data: {type(failure).__name__}: {failure}",
-        code="bug",
-        untouched=_UNTOUCHED,
-    )
+    return None
 
 
 def _refused_by_delta(table: str, text: str) -> DataError | None:
@@ -97,13 +122,53 @@ def _refused_by_delta(table: str, text: str) -> DataError | None:
     return None
 
 
+def _passing(table: str, failure: BaseException) -> TransientError | None:
+    """The error for a failure that may pass: of a JVM, an executor, a network, another writer."""
+    text = str(failure)
+    if isinstance(failure, Py4JNetworkError):
+        return TransientError(
+            f"{table}: the JVM of the run has ended: {text}",
+            code="jvm_ended",
+            untouched=_UNTOUCHED,
+            next_step="run again; if it was killed for its memory, see `spark.driver_memory`",
+        )
+    if any(symptom in text for symptom in _LOST_EXECUTOR):
+        return TransientError(
+            f"{table}: the batch failed, because an executor was lost: {_cause(text)}",
+            code="executor_lost",
+            untouched=_UNTOUCHED,
+            next_step="run again; if it is out of memory, give it more, or take less in a batch: "
+            "`max_files_per_trigger`",
+        )
+    if _NETWORK.search(text):
+        return TransientError(
+            f"{table}: the batch failed, because something did not answer: {_cause(text)}",
+            code="network_failed",
+            untouched=_UNTOUCHED,
+            next_step="check the network, then run again",
+        )
+    if _OTHER_WRITER.search(text):
+        return TransientError(
+            f"{table}: the batch failed, because another program changed a table that it writes: "
+            f"{_cause(text)}",
+            code="other_writer",
+            untouched=_UNTOUCHED,
+            next_step="run again; only this package should write its tables",
+        )
+    return None
+
+
 def root_cause(failure: BaseException) -> str:
     """The root cause in one line: the last `Caused by`, since Spark wraps it several times."""
+    return _cause(str(failure)) or type(failure).__name__
+
+
+def _cause(text: str) -> str:
     # Py4J adds a first line of its own, and a colon before Java's first line.
-    stripped = (line.strip().removeprefix(": ") for line in str(failure).splitlines())
+    stripped = (line.strip().removeprefix(": ") for line in text.splitlines())
     lines = [x for x in stripped if x and not x.startswith("An error occurred while calling")]
     roots = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    return ((roots or lines or [type(failure).__name__])[-1 if roots else 0])[:500]
+    return ((roots or lines or [""])[-1 if roots else 0])[:500]
 
 
 def _unwritable(table: str, text: str, where: Location) -> UsageError | None:

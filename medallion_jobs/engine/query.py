@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JNetworkError
 from pyspark.errors import StreamingQueryException
 
 from medallion_jobs.checkpoint import Lock, QueryFolder, StartPoint, manifest, refused_for
 from medallion_jobs.checkpoint.offsets import Amount, Fault
+from medallion_jobs.config.units import format_time
 from medallion_jobs.engine.failures import explain
+from medallion_jobs.engine.restarts import Restarts
 from medallion_jobs.engine.stream import Batch, Start, Stream, Written
-from medallion_jobs.errors import DataError, MedallionError, Refused
+from medallion_jobs.errors import DataError, MedallionError, Refused, TransientError
 from medallion_jobs.lake.tables.schema_change import SchemaChange
 from medallion_jobs.observe.batch_table import BatchTable
 from medallion_jobs.observe.events import BatchDone
@@ -22,7 +26,7 @@ from medallion_jobs.observe.events import BatchDone
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from medallion_jobs.config import TableRef
+    from medallion_jobs.config import TableRef, Trigger
 
 _POLL_SECONDS = 0.1
 # Restarts for the same schema change without a finished batch between them.
@@ -66,6 +70,13 @@ class Running:
         raised: the exception of its batch function; Spark itself returns only its text.
         interrupted: whether it was stopped in the middle of a batch, which the next start
             runs again.
+        restarts: its failures in a continuous run.
+        starts_at: when it is to start, by the monotonic clock; None once it has.
+        waits_after: the error after which it waits to be started again.
+        is_leaving: whether it is to end after its batch, while others go on.
+        is_over: whether it takes no more part in the run.
+        timed_out: whether its batch was cancelled because it took too long.
+        hangs: whether that batch does not end, although it was cancelled.
     """
 
     stream: Stream
@@ -73,10 +84,19 @@ class Running:
     start_point: StartPoint
     lock: Lock
     log: BatchTable
+    restarts: Restarts
     query: StreamingQuery | None = None
     raised: BaseException | None = None
     interrupted: bool = False
     is_done: bool = False
+    starts_at: float | None = 0.0
+    waits_after: MedallionError | None = None
+    is_leaving: bool = False
+    is_over: bool = False
+    timed_out: bool = False
+    hangs: bool = False
+    _batch: int | None = None
+    _busy_since: float | None = None
     _last_change: SchemaChange | None = None
     _restarts: int = 0
 
@@ -96,7 +116,10 @@ class Running:
 
     @property
     def is_active(self) -> bool:
-        return self.query is not None and self.query.isActive
+        try:
+            return self.query is not None and self.query.isActive
+        except (Py4JNetworkError, OSError):  # its JVM is gone
+            return False
 
     @property
     def was_stopped(self) -> bool:
@@ -112,24 +135,52 @@ class Running:
         """The schema change of its source that ended it, if a restart may pick it up."""
         if self.query is None or self.is_active or self.raised:
             return None
-        change = SchemaChange.from_failure(str(self.query.exception() or ""))
+        change = SchemaChange.from_failure(str(self._spark_failure or ""))
         gives_up = change == self._last_change and self._restarts >= _MAX_RESTARTS
         return None if gives_up else change
+
+    @property
+    def _spark_failure(self) -> BaseException | None:
+        try:
+            return self.query.exception() if self.query else None
+        except (Py4JNetworkError, OSError) as failure:
+            return failure
 
     @property
     def failure(self) -> BaseException | None:
         """The exception that ended it; None if it still runs, succeeded, or was stopped."""
         if self.is_active or self.was_stopped:
             return None
-        return self.raised or (self.query.exception() if self.query else None)
+        stopped = TimeoutError("stopped") if self.timed_out else None
+        return self.raised or self._spark_failure or stopped
 
     def prepare_restart(self, change: SchemaChange) -> None:
         """Drops the Spark query that `change` ended, so that a new one can be started."""
         self._restarts = self._restarts + 1 if change == self._last_change else 1
         self._last_change = change
+        self._drop_ended()
+
+    def retry_after(self, error: MedallionError) -> float:
+        """Drops the Spark query that failed; returns the seconds until it is to start again.
+
+        Raises:
+            MedallionError: it is not to start again; as `Restarts.delay`.
+        """
+        takes: Sequence[str] = ()
+        if self._batch is not None:
+            with suppress(OSError, ValueError):  # of the checkpoint, which may be the cause
+                offsets = self.stream.claim.offsets
+                takes = offsets.takes(self.start_point.checkpoint, self._batch)
+        seconds = self.restarts.delay(str(self.ref), error, self._batch, takes)
+        self._drop_ended()
+        self.raised, self.interrupted, self.timed_out, self._batch = None, False, False, None
+        self.starts_at, self.waits_after = time.monotonic() + seconds, error
+        return seconds
+
+    def _drop_ended(self) -> None:
         if self.query:
             # It is not active any more, but Spark may still hold its name for a moment. This
-            # raises the exception that `change` was parsed from.
+            # raises the exception that it ended with.
             with suppress(StreamingQueryException):
                 self.query.awaitTermination()
             self.query = None
@@ -143,8 +194,29 @@ class Running:
         self.query = None
 
     def has_written(self) -> None:
-        """Records a finished batch: the restarts for a schema change count from 0 again."""
+        """Records a finished batch: restarts count from 0 again."""
         self._last_change = None
+        self.restarts.has_written()
+
+    @contextmanager
+    def in_batch(self, number: int) -> Iterator[None]:
+        """The batch that runs inside the `with` block; if it fails, it stays the newest."""
+        self._batch, self._busy_since, self.timed_out = number, time.monotonic(), False
+        try:
+            yield
+            self._batch = None
+        finally:
+            self._busy_since = None
+
+    def busy_seconds(self) -> float:
+        """For how long its batch, or the search for its next batch, has been running."""
+        if not self.is_active or self.query is None:
+            return 0.0
+        if not self.query.status["isTriggerActive"]:
+            self._busy_since = None
+            return 0.0
+        self._busy_since = self._busy_since or time.monotonic()
+        return time.monotonic() - self._busy_since
 
     def batch_done(self, batch: Batch, written: Written, seconds: float) -> BatchDone:
         """The event for a finished batch, with what is left in its source.
@@ -169,7 +241,8 @@ class Running:
         Args:
             deadline: by the monotonic clock.
         """
-        while self.is_active and self.query is not None:
+        self.is_leaving = True
+        while self.is_active and self.query is not None and not self.hangs:
             idle = not self.query.status["isTriggerActive"]
             if idle or time.monotonic() > deadline:
                 self.interrupted = not idle
@@ -177,9 +250,31 @@ class Running:
             else:
                 time.sleep(_POLL_SECONDS)
 
+    def interrupt(self) -> None:
+        """Stops it in the middle of its batch.
+
+        Raises:
+            TransientError: it does not stop.
+        """
+        assert self.query is not None  # the caller has checked
+        try:
+            self.query.stop()
+        except Exception as failure:
+            self.hangs = True
+            raise TransientError(
+                f"{self.ref}: batch {self._batch} was cancelled and does not end; what it waits "
+                "for is no job of Spark",
+                code="batch_hangs",
+                untouched="nothing of the batch is visible, unless it still ends",
+                next_step="look for a disk or a server that does not answer; end this process, "
+                "then run again",
+            ) from failure
+
     def explain(self, failure: BaseException) -> MedallionError:
         """The error to show for its failure."""
         claim = self.stream.claim
+        if self.timed_out:
+            return _timed_out(self.ref, claim.paths.config.trigger, self._batch)
         rebuild = f'rebuild it: `medallion checkpoint reset {self.ref} --reason "…" --yes`'
         if change := SchemaChange.from_failure(str(failure)):
             return DataError(
@@ -212,6 +307,17 @@ class Running:
         with suppress(MedallionError):  # the source does not answer: its own failure is shown
             return next(faults, None)
         return None
+
+
+def _timed_out(ref: TableRef, trigger: Trigger, batch: int | None) -> TransientError:
+    limit = format_time(trigger.batch_timeout) if trigger.batch_timeout else "its limit"
+    which = "the search for its next batch" if batch is None else f"batch {batch}"
+    return TransientError(
+        f"{ref}: {which} took longer than {limit} and was cancelled",
+        code="batch_timeout",
+        untouched="nothing of the batch is visible; the next start runs it again",
+        next_step="run again; if it is only slow, give it more time: `trigger.batch_timeout`",
+    )
 
 
 def _rows(amount: Amount | None) -> int | None:

@@ -66,9 +66,10 @@ def run(
         emit = recorder.listening(emit)
     warnings = Warnings(emit)
     supervisor = Supervisor(warnings.emit, stop, recorder.id if recorder else None)
+    stops_all = continuous is not None and config.trigger.restart.on_give_up == "stop"
     with (
         warnings.at_the_end(),
-        supervisor.admitted(streams) as running,
+        supervisor.admitted(streams, all_or_none=stops_all) as running,
         nullcontext() if spark else _signals_flip(stop) as take_signals,
     ):
         started = time.monotonic()

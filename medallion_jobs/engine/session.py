@@ -264,6 +264,17 @@ def beside(spark: SparkSession) -> SparkSession:
     return own
 
 
+def is_lost(spark: SparkSession) -> bool:
+    """Whether the session's JVM is gone, or its context was stopped."""
+    from py4j.protocol import Py4JError  # noqa: PLC0415 (py4j comes with pyspark)
+
+    try:
+        context = spark.sparkContext._jsc
+        return context is None or bool(context.sc().isStopped())
+    except (Py4JError, OSError):
+        return True
+
+
 def refuse_folders(config: Pipeline) -> None:
     """Refuses a config with folders whose names the session's JVM cannot write.
 

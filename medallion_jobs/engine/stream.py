@@ -28,11 +28,14 @@ class Batch:
         generation: the checkpoint generation; part of `txn`'s application id.
         already_written: the table already has this batch: an earlier run was interrupted between
             the table's commit and Spark's commit of the batch.
+        is_empty: the source has no row for it, as after an OPTIMIZE. The table still has to get its
+            transaction.
     """
 
     txn: Txn
     generation: int
     already_written: bool
+    is_empty: bool = False
 
     @property
     def number(self) -> int:

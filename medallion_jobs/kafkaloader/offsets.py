@@ -7,7 +7,7 @@ of the first one in a file of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -151,6 +151,18 @@ class KafkaOffsets:
             UnknownError, MedallionError: the cluster cannot be asked.
         """
         return _messages(end_of(checkpoint, checkpoint.latest_offsets), self.broker.look())
+
+    def is_empty(self, checkpoint: Checkpoint, batch: int) -> bool:  # noqa: ARG002 (it has messages)
+        return False
+
+    def takes(self, checkpoint: Checkpoint, batch: int) -> Sequence[str]:
+        before = start_of(checkpoint, batch)
+        return [
+            f"topic {name}, partition {partition}, offsets {first} to {end - 1}"
+            for name, of_topic in sorted(end_of(checkpoint, batch).items())
+            for partition, end in sorted(of_topic.items())
+            if (first := before.get(name, {}).get(partition, 0)) < end
+        ]
 
     def _taken(self, checkpoint: Checkpoint, batch: int) -> Amount | None:
         before, after = start_of(checkpoint, batch), end_of(checkpoint, batch)

@@ -63,7 +63,10 @@ class Note:
 
 @dataclass(frozen=True)
 class TableFailed:
-    """The query of a table was refused or failed; the attributes are those of the error."""
+    """A table was refused or failed, and is not tried again in this run.
+
+    The attributes are those of the error.
+    """
 
     table: str
     code: str
@@ -76,6 +79,32 @@ class TableFailed:
     def of(cls, table: str, error: MedallionError) -> TableFailed:
         """The event for an error, with its text as the user is shown it."""
         return cls(table, error.code, error.what, error.untouched, error.next_step)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run has ended, and a table of it has failed.
+
+    Attributes:
+        done: the tables that ran to their end.
+        failed: the code of each table's error, by table.
+        not_run: the tables that did not run, each with the failed one that it reads.
+    """
+
+    done: tuple[str, ...]
+    failed: Mapping[str, str]
+    not_run: Mapping[str, str]
+    at: str = field(default_factory=_now)
+
+    @property
+    def text(self) -> str:
+        """The summary in one line."""
+        failed = [f"{table} ({code})" for table, code in self.failed.items()]
+        not_run = [f"{table} (because of {cause})" for table, cause in self.not_run.items()]
+        named = (("failed", failed), ("not run", not_run), ("done", self.done))
+        return SEPARATOR.join(
+            f"{len(tables)} {what}: {', '.join(tables)}" for what, tables in named if tables
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +136,7 @@ class Warned:
         return "medallion files" if self.set_aside.unit == "files" else "medallion status"
 
 
-Event = BatchDone | Note | TableFailed | Warned
+Event = BatchDone | Note | TableFailed | RunSummary | Warned
 Emit = Callable[[Event], None]
 
 
@@ -164,6 +193,8 @@ def as_json(event: Event) -> str:
         fields["files_per_second"] = round(event.files_per_second, 3)
     elif isinstance(event, TableFailed):
         fields = {"event": "table_failed", **asdict(event)}
+    elif isinstance(event, RunSummary):
+        fields = {"event": "summary", **asdict(event)}
     else:
         fields = {"event": "note", **asdict(event)}
     return masked(json.dumps(fields, default=str))
@@ -184,6 +215,8 @@ def _line(event: Event) -> str:
         return f"{event.table:<{NAME_WIDTH}} warning: {event.text}"
     if isinstance(event, TableFailed):
         return f"{event.table:<{NAME_WIDTH}} failed: {event.what}"
+    if isinstance(event, RunSummary):
+        return f"{'run':<{NAME_WIDTH}} {event.text}"
     if isinstance(event, Note):
         details = ", ".join(
             f"{value:.1f} s" if key == "seconds" else str(value)

@@ -157,6 +157,13 @@ class Refinery:
         )
         return batch_counts.summary(self.table, counts, result, stale, warning)
 
+    def write_nothing(self, spark: SparkSession, batch: Batch) -> Written:
+        """Commits a batch for which the source has no row."""
+        notes = self.context(spark).notes
+        txn = Txn(batch.txn.app_id, batch.number, batch.txn.run_id, notes=notes)
+        tables.commit_only(spark, self.path, txn)
+        return Written(rows_out=0)
+
     def context(self, spark: SparkSession) -> BatchContext:
         """The context of a batch that starts now."""
         return BatchContext(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
@@ -97,9 +97,16 @@ class Status:
         return "idle" if self.generation else "never ran"
 
 
-def status(config: Pipeline) -> list[Status]:
-    """The status of each query, layer by layer."""
-    found = [_status_of(config, ref, source) for ref, source in paths.sources(config).items()]
+def status(config: Pipeline, tables: Collection[TableRef] | None = None) -> list[Status]:
+    """The status of each query, layer by layer.
+
+    Args:
+        tables: those to look at; None for all.
+    """
+    sources = paths.sources(config).items()
+    found = [
+        _status_of(config, r, source) for r, source in sources if tables is None or r in tables
+    ]
     last = runs.last_of(config, [one.table for one in found])
     parked = parked_rows.waiting(config)
     return [_with_runs(one, last.get(one.table), parked) for one in found]

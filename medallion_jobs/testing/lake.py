@@ -26,6 +26,7 @@ from deltalake import write_deltalake
 from medallion_jobs.checkpoint import Claim
 from medallion_jobs.config import LAYERS, Pipeline, TableRef, load
 from medallion_jobs.engine import runner
+from medallion_jobs.engine.query import StopSwitch
 from medallion_jobs.engine.stream import Batch, Sink, Start, Stream, Written
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.lake import tables
@@ -181,13 +182,13 @@ class LakeHarness:
             AssertionError: the table had no such batch in this run.
             MedallionError: a query was refused, or failed of something else.
         """
-        ref = self._paths(table).ref
+        ref, stop = self._paths(table).ref, StopSwitch()
         streams = [
-            _Crashing(stream, batch) if stream.claim.ref == ref else stream
+            _Crashing(stream, batch, stop) if stream.claim.ref == ref else stream
             for stream in self._streams(layers)
         ]
         try:
-            self._run(streams)
+            self._run(streams, stop)
         except MedallionError as error:
             if not isinstance(error.__cause__, _CrashError):
                 raise
@@ -217,9 +218,9 @@ class LakeHarness:
         """The rows of a silver table that have waited for a key of a dimension."""
         return _rows(self._paths(table).held)
 
-    def _run(self, streams: Sequence[Stream]) -> list[BatchDone]:
+    def _run(self, streams: Sequence[Stream], stop: StopSwitch | None = None) -> list[BatchDone]:
         self.events = []
-        runner.run(self.config, streams, self.events.append)
+        runner.run(self.config, streams, self.events.append, stop=stop)
         return self.batches()
 
     def _streams(self, layers: Iterable[str]) -> list[Stream]:
@@ -251,10 +252,11 @@ class _CrashError(Exception):
 
 @dataclass
 class _Crashing:
-    """A stream that dies after the commit of one batch."""
+    """A stream that dies after the commit of one batch, and the other queries with it."""
 
     stream: Stream
     batch: int
+    stop: StopSwitch
 
     @property
     def claim(self) -> Claim:
@@ -283,6 +285,7 @@ class _Crashing:
     def write(self, df: DataFrame, batch: Batch) -> Written:
         written = self.stream.write(df, batch)
         if batch.number == self.batch:
+            self.stop.flip("a crash")
             raise _CrashError
         return written
 

@@ -55,13 +55,15 @@ def test_sigterm_then_on_to_gold_under_the_eyes_of_readers_until_a_stop(
 def test_a_layer_that_fails_is_named_and_the_others_finish_their_batch(lake: Lake) -> None:
     lake.add_customers({7: "South"})
     lake.drop("one.json", order(customer_id=7))
-    with Medallion(lake, *RUN) as run:
+    with Medallion(lake, *RUN, "--set", "trigger.restart.on_give_up=stop") as run:
         assert run.wait() == 1, run.text
         cause = "silver.customers has more than one row for a key: customer_id=7"
         (failed,) = [event for event in run.events if event["event"] == "table_failed"]
         assert failed["table"] == "silver.sales"
         assert cause in failed["what"]
         assert f"error: {cause}" in run.text
+        (summary,) = [event for event in run.events if event["event"] == "summary"]
+        assert summary["not_run"] == {"gold.sales_by_region_day": "silver.sales"}
         assert len(_batches(run, "bronze.sales")) == 1
     assert_exact(lake, layers=["bronze"])
     assert lake.rows("silver.sales") == []

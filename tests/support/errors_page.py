@@ -61,7 +61,11 @@ def _site(call: ast.Call) -> Site | None:
     elif isinstance(code_of, ast.Constant):
         code = str(code_of.value)
         kind = getattr(errors, name, None) or {
-            "kind": [errors.TransientError, errors.UsageError]
+            "kind": [errors.TransientError, errors.UsageError],
+            "worst_kind": [
+                *(errors.TransientError, errors.DataError),
+                *(errors.UsageError, errors.MedallionError),
+            ],
         }.get(name, errors.UsageError)
         kinds = kind if isinstance(kind, list) else [kind]
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from lakes import offset, write_table
 
 from medallion_jobs.checkpoint import Checkpoint
@@ -79,3 +80,37 @@ def test_a_commit_without_rows_is_no_backlog(checkpoint: Checkpoint, tmp_path: P
     for rows in (1, 0):
         write_table(tmp_path / "source", rows)
     assert DeltaOffsets(tmp_path / "source").backlog(checkpoint).rows == 0
+
+
+def test_a_batch_is_empty_if_its_commits_add_no_rows(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    for rows in (1, 2):
+        write_table(source, rows)
+    newest = DeltaTable(source).version()
+    DeltaTable(source).optimize.compact()
+    write_table(source, 1)
+    plan_batches(
+        checkpoint,
+        offset(newest + 1),
+        offset(newest + 2),  # the OPTIMIZE
+        offset(newest + 2),
+        offset(newest + 3),  # the row
+        offset(newest + 4),  # a version that the log does not have
+        offset(newest + 4, 0),
+        offset(newest + 5, in_snapshot=True),
+    )
+    found = [DeltaOffsets(source).is_empty(checkpoint, batch) for batch in range(7)]
+    assert found == [False, True, True, False, False, False, False]
+
+
+def test_what_a_batch_takes_in_words(checkpoint: Checkpoint, source: Path) -> None:
+    plan_batches(checkpoint, offset(2, in_snapshot=True), offset(3), offset(4), offset(4, 1))
+    taken = [DeltaOffsets(source, "silver.x").takes(checkpoint, batch) for batch in range(4)]
+    assert taken == [
+        ("silver.x as of version 2",),
+        ("silver.x as of version 2",),
+        ("silver.x, version 3",),
+        ("silver.x, version 4",),
+    ]

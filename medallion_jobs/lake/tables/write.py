@@ -61,6 +61,16 @@ def append(df: DataFrame, path: Location, txn: Txn) -> bool:
     return is_ours(path, txn)
 
 
+def commit_only(spark: SparkSession, path: Location, txn: Txn) -> bool:
+    """Commits a transaction without rows: it records that a batch is done.
+
+    Returns:
+        Whether this call committed it.
+    """
+    columns = spark.read.format("delta").load(str(path)).schema
+    return append(spark.createDataFrame([], columns), path, txn)
+
+
 def replace(
     df: DataFrame,
     path: Location,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from medallion_jobs.config import Pipeline, TableRef
+from medallion_jobs.config import Pipeline, Selection, TableRef
 from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.lake import paths
 from medallion_jobs.report.lake_views import connect
@@ -21,6 +21,27 @@ class Chosen:
 
     layers: tuple[TableRef, ...]
     gold: tuple[TableRef, ...]
+
+
+def selected(config: Pipeline, selection: Selection, *, layers: bool) -> Chosen:
+    """The selected tables to verify.
+
+    Args:
+        layers: also those of bronze and silver.
+
+    Raises:
+        UsageError: it selects no table, or no gold table without `layers`.
+    """
+    tables = selection.of(config)
+    gold = tuple(ref for ref in tables if ref.layer == "gold")
+    if not gold and not layers:
+        raise UsageError(
+            f"none of the selected tables is a gold table: {', '.join(map(str, tables))}",
+            code="not_a_gold_table",
+            untouched="nothing was compared",
+            next_step="to compare their row counts, add --layers",
+        )
+    return Chosen(tuple(ref for ref in tables if layers and ref.layer != "gold"), gold)
 
 
 def chosen(config: Pipeline, table: str | None, *, layers: bool) -> Chosen:
