@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from medallion_jobs.cli.options import Given, JsonOption, duration, with_config
+from medallion_jobs.cli.options import (
+    ExcludeOption,
+    Given,
+    JsonOption,
+    SelectOption,
+    duration,
+    with_config,
+)
 from medallion_jobs.cli.output import print_rows
 from medallion_jobs.errors import UsageError
 
@@ -35,16 +42,20 @@ def check(
     max_held: Annotated[
         int | None, typer.Option(min=0, help="Rows that wait for a dimension's key.")
     ] = None,
+    select: SelectOption = None,
+    exclude: ExcludeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check that the last runs were fine: exit 0 if they were, 1 if not; names what is not."""
+    from medallion_jobs.config import Selection
     from medallion_jobs.observe.events import format_age
     from medallion_jobs.report.check import Limits
     from medallion_jobs.report.check import check as checked
 
     share, rows = _share_or_rows(max_quarantine)
     age = duration(max_age, "--max-age") if max_age else None
-    found = checked(given.pipeline, Limits(age, share, rows, max_held))
+    selected = Selection(select or (), exclude or ()).of(given.pipeline)
+    found = checked(given.pipeline, Limits(age, share, rows, max_held), selected)
     is_fine = not any(one.problems for one in found)
     if as_json:
         records = [{**asdict(one), "fine": not one.problems} for one in found]

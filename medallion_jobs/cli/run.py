@@ -88,19 +88,10 @@ def run(
         given = replace(given, overrides=(*given.overrides, f"trigger.interval={interval}"))
     default = "live" if sys.stderr.isatty() and sys.stdout.isatty() else "json"
     how = default if progress is Progress.AUTO else progress.value
-    from medallion_jobs.config import Selection
-
+    chosen = (layer, select or (), exclude or ())
     with recorded("run", given) as recorder:
         try:
-            _run(
-                recorder,
-                given,
-                layer,
-                Selection(select or (), exclude or ()),
-                how,
-                continuous=continuous,
-                log_level=log_level.value,
-            )
+            _run(recorder, given, chosen, how, continuous=continuous, log_level=log_level.value)
         except MedallionError as error:
             from medallion_jobs.observe.events import error_as_json
 
@@ -112,20 +103,17 @@ def run(
 def _run(
     recorder: Recorder,
     given: Given,
-    layer: Layers,
-    selection: Selection,
+    chosen: tuple[Layers, Sequence[str], Sequence[str]],
     how: str,
     *,
     continuous: bool,
     log_level: str,
 ) -> None:
-    def loaded() -> Loaded:
-        has_sinks = layer in (Layers.GOLD, Layers.ALL) and (
-            not selection or any(table.layer == "gold" for table in selection.of(given.pipeline))
-        )
-        return given.loaded_with_logins if has_sinks else given.loaded
+    from medallion_jobs.config import Selection
 
-    pipeline = recorder.config(loaded).pipeline
+    layer, select, exclude = chosen
+    selection = Selection(select, exclude)
+    pipeline = recorder.config(lambda: _loaded(given, layer, selection)).pipeline
 
     from medallion_jobs.engine.runner import run as run_streams
     from medallion_jobs.observe.console import shown
@@ -136,6 +124,14 @@ def _run(
         run_streams(
             pipeline, streams, emit, continuous=seconds, log_level=log_level, recorder=recorder
         )
+
+
+def _loaded(given: Given, layer: Layers, selection: Selection) -> Loaded:
+    """The config; of sinks that are loaded, with their logins."""
+    has_sinks = layer in (Layers.GOLD, Layers.ALL) and (
+        not selection or any(table.layer == "gold" for table in selection.of(given.pipeline))
+    )
+    return given.loaded_with_logins if has_sinks else given.loaded
 
 
 def _streams(pipeline: Pipeline, layer: Layers, selection: Selection) -> list[Stream]:

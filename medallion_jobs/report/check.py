@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from medallion_jobs.config import Pipeline
+from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.observe.events import counted, format_age
 from medallion_jobs.report import runs
 from medallion_jobs.report.status import Status, status
@@ -51,9 +51,15 @@ class Checked:
     problems: Sequence[str]
 
 
-def check(config: Pipeline, limits: Limits) -> list[Checked]:
-    """Each table of a pipeline, with what is not fine about it."""
-    found = status(config)
+def check(
+    config: Pipeline, limits: Limits, tables: Collection[TableRef] | None = None
+) -> list[Checked]:
+    """Each table of a pipeline, with what is not fine about it.
+
+    Args:
+        tables: those to look at; None for all.
+    """
+    found = status(config, tables)
     recent = runs.within(config, limits.age) if limits.age else []
     last = runs.last_of(config, [one.table for one in found])
     return [_checked(one, last.get(one.table), recent, limits) for one in found]

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from medallion_jobs import __version__
 from medallion_jobs.checkpoint import processes
-from medallion_jobs.config import ConfigError, Loaded, outline
+from medallion_jobs.config import Loaded, outline
 from medallion_jobs.config.secrecy import is_secret_key
 from medallion_jobs.errors import MedallionError
 from medallion_jobs.masking import MASK, masked
@@ -33,6 +33,7 @@ from medallion_jobs.observe.events import (
     Emit,
     Event,
     Note,
+    RunSummary,
     TableFailed,
     as_json,
     error_as_json,
@@ -117,11 +118,12 @@ class Recorder:
         """The config, and with it the lake where the record is begun.
 
         Raises:
-            ConfigError: it has mistakes. The record is begun where the config says all the same.
+            MedallionError: it has mistakes, or does not have what the command is to work on. The
+                record is begun where the config says all the same.
         """
         try:
             loaded = load()
-        except ConfigError:
+        except MedallionError:
             known = outline(*self._asked)
             if known.root:
                 self._record = replace(self._record, pipeline=known.pipeline)
@@ -184,10 +186,18 @@ class Recorder:
                     self._write()
             elif isinstance(event, TableFailed):
                 self._settle(event.table, FAILED, event.code, event.what)
+            elif isinstance(event, RunSummary):
+                self._hear_summary(event)
             elif isinstance(event, Note) and (event.table, event.what) == ("run", "stopped"):
                 self._stopped = True
             elif isinstance(event, Note) and event.what == "done":
                 self._settle(event.table, OK)
+
+    def _hear_summary(self, summary: RunSummary) -> None:
+        for table in summary.done:
+            self._settle(table, OK)
+        for table, cause in summary.not_run.items():
+            self._settle(table, NOT_RUN, summary.failed.get(cause, ""), f"{cause} failed")
 
     def _note(self, table: str, **counts: int) -> None:
         tables = [one.plus(counts) if one.table == table else one for one in self._record.tables]
