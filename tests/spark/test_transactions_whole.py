@@ -125,7 +125,7 @@ def test_half_a_transaction_is_not_shown(spark: Any, tmp_path: Path, seed: int, 
         shown.append({row["id"]: row["state"] for row in rows})
         assert shown[-1] == whole(messages[: (number + 1) * size]), number
     assert len(shown[-1]) > 2
-    assert "wait for the rest of these" in " ".join(notes)
+    assert "not applied until the rest of its transaction is here" in " ".join(notes)
     assert "no mark of a transaction was read so far" not in " ".join(notes)
 
 
@@ -202,7 +202,7 @@ def test_what_completes_a_transaction(spark: Any, tmp_path: Path) -> None:
     # The first transaction has changes of two tables; the second one is complete at once.
     done = table.write(change(1, 1, "7/1"), change(2, 2, "8/1"), ends=[("8", "a.t", 1)])
     assert table.rows == {2: "v2"}
-    assert done.notes[0].startswith("1 changes of 1 transactions wait for the rest of these")
+    assert "transaction is here: 1 change of 1 transaction, since" in done.notes[0]
     # An end that comes before its changes; a change that is sent twice counts once.
     table.write(change(3, 1, "7/2"), change(3, 1, "7/2"), ends=[("7", "a.t", 2), ("7", "db.u", 1)])
     assert table.rows == {2: "v2"}

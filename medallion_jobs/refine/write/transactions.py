@@ -22,6 +22,7 @@ from medallion_jobs.errors import DataError
 from medallion_jobs.lake import paths, tables
 from medallion_jobs.lake.columns import SOURCE_BLOCK, TRANSACTION_ID, TRANSACTION_ORDER
 from medallion_jobs.lake.tables.sql import col
+from medallion_jobs.observe.events import counted
 from medallion_jobs.refine.transform.envelope import transaction_key
 from medallion_jobs.refine.write.change_log import ARRIVED, ensure_table
 from medallion_jobs.refine.write.keyed_batch import computed
@@ -266,8 +267,9 @@ def _notes(found: Row) -> list[str]:
         return []
     since = datetime.fromtimestamp(found["since"], timezone.utc)
     note = (
-        f"{found['changes']:,} changes of {found['transactions']:,} transactions wait for the rest "
-        f"of these, since {since:%Y-%m-%d %H:%M:%S} UTC"
+        f"not applied until the rest of its transaction is here: "
+        f"{counted(found['changes'], 'change')} of {counted(found['transactions'], 'transaction')}, "
+        f"since {since:%Y-%m-%d %H:%M:%S} UTC"
     )
     if not found["marked"]:
         note += (
