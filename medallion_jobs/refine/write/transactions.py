@@ -266,9 +266,11 @@ def _notes(found: Row) -> list[str]:
     if not found["changes"]:
         return []
     since = datetime.fromtimestamp(found["since"], timezone.utc)
+    amount = (
+        f"{counted(found['changes'], 'change')} of {counted(found['transactions'], 'transaction')}"
+    )
     note = (
-        f"not applied until the rest of its transaction is here: "
-        f"{counted(found['changes'], 'change')} of {counted(found['transactions'], 'transaction')}, "
+        f"not applied until the rest of its transaction is here: {amount}, "
         f"since {since:%Y-%m-%d %H:%M:%S} UTC"
     )
     if not found["marked"]:
