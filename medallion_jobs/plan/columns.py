@@ -100,6 +100,8 @@ class LakeColumns:
     ) -> Columns | None:
         row = self._row(table, before)
         own = declared_by(table)
+        if own is None and table.schema_:
+            return None  # only Spark can read it
         if own is None and table.select:
             own = {name: (row or {}).get(name) for name in table.selected}
         own = row if own is None else own
@@ -118,23 +120,32 @@ class LakeColumns:
         kinds = _as_columns(self.on_disk(table.from_)) or {}
         row = {name: kinds.get(name, kind) for name, kind in source.items()}
         for name, parse in table.parse.items():
-            row[name] = ddl.columns(parse.schema_) or ddl.kind(parse.schema_)
+            row[_spelled(row, name)] = ddl.columns(parse.schema_) or ddl.kind(parse.schema_)
         for item in table.explode:
-            row[item] = None
+            row[_spelled(row, item)] = None
         for name in table.flatten or ():
-            kind = row.pop(name, None)
+            outer = _spelled(row, name)
+            kind = row.pop(outer, None)
             if not isinstance(kind, StructType):
                 return None
-            row |= {f"{name}_{inner.name}": inner.dataType for inner in kind}
+            row |= {f"{outer}_{inner.name}": inner.dataType for inner in kind}
         for old, new in table.rename.items():
-            row[new] = row.pop(old, None)
-        row |= {name: ddl.kind(cast.to) for name, cast in table.cast.items()}
+            row[new] = row.pop(_spelled(row, old), None)
+        for name, cast in table.cast.items():
+            row[_spelled(row, name)] = ddl.kind(cast.to)
         if table.parse or any(cast.rescue for cast in table.cast.values()):
             row.setdefault(RESCUED, StringType())
         row |= dict.fromkeys(readers.looked_up(table))
         for name, sql in table.columns.items():
-            row[name] = row.get(sql)
+            kind = row.get(_spelled(row, sql))
+            row.pop(_spelled(row, name), None)
+            row[name] = kind
         return row
+
+
+def _spelled(row: Iterable[str], name: str) -> str:
+    """A name as the row has it: letter case may differ."""
+    return next((known for known in row if known.lower() == name.lower()), name)
 
 
 def declared_by(table: SilverTable) -> Columns | None:

@@ -61,7 +61,7 @@ def by_types(config: Pipeline, schemas: Mapping[TableRef, StructType]) -> Iterat
         if ref.layer != "silver" or has is None or config.silver[ref.name].schema_:
             continue
         recorded = manifest.read(QueryFolder.of(TablePaths(config, ref)))
-        if recorded and recorded.current.binding:
+        if recorded and recorded.current.binding and not _widens(config, ref):
             yield from raised(lambda: refuse_other_types(ref, has, wanted))  # noqa: B023
 
 
@@ -105,7 +105,14 @@ def _check_columns(columns: LakeColumns, ref: TableRef, has: StructType) -> None
             return
         gone = left(has, by_config)
         refuse_gone(ref, [name for name in has.names if name.lower() in gone], ())
-        refuse_other_types(ref, has, StructType(declared))
+        if not _widens(config, ref):
+            refuse_other_types(ref, has, StructType(declared))
+
+
+def _widens(config: Pipeline, ref: TableRef) -> bool:
+    """Whether Delta may widen the types of a table's columns."""
+    properties = config.layout_of(ref).properties
+    return any(key.lower() == "delta.enabletypewidening" for key in properties)
 
 
 def _removed_columns(columns: LakeColumns, ref: TableRef) -> Iterator[MedallionError]:

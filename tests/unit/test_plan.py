@@ -15,6 +15,7 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 from lakes import offset, table_id, touch_batches, write_table
+from pyspark.sql.types import StringType
 from support.pipelines import PIPELINES
 from support.stored_lake import StoredLake, StoredSales, archives, unpacked
 from typer.testing import CliRunner
@@ -26,6 +27,7 @@ from medallion_jobs.config import Pipeline, TableRef, load
 from medallion_jobs.kafkaloader.broker import Cluster, PythonBroker, Topic, UnknownError
 from medallion_jobs.lake.tables import ddl
 from medallion_jobs.plan import Plan, Refusal, TablePlan, plan
+from medallion_jobs.plan.columns import LakeColumns
 from medallion_jobs.plan.cost import Cost
 from medallion_jobs.plan.planning import OldRows
 from medallion_jobs.plan.text import lines
@@ -253,6 +255,22 @@ def test_after_a_reset_rows_of_bronze_keep_their_columns(tiny: Tiny) -> None:
     # Silver starts empty, and gets the columns that its config has.
     assert found["silver.b"].state == "reset"
     assert [refusal.code for refusal in found["gold.c"].refusals] == ["reads_removed_column"]
+
+
+def test_a_schema_that_only_spark_can_read_is_left_to_it(tiny: Tiny) -> None:
+    found = tiny.plan(("select: [n]", "schema: m varchar(5)"))["silver.b"]
+    assert (found.state, found.refusals) == ("changed", ())
+
+
+def test_columns_are_found_in_any_letter_case(tiny: Tiny) -> None:
+    steps = "cast: {N: string}, rename: {_INPUT_FILE: file}, columns: {FILE: File, x: n}"
+    config = tiny.configure(("where: n > 0, select: [n]", steps))
+    found = LakeColumns(config).by_config[TableRef("silver", "b")]
+    assert found
+    string = StringType()
+    assert found["n"] == string
+    assert [name.lower() for name in found] == ["n", "_rescued_data", "_load_time", "file", "x"]
+    assert (found["FILE"], found["x"]) == (string, string)
 
 
 def test_a_manifest_that_cannot_be_read_is_a_finding(tiny: Tiny) -> None:
