@@ -165,7 +165,8 @@ class Rebuild:
     def _swapped(self, spark: SparkSession, emit: Emit, now: Journal) -> Journal:
         if now.phase != "swapping":
             self._refuse_reset_meanwhile(now)
-            self.build(spark, emit)
+            if self._is_behind(now):
+                self.build(spark, emit)
             number = common.next_number(self.config, self.ref)
             before = common.rows(spark, self.live.data)
             now = self._enter(now, "swapping", number=number, rows_before=before)
@@ -279,6 +280,15 @@ class Rebuild:
         """Whether a Python function computes its rows, of which no digest is known."""
         table = self.config.silver.get(self.ref.name) if self.ref.layer == "silver" else None
         return table is not None and table.transform is not None
+
+    def _is_behind(self, now: Journal) -> bool:
+        """Whether the slot lacks rows of its source, or has not finished a batch."""
+        checkpoint = self._checkpoint(self.beside, now)
+        if now.phase == "waiting" or checkpoint.latest_commits < checkpoint.latest_offsets:
+            return True
+        offsets = self._stream().claim.offsets
+        left = offsets.progress(checkpoint, checkpoint.latest_offsets)[1]
+        return left is None or left.files > 0
 
     def _enter(self, now: Journal, phase: Phase, **known: int) -> Journal:
         entered = (self.journal or now).entering(phase, **known)
