@@ -25,6 +25,7 @@ def doctor(
     It takes no lock, and changes nothing without --fix.
     """
     from medallion_jobs import bronze, gold, silver
+    from medallion_jobs.observe.events import counted
     from medallion_jobs.report.doctor.examination import examine, repaired
     from medallion_jobs.report.doctor.finding import ERROR
 
@@ -40,7 +41,7 @@ def doctor(
             if one.fixed or one.fix:
                 typer.echo(" " * 9 + ("fixed" if one.fixed else f"next: {one.fix}"))
         counts = Counter(one.severity for one in found)
-        listed = ", ".join(f"{count} {severity}s" for severity, count in counts.items())
+        listed = ", ".join(counted(count, severity) for severity, count in counts.items())
         typer.echo(listed or "nothing is wrong", err=True)
     if any(one.severity == ERROR and not one.fixed for one in found):
         raise typer.Exit(1)
