@@ -126,8 +126,8 @@ def outline(
 
 
 def _root(written: object, store: S3) -> Location | None:
-    text = Storage().root if written is None else str(written)
-    if "${" in text:
+    text = Storage().root if written is None else written
+    if not isinstance(text, str) or "${" in text:
         return None
     try:
         found = folder(text, store)

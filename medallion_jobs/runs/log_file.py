@@ -98,8 +98,12 @@ class LogFile:
         try:
             self.gather(last=True)
         finally:
-            if "_private" in self.__dict__:
-                shutil.rmtree(self._private, ignore_errors=True)
+            self.discard()
+
+    def discard(self) -> None:
+        """Removes the private files."""
+        if "_private" in self.__dict__:
+            shutil.rmtree(self._private, ignore_errors=True)
 
     def _from_jvm(self) -> list[str]:
         """What the JVM has written since the last look: an entry with its stack trace each."""

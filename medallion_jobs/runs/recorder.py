@@ -53,7 +53,7 @@ from medallion_jobs.runs.record import (
     now,
 )
 from medallion_jobs.runtime.jars import DELTA
-from medallion_jobs.storage import Location, StoreError
+from medallion_jobs.storage import Location, ObjectPath, StoreError
 
 # The record is written after a batch, but not more often than this.
 _WRITE_SECONDS = 5.0
@@ -111,8 +111,9 @@ class Recorder:
 
     @property
     def jvm_log(self) -> Path | None:
-        """The file for the JVM's errors; None if the run has no record."""
-        return self._log.of_jvm if self._log else None
+        """The file for the JVM's errors; None if the run has no record, or no folder for it."""
+        log = self._log
+        return log.of_jvm if log and self._try(lambda: log.of_jvm) else None
 
     def config(self, load: Callable[[], Loaded]) -> Loaded:
         """The config, and with it the lake where the record is begun.
@@ -124,10 +125,7 @@ class Recorder:
         try:
             loaded = load()
         except MedallionError:
-            known = outline(*self._asked)
-            if known.root:
-                self._record = replace(self._record, pipeline=known.pipeline)
-                self._begin(known.root / "_medallion")
+            self._begin_by_outline()
             raise
         self._record = replace(
             self._record, pipeline=loaded.pipeline.pipeline, config_digest=digest(loaded)
@@ -139,7 +137,8 @@ class Recorder:
         """Notes the tables that the run is about."""
         with self._guard:
             self._record = replace(self._record, tables=[TableRun(str(one)) for one in tables])
-            self._write()
+            if not self._is_store_silent:
+                self._write()
 
     def listening(self, emit: Emit) -> Emit:
         """An emit function that notes each event before it passes it on."""
@@ -160,11 +159,22 @@ class Recorder:
         with self._guard:
             self._log_error(error)
             self._record = self._ended(error)
+            is_silent = self._is_store_silent and isinstance(error, StoreError)
+            is_written = not is_silent and self._write()
             if self._log:
-                self._try(self._log.close)
-            self._write()
-        self._try(lambda: store.prune(state))
-        self._try(lambda: store.keep_spare(state))
+                self._try(self._log.close if is_written else self._log.discard)
+        if is_written:
+            self._try(lambda: store.prune(state))
+            self._try(lambda: store.keep_spare(state))
+
+    def _begin_by_outline(self) -> None:
+        try:
+            known = outline(*self._asked)
+        except Exception:
+            return  # the mistakes themselves are being raised
+        if known.root:
+            self._record = replace(self._record, pipeline=known.pipeline)
+            self._begin(known.root / "_medallion")
 
     def _begin(self, state: Location) -> None:
         if not self._changes or not (self._record.is_of_tables or state.exists()):
@@ -182,7 +192,8 @@ class Recorder:
             if isinstance(event, BatchDone):
                 counts = {name: getattr(event, name, 0) or 0 for name in COUNTS}
                 self._note(event.table, **{**counts, "batches": 1})
-                if time.monotonic() - self._written > _WRITE_SECONDS:
+                is_due = time.monotonic() - self._written > _WRITE_SECONDS
+                if is_due and not self._is_store_silent:
                     self._write()
             elif isinstance(event, TableFailed):
                 self._settle(event.table, FAILED, event.code, event.what)
@@ -252,21 +263,29 @@ class Recorder:
             self._add({"event": "error", "code": _parts(error)[0], "text": text})
 
     def _keep_beating(self) -> None:
-        if self._state is not None:
+        if self._state is not None and not self._is_store_silent:
             state = self._state
             self._try(lambda: store.close_dead(state))
         while not self._over.wait(HEARTBEAT_SECONDS):
             with self._guard:
-                self._write()
-                if self._log:
-                    self._try(self._log.gather)
+                if not self._is_store_silent:
+                    self._write()
+                    if self._log:
+                        self._try(self._log.gather)
 
-    def _write(self) -> None:
-        if self._state is not None:
-            state = self._state
-            self._record = replace(self._record, beat=now())
-            self._written = time.monotonic()
-            self._try(lambda: store.write(state, self._record))
+    def _write(self) -> bool:
+        """Writes the record, and returns whether it worked."""
+        if self._state is None:
+            return False
+        state = self._state
+        self._record = replace(self._record, beat=now())
+        self._written = time.monotonic()
+        return self._try(lambda: store.write(state, self._record))
+
+    @property
+    def _is_store_silent(self) -> bool:
+        """Whether the store did not answer; each further try would keep the run for a minute."""
+        return self._has_complained and isinstance(self._state, ObjectPath)
 
     def _add(self, line: str | dict[str, object]) -> None:
         if self._log:
@@ -274,16 +293,18 @@ class Recorder:
             log = self._log
             self._try(lambda: log.add(text))
 
-    def _try(self, work: Callable[[], object]) -> None:
-        """Does it; if it fails, a line says so once."""
+    def _try(self, work: Callable[[], object]) -> bool:
+        """Does it, and returns whether it worked; the first failure is put on stderr."""
         try:
             work()
+            return True
         except Exception as error:
             if not self._has_complained and self._state is not None:
                 self._has_complained = True
                 at = getattr(error, "filename", None) or store.file_of(self._state, self.id)
                 why = getattr(error, "strerror", None) or masked(f"{type(error).__name__}: {error}")
                 sys.stderr.write(f"note: the record of this run is not complete: {why}: {at}\n")
+            return False
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from support.lake import CONFIG, Lake
 from typer.testing import CliRunner
 
@@ -35,6 +34,12 @@ def _lost_last(lake: Lake) -> None:
     _entry(lake, "silver.sales", -1).unlink()
 
 
+def _lost_whole(lake: Lake) -> None:
+    last = _entry(lake, "silver.sales", -1)
+    last.with_suffix(".crc").unlink()
+    last.unlink()
+
+
 def _lost_first(lake: Lake) -> None:
     _entry(lake, "silver.sales", 0).unlink()
 
@@ -47,8 +52,9 @@ def _emptied_of_engine(lake: Lake) -> None:
     _entry(lake, "_medallion.metrics.bronze.sales", -1).write_bytes(b"")
 
 
-def _rows_gone(lake: Lake) -> None:
-    DeltaTable(lake.storage / "bronze" / "sales").delete("order_id = 'o-none'")
+def _rows_doubled(lake: Lake) -> None:
+    table = DeltaTable(lake.storage / "bronze" / "sales")
+    write_deltalake(table, table.to_pyarrow_table().slice(0, 1), mode="append")
 
 
 def _no_checkpoint(lake: Lake) -> None:
@@ -61,14 +67,15 @@ def _no_dimension(lake: Lake) -> None:
 
 # What is done to the lake; and the codes and the tables of the errors that are found.
 HARMS: dict[str, tuple[Callable[[Lake], None], set[tuple[str, str]]]] = {
-    "last entry lost": (_lost_last, {("table_restored", "silver.sales")}),
+    "last entry lost": (_lost_last, {("log_entry_missing", "silver.sales")}),
+    "last entry lost, and its checksum": (_lost_whole, {("table_restored", "silver.sales")}),
     "first entry lost": (_lost_first, {("log_entry_missing", "silver.sales")}),
     "entry empty": (_emptied, {("log_entry_empty", "bronze.sales")}),
     "entry empty, of the engine": (
         _emptied_of_engine,
         {("log_entry_empty", "metrics/bronze/sales")},
     ),
-    "rows gone": (_rows_gone, {("rows_unaccounted", "bronze.sales")}),
+    "a row twice": (_rows_doubled, {("rows_unaccounted", "bronze.sales")}),
     "manifest lost": (_no_checkpoint, {("manifest_lost", "gold.sales_by_region_day")}),
     "dimension lost": (_no_dimension, {("dimension_missing", "silver.sales")}),
 }
@@ -120,11 +127,9 @@ def test_leftovers_are_removed_when_asked(sales: Lake, tmp_path: Path) -> None:
 
 
 def test_a_table_that_the_config_no_longer_has(sales: Lake, tmp_path: Path) -> None:
-    config = yaml.safe_load(CONFIG.read_text())
-    del config["gold"]
-    config |= {"storage": {"root": str(sales.storage)}, "landing": {"root": str(sales.landing)}}
+    roots = f"storage: {{root: {sales.storage}}}\nlanding: {{root: {sales.landing}}}\n"
     file = tmp_path / "sales.yaml"
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(CONFIG.read_text().partition("\ngold:")[0] + "\n" + roots)
     result = CliRunner().invoke(app, ["doctor", "--config", str(file)])
     assert result.exit_code == 0
     assert "warning: gold.sales_by_region_day: the config no longer has it" in result.stdout

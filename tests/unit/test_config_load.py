@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from medallion_jobs.config import ConfigError, Measure, Pipeline, TableRef, load
+from medallion_jobs.config import ConfigError, Measure, Pipeline, TableRef, load, outline
 from medallion_jobs.lake.paths import TablePaths
 
 REPOSITORY = Path(__file__).parents[2]
@@ -281,3 +281,34 @@ def test_a_file_that_is_no_config_is_refused(conf: Path, content: bytes, what: s
 def test_a_folder_in_place_of_a_file_is_refused(conf: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(conf, environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "known"),
+    [
+        ("pipeline: p\nstorage: {root: lake}\ngold: 3\n", [], ("p", "lake")),
+        ("pipeline: [p]\nstorage: {root: [lake]}\n", [], ("", None)),
+        ("pipeline: p\n", [], ("p", None)),
+        ("pipeline: p\nstorage: {root: '${env:NONE}'}\n", [], ("p", None)),
+        ("storage: [\n", ["storage.root=other"], ("", "other")),
+        ("- 1\n", ["=x", "pipeline=q", "storage.root=other"], ("q", "other")),
+        ("storage: {root: lake}\nspark: {conf: 3}\n", ["storage=3"], ("", None)),
+    ],
+)
+def test_what_is_known_of_a_config_with_mistakes(
+    text: str,
+    overrides: list[str],
+    known: tuple[str, str | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "p.yaml"
+    file.write_text(text)
+    found = outline(file, None, overrides, {})
+    name, root = known
+    assert (found.pipeline, found.root) == (name, tmp_path / root if root else None)
+    # The default counts where there is a lake already.
+    (tmp_path / "lake" / "_medallion").mkdir(parents=True)
+    if text == "pipeline: p\n":
+        assert outline(file, None, overrides, {}).root == tmp_path / "lake"

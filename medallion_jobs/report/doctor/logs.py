@@ -1,6 +1,7 @@
 """The Delta logs of all tables: entries that are missing or empty.
 
-A last entry that is gone leaves no gap; the start checks find it, by the query's transactions.
+A last entry that is gone leaves no gap: its checksum shows it, where the writer made one, and the
+start checks find it by the query's transactions.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from medallion_jobs.storage import Location, children
 
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.\d{10})?(?:\.[0-9a-f-]{36})?\.\w+")
+_CHECKSUM = re.compile(r"(\d{20})\.crc")
 _AT_ONCE = 16
 
 
@@ -67,7 +69,15 @@ def _fault(table: Location) -> tuple[str, str] | None:
         if version != expected:
             missing = f"{expected:020}.json"
             return "log_entry_missing", f"entry {missing} of its log is missing: {log}"
-    if start < 0 and not after:
+    newest = max([start, *after])
+    if (promised := max(_versions(names, _CHECKSUM), default=-1)) > newest:
+        missing = f"{newest + 1:020}.json"
+        return (
+            "log_entry_missing",
+            f"entry {missing} of its log is missing, but the checksum of version {promised} is "
+            f"there: {log}",
+        )
+    if newest < 0:
         return "log_empty", f"its log has no entry: {log}"
     for version in after:
         file = log / entries[version]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from deltalake.exceptions import DeltaError
+
 from medallion_jobs.checkpoint import lock, start_checks
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine.stream import Stream
 from medallion_jobs.errors import MedallionError
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
+from medallion_jobs.masking import masked
 from medallion_jobs.report.doctor.finding import ERROR, NOTE, WARNING, Finding
 from medallion_jobs.report.verify import lake
 
@@ -40,15 +43,28 @@ def findings(
             refused = list(start_checks.findings(claim))
         except MedallionError as error:
             yield _of(error, str(claim.ref), ERROR)
+        except DeltaError as error:
+            yield _unreadable(str(claim.ref), error)
         else:
             yield from (_of(one, str(claim.ref), ERROR) for one in refused)
     yield from _unaccounted(config, unreadable)
 
 
+def _unreadable(where: str, error: DeltaError) -> Finding:
+    first = masked(str(error)).partition("\n")[0]
+    what = f"it, or what its query reads or keeps, cannot be read: {first}"
+    return Finding("table_unreadable", ERROR, where, what, "restore its files from a backup")
+
+
 def _unaccounted(config: Pipeline, unreadable: Collection[str]) -> Iterator[Finding]:
     chosen = lake.chosen(config, None, layers=True).layers
-    refs = tuple(ref for ref in chosen if _is_readable(config, ref, unreadable))
-    for found in lake.audits(config, refs, show=1) if refs else ():
+    try:
+        refs = tuple(ref for ref in chosen if _is_readable(config, ref, unreadable))
+        audits = list(lake.audits(config, refs, show=1)) if refs else []
+    except DeltaError as error:
+        yield _unreadable("bronze and silver", error)
+        return
+    for found in audits:
         if isinstance(found, MedallionError):
             yield _of(found, "", WARNING)
             continue
