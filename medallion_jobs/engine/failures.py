@@ -34,6 +34,7 @@ _OTHER_WRITER = re.compile(
 _NO_NAME = "Malformed input or input contains unmappable characters"
 _UNTOUCHED = "nothing of the batch is visible; the next start runs it again"
 _LONGEST = 500
+_MOST_CAUSES = 10
 # Delta's message: the check's name, its expression, and a line for each column in it.
 _BROKEN_CHECK = re.compile(
     r"\[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\] CHECK constraint (\S+) (.+?) violated by row with "
@@ -57,12 +58,12 @@ def explain(table: str, failure: BaseException, where: Location) -> MedallionErr
     """
     if isinstance(failure, MedallionError):
         return failure
-    text = str(failure)
+    text = _with_causes(failure)
     if known := (
-        _of_storage(table, failure, where)
+        _of_storage(table, failure, text, where)
         or _refused_by_delta(table, text)
         or _unwritable(table, text, where)
-        or _passing(table, failure)
+        or _passing(table, failure, text)
     ):
         return known
     if isinstance(failure, PySparkException | Py4JJavaError):
@@ -79,9 +80,20 @@ def explain(table: str, failure: BaseException, where: Location) -> MedallionErr
     )
 
 
-def _of_storage(table: str, failure: BaseException, where: Location) -> TransientError | None:
+def _with_causes(failure: BaseException) -> str:
+    """The text of a failure and of its causes, which pyspark does not show in the text."""
+    texts: list[str] = []
+    cause: BaseException | None = failure
+    while cause is not None and len(texts) < _MOST_CAUSES:
+        texts.append(str(cause))
+        cause = getattr(cause, "_cause", None)
+    return "\nCaused by: ".join(texts)
+
+
+def _of_storage(
+    table: str, failure: BaseException, text: str, where: Location
+) -> TransientError | None:
     """The error for a disk or a store that fails; None for any other failure."""
-    text = str(failure)
     for symptom, fix in _STORAGE.items():
         if symptom in text:
             return TransientError(
@@ -122,9 +134,8 @@ def _refused_by_delta(table: str, text: str) -> DataError | None:
     return None
 
 
-def _passing(table: str, failure: BaseException) -> TransientError | None:
+def _passing(table: str, failure: BaseException, text: str) -> TransientError | None:
     """The error for a failure that may pass: of a JVM, an executor, a network, another writer."""
-    text = str(failure)
     if isinstance(failure, Py4JNetworkError):
         return TransientError(
             f"{table}: the JVM of the run has ended: {text}",

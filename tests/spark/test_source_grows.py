@@ -18,7 +18,9 @@ from pyspark.sql import functions as F
 from support.exact import assert_exact
 from support.lake import Lake, batches, order, run_streams
 
+from medallion_jobs.config import Restart
 from medallion_jobs.engine.query import Running
+from medallion_jobs.engine.restarts import Restarts
 from medallion_jobs.errors import MedallionError, Refused
 from medallion_jobs.lake.tables.schema_change import SchemaChange
 from medallion_jobs.observe.events import Event, Note, TableFailed
@@ -305,7 +307,7 @@ def test_a_change_that_is_followed_in_vain_is_told_in_the_end(lake: Lake) -> Non
 
     (stream,) = silver.streams(lake.config)
     needless = {f.name: None for f in fields(Running) if f.default is MISSING} | {"stream": stream}
-    one = Running(**cast("Any", needless))
+    one = Running(**cast("Any", {**needless, "restarts": Restarts(Restart())}))
 
     def starts(said: str, at_most: int) -> int:
         """How often it is started again, when each start ends as the one before."""

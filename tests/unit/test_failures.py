@@ -56,6 +56,16 @@ def test_what_stays_does_not(text: str) -> None:
     assert error.code == "batch_failed"
 
 
+def test_a_cause_counts_that_the_text_does_not_show() -> None:
+    failure = PySparkException("Query silver.x terminated with exception: it failed")
+    cause = PySparkException("java.util.concurrent.ExecutionException: it failed")
+    cause._cause = PySparkException("java.net.ConnectException: refused")  # type: ignore[attr-defined]
+    failure._cause = cause  # type: ignore[attr-defined]
+    error = explain("silver.x", failure, Path("/lake"))
+    assert error.code == "network_failed"
+    assert error.what.endswith("java.net.ConnectException: refused")
+
+
 def test_the_end_of_the_jvm_and_of_a_disk() -> None:
     ended = explain("silver.x", Py4JNetworkError("Answer from Java side is empty"), Path("/lake"))
     assert (ended.code, ended.exit_code) == ("jvm_ended", 75)
