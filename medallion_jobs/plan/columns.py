@@ -120,7 +120,8 @@ class LakeColumns:
         source = before.get(table.from_)
         if source is None or table.transform or table.envelope:
             return None
-        row = {name: self._kinds(table.from_, before).get(name) for name in source}
+        kinds = self._kinds(table.from_, before)
+        row = {name: kinds.get(name) for name in source}
         for name, parse in table.parse.items():
             row[_spelled(row, name)] = ddl.columns(parse.schema_) or ddl.kind(parse.schema_)
         for item in table.explode:
