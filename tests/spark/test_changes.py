@@ -125,7 +125,8 @@ def test_a_run_does_what_the_plan_says(
     ran: OwnLake, case: Case, tmp_path: Path, spark: SparkSession
 ) -> None:
     lake = changed(ran.copy(tmp_path / "copy"), case, tmp_path)
-    lake.land("plan_orders", f"{CASES.index(case)}.json", {"id": "x", "qty": 9}, at=9)
+    more = {"id": "x", "customer": "c1", "amount": "9.99", "qty": 9, "at": AT}
+    lake.land("plan_orders", f"{CASES.index(case)}.json", more, at=9)
     before = plan(lake.config)
     codes = {one.code for table in before.tables for one in table.refusals} | {case.late_code}
     if before.exit_code == 2 or case.late_code:
