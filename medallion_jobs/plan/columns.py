@@ -95,6 +95,10 @@ class LakeColumns:
             return self.by_config[ref]
         return _as_columns(self.on_disk(ref))
 
+    def _kinds(self, ref: TableRef, before: Mapping[TableRef, Columns | None]) -> Columns:
+        """The columns of a table that is read; one that is there may have wider types."""
+        return {**(before.get(ref) or {}), **(_as_columns(self.on_disk(ref)) or {})}
+
     def _silver(
         self, table: SilverTable, before: Mapping[TableRef, Columns | None]
     ) -> Columns | None:
@@ -116,9 +120,8 @@ class LakeColumns:
         source = before.get(table.from_)
         if source is None or table.transform or table.envelope:
             return None
-        # A table that is there may have wider types than the config.
-        kinds = _as_columns(self.on_disk(table.from_)) or {}
-        row = {name: kinds.get(name, kind) for name, kind in source.items()}
+        kinds = self._kinds(table.from_, before)
+        row = {name: kinds.get(name) for name in source}
         for name, parse in table.parse.items():
             row[_spelled(row, name)] = ddl.columns(parse.schema_) or ddl.kind(parse.schema_)
         for item in table.explode:
@@ -135,7 +138,10 @@ class LakeColumns:
             row[_spelled(row, name)] = ddl.kind(cast.to)
         if table.parse or any(cast.rescue for cast in table.cast.values()):
             row.setdefault(RESCUED, StringType())
-        row |= dict.fromkeys(readers.looked_up(table))
+        for lookup in table.lookups:
+            kinds = self._kinds(lookup.table, before)
+            taken = {here: kinds.get(_spelled(kinds, name)) for here, name in lookup.take.items()}
+            row |= {h: kind for h, kind in taken.items() if lookup.on.get(lookup.take[h]) != h}
         for name, sql in table.columns.items():
             kind = row.get(_spelled(row, sql))
             row.pop(_spelled(row, name), None)

@@ -220,7 +220,15 @@ SILVER = (
         _TAKEN_ALONG,
         ORDERS,
         "lookups[silver.plan_customers].take.region",
-        ("take: region}", 'take: {region: "since"}}'),
+        ("take: region}", "take: {region: customer}}"),
+    ),
+    _refused(
+        "a column of another type in `take`, or another type in `cast`",
+        "refused: the table has the column with the old type",
+        ORDERS,
+        "column_types_changed",
+        f"{_COMMAND} --downstream",
+        ("take: region}", "take: {region: since}}"),
     ),
     _free(
         "`max_age`, `when_stale` or `hold_for` of a lookup",
