@@ -97,7 +97,7 @@ gold:
     from: silver.way_upsert
     group_by: [city]
     measures: {people: count(*)}
-    mode: complete
+    mode: incremental
 """
 FEW_TABLES = ("silver.way_upsert", "gold.way_counts")
 # Changes that come in order, then some that are late or repeated, then some after a delete.
