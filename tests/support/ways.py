@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,32 @@ TABLES = (
     *("silver.way_append", "silver.way_upsert", "silver.way_scd2", "silver.way_applied"),
     *("silver.way_versions", "gold.way_cities", "gold.way_people"),
 )
+# Some of them, for tests that run often: keys, deletes, parked rows, and a table that reads it.
+FEW = """
+pipeline: ways
+bronze:
+  way_rows:
+    source:
+      format: json
+      schema: "id int, name string, city string, op string, at int"
+silver:
+  way_upsert:
+    from: bronze.way_rows
+    write: upsert
+    keys: [id]
+    sequence: at
+    deletes: {when: op = 'D', how: hard}
+    expect:
+      known: {check: city <> 'Bern' OR city IS NULL, otherwise: quarantine}
+    select: [id, name, city, at]
+gold:
+  way_counts:
+    from: silver.way_upsert
+    group_by: [city]
+    measures: {people: count(*)}
+    mode: incremental
+"""
+FEW_TABLES = ("silver.way_upsert", "gold.way_counts")
 # Changes that come in order, then some that are late or repeated, then some after a delete.
 PARTS: tuple[tuple[tuple[Any, ...], ...], ...] = (
     ((1, "Ada", "Rome", "U", 1), (2, "Bob", "Nice", "U", 1), (3, "Cyd", "Bern", "U", 1)),
@@ -97,9 +124,9 @@ def land(lake: OwnLake, part: int) -> None:
     lake.land("way_rows", f"part-{part}.json", *rows, at=part * 10)
 
 
-def rows(lake: OwnLake) -> dict[str, list[str]]:
+def rows(lake: OwnLake, tables: Sequence[str] = TABLES) -> dict[str, list[str]]:
     """The rows of each table, in an order of their own."""
-    return {table: rows_of(lake.path(table)) for table in TABLES}
+    return {table: rows_of(lake.path(table)) for table in tables}
 
 
 def rows_of(path: Path) -> list[str]:

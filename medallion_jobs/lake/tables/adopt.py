@@ -36,7 +36,7 @@ def replace_by(
     """Replaces all rows and columns of a table by those of another one.
 
     The table keeps its id, its history and its properties. It takes over the transactions of the
-    other table, and the properties that it lacks. The caller brings its layout in line.
+    other table, and its properties; the next start of its query brings its layout in line.
 
     Args:
         txns: more transactions of the commit: application id to version.
