@@ -73,8 +73,17 @@ class LogFile:
                 kept = self._file.read_bytes()[-MOST_BYTES // 2 :].partition(b"\n")[2]
                 put(self._file, kept, synced=False)
 
+    def take_over(self) -> None:
+        """Appends what the JVM has written.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        for text in self._from_jvm():
+            self.add(json.dumps({"event": "jvm", "text": masked(text.rstrip())}))
+
     def gather(self, *, last: bool = False) -> None:
-        """Takes over what the JVM has written; to a store, also writes the file there.
+        """Appends what the JVM has written; to a store, also writes the file there.
 
         Args:
             last: the run is over.
@@ -82,8 +91,7 @@ class LogFile:
         Raises:
             OSError: the file cannot be written.
         """
-        for text in self._from_jvm():
-            self.add(json.dumps({"event": "jvm", "text": masked(text.rstrip())}))
+        self.take_over()
         due = last or time.monotonic() - self._uploaded > _UPLOAD_SECONDS
         if not isinstance(self._at, Path) and self._is_new and due:
             self._is_new, self._uploaded = False, time.monotonic()

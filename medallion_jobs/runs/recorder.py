@@ -157,6 +157,9 @@ class Recorder:
         state = self._state
         self._heart.join()
         with self._guard:
+            if self._log:
+                self._try(self._log.take_over)
+            # What ended the run is the last line of the log.
             self._log_error(error)
             self._record = self._ended(error)
             is_silent = self._is_store_silent and isinstance(error, StoreError)
