@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JNetworkError
@@ -110,9 +111,14 @@ class Running:
         """Whether the query was reset, and has not rebuilt its table yet."""
         return self.start.generation > 1 and self.start_point.last_written < 0
 
-    @property
+    # A claim takes a fraction of a millisecond to make, and these are asked for ten times a second.
+    @cached_property
     def ref(self) -> TableRef:
         return self.stream.claim.ref
+
+    @cached_property
+    def trigger(self) -> Trigger:
+        return self.stream.claim.paths.config.trigger
 
     @property
     def is_active(self) -> bool:
@@ -274,7 +280,7 @@ class Running:
         """The error to show for its failure."""
         claim = self.stream.claim
         if self.timed_out:
-            return _timed_out(self.ref, claim.paths.config.trigger, self._batch)
+            return _timed_out(self.ref, self.trigger, self._batch)
         rebuild = f'rebuild it: `medallion checkpoint reset {self.ref} --reason "…" --yes`'
         if change := SchemaChange.from_failure(str(failure)):
             return DataError(

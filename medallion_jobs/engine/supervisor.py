@@ -224,7 +224,7 @@ class Supervisor:
                 about = {"code": final.code, "starts": query.restarts.failures}
                 self._emit(Note(str(query.ref), "given up", about))
             self._fail(query, final, spark)
-            if query.stream.claim.paths.config.trigger.restart.on_give_up == "stop":
+            if query.trigger.restart.on_give_up == "stop":
                 self._stop.flip(f"{query.ref} failed")
         else:
             then = f"starts again in {seconds:.1f} s"
@@ -398,7 +398,7 @@ class Supervisor:
         Raises:
             TransientError: it does not end although it was cancelled.
         """
-        limit = query.stream.claim.paths.config.trigger.batch_timeout
+        limit = query.trigger.batch_timeout
         over = query.busy_seconds() - limit.total_seconds() if limit else 0
         if limit is None or query.query is None or over <= 0:
             return
