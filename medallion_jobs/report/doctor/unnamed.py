@@ -37,5 +37,5 @@ def _unnamed(config: Pipeline, ref: TableRef) -> Iterator[Finding]:
         yield Finding("table_unknown", NOTE, str(ref), what)
     elif written.pipeline in ("", config.pipeline):
         what = f"the config no longer has it, but queries still find it: {places.data}"
-        fix = "put it back into the config; or, if nobody needs it, remove it"
+        fix = f"put it back into the config; or take it away: medallion drop {ref}"
         yield Finding("table_orphaned", WARNING, str(ref), what, fix)
