@@ -46,6 +46,7 @@ def lake(engine: Engine) -> Lake:
     return Lake(engine.volume("lake"), engine.volume("landing"))
 
 
+@pytest.mark.slow
 def test_the_cluster_form_comes_to_a_correct_gold_and_ends_cleanly(
     engine: Engine, lake: Lake
 ) -> None:

@@ -142,8 +142,15 @@ EDGES = (
 )
 
 
-def test_values_that_are_not_sent_and_columns_that_come_and_go(spark: Any, tmp_path: Path) -> None:
-    lake = pipeline(tmp_path, *EDGES)
+@pytest.mark.parametrize(
+    "names",
+    [("letters", "items"), pytest.param(("documents",), marks=pytest.mark.slow)],
+    ids=",".join,
+)
+def test_values_that_are_not_sent_and_columns_that_come_and_go(
+    spark: Any, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    lake = pipeline(tmp_path, *(table for table in EDGES if table["table"] in names))
     lines = lines_of("toast", "default.plain")
     # The rows of the snapshot come last.
     first = [line for line in lines if '\\"op\\":\\"r\\"' in line]
@@ -154,13 +161,15 @@ def test_values_that_are_not_sent_and_columns_that_come_and_go(spark: Any, tmp_p
     lake.run()
     lake.drop("messages", "3.json", *first, *altered[14:], age=8_000)
     lake.run()
-    # The key of document 1 was changed to 2: the message of the new row lacks what was not
-    # changed, and the row says so.
-    (document,) = lake.rows("silver.documents")
-    assert (document["id"], document["version"], document["body"]) == (2, 3, "short")
-    lacking = json.loads(document["_rescued_data"])
-    assert lacking["raw"] == "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="
-    assert {"words", "big_numbers", "js", "jsb", "uids"} < lacking.keys()
+    if "documents" in names:
+        # The key of document 1 was changed to 2: the message of the new row lacks what was not
+        # changed, and the row says so.
+        (document,) = lake.rows("silver.documents")
+        assert (document["id"], document["version"], document["body"]) == (2, 3, "short")
+        lacking = json.loads(document["_rescued_data"])
+        assert lacking["raw"] == "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="
+        assert {"words", "big_numbers", "js", "jsb", "uids"} < lacking.keys()
+        return
     letters = lake.rows("silver.letters")
     wanted = {row["id"] for row in source("toast", "letters")["rows"]}
     assert {str(row["id"]) for row in letters if row["__END_AT"] is None} == wanted

@@ -86,6 +86,7 @@ def test_a_stream_without_its_past_is_a_gap(spark: Any, tmp_path: Path) -> None:
     assert "run once with `--set silver.orders.apply_changes.on_gap=ignore`" in str(stopped.value)
 
 
+@pytest.mark.slow
 def test_a_first_transaction_comes_after_the_snapshot(spark: Any, tmp_path: Path) -> None:
     """Its first change can lie where the snapshot was taken."""
     row = {"op": "r", "after": {"id": 1, "state": "z"}}

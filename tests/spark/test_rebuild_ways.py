@@ -11,6 +11,8 @@ from support.own import OwnLake
 
 from medallion_jobs.errors import MedallionError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, spark: object) -> OwnLake:
