@@ -22,7 +22,7 @@ REFUSED = (
     *("before_the_checkpoint_is_moved", "after_the_checkpoint_is_moved"),
     "after_the_generation_is_opened",
 )
-QUICK = ("after_the_rows_are_replaced", "before_the_first_commit_in_the_slot")
+QUICK = ("after_the_rows_are_replaced",)
 
 
 @pytest.fixture(scope="module")
