@@ -84,13 +84,13 @@ class Fault:
         reason: the second half of a sentence whose first half names the query.
         next_step: what to do besides a rebuild; empty for the usual: restore what is missing, or
             reset.
-        mended_by_rebuild: whether a rebuild brings the table up to its source.
+        needs_rebuild: whether a rebuild is what brings the table up to its source.
     """
 
     code: str
     reason: str
     next_step: str = ""
-    mended_by_rebuild: bool = False
+    needs_rebuild: bool = False
 
 
 class SourceOffsets(Protocol):
@@ -165,7 +165,7 @@ class DeltaOffsets:
             yield Fault(
                 "source_rebuilt",
                 f"{self.name} was rebuilt since it last ran, and its own rows are of the old one",
-                mended_by_rebuild=True,
+                needs_rebuild=True,
             )
         else:
             yield from self._unreadable(checkpoint)
@@ -180,7 +180,7 @@ class DeltaOffsets:
             yield Fault(
                 "source_log_gone",
                 f"it has yet to read {self.name} from version {since} on, and cannot: {begins}",
-                mended_by_rebuild=True,
+                needs_rebuild=True,
             )
         elif commit := source_changes.unreadable(self.path, since, self.on_change):
             yield self._changed(commit)
@@ -194,7 +194,7 @@ class DeltaOffsets:
             "to leave its rows as they are: `on_source_change: keep` in its config"
             if may_keep
             else "",
-            mended_by_rebuild=True,
+            needs_rebuild=True,
         )
 
     def gone(self, checkpoint: Checkpoint) -> Iterator[Fault]:
@@ -207,7 +207,7 @@ class DeltaOffsets:
             yield Fault(
                 "source_files_gone",
                 f"it has yet to read a part of {self.name}, and cannot: {file}",
-                mended_by_rebuild=True,
+                needs_rebuild=True,
             )
 
     def skipped(self, checkpoint: Checkpoint, batch: int) -> list[Commit]:

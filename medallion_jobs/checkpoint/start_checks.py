@@ -352,7 +352,7 @@ def refused_for(claim: Claim, fault: Fault, *, did: str = _NOT_STARTED) -> Refus
         did: what became of the query.
     """
     next_step = fault.next_step
-    if fault.mended_by_rebuild:
+    if fault.needs_rebuild:
         rebuild = (
             f"to compute its rows from its source as it is now: `{rebuild_command(claim)} --yes`"
         )

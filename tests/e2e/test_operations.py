@@ -189,7 +189,7 @@ def _removed(site: Site) -> None:
 
 @dataclass(frozen=True)
 class Section:
-    """What went wrong before a section, and how those of its commands end that do not end with 0."""
+    """What went wrong before a section, and how its first commands end; the others end with 0."""
 
     before: Callable[[Site], object] = lambda _: None
     ends: tuple[int, ...] = ()

@@ -27,7 +27,7 @@ Exit codes: 1 the data or the pipeline says no; 2 a wrong command, option, confi
 bug; 75 worth a retry.
 """
 
-# What the start checks say of a fault that a rebuild mends.
+# What the start checks say of a fault that needs a rebuild.
 _REBUILD = 'compute its rows again: `medallion rebuild {} --reason "…" --yes`'
 
 
@@ -58,7 +58,7 @@ def _site(call: ast.Call) -> Site | None:
         next_step = 'restore what is missing, or `medallion checkpoint reset {} --reason "…"`'
         exits = (errors.Refused.exit_code,)
         said = _text(fix[0]) if fix else next_step
-        if "mended_by_rebuild" in named:
+        if "needs_rebuild" in named:
             said = "; ".join(filter(None, (_REBUILD, _text(fix[0]) if fix else "")))
         return Site(str(code.value), exits, _text(what), said)
     code_of = named.get("code")

@@ -202,7 +202,7 @@ def test_a_refused_change_is_named(checkpoint: Checkpoint, tmp_path: Path) -> No
     assert "rows of silver.x were changed or removed: DELETE in version 2, 20" in fault.reason
     assert "UTC, by delta-rs" in fault.reason
     assert "on_source_change: keep" in fault.next_step
-    assert fault.mended_by_rebuild
+    assert fault.needs_rebuild
 
 
 def test_a_skipped_commit_counts_for_nothing(checkpoint: Checkpoint, tmp_path: Path) -> None:
