@@ -19,6 +19,7 @@ from medallion_jobs.aggregate import Aggregation, complete, incremental
 from medallion_jobs.checkpoint import Claim, Logic, QueryFolder
 from medallion_jobs.checkpoint.logic import as_texts
 from medallion_jobs.checkpoint.offsets import Offset
+from medallion_jobs.checkpoint.source_changes import OnChange
 from medallion_jobs.config import GoldTable, Pipeline, TableRef
 from medallion_jobs.engine import runner
 from medallion_jobs.engine.stream import Batch, Sink, Start, Written
@@ -87,9 +88,15 @@ class GoldStream:
             source_path=TablePaths(self.config, self.table.from_).data,
             logic=Logic(
                 state={**self.aggregation.logic, **derived},
-                settings=as_texts({"layout": self.table.layout, "sinks": self._sinks_by_name}),
+                settings=as_texts(
+                    {
+                        "layout": self.table.layout,
+                        "sinks": self._sinks_by_name,
+                        "on_source_change": "keep" if self._on_change == "keep" else None,
+                    }
+                ),
             ),
-            follows_changes=self.is_incremental,
+            on_change=self._on_change,
         )
 
     def preflight(self, made: Collection[Location]) -> None:
@@ -136,6 +143,10 @@ class GoldStream:
         return {name: f"{jdbc.schema_}.{jdbc.table or self.name}" for name, jdbc in found.items()}
 
     @property
+    def _on_change(self) -> OnChange:
+        return "follow" if self.is_incremental else self.table.on_source_change
+
+    @property
     def _query_folder(self) -> QueryFolder:
         return QueryFolder.of(self.paths)
 
@@ -162,6 +173,8 @@ class GoldStream:
             # A batch takes whole commits: one split over two batches would be counted in part.
             changes = rows.option("readChangeFeed", True).option("maxFilesPerTrigger", _ANY_NUMBER)
             return changes.load(source)
+        if self._on_change == "keep":
+            rows = rows.option("skipChangeCommits", True)
         return self.aggregation.of(rows.load(source), streaming=True)
 
     def write(self, df: DataFrame, batch: Batch) -> Written:

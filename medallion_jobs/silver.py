@@ -89,6 +89,7 @@ class SilverStream:
             paths=self.paths,
             target_path=self.paths.data,
             source=str(table.from_),
+            on_change=table.on_source_change,
             source_path=self._refinery.path_of(table.from_),
             # A table with one row for each key cannot continue as one with a row for each
             # change. All other settings only affect the rows of each batch.
@@ -123,6 +124,9 @@ class SilverStream:
         # manifest the start checks would say that the checkpoint is lost.
         ensure_member(self._refinery, spark)
         reader = spark.readStream.format("delta")
+        if self.table.on_source_change == "keep":
+            # Spark would also skip rows that such a commit adds; the engine refuses these.
+            reader = reader.option("skipChangeCommits", True)
         if self.table.snapshot:
             # By default a batch has 1,000 files, and so might have a part of a dump.
             reader = reader.option("maxFilesPerTrigger", 2**31 - 1)

@@ -30,5 +30,6 @@ __all__ = [
     "rebuilds",
     "refused_for",
     "reset",
+    "source_changes",
     "start_checks",
 ]

@@ -29,7 +29,7 @@ _SQL = re.compile(
 )
 # These parts decide about batches to come, and not which values a row has.
 _ABOUT_BATCHES = re.compile(
-    r"on_all_aside|schema_evolution|topics|isolation|apply_changes\.tombstone_retention"
+    r"on_all_aside|on_source_change|schema_evolution|topics|isolation|apply_changes\.tombstone_retention"
     r"|snapshot\.(max_missing|on_refused)|lookups\[[^]]*\]\.(max_age|when_stale|hold_for)"
     r"|expect\.\w+\.at_most"
 )

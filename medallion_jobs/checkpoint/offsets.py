@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Protocol
 
+from medallion_jobs.checkpoint import source_changes
 from medallion_jobs.checkpoint.folder import Checkpoint, rebuilds
 from medallion_jobs.checkpoint.manifest import Binding
+from medallion_jobs.checkpoint.source_changes import OnChange
 from medallion_jobs.lake.tables import Commit, commits, has_log_since, snapshot
 from medallion_jobs.storage import Location
 
@@ -33,6 +36,11 @@ class Offset:
     in_snapshot: bool
 
     @property
+    def next_commit(self) -> int:
+        """The first commit that is yet to be read, at least in part."""
+        return self.version + 1 if self.in_snapshot else self.version
+
+    @property
     def whole(self) -> int | None:
         """The last version that was read completely; None in the middle of one."""
         return None if self.in_snapshot or self.index >= 0 else self.version - 1
@@ -44,6 +52,16 @@ class Offset:
             return None
         offset = json.loads(checkpoint.offset(batch))
         return cls(offset["reservoirVersion"], offset["index"], offset["isStartingVersion"])
+
+    @classmethod
+    def next_of(cls, checkpoint: Checkpoint) -> Offset | None:
+        """Where the next batch begins; None before the first batch.
+
+        A batch that was planned and not finished is read again.
+        """
+        newest = checkpoint.latest_offsets
+        finished = newest if checkpoint.latest_commits >= newest else newest - 1
+        return cls.after(checkpoint, finished) or cls.after(checkpoint, newest)
 
 
 @dataclass(frozen=True)
@@ -64,12 +82,15 @@ class Fault:
     Attributes:
         code: that of the error.
         reason: the second half of a sentence whose first half names the query.
-        next_step: what to do; empty for the usual: restore what is missing, or reset.
+        next_step: what to do besides a rebuild; empty for the usual: restore what is missing, or
+            reset.
+        needs_rebuild: whether a rebuild is what brings the table up to its source.
     """
 
     code: str
     reason: str
     next_step: str = ""
+    needs_rebuild: bool = False
 
 
 class SourceOffsets(Protocol):
@@ -102,12 +123,12 @@ class DeltaOffsets:
     Attributes:
         path: the table.
         name: its name in messages.
-        follows_changes: whether the query also follows changed and deleted rows.
+        on_change: what the query does about changed and deleted rows.
     """
 
     path: Location
     name: str = ""
-    follows_changes: bool = False
+    on_change: OnChange = "fail"
 
     def rebuilds(self) -> int:
         """The number of the table's newest rebuild; -1 before the first."""
@@ -140,12 +161,67 @@ class DeltaOffsets:
                 f"{self.name} is not the recorded table: id {identity} at {self.path}, "
                 f"id {bound.source_id} in the manifest",
             )
-        elif not self.follows_changes and self.rebuilds() != bound.source_rebuilds:
+        elif self.on_change != "follow" and self.rebuilds() != bound.source_rebuilds:
             yield Fault(
                 "source_rebuilt",
                 f"{self.name} was rebuilt since it last ran, and its own rows are of the old one",
-                f'rebuild it, too: `medallion rebuild {checkpoint.table} --reason "…" --yes`',
+                needs_rebuild=True,
             )
+        else:
+            yield from self._unreadable(checkpoint)
+
+    def _unreadable(self, checkpoint: Checkpoint) -> Iterator[Fault]:
+        """What the query cannot read of the commits that come next."""
+        reached = Offset.next_of(checkpoint)
+        if reached is None:
+            return
+        since = reached.next_commit
+        if begins := source_changes.log_begins_after(self.path, since):
+            yield Fault(
+                "source_log_gone",
+                f"it has yet to read {self.name} from version {since} on, and cannot: {begins}",
+                needs_rebuild=True,
+            )
+        elif commit := source_changes.unreadable(self.path, since, self.on_change):
+            yield self._changed(commit)
+
+    def _changed(self, commit: Commit) -> Fault:
+        may_keep = self.on_change == "fail" and not commit.may_add_rows
+        return Fault(
+            "source_rows_changed",
+            f"rows of {self.name} were changed or removed: {commit}"
+            + ("" if may_keep else "; it may have added rows, too, and is not skipped"),
+            "to leave its rows as they are: `on_source_change: keep` in its config"
+            if may_keep
+            else "",
+            needs_rebuild=True,
+        )
+
+    def gone(self, checkpoint: Checkpoint) -> Iterator[Fault]:
+        """The fault of a data file that the query has yet to read, and that is gone."""
+        reached = Offset.next_of(checkpoint)
+        if reached is None:
+            return
+        whole = reached.version if reached.in_snapshot else None
+        if file := source_changes.file_gone(self.path, reached.next_commit, self.on_change, whole):
+            yield Fault(
+                "source_files_gone",
+                f"it has yet to read a part of {self.name}, and cannot: {file}",
+                needs_rebuild=True,
+            )
+
+    def skipped(self, checkpoint: Checkpoint, batch: int) -> list[Commit]:
+        """The commits that a planned batch skips, since they changed or removed rows."""
+        before, after = Offset.after(checkpoint, batch - 1), Offset.after(checkpoint, batch)
+        if self.on_change != "keep" or before is None or after is None:
+            return []
+        last = after.version if after.index >= 0 else after.version - 1
+        newer = takewhile(lambda c: c.version <= last, commits(self.path, before.next_commit))
+        return [commit for commit in newer if commit.removed]
+
+    def refuse_skipped(self, skipped: Iterable[Commit]) -> Iterator[Fault]:
+        """The fault of a commit that may not be skipped; it came while the query ran."""
+        yield from (self._changed(commit) for commit in skipped if commit.may_add_rows)
 
     def missing(self, checkpoint: Checkpoint) -> str | None:
         """The version that was read, if the table lost the end of its log or was restored."""
@@ -185,7 +261,7 @@ class DeltaOffsets:
         oldest = before or after
         if oldest and not has_log_since(self.path, oldest.version):
             return None, None
-        newer = list(commits(self.path, oldest.version)) if oldest else []
+        newer = list(self._read(oldest.version)) if oldest else []
         left_before, left = (_left(self.path, offset, newer) for offset in (before, after))
         return left_before - left, left
 
@@ -194,7 +270,7 @@ class DeltaOffsets:
         if before is None or before.in_snapshot or after is None or after.index >= 0:
             return False
         version = before.version
-        for commit in commits(self.path, version):
+        for commit in self._read(version):
             if version >= after.version:
                 break
             already = before.index + 1 if version == before.version else 0
@@ -203,6 +279,12 @@ class DeltaOffsets:
             version += 1
         # The log may lack a commit that the batch reads.
         return version >= after.version
+
+    def _read(self, since: int) -> Iterator[Commit]:
+        """The commits from a version on, without the files of those that the query skips."""
+        for commit in commits(self.path, since):
+            is_skipped = self.on_change == "keep" and commit.removed
+            yield replace(commit, added=()) if is_skipped else commit
 
     def takes(self, checkpoint: Checkpoint, batch: int) -> Sequence[str]:
         before, after = Offset.after(checkpoint, batch - 1), Offset.after(checkpoint, batch)

@@ -22,6 +22,7 @@ from medallion_jobs.checkpoint.folder import Checkpoint, QueryFolder
 from medallion_jobs.checkpoint.logic import Change, Logic, changes
 from medallion_jobs.checkpoint.manifest import Generation, Manifest
 from medallion_jobs.checkpoint.offsets import DeltaOffsets, Fault, SourceOffsets
+from medallion_jobs.checkpoint.source_changes import OnChange
 from medallion_jobs.errors import Refused
 from medallion_jobs.lake.paths import TablePaths, readers
 from medallion_jobs.lake.tables import Snapshot, snapshot
@@ -87,7 +88,7 @@ class Claim:
         reads: the table that it reads, if another query writes that table.
         pipeline: the pipeline of the query.
         other_offsets: how the engine asks about a source that is more than a table, or none.
-        follows_changes: whether it also follows changed and deleted rows of its source.
+        on_change: what it does about changed and deleted rows of its source.
     """
 
     paths: TablePaths
@@ -98,14 +99,14 @@ class Claim:
     reads: TableRef | None = None
     pipeline: str = ""
     other_offsets: SourceOffsets | None = None
-    follows_changes: bool = False
+    on_change: OnChange = "fail"
 
     @property
     def offsets(self) -> SourceOffsets:
         """How the engine asks about the source."""
         if self.other_offsets is not None:
             return self.other_offsets
-        return DeltaOffsets(self.source_table, self.source, self.follows_changes)
+        return DeltaOffsets(self.source_table, self.source, self.on_change)
 
     @property
     def source_rebuilds(self) -> int:
@@ -350,7 +351,13 @@ def refused_for(claim: Claim, fault: Fault, *, did: str = _NOT_STARTED) -> Refus
     Args:
         did: what became of the query.
     """
-    return _refusal(claim, fault.code, fault.reason, fault.next_step, did)
+    next_step = fault.next_step
+    if fault.needs_rebuild:
+        rebuild = (
+            f"to compute its rows from its source as it is now: `{rebuild_command(claim)} --yes`"
+        )
+        next_step = "; ".join(filter(None, (rebuild, next_step)))
+    return _refusal(claim, fault.code, fault.reason, next_step, did)
 
 
 def _refusal(

@@ -289,6 +289,7 @@ ReaderOption = Annotated[
     HIDES,
 ]
 AllAside = Literal["warn", "fail"]
+OnSourceChange = Literal["fail", "keep"]
 AnyTable = Annotated[TableRef, In(("bronze", "silver", "gold"))]
 SilverInput = Annotated[TableRef, In(("bronze", "silver"))]
 GoldInput = Annotated[TableRef, In(("silver",))]

@@ -13,6 +13,7 @@ from medallion_jobs.config.fields import (
     Identifier,
     Names,
     OneOrMoreNames,
+    OnSourceChange,
     RowSql,
     Share,
     Time,
@@ -185,6 +186,11 @@ class GoldTable(Frozen):
         description="complete: each batch rewrites the whole table; incremental: only the groups "
         "that its rows touch, and source rows may change or be deleted.",
     )
+    on_source_change: OnSourceChange = Field(
+        default="fail",
+        description="With complete: if rows of its source are deleted or updated by another "
+        "program: fail until the table is rebuilt, or keep the values that were made of them.",
+    )
     layout: Layout = Field(
         default_factory=Layout, description="Partitions, clustering and properties of the table."
     )
@@ -210,6 +216,8 @@ class GoldTable(Frozen):
             raise refused("`time_zone` needs a `period`")
         if self.mode == "incremental" and _VECTORS in map(str.casefold, self.layout.properties):
             raise refused("incremental mode needs deletion vectors; do not set this property")
+        if self.mode == "incremental" and self.on_source_change == "keep":
+            raise refused("incremental mode follows its source; remove `on_source_change`")
         if twice:
             raise refused(f"two columns of the table would be named {twice}")
         return self

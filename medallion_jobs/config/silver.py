@@ -16,6 +16,7 @@ from medallion_jobs.config.fields import (
     Function,
     Identifier,
     OneOrMoreNames,
+    OnSourceChange,
     RowSql,
     Scalar,
     SelectNames,
@@ -218,6 +219,11 @@ class SilverTable(Frozen):
         default="quarantine",
         description="What happens to a row whose key or event time, or whose column that a lookup "
         "or a rule reads, has a rescued value; null treats the value as missing.",
+    )
+    on_source_change: OnSourceChange = Field(
+        default="fail",
+        description="If rows of its source are deleted or updated by another program: fail until "
+        "the table is rebuilt, or keep the rows that were made of them.",
     )
     on_all_aside: AllAside | None = Field(
         default=None, description="Overrides the pipeline's on_all_aside."

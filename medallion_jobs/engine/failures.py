@@ -114,13 +114,6 @@ def _of_storage(
 
 def _refused_by_delta(table: str, text: str) -> DataError | None:
     """The error for a read or write that Delta refused; None for any other failure."""
-    if "DELTA_SOURCE_TABLE_IGNORE_CHANGES" in text or "DELTA_SOURCE_IGNORE_DELETE" in text:
-        return DataError(
-            f"{table}: rows of its source table were changed or replaced, not only added",
-            code="source_rows_changed",
-            untouched="nothing of the batch is visible",
-            next_step=f'rebuild it: `medallion checkpoint reset {table} --reason "…" --yes`',
-        )
     if broken := _BROKEN_CHECK.search(text):
         name, sql, values = broken.groups()
         row = ", ".join(line.strip(" -") for line in values.strip().splitlines())

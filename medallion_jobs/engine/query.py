@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JNetworkError
 from pyspark.errors import StreamingQueryException
 
 from medallion_jobs.checkpoint import Lock, QueryFolder, StartPoint, manifest, refused_for
-from medallion_jobs.checkpoint.offsets import Amount, Fault
+from medallion_jobs.checkpoint.offsets import Amount, DeltaOffsets, Fault
 from medallion_jobs.config.units import format_time
 from medallion_jobs.engine.failures import explain
 from medallion_jobs.engine.restarts import Restarts
@@ -36,8 +37,14 @@ _MAX_RESTARTS = 3
 _OTHER_STATE = ("STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE", "STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE")
 
 
-# Kafka no longer has messages that the query has yet to read.
-_LOST_MESSAGES = ("KAFKA_DATA_LOSS", "OffsetOutOfRangeException")
+# The source no longer has what the query has yet to read, or has changed what it has read: Kafka's
+# messages, Delta's rows, files and log entries.
+_LOST_SOURCE = (
+    *("KAFKA_DATA_LOSS", "OffsetOutOfRangeException"),
+    *("DELTA_SOURCE_TABLE_IGNORE_CHANGES", "DELTA_SOURCE_IGNORE_DELETE"),
+    *("FILE_NOT_EXIST", "FileNotFoundException", "DELTA_VERSIONS_NOT_CONTIGUOUS"),
+    *("DELTA_VERSION_NOT_FOUND", "DELTA_LOG_FILE_NOT_FOUND", "failOnDataLoss"),
+)
 
 
 class StopSwitch:
@@ -224,6 +231,24 @@ class Running:
         self._busy_since = self._busy_since or time.monotonic()
         return time.monotonic() - self._busy_since
 
+    def skipped(self, number: int) -> list[str]:
+        """Notes about the commits of its source that a batch skips.
+
+        Raises:
+            Refused: one may have added rows, which would be missing.
+        """
+        claim = self.stream.claim
+        if not isinstance(claim.offsets, DeltaOffsets):
+            return []
+        commits = claim.offsets.skipped(self.start_point.checkpoint, number)
+        for fault in claim.offsets.refuse_skipped(commits):
+            raise refused_for(claim, fault, did="cannot continue")
+        return [
+            f"its rows stay as they are, though rows of {claim.source} were changed or removed: "
+            f"{commit}"
+            for commit in commits
+        ]
+
     def batch_done(self, batch: Batch, written: Written, seconds: float) -> BatchDone:
         """The event for a finished batch, with what is left in its source.
 
@@ -290,7 +315,7 @@ class Running:
                 untouched="its table is as the last batch left it",
                 next_step=rebuild,
             )
-        is_lost = any(sign in str(failure) for sign in _LOST_MESSAGES)
+        is_lost = any(sign in str(failure) for sign in _LOST_SOURCE)
         if is_lost and (fault := self._fault_of_source()):
             return refused_for(claim, fault, did="cannot continue")
         if any(code in str(failure) for code in _OTHER_STATE):
@@ -309,7 +334,10 @@ class Running:
         bound = recorded.current.binding if recorded else None
         if bound is None:
             return None
-        faults = self.stream.claim.offsets.faults(self.start_point.checkpoint, bound)
+        offsets, checkpoint = self.stream.claim.offsets, self.start_point.checkpoint
+        faults = offsets.faults(checkpoint, bound)
+        if isinstance(offsets, DeltaOffsets):
+            faults = chain(faults, offsets.gone(checkpoint))
         with suppress(MedallionError):  # the source does not answer: its own failure is shown
             return next(faults, None)
         return None

@@ -382,9 +382,10 @@ class Supervisor:
             already_written=number <= start_point.last_written,
             is_empty=query.stream.claim.offsets.is_empty(start_point.checkpoint, number),
         )
+        skipped = query.skipped(number)
         written = query.stream.write(df, batch)
         loaded = _load_sinks(query.stream, df.sparkSession)
-        written = replace(written, remarks=(*written.remarks, *loaded))
+        written = replace(written, remarks=(*written.remarks, *loaded, *skipped))
         if not batch.already_written:
             query.has_written()
         done = query.batch_done(batch, written, time.monotonic() - started)

@@ -43,7 +43,10 @@ def _needs(config: Pipeline, ref: TableRef) -> Iterator[tuple[TableRef, int]]:
             # A query that never ran starts with the version at that time.
             continue
         if source == path:
-            yield reader, _read_up_to(checkpoint)
+            # The last version that it has read in full, or the snapshot that it is still reading.
+            reached = Offset.next_of(checkpoint)
+            assert reached is not None  # there is an offset
+            yield reader, reached.version if reached.in_snapshot else reached.version - 1
         if checkpoint.latest_commits < checkpoint.latest_offsets:
             yield from _unfinished(config, reader, checkpoint, ref)
 
@@ -52,16 +55,6 @@ def _checkpoint(config: Pipeline, reader: TableRef) -> Checkpoint | None:
     query_folder = QueryFolder.of(TablePaths(config, reader))
     recorded = manifest.read(query_folder)
     return query_folder.checkpoint(recorded.current.number) if recorded else None
-
-
-def _read_up_to(checkpoint: Checkpoint) -> int:
-    """The last version that a query has read in full, or the snapshot that it is still reading."""
-    newest = checkpoint.latest_offsets
-    # An unfinished batch is read again, from the end of the batch before it.
-    finished = newest if checkpoint.latest_commits >= newest else newest - 1
-    offset = Offset.after(checkpoint, finished) or Offset.after(checkpoint, newest)
-    assert offset is not None  # there is an offset
-    return offset.version if offset.in_snapshot else offset.version - 1
 
 
 def _unfinished(

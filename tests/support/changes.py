@@ -319,6 +319,13 @@ SILVER = (
         "on_all_aside",
         ("where: qty > 0", "on_all_aside: fail\n    where: qty > 0"),
     ),
+    _free(
+        "`on_source_change`",
+        "holds from the next start on",
+        ORDERS,
+        "on_source_change",
+        ("where: qty > 0", "on_source_change: keep\n    where: qty > 0"),
+    ),
 )
 
 GOLD = (

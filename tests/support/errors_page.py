@@ -27,6 +27,9 @@ Exit codes: 1 the data or the pipeline says no; 2 a wrong command, option, confi
 bug; 75 worth a retry.
 """
 
+# What the start checks say of a fault that needs a rebuild.
+_REBUILD = 'compute its rows again: `medallion rebuild {} --reason "…" --yes`'
+
 
 @dataclass(frozen=True)
 class Site:
@@ -54,7 +57,10 @@ def _site(call: ast.Call) -> Site | None:
             return None  # it hands on a fault
         next_step = 'restore what is missing, or `medallion checkpoint reset {} --reason "…"`'
         exits = (errors.Refused.exit_code,)
-        return Site(str(code.value), exits, _text(what), _text(fix[0]) if fix else next_step)
+        said = _text(fix[0]) if fix else next_step
+        if "needs_rebuild" in named:
+            said = "; ".join(filter(None, (_REBUILD, _text(fix[0]) if fix else "")))
+        return Site(str(code.value), exits, _text(what), said)
     code_of = named.get("code")
     if name == "LockHeld":
         code, kinds = "query_already_running", [errors.LockHeld]

@@ -28,3 +28,15 @@ def words(command: str) -> list[str]:
     found = shlex.split(command, comments=True)
     ends = [found.index(word) for word in ("|", ">", "&&", "2>") if word in found]
     return found[: min(ends, default=len(found))]
+
+
+def in_sections(page: Path) -> dict[str, list[list[str]]]:
+    """The commands of a page's blocks, block by block, by the heading that they stand under."""
+    parts = re.split(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {
+        heading: [
+            [line.removeprefix("$ ").strip() for line in block.splitlines()]
+            for block in _IN_BLOCKS.findall(text)
+        ]
+        for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+    }

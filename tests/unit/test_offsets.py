@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
+from deltalake.schema import Field, PrimitiveType
 from lakes import offset, write_table
 
-from medallion_jobs.checkpoint import Checkpoint
+from medallion_jobs.checkpoint import Binding, Checkpoint, Logic
 from medallion_jobs.checkpoint.offsets import Amount, DeltaOffsets, Offset
+from medallion_jobs.checkpoint.source_changes import OnChange
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +118,150 @@ def test_what_a_batch_takes_in_words(checkpoint: Checkpoint, source: Path) -> No
         ("silver.x, version 3",),
         ("silver.x, version 4",),
     ]
+
+
+def has_read(checkpoint: Checkpoint, source: Path) -> None:
+    """A query has read all versions there are, and finished its batch."""
+    plan_batches(checkpoint, offset(DeltaTable(source).version() + 1))
+    (checkpoint.path / "commits").mkdir(exist_ok=True)
+    (checkpoint.path / "commits" / "0").touch()
+
+
+def bound_to(source: Path) -> Binding:
+    found = DeltaOffsets(source).identity()
+    assert found
+    return Binding(source="silver.x", source_id=found, target_id="t", logic=Logic())
+
+
+def codes(checkpoint: Checkpoint, source: Path, on_change: OnChange = "fail") -> list[str]:
+    offsets = DeltaOffsets(source, "silver.x", on_change)
+    return [fault.code for fault in offsets.faults(checkpoint, bound_to(source))]
+
+
+def merge_into(source: Path, *, insert: bool) -> None:
+    rows = pa.table({"n": pa.array([1, 99], pa.int64())})
+    merged = DeltaTable(source).merge(rows, "t.n = s.n", source_alias="s", target_alias="t")
+    merged = merged.when_matched_update({"n": "s.n + 1000"})
+    (merged.when_not_matched_insert({"n": "s.n"}) if insert else merged).execute()
+
+
+# What another program does: whether a query of new rows is refused, and whether it is still
+# refused if it keeps its rows, since the commit may have added some.
+OF_OTHERS: dict[str, tuple[Callable[[Path], object], bool, bool]] = {
+    "append": (lambda source: write_table(source, 2), False, False),
+    "compact": (lambda source: DeltaTable(source).optimize.compact(), False, False),
+    "add a column": (
+        lambda source: DeltaTable(source).alter.add_columns(Field("m", PrimitiveType("long"))),
+        False,
+        False,
+    ),
+    "delete": (lambda source: DeltaTable(source).delete("n = 1"), True, False),
+    "delete all": (lambda source: DeltaTable(source).delete(), True, False),
+    "delete nothing": (lambda source: DeltaTable(source).delete("n = -1"), False, False),
+    "update": (
+        lambda source: DeltaTable(source).update(updates={"n": "n + 50"}, predicate="n = 1"),
+        True,
+        False,
+    ),
+    "merge": (lambda source: merge_into(source, insert=False), True, False),
+    "merge that inserts": (lambda source: merge_into(source, insert=True), True, True),
+    "overwrite": (
+        lambda source: write_deltalake(source, pa.table({"n": [7]}), mode="overwrite"),
+        True,
+        True,
+    ),
+    "restore": (lambda source: DeltaTable(source).restore(0), True, True),
+}
+
+
+@pytest.mark.parametrize("what", OF_OTHERS)
+def test_which_changes_of_a_source_are_refused(
+    checkpoint: Checkpoint, tmp_path: Path, what: str
+) -> None:
+    does, refused, refused_by_keep = OF_OTHERS[what]
+    source = tmp_path / "source"
+    for rows in (3, 4):
+        write_table(source, rows)
+    has_read(checkpoint, source)
+    does(source)
+    assert codes(checkpoint, source) == ["source_rows_changed"] * refused
+    assert codes(checkpoint, source, "keep") == ["source_rows_changed"] * refused_by_keep
+    assert codes(checkpoint, source, "follow") == []
+    # What came before the query's position is no matter.
+    has_read(checkpoint, source)
+    assert codes(checkpoint, source) == []
+
+
+def test_a_refused_change_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_table(source, 3)
+    has_read(checkpoint, source)
+    write_table(source, 3)
+    DeltaTable(source).delete("n = 1")
+    (fault,) = DeltaOffsets(source, "silver.x").faults(checkpoint, bound_to(source))
+    assert "rows of silver.x were changed or removed: DELETE in version 2, 20" in fault.reason
+    assert "UTC, by delta-rs" in fault.reason
+    assert "on_source_change: keep" in fault.next_step
+    assert fault.needs_rebuild
+
+
+def test_a_skipped_commit_counts_for_nothing(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_table(source, 3)
+    has_read(checkpoint, source)
+    DeltaTable(source).delete("n = 1")  # adds its file again, with two rows
+    write_table(source, 5)
+    offsets = DeltaOffsets(source, "silver.x", "keep")
+    assert offsets.backlog(checkpoint) == Amount(1, 5)
+    (checkpoint.path / "offsets" / "1").write_text(offset(3))
+    assert offsets.progress(checkpoint, 1) == (Amount(1, 5), Amount(0, 0))
+    assert [commit.version for commit in offsets.skipped(checkpoint, 1)] == [1]
+    merge_into(source, insert=True)
+    (checkpoint.path / "offsets" / "2").write_text(offset(4))
+    (found,) = offsets.refuse_skipped(offsets.skipped(checkpoint, 2))
+    assert found.code == "source_rows_changed"
+    assert "MERGE in version 3" in found.reason
+
+
+def test_a_log_that_was_cleaned_up(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_table(source, 3)
+    has_read(checkpoint, source)
+    for _ in range(3):
+        write_table(source, 1)
+    DeltaTable(source).create_checkpoint()
+    for version in range(3):
+        (source / "_delta_log" / f"{version:020}.json").unlink()
+    for on_change in ("fail", "keep", "follow"):
+        assert codes(checkpoint, source, on_change) == ["source_log_gone"]
+    has_read(checkpoint, source)
+    assert codes(checkpoint, source) == []
+
+
+@pytest.mark.parametrize("in_snapshot", [False, True])
+def test_a_file_that_was_vacuumed_before_it_was_read(
+    checkpoint: Checkpoint, tmp_path: Path, *, in_snapshot: bool
+) -> None:
+    source = tmp_path / "source"
+    write_table(source, 3)
+    write_table(source, 4)
+    has_read(checkpoint, source)
+    if in_snapshot:
+        plan_batches(checkpoint, offset(1, 0, in_snapshot=True))
+    else:
+        for _ in range(2):
+            write_table(source, 1)
+    offsets = DeltaOffsets(source, "silver.x")
+    table = DeltaTable(source)
+    table.optimize.compact()
+    assert list(offsets.gone(checkpoint)) == []
+    table.vacuum(0, enforce_retention_duration=False, dry_run=False)
+    (fault,) = offsets.gone(checkpoint)
+    assert fault.code == "source_files_gone"
+    assert f"of version {1 if in_snapshot else 2} is gone" in fault.reason
+    # A file of the newest version is no matter of cleaning up, and a rebuild would not help.
+    has_read(checkpoint, source)
+    write_table(source, 2)
+    newest = max(source.glob("*.parquet"), key=lambda file: file.stat().st_mtime_ns)
+    newest.unlink()
+    assert list(offsets.gone(checkpoint)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
@@ -105,6 +106,12 @@ class Snapshot:
         return counts
 
     @property
+    def data_files(self) -> set[Location]:
+        """The table's data files."""
+        files = pa.table(open_delta(self.path, self.version).get_add_actions())
+        return {self.path / unquote(name) for name in files.column("path").to_pylist()}
+
+    @property
     def files(self) -> int:
         """Data files in the table."""
         return len(self.file_rows)
@@ -139,6 +146,8 @@ class Commit:
     Attributes:
         at_ms: when it was written, in milliseconds since 1970.
         added: the data files that it added.
+        removed: the data files that it removed, or of which it removed rows.
+        feed: the files of its change data feed.
         info: the writer's `commitInfo`.
         txns: the transactions in it: application id to version.
     """
@@ -148,6 +157,25 @@ class Commit:
     added: tuple[Added, ...]
     info: Mapping[str, Any]
     txns: Mapping[str, int]
+    removed: tuple[Location, ...] = ()
+    feed: tuple[Location, ...] = ()
+
+    def __str__(self) -> str:
+        """Which operation, when, and by whom, for messages."""
+        operation = self.info.get("operation", "an unknown operation")
+        at = datetime.fromtimestamp(self.at_ms / 1000, timezone.utc)
+        by = self.info.get("userName") or self.info.get("engineInfo") or "an unknown program"
+        return f"{operation} in version {self.version}, {at:%Y-%m-%d %H:%M:%S} UTC, by {by}"
+
+    @property
+    def may_add_rows(self) -> bool:
+        """Whether it may have added rows, besides changing or removing some."""
+        operation, metrics = self.info.get("operation"), self.info.get("operationMetrics", {})
+        if operation == "MERGE":
+            # The names of Delta for Spark and of delta-rs.
+            names = ("numTargetRowsInserted", "num_target_rows_inserted")
+            return next((int(metrics[name]) for name in names if name in metrics), 1) > 0
+        return operation not in ("DELETE", "UPDATE")
 
     @property
     def user_metadata(self) -> Mapping[str, Any]:
@@ -224,6 +252,8 @@ def _read_commit(path: Location, version: int) -> Commit | None:
     if found is None:
         return None
     added: list[Added] = []
+    removed: list[Location] = []
+    feed: list[Location] = []
     info: dict[str, Any] = {}
     txns: dict[str, int] = {}
     for action in found:
@@ -231,6 +261,10 @@ def _read_commit(path: Location, version: int) -> Commit | None:
         if (add := action.get("add")) and add.get("dataChange", True):
             rows = json.loads(add.get("stats") or "{}").get("numRecords")
             added.append(Added(path / unquote(add["path"]), rows))
+        elif (remove := action.get("remove")) and remove.get("dataChange", True):
+            removed.append(path / unquote(remove["path"]))
+        elif cdc := action.get("cdc"):
+            feed.append(path / unquote(cdc["path"]))
         elif txn := action.get("txn"):
             txns[txn["appId"]] = txn["version"]
         elif commit_info := action.get("commitInfo"):
@@ -241,4 +275,6 @@ def _read_commit(path: Location, version: int) -> Commit | None:
         added=tuple(added),
         info=info,
         txns=txns,
+        removed=tuple(removed),
+        feed=tuple(feed),
     )

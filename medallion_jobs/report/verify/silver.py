@@ -26,7 +26,8 @@ from medallion_jobs.report.verify.batches import Batches
 from medallion_jobs.report.verify.check import Audit, Check, Mismatch
 from medallion_jobs.report.verify.commit_log import CommitLog
 from medallion_jobs.report.verify.parked_rows import Parked
-from medallion_jobs.report.verify.versions import missing_files
+from medallion_jobs.report.verify.versions import history, missing_files
+from medallion_jobs.storage import Location
 
 
 def audit(duck: duckdb.DuckDBPyConnection, config: Pipeline, name: str, show: int) -> Audit:
@@ -158,8 +159,27 @@ class _Silver:
         reached = Offset.after(query_folder.checkpoint(self.batches.generation), self.batches.last)
         if reached is None or reached.whole is None:
             return source, f"it has read a version of {source} only in part"
-        missing = missing_files(TablePaths(self.config, source).data, reached.whole)
-        return source, f"{source}: {missing}" if missing else reached.whole
+        path = TablePaths(self.config, source).data
+        missing = missing_files(path, reached.whole)
+        if missing:
+            return source, f"{source}: {missing}"
+        return source, self._skipped(path, reached.whole) or reached.whole
+
+    def _skipped(self, path: Location, version: int) -> str | None:
+        """Why a version of the source has not the rows that were read, if it has not."""
+        if self.table.on_source_change != "keep":
+            return None
+        checkpoint = QueryFolder.of(TablePaths(self.config, self.ref)).checkpoint(
+            self.batches.generation
+        )
+        try:
+            first = Offset.after(checkpoint, 0)
+        except OSError:  # Spark keeps the offsets of the last batches only
+            first = None
+        since = first.next_commit if first else 0
+        changed = (c for c in history(path, version) if c.removed and c.version >= since)
+        commit = next(changed, None)
+        return f"rows of {self.table.from_} were changed or removed: {commit}" if commit else None
 
     @property
     def _not_one_to_one(self) -> str | None:
