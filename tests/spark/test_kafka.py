@@ -134,6 +134,30 @@ def test_batches_restarts_and_what_is_left(cluster: Cluster, tmp_path: Path) -> 
     assert [row for row in lake.orders if row in before] == before
 
 
+def test_the_lag_is_the_one_that_kafka_shows(cluster: Cluster, tmp_path: Path) -> None:
+    """By Kafka's own tool, for a group that has reached what bronze has."""
+    topic = cluster.topic()
+    lake = KafkaLake.reading(tmp_path, cluster, topics=topic)
+    cluster.send(topic, *[b"{}"] * 4)
+    cluster.send(topic, *[b"{}"] * 2, b"bad", partition=1)
+    lake.load()
+    assert lag(lake, cluster, topic) == {0: 0, 1: 0}
+    cluster.send(topic, *[b"{}"] * 5)
+    cluster.transaction(topic, [b"{}"] * 3, commits=False)
+    cluster.send(topic, *[b"{}"] * 7, partition=1)
+    # The mark of a transaction has an offset, too.
+    assert lag(lake, cluster, topic) == {0: 5 + 3 + 1, 1: 7}
+
+
+def lag(lake: KafkaLake, cluster: Cluster, topic: str) -> dict[int, int]:
+    """By partition; `status` has their sum."""
+    read = [(row["partition"], row["offset"]) for row in (*lake.orders, *lake.bad)]
+    reached = {partition: max(o for p, o in read if p == partition) + 1 for partition, _ in read}
+    found = cluster.lag(topic, reached)
+    assert lake.status["behind"] == sum(found.values())
+    return found
+
+
 def _dies(*_: object) -> int:
     raise OSError("died")
 

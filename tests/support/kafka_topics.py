@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -14,8 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from cdc_lab.kafka import Broker
-from cdc_lab.server import free_ports
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from cdc_lab.packages import kafka_jars
+from cdc_lab.server import free_ports, java_line
+from kafka import (
+    KafkaAdminClient,
+    KafkaConsumer,
+    KafkaProducer,
+    OffsetAndMetadata,
+    TopicPartition,
+)
 
 from medallion_jobs.observe.events import BatchDone
 from medallion_jobs.storage.duck import connect
@@ -106,6 +114,27 @@ class Cluster:
         found = sum(1 for _ in consumer)
         consumer.close()
         return found
+
+    def lag(self, topic: str, reached: Mapping[int, int]) -> dict[int, int]:
+        """What kafka-consumer-groups shows for a group that has reached these offsets.
+
+        Args:
+            reached: by partition, the offset after the last message that is read.
+        """
+        group = f"g-{next(_numbers)}"
+        about = {TopicPartition(topic, p): OffsetAndMetadata(o, "", -1) for p, o in reached.items()}
+        with closing(
+            KafkaConsumer(bootstrap_servers=self.address, group_id=group, enable_auto_commit=False)
+        ) as consumer:
+            consumer.assign(list(about))
+            consumer.commit(about)
+        main = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+        asked = ("--bootstrap-server", self.address, "--describe", "--group", group)
+        line = java_line(main, kafka_jars(), *asked, memory="128m")
+        told = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+        lines = (line.split() for line in told.splitlines())
+        head, *rows = (words for words in lines if {"LAG", group} & {*words})
+        return {int(row[head.index("PARTITION")]): int(row[head.index("LAG")]) for row in rows}
 
     def grow(self, topic: str, partitions: int) -> None:
         with self.admin() as admin:

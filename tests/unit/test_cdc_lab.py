@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree
@@ -140,7 +140,11 @@ def asked(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_commands_where_nothing_runs(tmp_path: Path) -> None:
-    for command, servers in (("load", "postgres"), ("status", "postgres and kafka and connect")):
+    for command, servers in (
+        ("load", "postgres"),
+        ("draw", "postgres"),
+        ("status", "postgres and kafka and connect"),
+    ):
         answer = asked(tmp_path, command)
         assert answer.returncode == 1
         assert f"error: {servers} not running in" in answer.stderr
@@ -213,3 +217,33 @@ def test_a_drawing_has_a_bar_for_each_day() -> None:
     assert titles == ["2026-01-01: 10.50", "2026-01-04: 21"]
     low, high = (float(bar.get("height", "")) for bar in drawn.findall("s:rect", space)[1:])
     assert high == pytest.approx(2 * low, abs=0.2)
+    labels = [text.text for text in drawn.findall("s:text", space)]
+    assert labels == [
+        "a < b",
+        *("0", "5", "10", "15", "20", "25"),
+        *("2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "top"),
+    [
+        ("0", "1"),
+        ("0.07", "0.08"),
+        ("1", "1"),
+        ("999.99", "1,000"),
+        ("123456789.10", "150,000,000"),
+    ],
+)
+def test_the_axis_of_a_drawing_ends_at_a_round_number(most: str, top: str) -> None:
+    rows = [(date(2026, 1, 1) + timedelta(days=n), Decimal(most) * n / 400) for n in range(401)]
+    drawn = ElementTree.fromstring(drawing.bars(rows, ""))
+    space = {"s": "http://www.w3.org/2000/svg"}
+    texts = [text.text or "" for text in drawn.findall("s:text", space)]
+    assert [text for text in texts if text and "-" not in text][-1] == top
+    assert sum("-" in text for text in texts) <= 8
+    for bar in drawn.findall("s:rect", space)[1:]:
+        ends = [float(bar.get(name, "")) for name in ("x", "y", "width", "height")]
+        assert 90 <= ends[0] <= 940
+        assert 60 <= ends[1] <= 320
+        assert ends[1] + ends[3] == pytest.approx(320, abs=0.2)
