@@ -66,7 +66,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory, spark: object) -> OwnLake
 
 @pytest.fixture
 def lake(finished: OwnLake, tmp_path: Path) -> Iterator[OwnLake]:
+    """A copy; what it lands in the folders that all copies read is removed at the end."""
+    landed = {*finished.landing.rglob("*.json")}
     yield finished.copy(tmp_path)
+    for file in {*finished.landing.rglob("*.json")} - landed:
+        file.unlink()
 
 
 def runs(lake: OwnLake, *layers: str) -> tuple[dict[str, TableFailed], list[Event]]:
