@@ -90,7 +90,8 @@ def rows(lake: OwnLake, table: str, columns: str) -> list[tuple[object, ...]]:
         duck.execute("LOAD delta")
         sql = f"SELECT {columns} FROM delta_scan('{lake.path(table)}') ORDER BY ALL"
         found = duck.execute(sql).fetchall()
-    assert len(found) == DeltaTable(lake.path(table)).to_pyarrow_table().num_rows
+    if not table.startswith("gold."):  # delta-rs reads no deletion vectors
+        assert len(found) == DeltaTable(lake.path(table)).to_pyarrow_table().num_rows
     return found
 
 
