@@ -53,7 +53,8 @@ class Site:
 
     def configure(self, change: Callable[[dict], object]) -> None:
         file = self.folder / "conf" / "sales.yaml"
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # All values as text: the key `on` is no boolean.
+        config = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader)
         change(config)
         file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
