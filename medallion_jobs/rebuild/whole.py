@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 # The reason of a table that was built, and that nobody has asked to swap in yet.
 _DRY_RUN = "a dry run"
+_CHANGE_FEED = "delta.enableChangeDataFeed"
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,10 @@ class Rebuild:
     def _replace_rows(self, spark: SparkSession, now: Journal) -> None:
         if self.is_in_the_table(now):
             return
+        built = tables.snapshot(self.beside.data)
+        if built and built.properties.get(_CHANGE_FEED) == "true":
+            # A reader that is rebuilt next may follow changes from now on.
+            tables.set_properties(spark, self.live.data, {_CHANGE_FEED: "true"})
         last = self._last_commit(now)
         notes = {**last, "rebuild": {"number": now.number, "reason": now.reason}}
         txns = {self._number: now.number}
