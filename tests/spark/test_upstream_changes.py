@@ -148,6 +148,7 @@ CHANGES: dict[str, Callable[[Other], object]] = {
 }
 
 
+@pytest.mark.slow
 def test_maintenance_and_new_columns_are_no_change(lake: OwnLake, spark: SparkSession) -> None:
     tables = ("bronze.up_sales", "silver.up_rows", "silver.up_newest", "silver.up_names")
     bronze, *silver = others = [Other(spark, lake.path(table)) for table in tables]
@@ -194,6 +195,7 @@ def test_changed_rows_of_bronze_are_refused_and_a_rebuild_propagates_them(
     fits(lake)
 
 
+@pytest.mark.slow
 def test_changed_rows_of_silver(lake: OwnLake, spark: SparkSession) -> None:
     """Incremental gold follows them, also those of delta-rs; complete gold is refused."""
     assert runs(lake)[0] == {}
