@@ -23,7 +23,8 @@ TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
 # The files that take longest, the longest first. Two processes share the files of a tier: a long
 # one at the end would leave one of them idle.
 LONGEST_FIRST = (
-    *("test_two_hundred_files", "test_containers_on_host", "test_readme", "test_continuous"),
+    *("test_two_hundred_files", "test_containers_on_host", "test_change_data", "test_readme"),
+    "test_continuous",
     *("test_bare_submit", "test_no_secret_is_told", "test_objects", "test_kill", "test_kill_load"),
     *("test_bad_input", "test_bad_files", "test_descriptions", "test_ambiguous", "test_kept_whole"),
     *("test_late_dimensions", "test_warehouse", "test_odd_names", "test_testing"),

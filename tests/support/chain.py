@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,11 +13,10 @@ from pathlib import Path
 import duckdb
 import psycopg
 from cdc_lab.lab import Lab
-from cdc_lab.topics import Topics, topics
 
 from support.lake import ROOT
 from support.processes import PATIENCE, SHORT_LIVED
-from support.samples import Sample, positions
+from support.samples import Sample, changes_in, positions
 
 CONFIG = ROOT / "conf" / "orders_cdc.yaml"
 ORDERS = "id, customer_id, state, total, placed, details, remark"
@@ -68,12 +66,13 @@ class Chain:
     @property
     def environ(self) -> dict[str, str]:
         secret = str(self.lab.postgres.for_clients["password"])
-        return {**os.environ, "WAREHOUSE_PASSWORD": secret, "JDK_JAVA_OPTIONS": SHORT_LIVED}
+        return {**os.environ, "WAREHOUSE_PASSWORD": secret}
 
     def does(self, *words: str) -> str:
         """What a command prints; it has to succeed."""
         line = [*_PROGRAM, *words, *self.words]
-        done = subprocess.run(line, check=False, capture_output=True, text=True, env=self.environ)
+        environ = {**self.environ, "JDK_JAVA_OPTIONS": SHORT_LIVED}
+        done = subprocess.run(line, check=False, capture_output=True, text=True, env=environ)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -113,12 +112,13 @@ class Chain:
             row = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
             connection.commit()
         assert row
-        with topics(self.lab.broker.address) as read:
-            for table in FOLLOWED:
-                self.lab.connect.wait_until(
-                    lambda topic=f"shop.public.{table}": int(row[0]) in _transactions(read, topic),
-                    f"the changes of {table} are sent",
-                )
+        last = int(row[0])
+        for table in FOLLOWED:
+            topic = f"shop.public.{table}"
+            self.lab.connect.wait_until(
+                lambda topic=topic: last in {number for _, number in changes_in(self.lab, topic)},
+                f"the changes of {table} are sent",
+            )
 
     def rows(self, table: str, columns: str, where: str = "true") -> list[str]:
         with duckdb.connect() as duck:
@@ -174,11 +174,6 @@ class Chain:
             replayed = self.rows("silver/orders_history", _REPLAYED, valid)
             wrong = set(replayed) ^ set(sample.rows)
             assert replayed == sample.rows, f"at {commit}, {own}: {sorted(wrong)[:6]}"
-
-
-def _transactions(read: Topics, topic: str) -> set[int]:
-    values = (json.loads(one.value) for one in read.records([topic]) if one.value)
-    return {value["payload"]["source"]["txId"] for value in values}
 
 
 def _holds(is_right: Callable[[], bool]) -> bool:

@@ -87,22 +87,35 @@ def _taken(
     return Sample(rows, int(before), frozenset(int(one) for one in running.split(",") if one))
 
 
+def changes_in(lab: Lab, topic: str) -> list[tuple[Position, int]]:
+    """The changes in a topic, each once: where it stands, and the number of its transaction.
+
+    A row of the connector's first snapshot has 0 for both its commit and its transaction: it is
+    older than all that follows.
+    """
+    found = set()
+    with topics(lab.broker.address) as read:
+        for record in read.records([topic]):
+            if record.value:
+                change = json.loads(record.value)["payload"]
+                commit, own = json.loads(change["source"]["sequence"])
+                if change["op"] == "r":
+                    found.add(((0, int(own)), 0))
+                else:
+                    found.add(((int(commit or own), int(own)), int(change["source"]["txId"])))
+    return sorted(found)
+
+
 def positions(lab: Lab, topic: str, samples: Sequence[Sample]) -> list[Position]:
     """The position of the last change that each sample sees.
 
     Raises:
-        AssertionError: a sample lacks a change that is before that position.
+        AssertionError: a sample lacks a change that stands before that position.
     """
-    changes: set[tuple[Position, int]] = set()
-    with topics(lab.broker.address) as read:
-        for record in read.records([topic]):
-            if record.value:
-                source = json.loads(record.value)["payload"]["source"]
-                commit, own = json.loads(source["sequence"])
-                changes.add(((int(commit or 0), int(own)), source["txId"]))
+    changes = changes_in(lab, topic)
     found = []
     for sample in samples:
-        seen = {at for at, transaction in changes if sample.sees(transaction)}
-        assert max(seen) < min({at for at, _ in changes} - seen)
-        found.append(max(seen))
+        seen = [at for at, transaction in changes if sample.sees(transaction)]
+        assert seen == [at for at, _ in changes[: len(seen)]]
+        found.append(seen[-1])
     return found
