@@ -75,7 +75,8 @@ def refuse(found: Mapping[str, Any], past: DataFrame, rows: DataFrame, name: str
         if position is None:
             continue
         own, commit = col(SEQUENCE)[LSN], col(SEQUENCE)[COMMIT_LSN]
-        streamed = past.where((commit > 0) & (own < position))
+        # By commits: of two transactions that overlap, the later one may have written first.
+        streamed = past.where((commit > 0) & (commit < position))
         last = streamed.agg(F.max(own).alias("last")).collect()[0]["last"]
         if last is not None:
             raise _missing(name, what, last, position, _sent_at(rows, position))
