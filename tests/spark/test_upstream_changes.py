@@ -227,10 +227,11 @@ def test_rows_are_kept_where_the_config_says_so(lake: OwnLake, spark: SparkSessi
     new = [("kept1", 1, 7), ("kept2", 2, 14), ("kept3", 3, 21)]
     assert rows(lake, "silver.up_rows", "id, k, v") == sorted([*kept, *new])
     # A commit that adds a row is not skipped, or the row would be missing.
+    bronze.writable()
     bronze.sql(
-        "MERGE INTO THIS AS t USING (SELECT 'kept2' AS id, 2 AS k UNION ALL SELECT 'more', 9) AS s "
-        "ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = 0 "
-        "WHEN NOT MATCHED THEN INSERT (id, k) VALUES (s.id, s.k)"
+        "MERGE INTO THIS AS t USING (SELECT * FROM THIS WHERE id IN ('kept2', 'kept3')) AS s "
+        "ON t.id = s.id AND s.id = 'kept2' WHEN MATCHED THEN UPDATE SET v = 0 "
+        "WHEN NOT MATCHED THEN INSERT *"
     )
     failed, _ = runs(lake, "silver")
     assert "MERGE in version" in failed["silver.up_rows"].what
