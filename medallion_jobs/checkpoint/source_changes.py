@@ -1,8 +1,8 @@
 """Commits of a source table that a query of it cannot read, or not any more. Runs without a JVM.
 
 A stream of new rows has no way to take back the rows that it has made of deleted or changed ones.
-And a query that has fallen behind needs old log entries and data files, which the one who cleans the
-table up may have removed.
+And a query that has fallen behind needs old log entries and data files, which an upkeep of the
+table may have removed.
 """
 
 from __future__ import annotations

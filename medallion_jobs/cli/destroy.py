@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -70,10 +71,28 @@ def _to_remove(pipeline: Pipeline) -> list[Location]:
         to_remove += _registrations(TablePaths(pipeline, TableRef("bronze", name)))
     to_remove += _generated(pipeline)
     to_remove += runs.files_of(pipeline.state_path, pipeline.pipeline)
+    to_remove += _audit(pipeline)
+    slots = pipeline.state_path / "slots"
+    if isinstance(slots, Path) and not any(path.is_file() for path in slots.rglob("*")):
+        to_remove.append(slots)  # the folders of rebuilds that are done
     warehouse = paths.warehouse(pipeline)
     if warehouse.exists() and not any(warehouse.iterdir()):
         to_remove.append(warehouse)
     return [path for path in to_remove if path.exists()]
+
+
+def _audit(pipeline: Pipeline) -> list[Location]:
+    """The audit of rebuilds, unless it has tables of another pipeline."""
+    from medallion_jobs.lake import paths
+    from medallion_jobs.lake.tables import snapshot
+    from medallion_jobs.storage.delta import open_delta
+
+    audit = paths.rebuilds(pipeline)
+    if snapshot(audit) is None:
+        return []
+    rows = open_delta(audit).to_pyarrow_table(columns=["table_name"]).to_pylist()
+    own = {str(ref) for ref in _tables(pipeline)}
+    return [audit] if {row["table_name"] for row in rows} <= own else []
 
 
 def _registrations(table: TablePaths) -> list[Location]:
