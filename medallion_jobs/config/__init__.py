@@ -82,6 +82,7 @@ __all__ = [
     "outline",
     "pipeline_from_values",
     "problems",
+    "project",
     "reference",
     "secrecy",
     "selection",
