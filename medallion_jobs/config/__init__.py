@@ -88,4 +88,5 @@ __all__ = [
     "selection",
     "sinks",
     "units",
+    "yaml_text",
 ]
