@@ -52,6 +52,7 @@ WITHOUT_SPARK = (
     "runs",
     "check",
     "init",
+    "explain",
 )
 MOST_LINES = 500
 
