@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.sql import functions as F
 
@@ -35,6 +35,9 @@ class Sink(Protocol):
     @property
     def has_versions(self) -> bool:
         """Whether its rows have the version of their file."""
+
+    def columns(self) -> Mapping[str, Any] | None:
+        """The columns of its table, in Spark's JSON form; None if there is no table."""
 
     def check(self, spark: SparkSession, schema: StructType) -> None:
         """Checks that the table can take a schema. Writes nothing.
@@ -108,6 +111,10 @@ class DeltaSink:
         # A table that got the column under another policy keeps it.
         return self.keeps_versions or account.has_versions(self.path)
 
+    def columns(self) -> Mapping[str, Any] | None:
+        table = tables.snapshot(self.path)
+        return table.schema if table else None
+
     def check(self, spark: SparkSession, schema: StructType) -> None:
         if tables.snapshot(self.path) is None:
             return
@@ -163,6 +170,9 @@ class FunctionSink:
     call: EachBatch
     has_versions: bool = False
     _counts: dict[int, Counts] = field(default_factory=dict)
+
+    def columns(self) -> Mapping[str, Any] | None:
+        return None
 
     def check(self, spark: SparkSession, schema: StructType) -> None:
         """Nothing to check: there is no table."""
