@@ -67,14 +67,15 @@ class Sink(Protocol):
         """
 
 
-def refuse_unfit(name: str, current: StructType, schema: StructType) -> None:
+def refuse_unfit(name: str, current: StructType, schema: StructType, *, widens: bool) -> None:
     """Raises UsageError if a table cannot have the columns of a schema. Needs no JVM.
 
     Args:
         name: the table's name in messages.
         current: the columns that it has.
+        widens: whether their types may become wider.
     """
-    alterations(current, schema, name)
+    alterations(current, schema, name, widens=widens)
     if gone := [column for column in current.names if column not in schema.names]:
         raise UsageError(
             f"{name} has columns that its config no longer has: {', '.join(gone)}",
@@ -119,7 +120,7 @@ class DeltaSink:
         if tables.snapshot(self.path) is None:
             return
         current = spark.read.format("delta").load(str(self.path)).schema
-        refuse_unfit(self.name, current, schema)
+        refuse_unfit(self.name, current, schema, widens=self.widens)
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
         properties = {"delta.appendOnly": "false" if self.replaces else "true"}
@@ -135,9 +136,8 @@ class DeltaSink:
         )
         tables.set_properties(spark, self.path, properties)
         current = spark.read.format("delta").load(str(self.path)).schema
-        for change in alterations(current, schema, self.name):
-            if self.widens or not change.startswith("ALTER COLUMN"):
-                spark.sql(f"ALTER TABLE {table(self.path)} {change}")
+        for change in alterations(current, schema, self.name, widens=self.widens):
+            spark.sql(f"ALTER TABLE {table(self.path)} {change}")
         tables.check_schema(spark, self.name, self.path, schema, fix=OTHER_LAKE)
         tables.ensure_layout(spark, self.ref, self.path, self.layout)
         if self.in_catalog:
