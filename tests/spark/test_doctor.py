@@ -101,6 +101,19 @@ def test_each_harm_is_found(
     assert {(one["code"], one["where"]) for one in examined(lake, "--fix")[1]} >= wanted
 
 
+@pytest.mark.parametrize("harm", [_lost_last, _lost_first, _emptied])
+def test_a_broken_log_is_an_error_that_names_the_table(
+    harm: Callable[[Lake], None], sales: Lake, tmp_path: Path
+) -> None:
+    lake = sales.copy(tmp_path)
+    harm(lake)
+    for command in ("status", "plan", "check", "run"):
+        result = CliRunner().invoke(app, [command, *lake.arguments])
+        assert result.exit_code in (1, 2), (command, result.output)
+        assert "/bronze/sales" in result.output or "/silver/sales" in result.output, command
+        assert "medallion doctor" in result.output, command
+
+
 def test_leftovers_are_removed_when_asked(sales: Lake, tmp_path: Path) -> None:
     lake = sales.copy(tmp_path)
     folder = lake.checkpoints / "silver" / "sales"

@@ -273,6 +273,7 @@ class BronzeColumns:
         batch: int | None = None,
         file: FileEntry | None = None,
     ) -> tuple[str, ...]:
+        before = self.registry.latest()
         announced = self.registry.announce(
             schema.jsonValue(),
             why,
@@ -280,6 +281,8 @@ class BronzeColumns:
             generation=self.generation,
             file=file.path if file else None,
         )
+        if announced == before:
+            return ()
         self._announced = announced
         return tuple(announced.changes)
 

@@ -224,11 +224,13 @@ def changed(rows: DataFrame, columns: Sequence[Promoted]) -> DataFrame:
 
 def promoted(rows: DataFrame, columns: Sequence[Promoted]) -> DataFrame:
     """The rows as they will be, with new columns at the end."""
-    gets = {one.name: one.value.alias(one.name) for one in columns}
-    rescued = {RESCUED: _rescued(columns).alias(RESCUED)}
-    own = [{**gets, **rescued}.get(name, col(name)) for name in rows.columns]
-    new = [value for name, value in gets.items() if name not in rows.columns]
-    return _taken_apart(rows).select(*own, *new)
+    gets = {**{one.name: one.value for one in columns}, RESCUED: _rescued(columns)}
+    # In the body of a lambda, Spark takes a name for an alias of the same projection, if there is
+    # one, and not for the column. So the aliases are other names, until all is computed.
+    computed = {name: f"promoted {name}" for name in gets}
+    found = _taken_apart(rows).withColumns({computed[name]: gets[name] for name in gets})
+    names = [*rows.columns, *(name for name in gets if name not in rows.columns)]
+    return found.select(*(col(computed.get(name, name)).alias(name) for name in names))
 
 
 def _taken_apart(rows: DataFrame) -> DataFrame:
