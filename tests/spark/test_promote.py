@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,12 @@ from medallion_jobs.lake.tables import adopt
 
 pytestmark = pytest.mark.usefixtures("spark")
 
-CONFIG = """
-pipeline: promote
-bronze:
-  odd:
-    source: {{format: json, schema: "{odd}"}}
-  sheet:
-    source: {{format: csv, schema: "{sheet}", options: {{dateFormat: dd.MM.yyyy}}}}
-  typed:
-    source: {{format: parquet, schema: "{typed}"}}
-"""
+DATA = Path(__file__).parents[1] / "data"
+SOURCES = {
+    "odd": "format: json",
+    "sheet": "format: csv, options: {dateFormat: dd.MM.yyyy}",
+    "typed": "format: parquet",
+}
 LOOSE = """
 pipeline: loose
 bronze:
@@ -58,6 +56,9 @@ COLUMNS = {
     "sheet": ["price", "day", "note"],
     "typed": ["size", "channel"],
 }
+# A column that only the wide table has.
+NEW = {"odd": ("channel", "string"), "typed": ("size", "bigint")}
+SLOW = pytest.mark.slow
 # Written by hand: what writers of JSON do. The texts have to come through letter for letter.
 ODD = r"""
 {"id":1,"price":7,"channel":"web","size":3,"unit-price":0.10}
@@ -94,7 +95,7 @@ def rows(lake: OwnLake, table: str) -> list[dict[str, Any]]:
     assert count == (found.num_rows,)
     kept = [name for name in found.column_names if name not in ("_load_time", "_ingestion_time")]
     read = [{**row, "_rescued_data": _parsed(row)} for row in found.select(kept).to_pylist()]
-    return sorted(read, key=repr)
+    return sorted(read, key=lambda row: json.dumps(row, sort_keys=True, default=str))
 
 
 def _parsed(row: dict[str, Any]) -> object:
@@ -102,55 +103,62 @@ def _parsed(row: dict[str, Any]) -> object:
     return text and json.loads(text)
 
 
-def configure(lake: OwnLake, columns: dict[str, str]) -> None:
-    lake.configure(CONFIG.format(**columns))
+def config(tables: Sequence[str], columns: Mapping[str, str]) -> str:
+    return "pipeline: promote\nbronze:\n" + "".join(
+        f"  {name}: {{source: {{{SOURCES[name]}, schema: '{columns[name]}'}}}}\n" for name in tables
+    )
 
 
 def promote(lake: OwnLake, table: str, *columns: str) -> str:
     return lake.cli("schema", "promote", table, *columns, "--reason", "a test", "--yes")
 
 
-def test_rows_are_as_if_their_files_were_read_with_the_columns(tmp_path: Path) -> None:
-    lake = OwnLake.of(tmp_path / "narrow", CONFIG.format(**NARROW))
+@pytest.mark.parametrize("tables", [("odd", "sheet"), pytest.param(("typed",), marks=SLOW)])
+def test_rows_are_as_if_their_files_were_read_with_the_columns(
+    tables: tuple[str, ...], tmp_path: Path
+) -> None:
+    lake = OwnLake.of(tmp_path / "narrow", config(tables, NARROW))
+    wide = OwnLake(tmp_path / "wide" / "lake", lake.landing, lake.settings)
+    wide.configure(config(tables, WIDE))
     land(lake)
     lake.run()
-    wide = OwnLake(tmp_path / "wide" / "lake", lake.landing, lake.settings)
-    configure(wide, WIDE)
     wide.run()
-    before = {table: lake.path(f"bronze.{table}") for table in NARROW}
-    counts = {table: len(rows(lake, f"bronze.{table}")) for table in before}
+    counts = {table: len(rows(lake, f"bronze.{table}")) for table in tables}
+    (first, *_), (column, kind) = tables, NEW[tables[0]]
 
-    with pytest.raises(MedallionError, match="write `channel string` into `schema`") as refused:
-        promote(lake, "bronze.odd", "channel")
+    with pytest.raises(MedallionError, match=f"write `{column} {kind}` into `schema`") as refused:
+        promote(lake, f"bronze.{first}", f"{column}:{kind}")
     assert refused.value.code == "promotion_against_config"
-    configure(lake, WIDE)
-    with pytest.raises(MedallionError, match=r"bronze\.odd has columns of other types") as refused:
-        lake.run("bronze")
-    assert "medallion schema promote bronze.odd 'price:decimal(12,2)'" in refused.value.next_step
-    assert len(Registry(lake.path("schemas/odd")).history()) == 1
+    lake.configure(config(tables, WIDE))
+    if first == "odd":
+        with pytest.raises(MedallionError, match="columns of other types") as refused:
+            lake.run("bronze")
+        told = "medallion schema promote bronze.odd 'price:decimal(12,2)'"
+        assert told in refused.value.next_step
+        said = json.loads(lake.cli("schema", "promote", "bronze.odd", "channel", "size", "--json"))
+        assert said["size"] == {
+            **{"type": "int", "rescued": 6, "filled": 3, "unfit": 3, "put_back": 0, "lost": 0}
+        }
+    assert len(Registry(lake.path(f"schemas/{first}")).history()) == 1
 
-    told = json.loads(lake.cli("schema", "promote", "bronze.odd", "channel", "size", "--json"))
-    assert told["size"] == {
-        **{"type": "int", "rescued": 6, "filled": 3, "unfit": 3, "put_back": 0, "lost": 0}
-    }
-    for table, columns in COLUMNS.items():
-        promote(lake, f"bronze.{table}", *columns)
+    for table in tables:
+        promote(lake, f"bronze.{table}", *COLUMNS[table])
         assert rows(lake, f"bronze.{table}") == rows(wide, f"bronze.{table}"), table
         assert len(rows(lake, f"bronze.{table}")) == counts[table]
 
     lake.drop_bytes("../odd/c.json", b'{"id":30,"channel":"new","price":3.25}\n')
     for one in (lake, wide):
         one.run()
-        one.cli("verify", "--layers")
-    assert rows(lake, "bronze.odd") == rows(wide, "bronze.odd")
-    assert [v.why for v in Registry(lake.path("schemas/odd")).history()][:2] == [
-        "declared",
-        "promoted",
-    ]
-    (row,) = [row for row in lake.rows("metrics/rebuilds") if row["table_name"] == "bronze.sheet"]
-    assert row["reason"] == "a test"
-    assert row["part"] == "promoted: price decimal(6,2), day date, note string"
-    assert (row["rows_before"], row["rows_after"]) == (3, 3)
+    lake.cli("verify", "--layers")
+    assert rows(lake, f"bronze.{first}") == rows(wide, f"bronze.{first}")
+    reasons = [version.why for version in Registry(lake.path(f"schemas/{first}")).history()]
+    assert reasons[:2] == ["declared", "promoted"]
+    done = lake.rows("metrics/rebuilds")[0]
+    assert (done["reason"], done["rows_before"], done["rows_after"]) == (
+        *("a test", counts[done["table_name"].removeprefix("bronze.")]),
+        counts[done["table_name"].removeprefix("bronze.")],
+    )
+    assert done["part"].startswith("promoted: ")
 
 
 def test_readers_go_on_and_a_crash_is_repaired(
@@ -219,8 +227,8 @@ def test_readers_go_on_and_a_crash_is_repaired(
 def test_a_crash_between_the_table_and_its_registry_is_repaired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = "{pipeline: p, bronze: {grown: {source: {format: json%s}}}}"
-    lake = OwnLake.of(tmp_path, config % "")
+    text = "{pipeline: p, bronze: {grown: {source: {format: json%s}}}}"
+    lake = OwnLake.of(tmp_path, text % "")
     registry, table = Registry(lake.path("schemas/grown")), lake.path("bronze.grown")
     for number, row in enumerate(({"id": "1", "price": "1"}, {"id": "2", "zip": "z"})):
         lake.land("grown", f"{number}.json", row, at=number)
@@ -236,15 +244,62 @@ def test_a_crash_between_the_table_and_its_registry_is_repaired(
         *((1, "inferred", None), (2, "new columns", 1)),
     ]
     # A refused hint names the table, and leaves no version.
-    lake.configure(config % ", schema_hints: price date")
+    lake.configure(text % ", schema_hints: price date")
     with pytest.raises(MedallionError) as refused:
         lake.run()
     assert "bronze.grown has columns of other types" in refused.value.what
     assert "`price`: the table has string, wanted is date" in refused.value.what
     assert "medallion schema promote bronze.grown price:date" in refused.value.next_step
-    lake.configure(config % "")
+    lake.configure(text % "")
     lake.run()
     assert len(registry.history()) == 2
+
+
+@SLOW
+def test_messages_of_debezium_in_a_partitioned_table(tmp_path: Path) -> None:
+    text = """
+    pipeline: messages
+    bronze:
+      odd:
+        source: {{format: json, schema: "{}"}}
+        layout: {{partition_by: [op]}}
+    """
+    columns = "source struct<table: string, lsn: bigint, txId: int>, ts_ms bigint, at timestamp_ntz"
+    lake = OwnLake.of(tmp_path / "narrow", text.format("op string"))
+    messages = list(debezium())
+    for number in range(3):
+        lake.land("odd", f"{number}.json", *messages[number::3], at=number)
+    lake.run()
+    wide = OwnLake(tmp_path / "wide" / "lake", lake.landing, lake.settings)
+    wide.configure(text.format(f"op string, {columns}"))
+    wide.run()
+
+    lake.configure(wide.config_file.read_text(encoding="utf-8"))
+    promote(lake, "bronze.odd", "source", "ts_ms", "at")
+
+    assert rows(lake, "bronze.odd") == rows(wide, "bronze.odd")
+    table = lake.path("bronze.odd")
+    found = duckdb.sql(
+        f"SELECT op, source.lsn, ts_ms, messages.at FROM delta_scan('{table}') messages"
+    ).fetchall()
+    wanted = (
+        (m["op"], m["source"]["lsn"], m["ts_ms"], datetime.fromisoformat(m["at"])) for m in messages
+    )
+    assert sorted(found, key=str) == sorted(wanted, key=str)
+    lake.land("odd", "more.json", *messages[:5], at=9)  # both read the same folder
+    for one in (lake, wide):
+        one.run()
+        one.cli("verify", "--layers")
+    assert rows(lake, "bronze.odd") == rows(wide, "bronze.odd")
+
+
+def debezium() -> Iterator[dict[str, Any]]:
+    """Changes as Debezium sent them; each with a time of its own, without a zone."""
+    sent = (DATA / "debezium" / "changes.default.plain.jsonl").read_text(encoding="utf-8")
+    for number, line in enumerate(sent.split("\n")):
+        value = json.loads(json.loads(line)["value"] or "{}") if line else {}
+        if "source" in value:
+            yield {**value, "at": f"2026-01-31T10:00:{number % 60:02}"}
 
 
 def _fails(*_: object) -> None:
