@@ -37,7 +37,7 @@ def test_the_page(
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 4
     for code in blocks:
-        exec(compile(code.replace("30.0", "3.0"), str(PAGE), "exec"), names)
+        exec(compile(code.replace("30.0", "1.0"), str(PAGE), "exec"), names)
 
     sales, table = names["sales"], names["table"]
     found = duckdb.sql(f"SELECT * FROM delta_scan('{lake.storage}/gold/sales_by_region_day')")
