@@ -7,5 +7,5 @@ from support.pages import ROOT
 
 
 def test_the_page_is_what_the_commands_say() -> None:
-    """Update it with: cd tests && ../.venv/bin/python -m support.commands_page > ../docs/commands.md"""
+    """`support/commands_page.py` says how to make it again."""
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == page()

@@ -12,7 +12,6 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -197,11 +196,10 @@ def _of_script(program: str, arguments: list[str]) -> None:
 def _in_container(arguments: list[str]) -> tuple[str, list[str]]:
     """What `docker compose run|exec SERVICE` runs; `run` gives it to `medallion`."""
     service = next((name for name in _compose()["services"] if name in arguments), "")
-    for verb, program in (("run", ["medallion"]), ("exec", [])):
-        if verb in arguments and service:
-            program, *rest = [*program, *arguments[arguments.index(service) + 1 :]]
-            return program, rest
-    return "docker", arguments
+    if not service or not {"run", "exec"} & {*arguments}:
+        return "docker", arguments
+    inside = arguments[arguments.index(service) + 1 :]
+    return ("medallion", inside) if "run" in arguments else (inside[0], inside[1:])
 
 
 @pytest.mark.parametrize("block", cases("json"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tarfile
 from collections.abc import Iterator
 from typing import Any
@@ -48,6 +47,7 @@ def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCo
                 stored.extract(member, root, filter="data")
     settings = [f"storage.root={root / 'lake'}", f"landing.root={root / 'landing'}"]
     config = load(ROOT / "conf" / "sales.yaml", overrides=settings, environ={}).pipeline
+    of_bronze = TablePaths(config, TableRef("bronze", "sales"))
     of_silver = TablePaths(config, TableRef("silver", "sales"))
     (config.state_path / "runs").mkdir()
     for folder, columns in (
@@ -55,10 +55,7 @@ def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCo
         (of_silver.rule_metrics, rule_table.COLUMNS),
         (of_silver.quarantine, to_arrow_schema(ROWS, timezone="UTC")),
         (of_silver.held, to_arrow_schema(ROWS, timezone="UTC")),
-        (
-            TablePaths(config, TableRef("bronze", "sales")).quarantine,
-            to_arrow_schema(LINES, timezone="UTC"),
-        ),
+        (of_bronze.quarantine, to_arrow_schema(LINES, timezone="UTC")),
         (rebuilds(config), rebuild_table.COLUMNS),
     ):
         write_deltalake(folder, pa.Table.from_batches([], columns))
