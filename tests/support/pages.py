@@ -12,7 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-_BLOCK = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^ *``` *$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^( *)```(\w*)(?: title=\"([^\"\n]*)\")?\n(.*?)^ *``` *$", re.MULTILINE | re.DOTALL
+)
 _IN_BLOCKS = re.compile(r"^```(?:console|sh|bash|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _IN_TEXT = re.compile(r"`((?:medallion|scripts/)[^`\n]*)`")
 
@@ -24,11 +26,13 @@ class Block:
     Attributes:
         line: where it begins, from 1.
         language: as it is written behind the three ticks; empty without one.
+        title: the file that it is; empty without one.
     """
 
     page: Path
     line: int
     language: str
+    title: str
     text: str
 
     def __str__(self) -> str:
@@ -42,7 +46,7 @@ def blocks(*languages: str, pages: list[Path] = PAGES) -> Iterator[Block]:
         for found in _BLOCK.finditer(text):
             if not languages or found[2] in languages:
                 line = text.count("\n", 0, found.start()) + 1
-                yield Block(page, line, found[2], textwrap.dedent(found[3]))
+                yield Block(page, line, found[2], found[3] or "", textwrap.dedent(found[4]))
 
 
 def commands(page: Path) -> list[str]:

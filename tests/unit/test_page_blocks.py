@@ -12,6 +12,8 @@ import inspect
 import json
 import os
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,8 @@ OTHERS = {
     *("grep", "cat", "aws", "bash", "ls"),
 }
 PLACES = ("deploy/", "scripts/", "medallion_jobs/", "conf/")
+# Not of a pipeline: checked against the schema of its program.
+CI = {".github/workflows/pipeline.yml": "github-workflows", ".gitlab-ci.yml": "gitlab-ci"}
 # For `${env:NAME}`: Kafka's client takes no other form.
 LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required username='x';"
 
@@ -62,8 +66,8 @@ def test_a_config_loads(block: Block, tmp_path: Path) -> None:
     values, _ = resolve(tree, {})
     if "services" in values:  # of compose; tests/unit/test_compose.py has the file that it adds to
         assert {*values["services"]} <= {*_compose()["services"]}
-    elif _is_ci(values):
-        assert "medallion" in block.text
+    elif kind := CI.get(block.title):
+        _of_schema(kind, block.text, tmp_path)
     elif block.page.name in MISTAKEN:
         with pytest.raises(ConfigError):
             _load(values, tmp_path)
@@ -71,8 +75,18 @@ def test_a_config_loads(block: Block, tmp_path: Path) -> None:
         _load(values, tmp_path)
 
 
-def _is_ci(values: dict[str, Any]) -> bool:
-    return "jobs" in values or any("script" in job for job in values.values() if type(job) is dict)
+def _of_schema(kind: str, text: str, folder: Path) -> None:
+    """The file of a CI is of that CI's schema, and the commands in it are commands."""
+    file = folder / "ci.yaml"
+    file.write_text(text, encoding="utf-8")
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    line = [str(checker), "--builtin-schema", f"vendor.{kind}", str(file)]
+    checked = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    run = re.findall(r"- (?:run: )?medallion (.*)$", text, re.MULTILINE)
+    assert len(run) > 1
+    for command in run:
+        _parse(command.split())
 
 
 @cache
