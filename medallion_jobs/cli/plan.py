@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from dataclasses import asdict
@@ -34,7 +33,7 @@ def plan(
     would be refused.
     """
     from medallion_jobs.config import Selection
-    from medallion_jobs.masking import masked
+    from medallion_jobs.masking import masked, masked_json
     from medallion_jobs.plan import plan as planned
     from medallion_jobs.plan.text import lines
 
@@ -43,7 +42,7 @@ def plan(
     if selection:
         found = found.only(selection.of(given.pipeline))
     if as_json:
-        typer.echo(masked(json.dumps({**asdict(found), "exit_code": found.exit_code}, indent=2)))
+        typer.echo(masked_json({**asdict(found), "exit_code": found.exit_code}, indent=2))
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_TERMINAL
         for line in lines(found, width, _painted):
