@@ -17,7 +17,6 @@ from medallion_jobs.config.schema import (
     properties,
 )
 
-
 # From so many keys on, a part of a table such as `silver.NAME.lookups` has a section of its own.
 _KEYS_OF_A_SECTION = 4
 
