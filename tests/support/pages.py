@@ -8,6 +8,9 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from medallion_jobs.config.yaml_text import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -38,6 +41,11 @@ class Block:
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line}"
 
+    @property
+    def values(self) -> Any:
+        """What a block of YAML says, read as a config is."""
+        return yaml_values(self.text, str(self))
+
 
 def blocks(*languages: str, pages: list[Path] = PAGES) -> Iterator[Block]:
     """All blocks in these languages; in any, if none is given."""
@@ -47,6 +55,20 @@ def blocks(*languages: str, pages: list[Path] = PAGES) -> Iterator[Block]:
             if not languages or found[2] in languages:
                 line = text.count("\n", 0, found.start()) + 1
                 yield Block(page, line, found[2], found[3] or "", textwrap.dedent(found[4]))
+
+
+def yaml_values(text: str, name: str) -> Any:
+    """The values of a text in YAML 1.2, placeholders as they are written."""
+    tree, problems = parse(text, name)
+    assert problems == []
+    return _plain(tree)
+
+
+def _plain(node: Any) -> Any:
+    value = getattr(node, "value", node)
+    if isinstance(value, dict):
+        return {key: _plain(child) for key, child in value.items()}
+    return [_plain(child) for child in value] if isinstance(value, list) else value
 
 
 def commands(page: Path) -> list[str]:

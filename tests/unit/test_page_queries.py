@@ -15,8 +15,6 @@ from support.pages import PAGES, ROOT, blocks, commands, words
 
 from medallion_jobs.autoloader.loading.bad_line_schema import LINES
 from medallion_jobs.config import TableRef, load
-from medallion_jobs.config.placeholders import resolve
-from medallion_jobs.config.yaml_text import parse
 from medallion_jobs.lake.paths import TablePaths, lake, rebuilds
 from medallion_jobs.observe import batch_table, rebuild_table, rule_table
 from medallion_jobs.refine.quarantine.parked_rows import ROWS
@@ -76,8 +74,7 @@ def queries() -> Iterator[Any]:
         if not block.text.startswith(tuple(ELSEWHERE)):
             yield pytest.param(block.text, id=str(block))
     for block in blocks("yaml"):
-        values, _ = resolve(parse(block.text, "shown.yaml")[0], {})
-        for name, query in values.get("queries", {}).items():
+        for name, query in block.values.get("queries", {}).items():
             sql = query if isinstance(query, str) else query["sql"]
             yield pytest.param(sql, id=f"{block} {name}")
     for page in PAGES:
