@@ -10,7 +10,7 @@ import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
 from medallion_jobs.config import Setting, json_schema
-from medallion_jobs.config.reference import markdown_table
+from medallion_jobs.config.reference import markdown_tables
 from medallion_jobs.config.secrecy import on_one_line
 
 app = typer.Typer(no_args_is_help=True, help="Show the config and its JSON Schema.")
@@ -38,12 +38,12 @@ def show(
 @app.command()
 def schema(
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the keys as a Markdown table instead.")
+        bool, typer.Option("--markdown", help="Print the keys as Markdown tables instead.")
     ] = False,
 ) -> None:
     """Print the JSON Schema of a pipeline file; conf/pipeline.schema.json is this output."""
     if markdown:
-        typer.echo(markdown_table(), nl=False)
+        typer.echo(markdown_tables(), nl=False)
     else:
         typer.echo(json.dumps(json_schema(), indent=2))
 

@@ -76,7 +76,7 @@ def _table(params: list[Any], context: Any) -> str:
 
 
 def _text(command: Any) -> str:
-    return inspect.cleandoc(command.help or "")
+    return _plain(inspect.cleandoc(command.help or ""))
 
 
 def _first_sentence(command: Any) -> str:
@@ -84,7 +84,12 @@ def _first_sentence(command: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
+    return re.sub(r"\s+", " ", _plain(text)).replace("|", "\\|").strip()
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes as it stands, but for code."""
+    return re.sub(r"(?<!\\)\*", r"\\*", text).replace("<", "&lt;")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from medallion_jobs.cli.config import _print_table, app
 from medallion_jobs.config import ConfigError, Pipeline, json_schema, load, reader_options
-from medallion_jobs.config.reference import markdown_table
+from medallion_jobs.config.reference import markdown_tables
 from medallion_jobs.config.schema import JsonSchema, schema_at
 
 REPOSITORY = Path(__file__).parents[2]
@@ -82,10 +82,10 @@ def test_the_schema_file_is_in_step_with_the_model() -> None:
     assert file.read_text() == run("schema")
 
 
-def test_the_docs_table_is_in_step_with_the_model() -> None:
+def test_the_tables_of_the_docs_are_in_step_with_the_model() -> None:
     """Update it with the output of: medallion config schema --markdown"""
-    assert run("schema", "--markdown") == markdown_table()
-    assert DOCS.read_text().endswith(markdown_table())
+    assert run("schema", "--markdown") == markdown_tables()
+    assert DOCS.read_text().endswith(markdown_tables())
 
 
 def test_the_docs_tell_the_readers_options() -> None:
@@ -99,7 +99,7 @@ def test_the_docs_print_mistakes_as_they_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     section = DOCS.read_text().partition("## Mistakes")[2]
-    (config, printed) = re.findall(r"```(?:yaml)?\n(.*?\n)```", section, re.DOTALL)
+    (config, printed) = re.findall(r"```(?:yaml|text)\n(.*?\n)```", section, re.DOTALL)
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "web.yaml").write_text(config)
     monkeypatch.chdir(tmp_path)

@@ -12,13 +12,15 @@ import inspect
 import json
 import os
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from support.pages import ROOT, Block, blocks, words
+from support.pages import ROOT, Block, blocks, words, yaml_values
 
 from medallion_jobs.cli import app
 from medallion_jobs.config import ConfigError, Pipeline, load
@@ -26,10 +28,8 @@ from medallion_jobs.config.gold import GoldTable
 from medallion_jobs.config.kafka_source import KafkaSource
 from medallion_jobs.config.lookups import Lookup
 from medallion_jobs.config.model import BronzeTable
-from medallion_jobs.config.placeholders import resolve
 from medallion_jobs.config.silver import SilverTable
 from medallion_jobs.config.source import FileSource
-from medallion_jobs.config.yaml_text import parse
 
 LANGUAGES = {"console", "text", "yaml", "json", "python", "sql", "mermaid"}
 # A config with mistakes on purpose: the page shows what is printed.
@@ -41,6 +41,8 @@ OTHERS = {
     *("grep", "cat", "aws", "bash", "ls"),
 }
 PLACES = ("deploy/", "scripts/", "medallion_jobs/", "conf/")
+# Not of a pipeline: checked against the schema of its program.
+CI = {".github/workflows/pipeline.yml": "github-workflows", ".gitlab-ci.yml": "gitlab-ci"}
 # For `${env:NAME}`: Kafka's client takes no other form.
 LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required username='x';"
 
@@ -57,13 +59,11 @@ def test_every_block_has_a_language() -> None:
 
 @pytest.mark.parametrize("block", cases("yaml"))
 def test_a_config_loads(block: Block, tmp_path: Path) -> None:
-    tree, problems = parse(block.text, "shown.yaml")
-    assert problems == []
-    values, _ = resolve(tree, {}, ROOT)
+    values = block.values
     if "services" in values:  # of compose; tests/unit/test_compose.py has the file that it adds to
         assert {*values["services"]} <= {*_compose()["services"]}
-    elif _is_ci(values):
-        assert "medallion" in block.text
+    elif kind := CI.get(block.title):
+        _of_schema(kind, block.text, tmp_path)
     elif block.page.name in MISTAKEN:
         with pytest.raises(ConfigError):
             _load(values, tmp_path)
@@ -71,14 +71,23 @@ def test_a_config_loads(block: Block, tmp_path: Path) -> None:
         _load(values, tmp_path)
 
 
-def _is_ci(values: dict[str, Any]) -> bool:
-    return "jobs" in values or any("script" in job for job in values.values() if type(job) is dict)
+def _of_schema(kind: str, text: str, folder: Path) -> None:
+    """The file of a CI is of that CI's schema, and the commands in it are commands."""
+    file = folder / "ci.yaml"
+    file.write_text(text, encoding="utf-8")
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    line = [str(checker), "--builtin-schema", f"vendor.{kind}", str(file)]
+    checked = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    run = re.findall(r"- (?:run: )?medallion (.*)$", text, re.MULTILINE)
+    assert len(run) > 1
+    for command in run:
+        _parse(command.split())
 
 
 @cache
 def _compose() -> dict[str, Any]:
-    tree, _ = parse((ROOT / "docker-compose.yml").read_text(), "docker-compose.yml")
-    return resolve(tree, {}, ROOT)[0]
+    return yaml_values((ROOT / "docker-compose.yml").read_text(), "docker-compose.yml")
 
 
 def _load(fragment: dict[str, Any], folder: Path) -> Pipeline:

@@ -20,8 +20,11 @@ from medallion_jobs.observe import batch_table, rebuild_table, rule_table
 from medallion_jobs.refine.quarantine.parked_rows import ROWS
 from medallion_jobs.report.lake_views import catalog, connect, create
 
-# Their tables belong to no pipeline that is included; the page has their config.
+# Their tables belong to no pipeline that is included; a page has their config.
 EXAMPLES = {
+    "bronze.orders": "order_id varchar, customer varchar, amount decimal(10,2), coupon varchar, "
+    "_rescued_data varchar",
+    "gold.revenue": "day date, country varchar, revenue decimal(10,2)",
     "silver.fact_orders": "product_sk bigint, customer_sk bigint, amount double",
     "silver.dim_product": "product_sk bigint, name varchar",
     "silver.dim_customer": "customer_sk bigint, region varchar",
@@ -70,6 +73,10 @@ def queries() -> Iterator[Any]:
     for block in blocks("sql"):
         if not block.text.startswith(tuple(ELSEWHERE)):
             yield pytest.param(block.text, id=str(block))
+    for block in blocks("yaml"):
+        for name, query in block.values.get("queries", {}).items():
+            sql = query if isinstance(query, str) else query["sql"]
+            yield pytest.param(sql, id=f"{block} {name}")
     for page in PAGES:
         for command in dict.fromkeys(commands(page)):
             typed = words(command)
