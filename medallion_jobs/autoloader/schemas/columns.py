@@ -132,7 +132,11 @@ class BronzeColumns:
         if known is not None:
             self._record(known, "declared")
         elif sample:
-            self._record(self._with(self._inferred(sample)), "inferred", file=sample[0])
+            self._record(self.of_sample(sample), "inferred", file=sample[0])
+
+    def of_sample(self, sample: Sequence[FileEntry]) -> StructType:
+        """The columns that files bring, with the types that the hints give; records nothing."""
+        return self._with(self._inferred(sample))
 
     def grow(self, files: Sequence[FileEntry], batch: int) -> tuple[str, ...]:
         """Adds the columns that files bring; returns the changes."""

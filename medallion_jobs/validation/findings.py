@@ -1,0 +1,169 @@
+"""The mistakes that are found, each at the key of the config that it is in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql.types import BooleanType
+
+from medallion_jobs.config import Origin, Problem, nearest
+from medallion_jobs.errors import NoSuchColumn, UsageError
+from medallion_jobs.lake.hidden_columns import is_hidden
+from medallion_jobs.lake.tables.sql import over_row
+from medallion_jobs.validation.spark_errors import explain, listed
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass
+class Attempt:
+    """Whether the checked block has failed."""
+
+    failed: bool = False
+
+
+@dataclass
+class Findings:
+    """All mistakes of one config.
+
+    Attributes:
+        unknown: names of columns that could not be computed. What reads them is not judged by
+            their types, so that one mistake is one problem.
+    """
+
+    spark: SparkSession
+    origins: Mapping[str, Origin]
+    problems: list[Problem] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
+    _missing: set[tuple[Origin, str]] = field(default_factory=set)
+    _misspelt: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def at(self, path: str, value: str, rows: DataFrame | None = None) -> Iterator[Attempt]:
+        """Turns an error inside the block into a problem of the key at `path`.
+
+        Args:
+            value: the value of that key, such as an SQL expression.
+            rows: what it is about; it may name their columns.
+        """
+        attempt = Attempt()
+        try:
+            yield attempt
+        except PySparkException as error:
+            attempt.failed = True
+            columns = visible(rows.columns) if rows else []
+            found = explain(error, value, columns, lambda: self._functions)
+            if found.missing and self._is_told(path, found.missing):
+                return
+            if found.is_of_types and self.reads_unknown(value):
+                return
+            types = f"; {kinds}" if found.is_of_types and (kinds := _types(rows, value)) else ""
+            what, meant = f"{found.what}{types}", found.nearest
+            self.add(path, value, what, found.allowed, meant, at=found.at)
+        except NoSuchColumn as error:
+            attempt.failed = True
+            for name in error.missing:
+                self.missing(path, name, error.known, owner=error.owner)
+        except UsageError as error:
+            attempt.failed = True
+            if not self.reads_unknown(value):
+                fix = f"; {error.next_step}" if error.code == "invalid_transform" else ""
+                self.add(path, value, " ".join(error.what.split()) + fix)
+
+    def condition(self, path: str, sql: str, rows: DataFrame) -> bool:
+        """Whether SQL is true or false for a row; if not, adds a problem."""
+        with self.at(path, sql, rows):
+            kind = rows.select(over_row(rows, sql).alias("value")).schema["value"].dataType
+            if isinstance(kind, BooleanType) or self.reads_unknown(sql):
+                return True
+            self.add(path, sql, f"it is {kind.simpleString()}, and must be true or false")
+        return False
+
+    def missing(self, path: str, name: str, known: Sequence[str], *, owner: str) -> None:
+        """Adds a problem: `owner` has no column of this name."""
+        if not self._is_told(path, name):
+            self._misspelt.add(name)
+            columns = visible(known)
+            what = f"{owner} has no column {name}"
+            self.add(path, None, what, listed(columns), nearest(name, columns))
+
+    def _is_told(self, path: str, name: str) -> bool:
+        """Whether a missing column is reported at this line, or follows from another mistake.
+
+        Such as that a lookup takes a column of nearly this name, which its table does not have.
+        """
+        place = (self._origin(path), name)
+        others = self._misspelt - {name}
+        is_told = place in self._missing or nearest(name, others) is not None
+        self._missing.add(place)
+        return is_told
+
+    def add(
+        self,
+        path: str,
+        value: str | None,
+        what: str,
+        allowed: str = "",
+        meant: str | None = None,
+        *,
+        at: tuple[int, int] | None = None,
+    ) -> None:
+        """Adds a problem of the key at `path`."""
+        self.problems.append(Problem(self._origin(path), path, what, value, allowed, meant, at))
+
+    def parse(self, path: str, sql: str) -> None:
+        """Checks only that an expression is SQL, where its columns are not known."""
+        with self.at(path, sql):
+            self.parser.parseExpression(sql)
+
+    @property
+    def parser(self) -> Any:
+        """Spark's own parser of SQL."""
+        return self.spark._jsparkSession.sessionState().sqlParser()
+
+    def in_order(self) -> list[Problem]:
+        """The problems as they lie in the files; those of one line in the order they were found."""
+        sources = list(dict.fromkeys(found.origin.source for found in self.problems))
+        return sorted(
+            self.problems,
+            key=lambda found: (sources.index(found.origin.source), found.origin.line or 0),
+        )
+
+    def reads_unknown(self, sql: str) -> bool:
+        """Whether SQL, or a list of names, names a column that could not be computed."""
+        return any(re.search(rf"\b{re.escape(name)}\b", sql, re.I) for name in self.unknown)
+
+    @cached_property
+    def _functions(self) -> Collection[str]:
+        return [row[0] for row in self.spark.sql("SHOW FUNCTIONS").collect()]
+
+    def _origin(self, path: str) -> Origin:
+        """The file and line of a key; for a mapping or a list item, those of its first value."""
+        if path in self.origins:
+            return self.origins[path]
+        inside = path.replace("[", ".").replace("]", "") + "."
+        found = [origin for key, origin in self.origins.items() if f"{key}.".startswith(inside)]
+        with_line = (origin for origin in found if origin.line)
+        return next(with_line, found[0] if found else Origin("config"))
+
+
+def visible(columns: Iterable[str]) -> list[str]:
+    """Without hidden columns, which no user can name."""
+    return [name for name in columns if not is_hidden(name)]
+
+
+def _types(rows: DataFrame | None, sql: str) -> str:
+    """The types of the columns that SQL names."""
+    named = [
+        f"{field.name} is {field.dataType.simpleString()}"
+        for field in (rows.schema.fields if rows else ())
+        if not is_hidden(field.name) and re.search(rf"\b{re.escape(field.name)}\b", sql, re.I)
+    ]
+    return ", ".join(named)
