@@ -12,6 +12,8 @@ from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pyspark.sql.types import StructType
+
 from medallion_jobs.autoloader.admission import Admission, chunks
 from medallion_jobs.autoloader.archive import neighbours
 from medallion_jobs.autoloader.archive.cleanup import Cleaner
@@ -45,7 +47,6 @@ from medallion_jobs.storage import Location
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructType
 
 # The keys that a row of bronze depends on, and `path`, which is the name of the source.
 _READ_BY = {
@@ -217,6 +218,11 @@ class AutoLoader:
                 archived=frozenset(f.key for f in self.ledger.in_state(State.ARCHIVED)),
             )
 
+    def check_folders(self, spark: SparkSession) -> None:
+        """Raises UsageError if no landing folder exists."""
+        self._spark = spark
+        self.discovery.check()
+
     def columns_to_infer(self, spark: SparkSession) -> StructType | None:
         """All columns of the table as a first run would infer them now; writes nothing.
 
@@ -231,7 +237,8 @@ class AutoLoader:
         columns = BronzeColumns(
             spark, self.source, registry, has_versions=self.source.keeps_versions
         )
-        inferred = columns.of_sample(self._first_of(found.scan(patience=False, everything=True)))
+        sample = self._first_of(found.scan(patience=False, everything=True))
+        inferred = columns.of_sample(sample) if sample else StructType()
         return columns.table_of(inferred) if inferred.fields else None
 
     @property

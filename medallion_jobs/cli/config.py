@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.cli.output import print_rows
 from medallion_jobs.config import Setting, json_schema
 from medallion_jobs.config.reference import markdown_table
 from medallion_jobs.config.secrecy import on_one_line
@@ -79,14 +80,4 @@ def _print_aligned(settings: tuple[Setting, ...], origin: bool) -> None:
 
 
 def _print_table(settings: tuple[Setting, ...], origin: bool) -> None:
-    # Imported here: loading rich takes longer than reading the config.
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("key", *(["set by"] if origin else []), "value", box=box.SIMPLE)
-    for row in _rows(settings, origin):
-        # Text, not markup: a value such as local[2] holds brackets.
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    Console().print(table)
+    print_rows(("key", *(["set by"] if origin else []), "value"), list(_rows(settings, origin)))

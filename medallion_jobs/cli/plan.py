@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from dataclasses import asdict
 
 import typer
 
 from medallion_jobs.cli.options import ExcludeOption, Given, JsonOption, SelectOption, with_config
+from medallion_jobs.cli.output import terminal_width
 
 _COLOURS = {
     "refused": typer.colors.RED,
@@ -17,7 +16,6 @@ _COLOURS = {
     "new": typer.colors.GREEN,
     "command": typer.colors.CYAN,
 }
-_NO_TERMINAL = 10_000
 
 
 @with_config
@@ -45,8 +43,7 @@ def plan(
     if as_json:
         typer.echo(masked(json.dumps({**asdict(found), "exit_code": found.exit_code}, indent=2)))
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_TERMINAL
-        for line in lines(found, width, _painted):
+        for line in lines(found, terminal_width(), _painted):
             typer.echo(masked(line))
     raise typer.Exit(found.exit_code)
 

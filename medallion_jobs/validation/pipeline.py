@@ -95,8 +95,9 @@ class _Checker:
             of_files.hinted(StructType())
         loader = AutoLoader.to_table(self._config, name)
         if not self._config_only:
-            with self.findings.at(f"{here}.path", ", ".join(loader.roots)) as folder:
-                loader.discovery.check()
+            key = f"{here}.path" if source.path else here
+            with self.findings.at(key, ", ".join(loader.roots)) as folder:
+                loader.check_folders(self._spark)
         with self.findings.at(f"{here}.schema", source.schema_ or ""):
             declared = None if hints.failed else of_files.declared_or_recorded()
             schema = None if declared is None else of_files.table_of(declared)

@@ -54,7 +54,7 @@ class SilverCheck:
         """
         rows = None if source is None else self._after(self._recipe.shape_steps, source)
         if rows is None:
-            self._parse()
+            self._parse(where=self._table.where if source is None else None)
             return None
         found = len(self.findings.problems)
         rows = self._after(self._recipe.cast_steps, self._recipe.kept(rows))
@@ -83,12 +83,16 @@ class SilverCheck:
             return {f.name: f.dataType for f in schemas.parse_ddl(declared)} if declared else {}
         return {}
 
-    def _parse(self) -> None:
-        """Checks that all SQL is SQL, where the columns are not known."""
+    def _parse(self, where: str | None) -> None:
+        """Checks that all SQL is SQL, where the columns are not known.
+
+        Args:
+            where: None if it is checked already.
+        """
         table = self._table
         checks = {f"expect.{name}.check": rule.check for name, rule in table.expect.items()}
         columns = {f"columns.{name}": sql for name, sql in table.columns.items()}
-        for key, sql in {"where": table.where, **columns, **checks}.items():
+        for key, sql in {"where": where, **columns, **checks}.items():
             if sql:
                 self.findings.parse(f"{self.ref}.{key}", sql)
 
