@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql.types import BooleanType
+from pyspark.sql.types import BooleanType, NullType
 
 from medallion_jobs.config import Origin, Problem, nearest
 from medallion_jobs.errors import NoSuchColumn, UsageError
@@ -33,15 +33,13 @@ class Attempt:
 class Findings:
     """All mistakes of one config.
 
-    Attributes:
-        unknown: names of columns that could not be computed. What reads them is not judged by
-            their types, so that one mistake is one problem.
+    A column that could not be computed has no type (void) in the rows that are checked next.
+    What reads it is not judged by its type, so that one mistake is one problem.
     """
 
     spark: SparkSession
     origins: Mapping[str, Origin]
     problems: list[Problem] = field(default_factory=list)
-    unknown: set[str] = field(default_factory=set)
     _missing: set[tuple[Origin, str]] = field(default_factory=set)
     _misspelt: set[str] = field(default_factory=set)
 
@@ -60,9 +58,9 @@ class Findings:
             attempt.failed = True
             columns = visible(rows.columns) if rows else []
             found = explain(error, value, columns, lambda: self._functions)
-            if found.missing and self._is_told(path, found.missing):
+            if found.missing and self._is_told(path, found.missing, columns):
                 return
-            if found.is_of_types and self.reads_unknown(value):
+            if found.is_of_types and reads_unknown(value, rows):
                 return
             types = f"; {kinds}" if found.is_of_types and (kinds := _types(rows, value)) else ""
             what, meant = f"{found.what}{types}", found.nearest
@@ -73,7 +71,7 @@ class Findings:
                 self.missing(path, name, error.known, owner=error.owner)
         except UsageError as error:
             attempt.failed = True
-            if not self.reads_unknown(value):
+            if not reads_unknown(value, rows):
                 fix = f"; {error.next_step}" if error.code == "invalid_transform" else ""
                 self.add(path, value, " ".join(error.what.split()) + fix)
 
@@ -81,27 +79,28 @@ class Findings:
         """Whether SQL is true or false for a row; if not, adds a problem."""
         with self.at(path, sql, rows):
             kind = rows.select(over_row(rows, sql).alias("value")).schema["value"].dataType
-            if isinstance(kind, BooleanType) or self.reads_unknown(sql):
+            if isinstance(kind, BooleanType) or reads_unknown(sql, rows):
                 return True
             self.add(path, sql, f"it is {kind.simpleString()}, and must be true or false")
         return False
 
     def missing(self, path: str, name: str, known: Sequence[str], *, owner: str) -> None:
         """Adds a problem: `owner` has no column of this name."""
-        if not self._is_told(path, name):
+        columns = visible(known)
+        if not self._is_told(path, name, columns):
             self._misspelt.add(name)
-            columns = visible(known)
             what = f"{owner} has no column {name}"
             self.add(path, None, what, listed(columns), nearest(name, columns))
 
-    def _is_told(self, path: str, name: str) -> bool:
+    def _is_told(self, path: str, name: str, known: Sequence[str]) -> bool:
         """Whether a missing column is reported at this line, or follows from another mistake.
 
         Such as that a lookup takes a column of nearly this name, which its table does not have.
         """
         place = (self._origin(path), name)
         others = self._misspelt - {name}
-        is_told = place in self._missing or nearest(name, others) is not None
+        follows = nearest(name, others) and not nearest(name, set(known) - others)
+        is_told = place in self._missing or bool(follows)
         self._missing.add(place)
         return is_told
 
@@ -136,10 +135,6 @@ class Findings:
             key=lambda found: (sources.index(found.origin.source), found.origin.line or 0),
         )
 
-    def reads_unknown(self, sql: str) -> bool:
-        """Whether SQL, or a list of names, names a column that could not be computed."""
-        return any(re.search(rf"\b{re.escape(name)}\b", sql, re.I) for name in self.unknown)
-
     @cached_property
     def _functions(self) -> Collection[str]:
         return [row[0] for row in self.spark.sql("SHOW FUNCTIONS").collect()]
@@ -157,6 +152,12 @@ class Findings:
 def visible(columns: Iterable[str]) -> list[str]:
     """Without hidden columns, which no user can name."""
     return [name for name in columns if not is_hidden(name)]
+
+
+def reads_unknown(sql: str, rows: DataFrame | None) -> bool:
+    """Whether SQL, or a list of names, names a column that could not be computed."""
+    names = (f.name for f in (rows.schema if rows else ()) if isinstance(f.dataType, NullType))
+    return any(re.search(rf"\b{re.escape(name)}\b", sql, re.I) for name in names)
 
 
 def _types(rows: DataFrame | None, sql: str) -> str:

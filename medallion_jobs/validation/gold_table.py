@@ -12,7 +12,7 @@ from medallion_jobs.aggregate import Aggregation
 from medallion_jobs.config import GoldTable, Measure, Pipeline, TableRef
 from medallion_jobs.lake.tables import layout as layouts
 from medallion_jobs.sinks import postgres
-from medallion_jobs.validation.findings import Findings
+from medallion_jobs.validation.findings import Findings, reads_unknown
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,7 +44,7 @@ class GoldCheck:
                 groups = aggregation.computed(groups, name)
             if attempt.failed:
                 groups = self._with_unknown(groups, name)
-        if len(self.findings.problems) > found or self.findings.unknown & {*groups.columns}:
+        if len(self.findings.problems) > found or reads_unknown(" ".join(groups.columns), groups):
             return None
         schema = aggregation.finished(groups).schema
         with self.findings.at(f"{self.ref}.measures", ", ".join(table.measures)):
@@ -72,7 +72,6 @@ class GoldCheck:
                 self.findings.parse(f"{self.ref}.{key}", sql)
 
     def _with_unknown(self, rows: DataFrame, *names: str) -> DataFrame:
-        self.findings.unknown.update(names)
         return rows.withColumns({name: F.lit(None) for name in names}) if names else rows
 
     def _checked_groups(self, rows: DataFrame) -> tuple[GoldTable, DataFrame]:

@@ -22,7 +22,7 @@ from medallion_jobs.lake import paths, tables
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import layout as layouts
 from medallion_jobs.storage import children
-from medallion_jobs.validation.findings import Findings
+from medallion_jobs.validation.findings import Findings, reads_unknown
 from medallion_jobs.validation.gold_table import GoldCheck
 from medallion_jobs.validation.silver_table import SilverCheck
 
@@ -161,7 +161,7 @@ class _Checker:
         layout, here = self._config.layout_of(ref), f"{ref}.layout"
         for key, why in layouts.problems(schema, layout):
             value = ", ".join(getattr(layout, key) or ())
-            if not self.findings.reads_unknown(value):
+            if not reads_unknown(value, self.frames[ref]):
                 self.findings.add(f"{here}.{key}", value, why)
         for name, sql in layout.checks.items():
             self.findings.condition(f"{here}.checks.{name}", sql, self.frames[ref])

@@ -128,7 +128,6 @@ class SilverCheck:
 
     def _with_unknown(self, rows: DataFrame, *names: str) -> DataFrame:
         """The rows with columns that could not be computed."""
-        self.findings.unknown.update(names)
         nulls = {n: F.lit(None).cast(self._types[n]) for n in names if n in self._types}
         return rows.withColumns({n: nulls.get(n, F.lit(None)) for n in names}) if names else rows
 
@@ -147,11 +146,9 @@ class SilverCheck:
                 )
                 joined = join_all(rows, [*dimensions, found])
                 dimensions.append(found)
-            if attempt.failed:
+            if attempt.failed or lookup.table in missing:
                 failed.append(lookup)
-            elif lookup.table in missing:
-                self.findings.unknown.update(lookup.take)
-        taken = [name for lookup in failed for name in lookup.take if name not in joined.columns]
+        taken = [name for lookup in failed for name in lookup.take]
         return self._with_unknown(joined, *taken), dimensions
 
     def _check_rules(self, rows: DataFrame) -> None:

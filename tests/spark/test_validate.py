@@ -119,7 +119,7 @@ gold:
   measures:
     from: silver.good
     group_by: [customer_idd]
-    period: {of: dya, by: day}
+    period: {of: dya, by: day, name: of_day}
     measures: {a: count(oder_id), b: sum(pric), c: summ(quantity), d: max(quantity, e: count(*)}
     columns: {twice: e * 2, half: f / 2}
   of_selected: {from: silver.selected, group_by: [order_id], measures: {n: count(quantity)}}
