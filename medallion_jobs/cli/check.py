@@ -62,7 +62,7 @@ def check(
         typer.echo(json.dumps({"fine": is_fine, "tables": records}, indent=2))
     else:
         print_rows(
-            ("table", "", "last run", "age", "read", "quarantined", "held"),
+            ("table", "result", "last run", "age", "read", "quarantined", "held"),
             [
                 (
                     one.table,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import terminal_width, wrapped
 from medallion_jobs.config import Setting, json_schema
 from medallion_jobs.config.reference import markdown_table
 from medallion_jobs.config.secrecy import on_one_line
@@ -31,7 +31,7 @@ def show(
     if as_json:
         _print_json(settings, origin)
     elif sys.stdout.isatty():
-        _print_table(settings, origin)
+        _print_lines(settings, origin)
     else:
         _print_aligned(settings, origin)
 
@@ -79,5 +79,8 @@ def _print_aligned(settings: tuple[Setting, ...], origin: bool) -> None:
         typer.echo("  ".join(cells).rstrip())
 
 
-def _print_table(settings: tuple[Setting, ...], origin: bool) -> None:
-    print_rows(("key", *(["set by"] if origin else []), "value"), list(_rows(settings, origin)))
+def _print_lines(settings: tuple[Setting, ...], origin: bool) -> None:
+    for key, *layer, value in _rows(settings, origin):
+        set_by = f"  ({layer[0]})" if layer else ""
+        for line in wrapped(f"{key}: {value}{set_by}", terminal_width(), others="  "):
+            typer.echo(line)

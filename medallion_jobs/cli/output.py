@@ -95,64 +95,78 @@ def print_rows(
 def drawn(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> Iterator[str]:
     """The lines of a table, or of a block for each row if a table would be wider than `width`.
 
-    In a table only the last column is wrapped, if the others leave it half of the width.
+    A table that is too wide goes without the columns that no row has; its last column is wrapped
+    if the others leave it half of the width.
     """
-    cells = [[shown(cell) for cell in row] for row in rows]
-    widths = [
-        max(map(_width, [name, *(row[at] for row in cells)])) for at, name in enumerate(columns)
-    ]
-    before_last = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
-    if before_last + widths[-1] <= width or before_last <= width // 2 or not rows:
-        last = min(widths[-1], width - before_last)
-        yield from _as_table(columns, rows, cells, [*widths[:-1], last])
+    table = _Drawing(columns, rows)
+    if table.width > width:
+        table = table.without_empty_columns()
+    if table.width <= width or table.before_last <= width // 2 or not rows:
+        yield from table.lines(width)
     else:
-        yield from _as_blocks(columns, rows, cells, width)
+        yield from table.blocks(width)
 
 
-def _as_table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[object]],
-    cells: Sequence[Sequence[str]],
-    widths: Sequence[int],
-) -> Iterator[str]:
-    numeric = [
-        any(isinstance(row[at], int | float | Decimal) for row in rows)
-        for at in range(len(columns))
-    ]
+class _Drawing:
+    """Columns and rows as text, and how wide they are.
 
-    total = sum(widths) + len(_GAP) * (len(widths) - 1)
+    Attributes:
+        width: the columns of the terminal that a table of them takes.
+        before_last: those before the last column of the table.
+    """
 
-    def lines(texts: Sequence[str]) -> list[str]:
-        padded = [
-            " " * (room - _width(text)) + text if right else text + " " * (room - _width(text))
-            for text, room, right in zip(texts, widths, numeric, strict=True)
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        self._columns, self._rows = columns, rows
+        self._cells = [[shown(cell) for cell in row] for row in rows]
+        texts = [[name, *(row[n] for row in self._cells)] for n, name in enumerate(columns)]
+        self._widths = [max(map(_width, column)) for column in texts]
+        self._is_numeric = [
+            any(isinstance(row[n], int | float | Decimal) for row in rows)
+            for n in range(len(columns))
         ]
-        if _width(texts[-1]) <= widths[-1]:
-            return [_GAP.join(padded).rstrip()]
+        self.width = sum(self._widths) + len(_GAP) * max(len(columns) - 1, 0)
+        self.before_last = self.width - (self._widths[-1] if columns else 0)
+
+    def without_empty_columns(self) -> _Drawing:
+        kept = [
+            n
+            for n in range(len(self._columns))
+            if n == 0 or any(row[n] is not None for row in self._rows)
+        ]
+        columns = [self._columns[n] for n in kept]
+        return _Drawing(columns, [[row[n] for n in kept] for row in self._rows])
+
+    def lines(self, width: int) -> Iterator[str]:
+        """The lines of a table."""
+        total = min(self.width, width)
+        yield from self._row(self._columns, total)
+        yield "─" * total
+        for cells in self._cells:
+            yield from self._row(cells, total)
+
+    def _row(self, cells: Sequence[str], total: int) -> Iterator[str]:
+        padded = []
+        for text, width, is_numeric in zip(cells, self._widths, self._is_numeric, strict=True):
+            space = " " * (width - _width(text))
+            padded.append(space + text if is_numeric else text + space)
+        line = _GAP.join(padded).rstrip()
+        if _width(line) <= total:
+            yield line
+            return
         before = _GAP.join([*padded[:-1], ""])
-        return wrapped(texts[-1], total, first=before, others=" " * _width(before))
+        yield from wrapped(cells[-1], total, first=before, others=" " * _width(before))
 
-    yield from lines(columns)
-    yield "─" * total
-    for row in cells:
-        yield from lines(row)
-
-
-def _as_blocks(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[object]],
-    cells: Sequence[Sequence[str]],
-    width: int,
-) -> Iterator[str]:
-    label = max(map(_width, columns)) + len(_GAP)
-    for place, (row, texts) in enumerate(zip(rows, cells, strict=True)):
-        if place:
-            yield ""
-        for name, value, text in zip(columns, row, texts, strict=True):
-            # What a row does not have is left out; the first column says which row it is.
-            if value is None and name != columns[0]:
-                continue
-            yield from wrapped(text, width, first=name.ljust(label), others=" " * label)
+    def blocks(self, width: int) -> Iterator[str]:
+        """A block for each row: a line for each column that the row has."""
+        label = max(map(_width, self._columns)) + len(_GAP)
+        for place, (row, cells) in enumerate(zip(self._rows, self._cells, strict=True)):
+            if place:
+                yield ""
+            for n, (name, text) in enumerate(zip(self._columns, cells, strict=True)):
+                # The first column says which row it is.
+                if n == 0 or row[n] is not None:
+                    first = name + " " * (label - _width(name))
+                    yield from wrapped(text, width, first=first, others=" " * label)
 
 
 def wrapped(text: str, width: int, *, first: str = "", others: str = "") -> list[str]:

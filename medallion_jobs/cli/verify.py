@@ -136,7 +136,7 @@ def _print_audits(audits: Sequence[Audit]) -> None:
         for audit in audits
         for check in audit.checks
     ]
-    print_rows(("table", "against", "counted", "should be", "is", "", "made of"), rows)
+    print_rows(("table", "against", "counted", "should be", "is", "result", "made of"), rows)
     wrong = [
         (audit.table, check.what, mismatch.where, mismatch.expected, mismatch.found)
         for audit in audits

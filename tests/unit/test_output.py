@@ -93,3 +93,13 @@ def test_times_name_their_zone(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
         time.tzset()
     assert time_text(NOON.replace(tzinfo=None)) == "2026-01-31 12:00:05"
+
+
+def test_a_table_that_is_too_wide_goes_without_empty_columns_first() -> None:
+    rows = [("silver.orders", None, 12, None), ("gold.sales", None, 3, None)]
+    assert list(drawn(("table", "a" * 40, "rows", "b" * 40), rows, 80)) == [
+        "table          rows",
+        "─" * 19,
+        "silver.orders    12",
+        "gold.sales        3",
+    ]
