@@ -15,6 +15,7 @@ __all__ = [
     "quarantine",
     "query",
     "runs",
+    "saved_queries",
     "status",
     "time_travel",
     "verify",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql.types import BooleanType, NullType
 
@@ -84,6 +85,22 @@ class Findings:
             self.add(path, sql, f"it is {kind.simpleString()}, and must be true or false")
         return False
 
+    def pattern(self, path: str, pattern: str) -> None:
+        """Adds a problem if Java cannot read a regular expression."""
+        try:
+            self.spark._jvm.java.util.regex.Pattern.compile(pattern)  # type: ignore[union-attr]
+        except Py4JJavaError as error:
+            reason = str(error.java_exception.getDescription())
+            self.add(path, pattern, f"no regular expression of Java: {reason}")
+
+    def all_there(self, path: str, names: Iterable[str], rows: DataFrame, *, owner: str) -> bool:
+        """Whether rows have all columns, in any letter case; adds a problem for each other name."""
+        known = {name.casefold() for name in rows.columns}
+        missing = [name for name in names if name.casefold() not in known]
+        for name in missing:
+            self.missing(path, name, rows.columns, owner=owner)
+        return not missing
+
     def missing(self, path: str, name: str, known: Sequence[str], *, owner: str) -> None:
         """Adds a problem: `owner` has no column of this name."""
         columns = visible(known)
@@ -115,6 +132,7 @@ class Findings:
         at: tuple[int, int] | None = None,
     ) -> None:
         """Adds a problem of the key at `path`."""
+        path = path.replace("[", ".").replace("]", "")
         self.problems.append(Problem(self._origin(path), path, what, value, allowed, meant, at))
 
     def parse(self, path: str, sql: str) -> None:
@@ -140,13 +158,18 @@ class Findings:
         return [row[0] for row in self.spark.sql("SHOW FUNCTIONS").collect()]
 
     def _origin(self, path: str) -> Origin:
-        """The file and line of a key; for a mapping or a list item, those of its first value."""
-        if path in self.origins:
-            return self.origins[path]
-        inside = path.replace("[", ".").replace("]", "") + "."
-        found = [origin for key, origin in self.origins.items() if f"{key}.".startswith(inside)]
-        with_line = (origin for origin in found if origin.line)
-        return next(with_line, found[0] if found else Origin("config"))
+        """The file and line of a key; for a mapping or a list, those of its first value.
+
+        If it is not written itself, those of what it is in.
+        """
+        if (own := self.origins.get(path)) and own.line:
+            return own
+        while path:
+            inside = (o for key, o in self.origins.items() if f"{key}.".startswith(f"{path}."))
+            if found := next((origin for origin in inside if origin.line), None):
+                return found
+            path = path.rpartition(".")[0]
+        return own or Origin("config")
 
 
 def visible(columns: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from pyspark.sql.types import StructType
 from medallion_jobs.aggregate import Aggregation
 from medallion_jobs.config import GoldTable, Measure, Pipeline, TableRef
 from medallion_jobs.lake.tables import layout as layouts
+from medallion_jobs.lake.tables.sql import over_row
 from medallion_jobs.sinks import postgres
 from medallion_jobs.validation.findings import Findings, reads_unknown
 
@@ -83,10 +84,8 @@ class GoldCheck:
             is_right = self.findings.condition(f"{self.ref}.where", table.where, rows)
             if not is_right:
                 table = table.model_copy(update={"where": None})
-        for name in table.group_by or ():
-            if name not in groups:
-                key = f"{self.ref}.group_by"
-                self.findings.missing(key, name, columns, owner=str(table.from_))
+        named = table.group_by or ()
+        self.findings.all_there(f"{self.ref}.group_by", named, rows, owner=str(table.from_))
         table = table.model_copy(update={"group_by": groups})
         if groups:
             with self.findings.at(f"{self.ref}.group_by", ", ".join(groups), rows):
@@ -107,11 +106,7 @@ class GoldCheck:
         """The groups; with columns without values for measures that are wrong."""
         good: dict[str, Measure] = {}
         for name, measure in table.measures.items():
-            here = f"{self.ref}.measures.{name}"
-            with self.findings.at(here, measure.of, placed) as attempt:
-                single = table.model_copy(update={"measures": {name: measure}})
-                Aggregation(single).aggregated(placed, streaming=table.mode == "complete")
-            if not attempt.failed:
+            if self._is_right(table, name, measure, placed):
                 good[name] = measure
         wrong = [name for name in table.measures if name not in good]
         if not good:
@@ -119,3 +114,16 @@ class GoldCheck:
             return self._with_unknown(placed.select(*keys).distinct(), *wrong)
         right = table.model_copy(update={"measures": good})
         return self._with_unknown(Aggregation(right).aggregated(placed), *wrong)
+
+    def _is_right(self, table: GoldTable, name: str, measure: Measure, placed: DataFrame) -> bool:
+        """Whether a measure can be computed; if not, adds problems for each of its keys."""
+        here, wheres, orders = f"{self.ref}.measures.{name}", measure.where, measure.by or ()
+        is_right = wheres is None or self.findings.condition(f"{here}.where", wheres, placed)
+        is_right &= self.findings.all_there(f"{here}.by", orders, placed, owner=str(table.from_))
+        with self.findings.at(here, measure.of, placed) as attempt:
+            if is_right:
+                single = table.model_copy(update={"measures": {name: measure}})
+                Aggregation(single).aggregated(placed, streaming=table.mode == "complete")
+            elif measure.of.strip() != "*":
+                placed.select(over_row(placed, measure.of))
+        return is_right and not attempt.failed

@@ -114,7 +114,7 @@ class _Checker:
         if self._config_only:
             return missing
         table = self._config.silver[ref.name]
-        places = {f"lookups[{n}].table": used.table for n, used in enumerate(table.lookups)}
+        places = {f"lookups.{n}.table": used.table for n, used in enumerate(table.lookups)}
         places |= {
             f"expect.{name}.references.table": rule.references.table
             for name, rule in table.expect.items()
@@ -159,9 +159,14 @@ class _Checker:
             return
         self.frames[ref] = self._spark.createDataFrame([], schema)
         layout, here = self._config.layout_of(ref), f"{ref}.layout"
+        rows, unfit = self.frames[ref], set()
+        for key in ("partition_by", "cluster_by", "comments"):
+            names = getattr(layout, key) or ()
+            if not self.findings.all_there(f"{here}.{key}", names, rows, owner="the table"):
+                unfit.add(key)
         for key, why in layouts.problems(schema, layout):
             value = ", ".join(getattr(layout, key) or ())
-            if not reads_unknown(value, self.frames[ref]):
+            if key not in unfit and not reads_unknown(value, rows):
                 self.findings.add(f"{here}.{key}", value, why)
         for name, sql in layout.checks.items():
-            self.findings.condition(f"{here}.checks.{name}", sql, self.frames[ref])
+            self.findings.condition(f"{here}.checks.{name}", sql, rows)

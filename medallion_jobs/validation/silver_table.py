@@ -136,7 +136,7 @@ class SilverCheck:
     ) -> tuple[DataFrame, list[Dimension]]:
         joined, dimensions, failed = rows, list[Dimension](), list[Lookup]()
         for place, lookup in enumerate(self._table.lookups):
-            here, value = f"{self.ref}.lookups[{place}]", ", ".join(lookup.on.values())
+            here, value = f"{self.ref}.lookups.{place}", ", ".join(lookup.on.values())
             with self.findings.at(here, value, joined) as attempt:
                 frame = self.table_of(lookup.table)
                 found = (
@@ -157,6 +157,13 @@ class SilverCheck:
             if rule.check:
                 self.findings.condition(f"{here}.check", rule.check, rows)
                 continue
+            named = getattr(rule, rule.kind)
+            if rule.references is None and not self.findings.all_there(
+                f"{here}.{rule.kind}", named, rows, owner="the row"
+            ):
+                continue
+            for column, pattern in (rule.matches or {}).items():
+                self.findings.pattern(f"{here}.matches.{column}", pattern)
             with self.findings.at(here, rules.described(rule), rows):
                 self._check_rule(rows, name, rule)
 
@@ -179,6 +186,8 @@ class SilverCheck:
             found: the number of problems before those of this table.
         """
         table, recipe = self._table, self._recipe
+        if table.schema_ and not self._types:
+            return None  # it cannot be parsed
         missing = [
             name for name, needed in table.selected.items() if needed and name not in rows.columns
         ]
@@ -209,8 +218,6 @@ class SilverCheck:
     def _own_columns(self, rows: DataFrame) -> StructType | None:
         table, key = self._table, f"{self.ref}.{'schema' if self._table.schema_ else 'select'}"
         if table.schema_:
-            if not self._types:
-                return None
             own = schemas.parse_ddl(table.schema_)
             for name, what in schemas.differences(rows.schema, own).items():
                 if name in rows.columns:

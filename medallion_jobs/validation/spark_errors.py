@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
@@ -58,19 +58,32 @@ def explain(
         name = _plain(facts.get("objectName", ""))
         meant = nearest(name, columns)
         return Explained(f"there is no column {name}", listed(columns), meant, at, missing=name)
-    if condition == "FIELD_NOT_FOUND":
-        name, fields = _plain(facts.get("fieldName", "")), _plain(facts.get("fields", ""))
-        meant = nearest(name, fields.split(", "))
-        return Explained(f"there is no field {name}", fields, meant, at)
     if condition == "UNRESOLVED_ROUTINE":
         name = _plain(facts.get("routineName", ""))
         at = (at[0], at[0] + len(name)) if at and sql.startswith(name, at[0]) else at
         return Explained(f"Spark has no function {name}", "", nearest(name, functions()), at)
+    return _of_other_names(condition, facts, at) or _of_types(error, at)
+
+
+def _of_other_names(
+    condition: str, facts: Mapping[str, str], at: tuple[int, int] | None
+) -> Explained | None:
+    if condition == "FIELD_NOT_FOUND":
+        name, fields = _plain(facts.get("fieldName", "")), _plain(facts.get("fields", ""))
+        meant = nearest(name, fields.split(", "))
+        return Explained(f"there is no field {name}", fields, meant, at)
     if condition == "UNSUPPORTED_DATATYPE":
         name = facts.get("typeName", "").strip('"').lower()
         return Explained(f"Spark has no type {name}", "", nearest(name, _TYPE_NAMES), at)
+    if condition == "MISSING_GROUP_BY":
+        return Explained("it has an aggregate, and is computed for each row alone", at=at)
     if condition == "PARSE_SYNTAX_ERROR":
         return Explained(f"syntax error at {facts.get('error', 'an unknown place')}", at=at)
+    return None
+
+
+def _of_types(error: PySparkException, at: tuple[int, int] | None) -> Explained:
+    """Any other error in Spark's words, without its code and state."""
     text = _STATE.sub("", _CODE.sub("", error.getMessage() or str(error))).strip()
     text = " ".join(_REASON.sub("", text).split()).removesuffix(".")
     text = _TYPES.sub(lambda found: found[1].lower(), text)

@@ -565,7 +565,7 @@ def test_each_mistake_of_gold_is_told_at_its_line(spark: SparkSession, tmp_path:
         "gold.groups.group_by",
         "gold.groups.period.of",
         "gold.values.measures.missing",
-        "gold.values.measures.unordered",
+        "gold.values.measures.unordered.by",
         "gold.values.measures.apart",
         "gold.columns.columns.half",
         "gold.taken.period.of",

@@ -142,8 +142,8 @@ FOUND = {
     "silver.rule.expect.has_id.check": ("order_id", "ordr_id"),
     "silver.rule.expect.n.check": (None, None),
     "silver.key.dedupe.keys": ("customer_id", None),
-    "silver.no_table.lookups[0].table": ("silver.customers", None),
-    "silver.taken.lookups[0]": ("region", None),
+    "silver.no_table.lookups.0.table": ("silver.customers", None),
+    "silver.taken.lookups.0": ("region", None),
     "silver.not_there.where": (None, ""),
     "silver.not_there.transform": (None, None),
     "silver.returns.columns.x": (None, "price"),
@@ -247,7 +247,7 @@ def test_what_is_neither_here_nor_there(project: OwnLake, spark: object) -> None
         "bronze.orders.source.path",
         "bronze.known.source",
         "silver.orders.columns.x",
-        "silver.known.lookups[0].table",
+        "silver.known.lookups.0.table",
     ]
     with pytest.raises(ConfigError) as alone:
         project.cli("validate", "--config-only")

@@ -1,0 +1,54 @@
+"""Checks the saved queries of a config against the columns of its tables; reads no row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from medallion_jobs.config import LAYERS, Loaded, Origin, Problem, TableRef
+from medallion_jobs.config.problems import nearest
+from medallion_jobs.report.query import names
+from medallion_jobs.storage.duck import connect, name
+
+_NAMED = re.compile(r'"(\w+)"|Name (\w+) ')
+
+
+def mistakes(loaded: Loaded, schemas: Mapping[TableRef, pa.Schema]) -> Iterator[Problem]:
+    """The queries that DuckDB refuses, each with its line.
+
+    Leaves out those that read other tables than the pipeline's.
+
+    Args:
+        schemas: the columns of the pipeline's tables.
+    """
+    known = {(ref.layer.casefold(), ref.name.casefold()) for ref in schemas}
+    layers = {*LAYERS, "ledger", "quarantine", "held", "metrics"}
+    with connect(Path()) as duck:
+        duck.execute("SET TimeZone = 'UTC'")
+        for ref, schema in schemas.items():
+            duck.register(f"rows of {ref}", schema.empty_table())
+            duck.execute(f"CREATE SCHEMA IF NOT EXISTS {name(ref.layer)}")
+            table = f"{name(ref.layer)}.{name(ref.name)}"
+            duck.execute(f"CREATE TABLE {table} AS FROM {name(f'rows of {ref}')}")
+        duck.execute("SET enable_external_access = false")
+        for query, saved in loaded.pipeline.queries.items():
+            if {key for key in names(saved.sql) if key[0] in layers} <= known:
+                try:
+                    duck.execute(f"EXPLAIN {saved.sql}")
+                except duckdb.Error as error:
+                    yield _problem(loaded, f"queries.{query}.sql", saved.sql, str(error))
+
+
+def _problem(loaded: Loaded, path: str, sql: str, message: str) -> Problem:
+    what, *more = message.partition("\n\n")[0].splitlines()
+    candidates = re.findall(r'"([^"]+)"', " ".join(more))
+    named = _NAMED.search(what)
+    word = next(filter(None, named.groups()), "") if named else ""
+    start = sql.find(word) if word else -1
+    origin = loaded.origins.get(path, Origin("config"))
+    at = (start, start + len(word)) if start >= 0 else None
+    return Problem(origin, path, what, sql, "", nearest(word, candidates), at)
