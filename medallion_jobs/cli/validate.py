@@ -86,13 +86,11 @@ def validate(
 
 def _check_queries(loaded: Loaded, tables: Mapping[TableRef, StructType], next_step: str) -> None:
     """Raises ConfigError for saved queries that DuckDB would refuse."""
-    from pyspark.sql.pandas.types import to_arrow_schema
-
     from medallion_jobs.config import ConfigError
     from medallion_jobs.report import saved_queries
 
     if loaded.pipeline.queries:
-        schemas = {ref: to_arrow_schema(schema) for ref, schema in tables.items()}
+        schemas = {ref: schema.json() for ref, schema in tables.items()}
         if problems := list(saved_queries.mistakes(loaded, schemas)):
             raise ConfigError(problems, next_step=next_step)
 

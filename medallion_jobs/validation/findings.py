@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql.types import BooleanType, NullType
 
@@ -89,8 +88,8 @@ class Findings:
         """Adds a problem if Java cannot read a regular expression."""
         try:
             self.spark._jvm.java.util.regex.Pattern.compile(pattern)  # type: ignore[union-attr]
-        except Py4JJavaError as error:
-            reason = str(error.java_exception.getDescription())
+        except PySparkException as error:
+            reason = str(error.getMessage() or error).partition("\n")[0]
             self.add(path, pattern, f"no regular expression of Java: {reason}")
 
     def all_there(self, path: str, names: Iterable[str], rows: DataFrame, *, owner: str) -> bool:

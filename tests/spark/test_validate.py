@@ -104,6 +104,9 @@ silver:
   types: {from: bronze.orders, columns: {x: quantity + array(1)}}
   syntax: {from: bronze.orders, expect: {has_id: {check: order_id is not nul}}}
   rule: {from: bronze.orders, expect: {has_id: {check: ordr_id is not null}, n: {check: price}}}
+  patterns:
+    from: bronze.orders
+    expect: {p: {matches: {order_id: "["}}, q: {not_null: [order_idd, price, regin]}}
   key: {from: bronze.customers, dedupe: {keys: customerid}}
   no_table: {from: bronze.orders, lookups: [{table: silver.custmers, on: order_id, take: [x]}]}
   taken:
@@ -120,7 +123,13 @@ gold:
     from: silver.good
     group_by: [customer_idd]
     period: {of: dya, by: day, name: of_day}
-    measures: {a: count(oder_id), b: sum(pric), c: summ(quantity), d: max(quantity, e: count(*)}
+    measures:
+      f: {sum: prise, where: quantty > 1}
+      a: count(oder_id)
+      b: sum(pric)
+      c: summ(quantity)
+      d: max(quantity
+      e: count(*)
     columns: {twice: e * 2, half: f / 2}
   of_selected: {from: silver.selected, group_by: [order_id], measures: {n: count(quantity)}}
 """
@@ -141,6 +150,8 @@ FOUND = {
     "silver.syntax.expect.has_id.check": (None, "nul"),
     "silver.rule.expect.has_id.check": ("order_id", "ordr_id"),
     "silver.rule.expect.n.check": (None, None),
+    "silver.patterns.expect.p.matches.order_id": (None, None),
+    "silver.patterns.expect.q.not_null": (None, None),
     "silver.key.dedupe.keys": ("customer_id", None),
     "silver.no_table.lookups.0.table": ("silver.customers", None),
     "silver.taken.lookups.0": ("region", None),
@@ -151,6 +162,8 @@ FOUND = {
     "silver.selected.select": ("quantity", None),
     "gold.measures.group_by": ("customer_id", None),
     "gold.measures.period.of": ("day", "dya"),
+    "gold.measures.measures.f.where": ("quantity", "quantty"),
+    "gold.measures.measures.f": ("price", "prise"),
     "gold.measures.measures.a": ("order_id", "oder_id"),
     "gold.measures.measures.b": ("price", "pric"),
     "gold.measures.measures.c": ("sum", "summ"),
@@ -181,7 +194,7 @@ def test_every_mistake_is_found_in_one_go(
         for one in told.value.problems
     }
     assert found == FOUND
-    assert len(told.value.problems) == len(FOUND)
+    assert len(told.value.problems) == len(FOUND) + 1  # `not_null` names two
     lines = [one.origin.line or 0 for one in told.value.problems]
     assert lines == sorted(lines)
     # Each is short; of Spark's own text, nothing but its reason; no column that has no name.
@@ -226,6 +239,9 @@ def test_columns_are_inferred_as_a_first_run_does(project: OwnLake, spark: objec
     project.run("bronze")
     (landed,) = [x for x in project.cli("validate").splitlines() if x.startswith("bronze.orders")]
     assert landed == bronze
+    with pytest.raises(ConfigError) as told:
+        project.having("queries.bad=SELECT nothing FROM silver.orders").cli("validate")
+    assert [one.path for one in told.value.problems] == ["queries.bad"]
 
 
 def test_what_is_neither_here_nor_there(project: OwnLake, spark: object) -> None:
