@@ -26,7 +26,9 @@ def mistakes(loaded: Loaded, schemas: Mapping[TableRef, str]) -> Iterator[Proble
     Args:
         schemas: the columns of the pipeline's tables, in Spark's JSON form.
     """
-    tables = {ref: empty for ref, schema in schemas.items() if (empty := _empty(schema))}
+    tables = {
+        ref: empty for ref, schema in schemas.items() if (empty := _empty(schema)) is not None
+    }
     known = {(ref.layer.casefold(), ref.name.casefold()) for ref in tables}
     layers = {*LAYERS, "ledger", "quarantine", "held", "metrics"}
     with connect(Path()) as duck:

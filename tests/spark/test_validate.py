@@ -106,7 +106,7 @@ silver:
   rule: {from: bronze.orders, expect: {has_id: {check: ordr_id is not null}, n: {check: price}}}
   patterns:
     from: bronze.orders
-    expect: {p: {matches: {order_id: "["}}, q: {not_null: [order_idd, price, regin]}}
+    expect: {p: {matches: {order_id: "["}}, q: {not_null: [order_idd, price, xyz]}}
   key: {from: bronze.customers, dedupe: {keys: customerid}}
   no_table: {from: bronze.orders, lookups: [{table: silver.custmers, on: order_id, take: [x]}]}
   taken:
@@ -130,7 +130,7 @@ gold:
       c: summ(quantity)
       d: max(quantity
       e: count(*)
-    columns: {twice: e * 2, half: f / 2}
+    columns: {twice: e * 2, half: zz / 2}
   of_selected: {from: silver.selected, group_by: [order_id], measures: {n: count(quantity)}}
 """
 ORDER = {
@@ -168,7 +168,7 @@ FOUND = {
     "gold.measures.measures.b": ("price", "pric"),
     "gold.measures.measures.c": ("sum", "summ"),
     "gold.measures.measures.d": (None, ""),
-    "gold.measures.columns.half": (None, "f"),
+    "gold.measures.columns.half": (None, "zz"),
 }
 
 
