@@ -116,3 +116,16 @@ class LockHeld(TransientError):
             next_step=next_step,
         )
         self.holder = holder
+
+
+def rebuild_command(table: object, *options: str) -> str:
+    """The command that computes a table again, without `--yes`: it shows what it would do.
+
+    Rows of bronze are not written again; of a bronze table, it reads files again that gave no row.
+
+    Args:
+        table: its name, such as `silver.orders`.
+        options: more options of the command.
+    """
+    verb = "checkpoint reset" if str(table).startswith("bronze.") else "rebuild"
+    return " ".join(["medallion", verb, str(table), *options, '--reason "…"'])

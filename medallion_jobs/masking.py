@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import traceback
+from typing import Any
 from urllib.parse import quote
 
 MASK = "***"
@@ -28,6 +29,22 @@ def masked(text: str) -> str:
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return without_login(text)
+
+
+def masked_json(value: object, *, indent: int | None = None) -> str:
+    """A value as JSON, with every text in it masked; what JSON does not know becomes text.
+
+    `masked` of a line of JSON may take a quote for a part of a password.
+    """
+    return json.dumps(_masked_inside(json.loads(json.dumps(value, default=str))), indent=indent)
+
+
+def _masked_inside(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {masked(key): _masked_inside(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked_inside(inner) for inner in value]
+    return masked(value) if isinstance(value, str) else value
 
 
 def without_secrets(failure: BaseException) -> BaseException:

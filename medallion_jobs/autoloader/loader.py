@@ -200,6 +200,7 @@ class AutoLoader:
         self._spark = spark
         self.ledger.ensure()
         registry = Registry(self.paths.schemas)
+        registry.settle(self.sink.columns())
         self._columns = BronzeColumns(
             spark, self.source, registry, start.generation, self.sink.has_versions
         )
@@ -209,6 +210,7 @@ class AutoLoader:
             self.sink.check(spark, self._columns.table_of(known))
         self._columns.begin(self._sample() if self._columns.wants_sample else [])
         self.sink.prepare(spark, self._columns.of_table)
+        self._columns.record()
         if start.generation > 1:
             committed = self.ledger.committed()
             self._older = Older.of(

@@ -23,7 +23,7 @@ from medallion_jobs.checkpoint.logic import Change, Logic, changes
 from medallion_jobs.checkpoint.manifest import Generation, Manifest
 from medallion_jobs.checkpoint.offsets import DeltaOffsets, Fault, SourceOffsets
 from medallion_jobs.checkpoint.source_changes import OnChange
-from medallion_jobs.errors import Refused
+from medallion_jobs.errors import Refused, rebuild_command
 from medallion_jobs.lake.paths import TablePaths, readers
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.storage import Location
@@ -72,7 +72,7 @@ class StartPoint:
         )
         return (
             f"{listed}; rows before batch {self.next_batch} keep the old logic, and {again}: "
-            f"{rebuild_command(claim)}"
+            f"{rebuild_with_readers(claim)}"
         )
 
 
@@ -324,7 +324,7 @@ def _check_logic(claim: Claim, current: Generation) -> Iterator[Refused]:
             f"{'; '.join(map(str, changed))}. Spark would continue from the old state and write "
             "wrong values",
             f"to compute the table by the new logic, beside the old one: "
-            f"`{rebuild_command(claim)}` (shows what it would do); or in its place: "
+            f"`{rebuild_with_readers(claim)}` (shows what it would do); or in its place: "
             f'`medallion checkpoint reset {claim.ref} --reason "…"`; or change the config back',
         )
 
@@ -334,15 +334,11 @@ def changed_from(claim: Claim, current: Generation) -> list[Change]:
     return changes(current.binding.logic, claim.logic) if current.binding else []
 
 
-def rebuild_command(claim: Claim) -> str:
-    """The command that computes a table again, with all tables that read it.
-
-    Rows of bronze are not written again; of a bronze table, it reads files again that gave no row.
-    """
-    if claim.ref.layer == "bronze":
-        return f'medallion checkpoint reset {claim.ref} --reason "…"'
-    downstream = " --downstream" if readers(claim.paths.config, claim.ref) else ""
-    return f'medallion rebuild {claim.ref}{downstream} --reason "…"'
+def rebuild_with_readers(claim: Claim) -> str:
+    """The command that computes a table again, with all tables that read it."""
+    return rebuild_command(
+        claim.ref, *(["--downstream"] if readers(claim.paths.config, claim.ref) else [])
+    )
 
 
 def refused_for(claim: Claim, fault: Fault, *, did: str = _NOT_STARTED) -> Refused:
@@ -353,9 +349,8 @@ def refused_for(claim: Claim, fault: Fault, *, did: str = _NOT_STARTED) -> Refus
     """
     next_step = fault.next_step
     if fault.needs_rebuild:
-        rebuild = (
-            f"to compute its rows from its source as it is now: `{rebuild_command(claim)} --yes`"
-        )
+        command = f"{rebuild_with_readers(claim)} --yes"
+        rebuild = f"to compute its rows from its source as it is now: `{command}`"
         next_step = "; ".join(filter(None, (rebuild, next_step)))
     return _refusal(claim, fault.code, fault.reason, next_step, did)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from medallion_jobs.cli.options import Given, JsonOption, YesOption, table_named, with_config
 from medallion_jobs.cli.output import print_rows, shows_times
 from medallion_jobs.errors import UsageError
-from medallion_jobs.masking import masked
+from medallion_jobs.masking import masked_json
 
 if TYPE_CHECKING:
     from medallion_jobs.config import Pipeline, TableRef
@@ -86,7 +85,7 @@ def show(
         "table_txn": target.txn(checkpoint.app_id) if target else None,
         "latest_commits": checkpoint.latest_commits,
     }
-    typer.echo(masked(json.dumps(details, indent=2)))
+    typer.echo(masked_json(details, indent=2))
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import typer
@@ -32,7 +31,7 @@ def plan(
     would be refused.
     """
     from medallion_jobs.config import Selection
-    from medallion_jobs.masking import masked
+    from medallion_jobs.masking import masked, masked_json
     from medallion_jobs.plan import plan as planned
     from medallion_jobs.plan.text import lines
 
@@ -41,7 +40,7 @@ def plan(
     if selection:
         found = found.only(selection.of(given.pipeline))
     if as_json:
-        typer.echo(masked(json.dumps({**asdict(found), "exit_code": found.exit_code}, indent=2)))
+        typer.echo(masked_json({**asdict(found), "exit_code": found.exit_code}, indent=2))
     else:
         for line in lines(found, terminal_width(), _painted):
             typer.echo(masked(line))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql.types import StructType
 
-    from medallion_jobs.config import Loaded, TableRef
+    from medallion_jobs.config import TableRef
     from medallion_jobs.plan import Plan
 
 # The check with Spark lists these as mistakes, each with its line.
@@ -50,6 +50,7 @@ def validate(
     from medallion_jobs.engine import session
     from medallion_jobs.lake import paths
     from medallion_jobs.plan import plan, refusals
+    from medallion_jobs.report import saved_queries
 
     refused = _refused(plan(loaded.pipeline))
     if sys.stderr.isatty():
@@ -60,7 +61,7 @@ def validate(
     again = given.typed("validate") + (" --config-only" if config_only else "")
     next_step = f"fix them, then: {again}"
     tables = validation.check(spark, loaded, config_only=config_only, next_step=next_step)
-    _check_queries(loaded, tables, next_step)
+    saved_queries.check(loaded, {ref: s.json() for ref, s in tables.items()}, next_step)
     # What only Spark knows: the types of expressions.
     late = list(refusals.by_types(loaded.pipeline, tables))
     for error in late:
@@ -82,17 +83,6 @@ def validate(
         )
     if not as_json:
         typer.echo(f"{given.file} is valid", err=True)
-
-
-def _check_queries(loaded: Loaded, tables: Mapping[TableRef, StructType], next_step: str) -> None:
-    """Raises ConfigError for saved queries that DuckDB would refuse."""
-    from medallion_jobs.config import ConfigError
-    from medallion_jobs.report import saved_queries
-
-    if loaded.pipeline.queries:
-        schemas = {ref: schema.json() for ref, schema in tables.items()}
-        if problems := list(saved_queries.mistakes(loaded, schemas)):
-            raise ConfigError(problems, next_step=next_step)
 
 
 def _refused(found: Plan) -> bool:

@@ -29,16 +29,18 @@ class Overridden:
     problems: list[Problem]
 
 
-def as_options(path: object, env: str | None, overrides: Iterable[str]) -> str:
-    """The options that a command was given, to be typed again; without secrets."""
-    options = [f"--config {shlex.quote(str(path))}"]
-    if env:
-        options.append(f"--env {shlex.quote(env)}")
+def as_options(config: object, env: str | None, overrides: Iterable[str]) -> str:
+    """The options that a command was given, to be typed again; without secrets.
+
+    Each has a space before it. A config of None was found, not given.
+    """
+    given = {"--config": config, "--env": env}
+    options = [f" {key} {shlex.quote(str(value))}" for key, value in given.items() if value]
     for text in overrides:
         name, _, value = text.partition("=")
         is_shown = not is_secret_key(tuple(name.strip().split("."))) or is_placeholder(value)
-        options.append(f"--set {shlex.quote(text) if is_shown else f'{name}={MASK}'}")
-    return " ".join(options)
+        options.append(f" --set {shlex.quote(text) if is_shown else f'{name}={MASK}'}")
+    return "".join(options)
 
 
 def set_on(tree: Node, overrides: Iterable[str]) -> Overridden:

@@ -20,7 +20,13 @@ from medallion_jobs.config.units import format_time
 from medallion_jobs.engine.failures import explain
 from medallion_jobs.engine.restarts import Restarts
 from medallion_jobs.engine.stream import Batch, Start, Stream, Written
-from medallion_jobs.errors import DataError, MedallionError, Refused, TransientError
+from medallion_jobs.errors import (
+    DataError,
+    MedallionError,
+    Refused,
+    TransientError,
+    rebuild_command,
+)
 from medallion_jobs.lake.tables.schema_change import SchemaChange
 from medallion_jobs.observe.batch_table import BatchTable
 from medallion_jobs.observe.events import BatchDone
@@ -306,7 +312,7 @@ class Running:
         claim = self.stream.claim
         if self.timed_out:
             return _timed_out(self.ref, self.trigger, self._batch)
-        rebuild = f'rebuild it: `medallion checkpoint reset {self.ref} --reason "…" --yes`'
+        rebuild = f"rebuild it: `{rebuild_command(self.ref)} --yes`"
         if change := SchemaChange.from_failure(str(failure)):
             return DataError(
                 f"{self.ref}: {claim.source} changed its schema ({', '.join(change.fields)}), and "

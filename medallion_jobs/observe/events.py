@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from medallion_jobs.errors import MedallionError
-from medallion_jobs.masking import masked
+from medallion_jobs.masking import masked, masked_json
 from medallion_jobs.observe.batch import NOT_WRITTEN, Written
 from medallion_jobs.observe.set_aside import SetAside
 
@@ -197,12 +196,12 @@ def as_json(event: Event) -> str:
         fields = {"event": "summary", **asdict(event)}
     else:
         fields = {"event": "note", **asdict(event)}
-    return masked(json.dumps(fields, default=str))
+    return masked_json(fields)
 
 
 def error_as_json(error: MedallionError) -> str:
     """The error with which a run ends, as one line of JSON without a secret."""
-    return masked(json.dumps({"event": "error", **error.as_dict()}))
+    return masked_json({"event": "error", **error.as_dict()})
 
 
 def as_line(event: Event) -> str:

@@ -18,7 +18,7 @@ from medallion_jobs.checkpoint import (
     orphans,
 )
 from medallion_jobs.checkpoint.logic import changes, stale
-from medallion_jobs.checkpoint.start_checks import rebuild_command
+from medallion_jobs.checkpoint.start_checks import rebuild_with_readers
 from medallion_jobs.config import Pipeline, TableRef
 from medallion_jobs.engine.stream import Stream
 from medallion_jobs.errors import MedallionError, Refused
@@ -26,9 +26,10 @@ from medallion_jobs.kafkaloader import KafkaLoader
 from medallion_jobs.lake import paths
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
-from medallion_jobs.plan import cost, refusals
+from medallion_jobs.plan import refusals
 from medallion_jobs.plan.columns import LakeColumns
-from medallion_jobs.plan.cost import Batches, Cost
+from medallion_jobs.report import rebuild_cost
+from medallion_jobs.report.rebuild_cost import Batches, Cost
 from medallion_jobs.storage import children
 
 State = Literal["added", "unchanged", "changed", "reset", "renamed", "removed", "refused"]
@@ -206,8 +207,8 @@ class _Planner:
         return replace(
             found,
             old_rows=tuple(rows),
-            rebuild=None if is_bronze else cost.of(self.config, claim.ref, batches),
-            commands=(*self._first(claim), rebuild_command(claim)),
+            rebuild=None if is_bronze else rebuild_cost.of(self.config, claim.ref, batches),
+            commands=(*self._first(claim), rebuild_with_readers(claim)),
         )
 
     def _first(self, claim: Claim) -> Iterator[str]:

@@ -10,7 +10,7 @@ from medallion_jobs.autoloader.loading.sinks import refuse_unfit
 from medallion_jobs.checkpoint import QueryFolder, manifest, start_checks
 from medallion_jobs.config import Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Stream
-from medallion_jobs.errors import MedallionError, UsageError
+from medallion_jobs.errors import MedallionError, UsageError, rebuild_command
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import layout as layouts
@@ -91,7 +91,8 @@ def _check_columns(columns: LakeColumns, ref: TableRef, has: StructType) -> None
     if ref.layer == "bronze":
         wanted = columns.bronze(ref.name)
         if wanted is not None:
-            refuse_unfit(str(ref), has, wanted)
+            widens = config.file_sources[ref.name].widens
+            refuse_unfit(str(ref), has, wanted, widens=widens)
     elif ref.layer == "silver" and by_config is not None:
         kinds = {field.name: field.dataType for field in has}
         declared = [
@@ -100,7 +101,7 @@ def _check_columns(columns: LakeColumns, ref: TableRef, has: StructType) -> None
             if kind or name in kinds
         ]
         if config.silver[ref.name].schema_:
-            fix = f'rebuild it: `medallion rebuild {ref} --reason "…"`'
+            fix = f"rebuild it: `{rebuild_command(ref)}`"
             tables.refuse_other_columns(str(ref), has, StructType(declared), fix=fix)
             return
         gone = left(has, by_config)

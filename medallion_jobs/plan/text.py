@@ -8,8 +8,8 @@ from functools import partial
 
 from medallion_jobs.checkpoint import Change
 from medallion_jobs.observe.events import counted, format_age, format_bytes
-from medallion_jobs.plan.cost import Cost
 from medallion_jobs.plan.planning import OldRows, Plan, TablePlan
+from medallion_jobs.report.rebuild_cost import Cost
 
 _INDENT, _NAME_WIDTH = 4, 20
 # Shorter, nothing fits beside a name.

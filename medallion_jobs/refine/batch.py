@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 
 from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Batch, Written
-from medallion_jobs.errors import DataError, Refused
+from medallion_jobs.errors import DataError, Refused, rebuild_command
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.hidden_columns import AMBIGUOUS, DUMP, IS_ASIDE, OUTCOME, hidden
 from medallion_jobs.lake.paths import LIVE, TablePaths
@@ -345,7 +345,7 @@ class Refinery:
                 code="config_changed_after_interruption",
                 untouched="its table and its quarantine",
                 next_step="run once with the old config, then with the new one; or rebuild the "
-                f'table: `medallion checkpoint reset {self.ref} --reason "…" --yes`',
+                f"table: `{rebuild_command(self.ref)} --yes`",
             )
         dimensions = self.dimensions(source.sparkSession, context.versions)
         judged = self.judged(self.recipe.shaped(source), context, dimensions)

@@ -10,7 +10,7 @@ from pyspark.sql.types import StructType
 
 from medallion_jobs.config import TableRef
 from medallion_jobs.engine.failures import root_cause
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import UsageError, rebuild_command
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.hidden_columns import row_type
 from medallion_jobs.lake.tables import schema as schemas
@@ -147,7 +147,7 @@ def _other_types(ref: TableRef, which: str) -> UsageError:
 
 
 def _rebuild(ref: TableRef) -> str:
-    return f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
+    return f"rebuild it: `{rebuild_command(ref)} --yes`"
 
 
 def _types(schema: StructType) -> dict[str, str]:

@@ -14,6 +14,7 @@ __all__ = [
     "quality",
     "quarantine",
     "query",
+    "rebuild_cost",
     "runs",
     "saved_queries",
     "status",

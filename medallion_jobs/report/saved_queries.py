@@ -10,12 +10,18 @@ import duckdb
 import pyarrow as pa
 from deltalake import Schema
 
-from medallion_jobs.config import LAYERS, Loaded, Origin, Problem, TableRef
+from medallion_jobs.config import LAYERS, ConfigError, Loaded, Origin, Problem, TableRef
 from medallion_jobs.config.problems import nearest
 from medallion_jobs.report.query import names
 from medallion_jobs.storage.duck import connect, name
 
 _NAMED = re.compile(r'"(\w+)"|Name (\w+) ')
+
+
+def check(loaded: Loaded, schemas: Mapping[TableRef, str], next_step: str) -> None:
+    """Raises ConfigError for the queries that DuckDB refuses; see `mistakes`."""
+    if loaded.pipeline.queries and (problems := list(mistakes(loaded, schemas))):
+        raise ConfigError(problems, next_step=next_step)
 
 
 def mistakes(loaded: Loaded, schemas: Mapping[TableRef, str]) -> Iterator[Problem]:

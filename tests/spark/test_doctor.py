@@ -15,6 +15,7 @@ from support.lake import CONFIG, Lake
 from typer.testing import CliRunner
 
 from medallion_jobs.cli import app
+from medallion_jobs.errors import MedallionError
 from medallion_jobs.runs import Record, store
 
 
@@ -99,6 +100,20 @@ def test_each_harm_is_found(
     assert all(one["what"] for one in found)
     # Nothing of that is mended without being asked, nor by a command that does only what is safe.
     assert {(one["code"], one["where"]) for one in examined(lake, "--fix")[1]} >= wanted
+
+
+@pytest.mark.parametrize("harm", [_lost_last, _lost_first, _emptied])
+def test_a_broken_log_is_no_bug(harm: Callable[[Lake], None], sales: Lake, tmp_path: Path) -> None:
+    lake = sales.copy(tmp_path)
+    harm(lake)
+    for command in ("status", "plan", "check", "run"):
+        error = CliRunner().invoke(app, [command, *lake.arguments]).exception
+        assert error is None or isinstance(error, MedallionError | SystemExit), (command, error)
+        if harm is _lost_last and command in ("status", "run"):
+            assert isinstance(error, MedallionError)
+            assert error.code in ("table_unreadable", "tables_failed")
+            assert f"{lake.storage}/silver/sales" in error.what
+            assert "medallion doctor" in error.next_step
 
 
 def test_leftovers_are_removed_when_asked(sales: Lake, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_partitions_are_for_good_until_the_table_is_made_anew(spark: Any, path: 
     assert (tables.files_since(path), version(path)) == (0, 1)
     with pytest.raises(UsageError, match=r"is partitioned by day; .* by city") as refused:
         make(spark, path, Layout(partition_by=("city",)))
-    assert "medallion checkpoint reset gold.made" in refused.value.next_step
+    assert "medallion rebuild gold.made" in refused.value.next_step
     with pytest.raises(UsageError, match="must be not partitioned"):
         make(spark, path, CLUSTERED)
     schema = schemas.parse_ddl(DDL)

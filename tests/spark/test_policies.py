@@ -109,7 +109,7 @@ def test_changed_reprocess(changed: Lake, tmp_path: Path) -> None:
     silver = lake.versions()["silver/sales"]
     with pytest.raises(DataError, match=r"silver\.sales: .*changed or replaced") as stopped:
         lake.run("silver")
-    assert "medallion checkpoint reset silver.sales" in stopped.value.next_step
+    assert "medallion rebuild silver.sales" in stopped.value.next_step
     assert lake.versions()["silver/sales"] == silver
     lake.reset("silver.sales")
     lake.run("silver")

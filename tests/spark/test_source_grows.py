@@ -324,7 +324,7 @@ def test_a_change_that_is_followed_in_vain_is_told_in_the_end(lake: Lake) -> Non
     assert one.failure is not None
     told: MedallionError = one.explain(one.failure)
     assert "bronze.sales changed its schema (id long, a struct" in told.what
-    assert "medallion checkpoint reset silver.sales" in told.next_step
+    assert "medallion rebuild silver.sales" in told.next_step
     one.has_written()
     assert starts(SAID, 2) == 2
     assert starts(SAID.replace("version 7", "version 8"), 9) == 3

@@ -99,7 +99,7 @@ def test_the_docs_print_mistakes_as_they_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     section = DOCS.read_text().partition("## Mistakes")[2]
-    (config, printed) = re.findall(r"```(?:yaml)?\n(.*?\n)```", section, re.DOTALL)
+    (config, printed) = re.findall(r"```(?:yaml|text)\n(.*?\n)```", section, re.DOTALL)
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "web.yaml").write_text(config)
     monkeypatch.chdir(tmp_path)

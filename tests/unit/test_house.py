@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"testing", "plan", "rebuild"},
+    {"pipeline"},
+    {"testing", "plan", "rebuild", "project"},
     {"bronze", "silver", "gold", "validation", "report", "maintenance"},
     {"refine"},
     {"kafkaloader"},
@@ -51,6 +52,7 @@ WITHOUT_SPARK = (
     "quarantine",
     "runs",
     "check",
+    "init",
 )
 MOST_LINES = 500
 

@@ -28,9 +28,9 @@ from medallion_jobs.kafkaloader.broker import Cluster, PythonBroker, Topic, Unkn
 from medallion_jobs.lake.tables import ddl
 from medallion_jobs.plan import Plan, Refusal, TablePlan, plan
 from medallion_jobs.plan.columns import LakeColumns
-from medallion_jobs.plan.cost import Cost
 from medallion_jobs.plan.planning import OldRows
 from medallion_jobs.plan.text import lines
+from medallion_jobs.report.rebuild_cost import Cost
 
 # --- the text
 

@@ -274,3 +274,10 @@ def test_a_text_that_is_no_formula_is_as_it_was(tmp_path: Path) -> None:
     with file.open("wb") as out:
         WRITERS_OF_QUARANTINE["csv"](rows.schema, rows.to_batches(), out)
     assert file.read_text() == '"a","b","c"\n"x=1","  y",-1.5\n'
+
+
+@pytest.mark.parametrize("said", ["password=abc", 'it said "password=abc"', "//u:pw@h/", "[{pass"])
+def test_a_line_with_a_password_stays_json(said: str) -> None:
+    found = json.loads(as_json(Note("t", said)))
+    assert found["what"] == masking.masked(said)
+    assert "abc" not in str(found)

@@ -12,8 +12,10 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from medallion_jobs.errors import DataError
+from medallion_jobs.masking import masked
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
 
@@ -77,6 +79,11 @@ class Snapshot:
         return str(self._table.metadata().description or "")
 
     @property
+    def partitions(self) -> list[str]:
+        """The names of the columns that the table is partitioned by."""
+        return list(self._table.metadata().partition_columns)
+
+    @property
     def columns(self) -> list[str]:
         """The names of the table's columns, in its order."""
         return [field.name for field in self._table.schema().fields]
@@ -123,11 +130,26 @@ class Snapshot:
 
 
 def snapshot(path: Location, version: int | None = None) -> Snapshot | None:
-    """The table at `path`, at the given version or the newest; None if there is no table."""
+    """The table at `path`, at the given version or the newest; None if there is no table.
+
+    Raises:
+        DataError: its log cannot be read: an entry is missing or damaged.
+        DeltaError: it does not have the given version.
+    """
     try:
         table = open_delta(path, version)
     except TableNotFoundError:
         return None
+    except DeltaError as error:
+        if version is not None:
+            raise
+        first = masked(str(error)).partition("\n")[0]
+        raise DataError(
+            f"the log of the Delta table {path} cannot be read: {first}",
+            code="table_unreadable",
+            untouched="nothing was read or written",
+            next_step="`medallion doctor` names the file of the log; restore it from a backup",
+        ) from error
     return Snapshot(path, str(table.metadata().id), table.version(), table)
 
 

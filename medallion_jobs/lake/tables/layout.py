@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from medallion_jobs.config import Layout, TableRef
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import UsageError, rebuild_command
 from medallion_jobs.lake.tables import constraints
 from medallion_jobs.lake.tables.layout_state import RECORD, Recorded, State
 from medallion_jobs.lake.tables.sql import column, table, text, unnamable, unquoted
@@ -242,7 +242,7 @@ def refuse_other_partitions(ref: TableRef, path: Location, layout: Layout) -> No
         "restore `partition_by`, since rows of bronze are never written again; or use a table "
         "with another name"
         if ref.layer == "bronze"
-        else f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
+        else f"rebuild it: `{rebuild_command(ref)} --yes`"
     )
     raise UsageError(
         f"{ref} is {is_}; by its config it must be {wanted}",

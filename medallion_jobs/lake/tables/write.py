@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from medallion_jobs.config import Layout, TableRef
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import UsageError, rebuild_command
 from medallion_jobs.lake.tables import layout as layouts
 from medallion_jobs.lake.tables.delta_log import commit_of, snapshot
 from medallion_jobs.lake.tables.sql import column, table, text, type_text
@@ -196,7 +196,7 @@ def widen(spark: SparkSession, ref: TableRef, path: Location, declared: StructTy
     Raises:
         UsageError: the existing columns or their types differ from the declared ones.
     """
-    rebuild = f'rebuild it: `medallion checkpoint reset {ref} --reason "…" --yes`'
+    rebuild = f"rebuild it: `{rebuild_command(ref)} --yes`"
     has = check_schema(spark, str(ref), path, declared, fix=rebuild)
     new = [field for field in declared if field.name not in has]
     if new:

@@ -20,7 +20,7 @@ from pyspark.sql.types import StructType
 
 from medallion_jobs.config import Lookup, TableRef
 from medallion_jobs.engine.failures import root_cause
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import UsageError, rebuild_command
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.tables import Txn
 from medallion_jobs.lake.tables.sql import col, column
@@ -140,7 +140,7 @@ class LookupBackfill:
                 code="backfill_not_possible",
                 untouched="nothing was written",
                 next_step="select what the lookup's keys and the computed columns need, or rebuild "
-                f'it: `medallion checkpoint reset {self.refinery.ref} --reason "…" --yes`; '
+                f"it: `{rebuild_command(self.refinery.ref)} --yes`; "
                 "with `on_miss: hold` rows wait and need no backfill",
             ) from error
 

@@ -9,7 +9,7 @@ from medallion_jobs.aggregate import Aggregation
 from medallion_jobs.checkpoint import Binding, Checkpoint, Logic, QueryFolder, lock, manifest
 from medallion_jobs.checkpoint.offsets import Offset
 from medallion_jobs.config import Pipeline, TableRef
-from medallion_jobs.errors import MedallionError, TransientError, UsageError
+from medallion_jobs.errors import MedallionError, TransientError, UsageError, rebuild_command
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Snapshot, snapshot
 from medallion_jobs.report.verify.gold import Comparison
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _RUN = "`medallion run gold`; then verify again"
-_RESET = 'medallion checkpoint reset {} --reason "…" --yes'
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def pair_of(config: Pipeline, ref: TableRef, logic: Logic) -> Pair:
     if missing := missing_files(source.path, version):
         raise _cannot(ref, f"it has read version {version} of {source_ref}, but {missing}")
     if missing := missing_files(gold.path, gold.version):
-        raise _cannot(ref, missing, next_step=f"`{_RESET.format(ref)}`")
+        raise _cannot(ref, missing, next_step=f"`{rebuild_command(ref)} --yes`")
     return Pair(ref, gold.path, gold.version, source_ref, source.path, version, batch)
 
 
@@ -112,7 +111,7 @@ def _same_table(config: Pipeline, ref: TableRef, table: TableRef, table_id: str)
     found = snapshot(TablePaths(config, table).data)
     if found is None or found.id != table_id:
         problem = "does not exist any more" if found is None else "was replaced by another table"
-        raise _cannot(ref, f"{table} {problem}", next_step=f"`{_RESET.format(ref)}`")
+        raise _cannot(ref, f"{table} {problem}", next_step=f"`{rebuild_command(ref)} --yes`")
     return found
 
 

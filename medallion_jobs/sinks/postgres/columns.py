@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from medallion_jobs.config.sinks import LONGEST_NAME
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import UsageError, rebuild_command
 from medallion_jobs.lake.tables.sql import col
 from medallion_jobs.sinks.postgres.faults import Place
 from medallion_jobs.sinks.postgres.names import quoted
@@ -147,7 +147,7 @@ def stored(schema: StructType, place: Place) -> list[Stored]:
             code="sink_columns_not_loadable",
             untouched="nothing was loaded",
             next_step="cast them in the gold table's `columns`, rename them, or leave them out; "
-            f'then rebuild it: medallion checkpoint reset {place.table} --reason "…" --yes',
+            f"then rebuild it: {rebuild_command(place.table)} --yes",
         )
     return columns
 
