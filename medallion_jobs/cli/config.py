@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
-from medallion_jobs.cli.output import terminal_width, wrapped
+from medallion_jobs.cli.output import print_text
 from medallion_jobs.config import Setting, json_schema
 from medallion_jobs.config.reference import markdown_table
 from medallion_jobs.config.secrecy import on_one_line
@@ -82,5 +82,4 @@ def _print_aligned(settings: tuple[Setting, ...], origin: bool) -> None:
 def _print_lines(settings: tuple[Setting, ...], origin: bool) -> None:
     for key, *layer, value in _rows(settings, origin):
         set_by = f"  ({layer[0]})" if layer else ""
-        for line in wrapped(f"{key}: {value}{set_by}", terminal_width(), others="  "):
-            typer.echo(line)
+        print_text(f"{key}: {value}{set_by}")

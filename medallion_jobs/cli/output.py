@@ -169,6 +169,16 @@ class _Drawing:
                     yield from wrapped(text, width, first=first, others=" " * label)
 
 
+def print_text(text: str, *, first: str = "", others: str = "  ") -> None:
+    """Prints a text, broken between words for the terminal.
+
+    Args:
+        first, others: what its first line, and the others, start with.
+    """
+    for line in wrapped(text, terminal_width(), first=first, others=others):
+        typer.echo(line)
+
+
 def wrapped(text: str, width: int, *, first: str = "", others: str = "") -> list[str]:
     """The lines of a text; only broken at spaces, since a name in two parts cannot be copied."""
     lines = textwrap.wrap(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, timestamp, with_config
-from medallion_jobs.cli.output import print_rows, shows_times, terminal_width, time_text, wrapped
+from medallion_jobs.cli.output import print_rows, print_text, shows_times, time_text
 
 if TYPE_CHECKING:
     from medallion_jobs.runs import Record
@@ -128,9 +128,7 @@ def _print(record: Record) -> None:
         if text:
             label, indent = f"{name + ':':<10}", " " * 10
             for place, part in enumerate(text.split("\n")):
-                first = indent if place else label
-                for line in wrapped(part, terminal_width(), first=first, others=indent):
-                    typer.echo(line)
+                print_text(part, first=indent if place else label, others=indent)
     if record.tables:
         typer.echo("")
         columns = ("table", "outcome", "batches", "files", "rows in", "rows out", "rescued")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from medallion_jobs.cli.options import ExcludeOption, Given, JsonOption, SelectOption, with_config
-from medallion_jobs.cli.output import print_rows, shows_times, time_text
+from medallion_jobs.cli.output import print_rows, print_text, shows_times, time_text
 
 if TYPE_CHECKING:
     from medallion_jobs.report.status import Status
@@ -90,28 +90,28 @@ def status(
         ],
     )
     for line in dict.fromkeys(filter(None, (_failed_run(query, found) for query in found))):
-        typer.echo(line)
+        print_text(line)
     for query in found:
         if query.files_aside:
             files = counted(query.files_aside, "file")
-            typer.echo(
+            print_text(
                 f"put aside: {query.table}: {files} could not be read, such as "
                 f"{query.aside_example}; see: medallion files --state quarantined"
             )
         if query.behind_unknown:
-            typer.echo(f"backlog unknown: {query.table}: {query.behind_unknown}")
+            print_text(f"backlog unknown: {query.table}: {query.behind_unknown}")
         if query.rebuild:
-            typer.echo(f"rebuild: {query.table}: {query.rebuild}")
+            print_text(f"rebuild: {query.table}: {query.rebuild}")
         if query.warning:
-            typer.echo(f"warning: {query.table}: batch {query.batch}: {query.warning}")
+            print_text(f"warning: {query.table}: batch {query.batch}: {query.warning}")
         if query.old_rows:
             parts = ", ".join(query.old_rows)
-            typer.echo(
+            print_text(
                 f"old logic: {query.table}: rows before batch {max(query.old_rows.values())} keep "
                 f"an older form of {parts}; see: medallion plan"
             )
         if query.is_orphaned:
-            typer.echo(
+            print_text(
                 f"orphaned: {query.table}: the config does not name it any more; to take it away: "
                 f"medallion drop {query.table}"
             )
