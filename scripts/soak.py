@@ -23,6 +23,8 @@ pipeline: soak
 storage: {{root: {folder}/lake}}
 landing: {{root: {folder}/landing}}
 trigger: {{interval: 1s, restart: {{first_delay: 1s, max_delay: 5s}}}}
+# A third of the time is to be enough for full checkpoints, on a slow machine too; Spark keeps 100.
+spark: {{conf: {{spark.sql.streaming.minBatchesToRetain: 20}}}}
 bronze:
   steady: {{source: &files {{format: json, schema: 'id BIGINT, n BIGINT', min_age: 1ms}}}}
   flaky: {{source: *files}}

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, shows_times, time_text
+from medallion_jobs.cli.promote import bronze_table, promote
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
     from medallion_jobs.autoloader.schemas.registry import Version
-    from medallion_jobs.config import Pipeline
 
-app = typer.Typer(no_args_is_help=True, help="The schemas of bronze tables: every version.")
+app = typer.Typer(
+    no_args_is_help=True, help="The schemas of bronze tables: every version, and promotions."
+)
+
+app.command()(promote)
 
 HISTORY_COLUMNS = ("version", "at", "why", "columns", "generation", "batch", "file", "changes")
 SHOW_COLUMNS = ("path", "type")
@@ -37,6 +41,7 @@ TableArgument = Annotated[
 
 @app.command()
 @with_config
+@shows_times
 def show(
     table: TableArgument = None,
     *,
@@ -54,7 +59,7 @@ def show(
 
     name, versions = _versions(given, table)
     shown = _version(name, versions, len(versions) if version is None else version)
-    typer.echo(f"{name}, version {shown.version}: {shown.why}, {_at(shown)}", err=True)
+    typer.echo(f"{name}, version {shown.version}: {shown.why}, {time_text(shown.at)}", err=True)
     if form is SchemaFormat.DDL:
         typer.echo(",\n".join(registry.columns_text(shown.schema)))
     elif form is SchemaFormat.JSON:
@@ -100,6 +105,7 @@ def diff(
 
 @app.command()
 @with_config
+@shows_times
 def history(
     table: TableArgument = None,
     *,
@@ -131,7 +137,7 @@ def _versions(given: Given, table: str | None) -> tuple[str, list[Version]]:
     from medallion_jobs.lake.paths import TablePaths
 
     pipeline = given.pipeline
-    name = _bronze_table(pipeline, table)
+    name = bronze_table(pipeline, table)
     folder = TablePaths(pipeline, TableRef("bronze", name)).schemas
     versions = Registry(folder).history()
     if not versions:
@@ -143,28 +149,6 @@ def _versions(given: Given, table: str | None) -> tuple[str, list[Version]]:
     return f"bronze.{name}", versions
 
 
-def _bronze_table(pipeline: Pipeline, table: str | None) -> str:
-    if table is None and len(pipeline.file_sources) == 1:
-        return next(iter(pipeline.file_sources))
-    name = (table or "").removeprefix("bronze.")
-    if name in pipeline.kafka_sources:
-        raise UsageError(
-            f"bronze.{name} reads Kafka topics, and has no history of its schema",
-            code="no_schema_of_topics",
-            next_step="docs/kafka.md lists the columns",
-        )
-    if name in pipeline.file_sources:
-        return name
-    known = ", ".join(f"bronze.{name}" for name in pipeline.file_sources)
-    if table is None:
-        count = len(pipeline.file_sources)
-        what = f"pipeline {pipeline.pipeline} has {count or 'no'} bronze tables of files"
-        what += ": name one" if count else ""
-    else:
-        what = f"pipeline {pipeline.pipeline} has no bronze table {table}"
-    raise UsageError(what, code="unknown_table", next_step=f"one of: {known}" if known else "")
-
-
 def _version(name: str, versions: list[Version], number: int) -> Version:
     if not 1 <= number <= len(versions):
         known = f"versions 1 to {len(versions)}" if len(versions) > 1 else "only version 1"
@@ -174,7 +158,3 @@ def _version(name: str, versions: list[Version], number: int) -> Version:
             next_step=f"medallion schema history {name}",
         )
     return versions[number - 1]
-
-
-def _at(version: Version) -> str:
-    return version.at.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")

@@ -70,7 +70,8 @@ class LakeColumns:
         if not isinstance(source, FileSource):
             return None
         paths = TablePaths(self.config, TableRef("bronze", name))
-        latest = Registry(paths.schemas).latest()
+        table = self.on_disk(paths.ref)
+        latest = Registry(paths.schemas).settled(table.jsonValue() if table else None)
         recorded = StructType.fromJson(latest.schema) if latest else None
         known = ddl.columns(source.schema_) if source.schema_ else recorded
         if known is not None and source.schema_hints:

@@ -91,7 +91,8 @@ def _check_columns(columns: LakeColumns, ref: TableRef, has: StructType) -> None
     if ref.layer == "bronze":
         wanted = columns.bronze(ref.name)
         if wanted is not None:
-            refuse_unfit(str(ref), has, wanted)
+            widens = config.file_sources[ref.name].widens
+            refuse_unfit(str(ref), has, wanted, widens=widens)
     elif ref.layer == "silver" and by_config is not None:
         kinds = {field.name: field.dataType for field in has}
         declared = [

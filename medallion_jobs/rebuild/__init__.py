@@ -4,6 +4,7 @@ from medallion_jobs.rebuild.chain import chosen, stale_readers
 from medallion_jobs.rebuild.compare import Comparison
 from medallion_jobs.rebuild.part import PartRebuild, Wanted, carry_out, identity, refuse_parts
 from medallion_jobs.rebuild.plan import Plan, plan_of
+from medallion_jobs.rebuild.promote import Promotion
 from medallion_jobs.rebuild.rollback import Rollback
 from medallion_jobs.rebuild.whole import Rebuild, abandon
 
@@ -11,6 +12,7 @@ __all__ = [
     "Comparison",
     "PartRebuild",
     "Plan",
+    "Promotion",
     "Rebuild",
     "Rollback",
     "Wanted",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from medallion_jobs.autoloader import AutoLoader
 from medallion_jobs.config import LAYERS, Pipeline, Selection, TableRef
 from medallion_jobs.errors import UsageError
 from medallion_jobs.gold import GoldStream
@@ -19,7 +20,9 @@ ALL = "all"
 
 
 def stream_of(config: Pipeline, ref: TableRef, slot: str = LIVE) -> Stream:
-    """The query that writes a silver or gold table in a slot."""
+    """The query that writes a table of files, of silver or of gold in a slot."""
+    if ref.layer == "bronze":
+        return AutoLoader.to_table(config, ref.name, slot)
     kind = SilverStream if ref.layer == "silver" else GoldStream
     return kind(config, ref.name, slot)
 

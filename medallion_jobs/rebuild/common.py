@@ -6,7 +6,7 @@ import getpass
 import hashlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -28,18 +28,24 @@ _LOOK_EACH_SECONDS = 0.5
 
 
 @contextmanager
-def held(config: Pipeline, ref: TableRef, patience: float) -> Iterator[None]:
+def held(
+    config: Pipeline,
+    ref: TableRef,
+    patience: float,
+    readers: Sequence[TableRef] | None = None,
+) -> Iterator[None]:
     """Holds the locks of a table's query, and of those that cannot go on over replaced rows.
 
     Args:
         patience: seconds to wait for runs of them.
+        readers: the others; by default those that cannot go on when rows are replaced.
 
     Raises:
         LockHeld: such a run has not ended in time.
     """
     deadline = time.monotonic() + patience
     with ExitStack() as locks:
-        for one in (ref, *stale_readers(config, ref)):
+        for one in (ref, *(stale_readers(config, ref) if readers is None else readers)):
             locks.enter_context(_lock(TablePaths(config, one), deadline))
         yield
 

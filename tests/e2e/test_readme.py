@@ -12,6 +12,7 @@ from support.processes import PATIENCE
 
 # Each has a test of its own in this tier; here they would only start one more JVM each.
 ELSEWHERE = {
+    "medallion init shop --from FOLDER",
     "medallion run",
     "medallion run bronze",
     "medallion run --continuous",

@@ -100,6 +100,24 @@ gold:
     mode: incremental
 """
 FEW_TABLES = ("silver.way_upsert", "gold.way_counts")
+# A table with a change log beside it.
+LOGGED = """
+pipeline: ways
+bronze:
+  way_rows:
+    source:
+      format: json
+      schema: "id int, name string, city string, op string, at int"
+silver:
+  way_applied:
+    from: bronze.way_rows
+    apply_changes:
+      keys: [id]
+      sequence_by: at
+      apply_as_deletes: op = 'D'
+      column_list: [id, name, city]
+"""
+LOGGED_TABLES = ("silver.way_applied",)
 # Changes that come in order, then some that are late or repeated, then some after a delete.
 PARTS: tuple[tuple[tuple[Any, ...], ...], ...] = (
     ((1, "Ada", "Rome", "U", 1), (2, "Bob", "Nice", "U", 1), (3, "Cyd", "Bern", "U", 1)),

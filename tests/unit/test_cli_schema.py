@@ -33,9 +33,9 @@ FILE = "file:/in/b.json"
 @pytest.fixture
 def registry(lake: Lake) -> Registry:
     made = Registry(lake.paths(BRONZE).schemas)
-    made.record(SCHEMAS[0], "inferred")
-    made.record(SCHEMAS[1], "new columns", batch=4, generation=1, file=FILE)
-    made.record(SCHEMAS[2], "wider types", batch=5, generation=1, file=FILE)
+    made.record(made.announce(SCHEMAS[0], "inferred"))
+    made.record(made.announce(SCHEMAS[1], "new columns", batch=4, generation=1, file=FILE))
+    made.record(made.announce(SCHEMAS[2], "wider types", batch=5, generation=1, file=FILE))
     return made
 
 
@@ -92,7 +92,8 @@ def test_diff(
 
 
 def test_diff_of_the_only_version(lake: Lake, medallion: Medallion) -> None:
-    Registry(lake.paths(BRONZE).schemas).record(SCHEMAS[0], "declared")
+    registry = Registry(lake.paths(BRONZE).schemas)
+    registry.record(registry.announce(SCHEMAS[0], "declared"))
     answer = medallion("schema", "diff")
     assert lines(answer) == []
     assert "version 1 to 1\nno change" in answer.err

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 FLOORS = (
     {"__main__"},
     {"cli"},
+    {"pipeline"},
     {"testing", "plan", "rebuild", "project"},
     {"bronze", "silver", "gold", "validation", "report", "maintenance"},
     {"refine"},

@@ -14,6 +14,7 @@ import pytest
 
 from medallion_jobs.autoloader.schemas.registry import (
     Registry,
+    Version,
     changes,
     columns_text,
     leaves,
@@ -49,6 +50,11 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "schemas" / "sales")
 
 
+def add(registry: Registry, *version: Any, **about: Any) -> Version:
+    """Adds a version as a run does, but without a table."""
+    return registry.record(registry.announce(*version, **about))
+
+
 def names(registry: Registry) -> list[str]:
     return sorted(path.name for path in registry.folder.iterdir())
 
@@ -60,8 +66,8 @@ def test_a_table_that_never_ran_has_no_versions(registry: Registry) -> None:
 
 
 def test_versions_are_numbered_and_kept(registry: Registry) -> None:
-    first = registry.record(ONE, "inferred")
-    second = registry.record(TWO, "wider types", batch=7, generation=2, file="file:/in/a%20b.json")
+    first = add(registry, ONE, "inferred")
+    second = add(registry, TWO, "wider types", batch=7, generation=2, file="file:/in/a%20b.json")
     assert names(registry) == ["000001.json", "000002.json"]
     assert Registry(registry.folder).history() == [first, second]
     assert Registry(registry.folder).latest() == second
@@ -74,7 +80,7 @@ def test_versions_are_numbered_and_kept(registry: Registry) -> None:
 
 
 def test_the_file_is_json_for_anyone(registry: Registry) -> None:
-    registry.record(ONE, "declared")
+    add(registry, ONE, "declared")
     told = json.loads((registry.folder / "000001.json").read_text(encoding="utf-8"))
     assert told.pop("at").endswith("Z")
     assert told == {
@@ -89,23 +95,23 @@ def test_the_file_is_json_for_anyone(registry: Registry) -> None:
 
 
 def test_the_same_schema_writes_nothing(registry: Registry) -> None:
-    first = registry.record(ONE, "inferred")
+    first = add(registry, ONE, "inferred")
     before = (registry.folder / "000001.json").stat().st_mtime_ns
-    assert registry.record(ONE, "new columns", batch=3) == first
+    assert add(registry, ONE, "new columns", batch=3) == first
     assert names(registry) == ["000001.json"]
     assert (registry.folder / "000001.json").stat().st_mtime_ns == before
 
 
 def test_back_to_an_older_schema_is_a_version_of_its_own(registry: Registry) -> None:
     for schema in (ONE, TWO, ONE):
-        registry.record(schema, "declared")
+        add(registry, schema, "declared")
     assert [one.schema for one in registry.history()] == [ONE, TWO, ONE]
     assert registry.history()[2].changes == ("id: bigint -> int", "- added date")
 
 
 def test_the_tenth_comes_after_the_ninth(registry: Registry) -> None:
     for number in range(11):
-        registry.record(struct(**{f"c{number}": "string"}), "declared")
+        add(registry, struct(**{f"c{number}": "string"}), "declared")
     assert [one.version for one in registry.history()] == list(range(1, 12))
     latest = registry.latest()
     assert latest
@@ -113,24 +119,24 @@ def test_the_tenth_comes_after_the_ninth(registry: Registry) -> None:
 
 
 def test_what_a_cut_off_write_left_is_no_version(registry: Registry) -> None:
-    registry.record(ONE, "inferred")
+    add(registry, ONE, "inferred")
     (registry.folder / ".000002.json.abc.tmp").write_text("{")
     (registry.folder / "notes.txt").write_text("mine")
     assert len(registry.history()) == 1
-    assert registry.record(TWO, "wider types").version == 2
+    assert add(registry, TWO, "wider types").version == 2
 
 
 def test_a_write_that_fails_leaves_nothing(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.record(ONE, "inferred")
+    add(registry, ONE, "inferred")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        registry.record(TWO, "wider types")
+        add(registry, TWO, "wider types")
     assert names(registry) == ["000001.json"]
 
 
@@ -140,7 +146,7 @@ def test_of_many_writers_one_has_each_number(registry: Registry) -> None:
 
     def record(schema: dict[str, Any]) -> bool:
         try:
-            return Registry(registry.folder).record(schema, "inferred").schema == schema
+            return add(Registry(registry.folder), schema, "inferred").schema == schema
         except TransientError:
             return False
 
@@ -159,7 +165,7 @@ def overtaken(
     write = registry._write
 
     def late(new: Any) -> bool:
-        other.record(theirs, "new columns", batch=9)
+        add(other, theirs, "new columns", batch=9)
         return write(new)
 
     monkeypatch.setattr(registry, "_write", late)
@@ -169,10 +175,10 @@ def overtaken(
 def test_who_is_overtaken_by_another_schema_is_told(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.record(ONE, "inferred")
+    add(registry, ONE, "inferred")
     theirs = struct(id="integer", name="string", other="string")
     with pytest.raises(TransientError) as told:
-        overtaken(registry, monkeypatch, theirs).record(TWO, "wider types")
+        add(overtaken(registry, monkeypatch, theirs), TWO, "wider types")
     assert "000002.json" in told.value.what
     assert [one.schema for one in Registry(registry.folder).history()] == [ONE, theirs]
     assert names(registry) == ["000001.json", "000002.json"]
@@ -181,8 +187,8 @@ def test_who_is_overtaken_by_another_schema_is_told(
 def test_who_is_overtaken_by_the_same_schema_has_it(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.record(ONE, "inferred")
-    got = overtaken(registry, monkeypatch, TWO).record(TWO, "wider types")
+    add(registry, ONE, "inferred")
+    got = add(overtaken(registry, monkeypatch, TWO), TWO, "wider types")
     assert (got.version, got.batch) == (2, 9)
 
 
@@ -201,13 +207,13 @@ DAMAGE = {
 
 @pytest.mark.parametrize("how", DAMAGE)
 def test_a_damaged_version_is_refused_with_its_file(registry: Registry, how: str) -> None:
-    registry.record(ONE, "inferred")
-    registry.record(TWO, "wider types")
+    add(registry, ONE, "inferred")
+    add(registry, TWO, "wider types")
     file = registry.folder / "000002.json"
     text = file.read_text()
     file.write_text(DAMAGE[how](text))
     assert file.read_text() != text
-    for read in (registry.latest, registry.history, lambda: registry.record(ONE, "declared")):
+    for read in (registry.latest, registry.history, lambda: add(registry, ONE, "declared")):
         with pytest.raises(Refused) as told:
             read()
         assert str(file) in told.value.what
@@ -218,7 +224,7 @@ def test_a_damaged_version_is_refused_with_its_file(registry: Registry, how: str
 
 def test_a_version_that_is_gone_is_missed(registry: Registry) -> None:
     for schema in (ONE, TWO, ONE):
-        registry.record(schema, "declared")
+        add(registry, schema, "declared")
     (registry.folder / "000002.json").unlink()
     with pytest.raises(MedallionError, match=r"000002\.json"):
         registry.history()
@@ -305,3 +311,24 @@ def test_schemas_as_text() -> None:
         ("tags.value.v", "int"),
         ("codes.element", "int"),
     ]
+
+
+def test_a_version_counts_once_the_table_has_it(registry: Registry) -> None:
+    """Between the two writes of a version, a crash: the table says whether it counts."""
+    table = struct(**{**{f["name"]: f["type"] for f in ONE["fields"]}, "_input_file": "string"})
+    wider = struct(**{**{f["name"]: f["type"] for f in TWO["fields"]}, "_input_file": "string"})
+    first = add(registry, ONE, "inferred")
+    for has, settled in ((None, [ONE]), (table, [ONE]), (wider, [ONE, TWO])):
+        announced = registry.announce(TWO, "wider types", batch=7, file="file:/in/b.json")
+        assert registry.latest() == first
+        assert registry.settled(has) == (announced if has == wider else first)
+        registry.settle(has)
+        assert [one.schema for one in registry.history()] == settled
+        assert names(registry)[-1] == f"00000{len(settled)}.json"
+    newest = registry.latest()
+    assert newest == announced
+    # A crash after the version was added, before its note was removed.
+    (registry.folder / "next.json").write_bytes((registry.folder / "000002.json").read_bytes())
+    assert registry.settled(table) == newest
+    registry.settle(table)
+    assert names(registry) == ["000001.json", "000002.json"]

@@ -70,6 +70,7 @@ class BatchLoad:
         if not self.columns.is_known:
             self.columns.begin(wanted)
             self.sink.prepare(self.spark, self.columns.of_table)
+            self.columns.record()
         read = self._write(wanted, not_loaded)
         if read is None:
             return self._finish_written(files)
@@ -179,6 +180,7 @@ class BatchLoad:
         changes = self.columns.grow(files, self.txn.batch)
         if changes:
             self.sink.prepare(self.spark, self.columns.of_table)
+            self.columns.record()
             self.remarks.append("new in the schema: " + ", ".join(changes))
         return bool(changes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.sql import functions as F
 
@@ -36,6 +36,9 @@ class Sink(Protocol):
     def has_versions(self) -> bool:
         """Whether its rows have the version of their file."""
 
+    def columns(self) -> Mapping[str, Any] | None:
+        """The columns of its table, in Spark's JSON form; None if there is no table."""
+
     def check(self, spark: SparkSession, schema: StructType) -> None:
         """Checks that the table can take a schema. Writes nothing.
 
@@ -64,14 +67,15 @@ class Sink(Protocol):
         """
 
 
-def refuse_unfit(name: str, current: StructType, schema: StructType) -> None:
+def refuse_unfit(name: str, current: StructType, schema: StructType, *, widens: bool) -> None:
     """Raises UsageError if a table cannot have the columns of a schema. Needs no JVM.
 
     Args:
         name: the table's name in messages.
         current: the columns that it has.
+        widens: whether their types may become wider.
     """
-    alterations(current, schema, name)
+    alterations(current, schema, name, widens=widens)
     if gone := [column for column in current.names if column not in schema.names]:
         raise UsageError(
             f"{name} has columns that its config no longer has: {', '.join(gone)}",
@@ -108,11 +112,15 @@ class DeltaSink:
         # A table that got the column under another policy keeps it.
         return self.keeps_versions or account.has_versions(self.path)
 
+    def columns(self) -> Mapping[str, Any] | None:
+        table = tables.snapshot(self.path)
+        return table.schema if table else None
+
     def check(self, spark: SparkSession, schema: StructType) -> None:
         if tables.snapshot(self.path) is None:
             return
         current = spark.read.format("delta").load(str(self.path)).schema
-        refuse_unfit(self.name, current, schema)
+        refuse_unfit(self.name, current, schema, widens=self.widens)
 
     def prepare(self, spark: SparkSession, schema: StructType) -> None:
         properties = {"delta.appendOnly": "false" if self.replaces else "true"}
@@ -128,9 +136,8 @@ class DeltaSink:
         )
         tables.set_properties(spark, self.path, properties)
         current = spark.read.format("delta").load(str(self.path)).schema
-        for change in alterations(current, schema, self.name):
-            if self.widens or not change.startswith("ALTER COLUMN"):
-                spark.sql(f"ALTER TABLE {table(self.path)} {change}")
+        for change in alterations(current, schema, self.name, widens=self.widens):
+            spark.sql(f"ALTER TABLE {table(self.path)} {change}")
         tables.check_schema(spark, self.name, self.path, schema, fix=OTHER_LAKE)
         tables.ensure_layout(spark, self.ref, self.path, self.layout)
         if self.in_catalog:
@@ -163,6 +170,9 @@ class FunctionSink:
     call: EachBatch
     has_versions: bool = False
     _counts: dict[int, Counts] = field(default_factory=dict)
+
+    def columns(self) -> Mapping[str, Any] | None:
+        return None
 
     def check(self, spark: SparkSession, schema: StructType) -> None:
         """Nothing to check: there is no table."""

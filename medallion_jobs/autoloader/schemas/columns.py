@@ -1,8 +1,8 @@
 """The columns of a bronze table: declared or inferred, and how they grow with the files.
 
 Declared and inferred columns are in the registry, version by version. A run starts with the
-newest version; a batch whose files bring more columns adds the next one before its rows are
-written.
+newest version; a batch whose files bring more columns announces the next one before its rows are
+written, and records it once the table has the columns.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers import reader_of, unreadable
 from medallion_jobs.autoloader.readers.records import FormatReader, Input, Records
 from medallion_jobs.autoloader.schemas import evolution, hints, widening
-from medallion_jobs.autoloader.schemas.registry import Registry, Why, changes
+from medallion_jobs.autoloader.schemas.registry import Registry, Version, Why, changes
 from medallion_jobs.config import FileSource
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.columns import (
@@ -66,6 +66,8 @@ class BronzeColumns:
     registry: Registry
     generation: int = 1
     has_versions: bool = False
+    # What the table is to get; not recorded yet.
+    _announced: Version | None = None
 
     @cached_property
     def reader(self) -> FormatReader:
@@ -74,7 +76,7 @@ class BronzeColumns:
     @property
     def is_known(self) -> bool:
         """Whether the files' columns are recorded, declared or inferred."""
-        return self.registry.latest() is not None
+        return self._newest is not None
 
     @property
     def wants_sample(self) -> bool:
@@ -113,8 +115,11 @@ class BronzeColumns:
 
     def declared_or_recorded(self) -> StructType | None:
         """The columns as declared or recorded; None if they are to be inferred."""
-        latest = self.registry.latest()
-        recorded = StructType.fromJson(dict(latest.schema)) if latest else None
+        newest = self._newest
+        return self.by_config(StructType.fromJson(dict(newest.schema)) if newest else None)
+
+    def by_config(self, recorded: StructType | None) -> StructType | None:
+        """The columns that a start takes, by those that are recorded; None: to be inferred."""
         if self.source.schema_:
             declared = self.hinted(schemas.parse_ddl(self.source.schema_))
             # A declared schema may have grown since; newly declared columns are added.
@@ -124,18 +129,26 @@ class BronzeColumns:
         return None if recorded is None else self.hinted(recorded)
 
     def begin(self, sample: Sequence[FileEntry]) -> None:
-        """Records the columns as declared, or infers them from a sample of the files.
+        """Takes the columns as declared, or infers them from a sample of the files.
 
-        Without files to infer from, nothing is recorded; the first batch then does it.
+        Without files to infer from, none are known; the first batch then infers them. Once the
+        table has the columns, the caller calls `record`.
         """
         known = self.declared_or_recorded()
         if known is not None:
-            self._record(known, "declared")
+            self._announce(known, "declared")
         elif sample:
-            self._record(self._with(self._inferred(sample)), "inferred", file=sample[0])
+            self._announce(self.of_sample(sample), "inferred", file=sample[0])
+
+    def of_sample(self, sample: Sequence[FileEntry]) -> StructType:
+        """The columns that files bring, with the types that the hints give; records nothing."""
+        return self._with(self._inferred(sample))
 
     def grow(self, files: Sequence[FileEntry], batch: int) -> tuple[str, ...]:
-        """Adds the columns that files bring; returns the changes."""
+        """Takes the columns that files bring, too; returns the changes.
+
+        Once the table has the columns, the caller calls `record`.
+        """
         now = self._recorded
         grown = self._grown(files)
         why: Why = "new columns"
@@ -149,7 +162,13 @@ class BronzeColumns:
             grown = wider
         if grown == now:
             return ()
-        return self._record(grown, why, batch=batch, file=files[0])
+        return self._announce(grown, why, batch=batch, file=files[0])
+
+    def record(self) -> None:
+        """Records the columns that the table has got."""
+        if self._announced is not None:
+            self.registry.record(self._announced)
+            self._announced = None
 
     def _widened(self, narrow: StructType, files: Sequence[FileEntry]) -> StructType:
         """The columns with wider types where values of files need them."""
@@ -211,8 +230,12 @@ class BronzeColumns:
 
     @property
     def _recorded(self) -> StructType:
-        latest = self.registry.latest()
-        return StructType.fromJson(dict(latest.schema)) if latest else self.hinted(StructType())
+        newest = self._newest
+        return StructType.fromJson(dict(newest.schema)) if newest else self.hinted(StructType())
+
+    @property
+    def _newest(self) -> Version | None:
+        return self._announced or self.registry.latest()
 
     def _inferred(self, files: Sequence[FileEntry], *, typed: bool | None = None) -> StructType:
         """The columns of those files that can be read."""
@@ -246,7 +269,7 @@ class BronzeColumns:
             return schema
         return hints.apply(schema, hints.types(hints.split(self.source.schema_hints)))
 
-    def _record(
+    def _announce(
         self,
         schema: StructType,
         why: Why,
@@ -254,14 +277,18 @@ class BronzeColumns:
         batch: int | None = None,
         file: FileEntry | None = None,
     ) -> tuple[str, ...]:
-        recorded = self.registry.record(
+        before = self.registry.latest()
+        announced = self.registry.announce(
             schema.jsonValue(),
             why,
             batch=batch,
             generation=self.generation,
             file=file.path if file else None,
         )
-        return tuple(recorded.changes)
+        if announced == before:
+            return ()
+        self._announced = announced
+        return tuple(announced.changes)
 
 
 def of_table(

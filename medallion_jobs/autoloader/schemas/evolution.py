@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.autoloader.readers.file_types import NOT_STORED
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.tables.sql import column, namable, type_text
+from medallion_jobs.lake.tables.sql import column, namable, quoted, type_text
 from medallion_jobs.lake.values import type_walk
 
 _INTEGERS = (ByteType, ShortType, IntegerType, LongType)
@@ -139,34 +140,43 @@ def is_wider(narrow: DataType, wide: DataType) -> bool:
     return isinstance(narrow, DateType) and isinstance(wide, TimestampNTZType)
 
 
-def alterations(table: StructType, wanted: StructType, name: str = "the table") -> list[str]:
+def alterations(
+    table: StructType, wanted: StructType, name: str = "the table", *, widens: bool = True
+) -> list[str]:
     """The clauses after `ALTER TABLE x` that give a Delta table the wanted columns and types.
 
     The table may have more columns and wider types; they stay.
 
     Args:
         name: the table's name in messages.
+        widens: whether types may become wider.
 
     Raises:
         UsageError: a column has a type that Delta cannot change to the wanted one.
     """
-    added, changed, wrong = list[str](), list[str](), list[str]()
+    added, changed, wrong, whole = list[str](), list[str](), list[str](), list[str]()
     for path, has, wants in _differences(table, wanted, ""):
         text = type_text(wants.jsonValue(), always_quoted=True)
         if has is None:
             added.append(f"{path} {text}")
-        elif isinstance(has, DataType) and is_wider(has, wants):
+        elif widens and isinstance(has, DataType) and is_wider(has, wants):
             changed.append(f"{path} TYPE {text}")
         elif isinstance(has, str):
             wrong.append(f"{path}: the table has {column(has)}, of another letter case")
         elif not is_wider(wants, has):
             wrong.append(f"{path}: the table has {has.simpleString()}, wanted is {text}")
+            named = (quoted(name) for name in table.names if column(name) == path)
+            whole += [shlex.quote(f"{name}:{text}") for name in named]
     if wrong:
+        promoted = f"medallion schema promote {name} {' '.join(whole)}"
         raise UsageError(
             f"{name} has columns of other types than its config has now:\n  " + "\n  ".join(wrong),
             code="column_types_changed",
-            untouched="the table and its files; nothing was written",
-            next_step=OTHER_LAKE,
+            untouched="the table, its files and its recorded schemas; nothing was written",
+            next_step=f"to change the types of the table, see what it would do: `{promoted}`; or "
+            f"{OTHER_LAKE}"
+            if len(whole) == len(wrong)
+            else OTHER_LAKE,
         )
     had, has_now = (type_walk.has(kind, TimestampNTZType) for kind in (table, wanted))
     return [

@@ -59,6 +59,25 @@ def split(ddl: str) -> list[Hint]:
     return hints
 
 
+def named(text: str) -> tuple[Path, str | None]:
+    """A path, and the type after a colon: `customer.zip:int`. Needs no JVM.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if re.fullmatch(rf"{_PART}(?:\.{_PART})*", text):
+        return tuple(map(unquoted, re.findall(_PART, text))), None
+    hint = _HINT.fullmatch(text)
+    if not hint:
+        raise UsageError(
+            f"{text or 'an empty text'} is no column with a type",
+            code="invalid_column",
+            untouched="nothing was read or written",
+            next_step="write it as COLUMN, or as COLUMN:TYPE, such as 'customer.zip:int'",
+        )
+    return tuple(map(unquoted, re.findall(_PART, hint[1]))), hint[2].rstrip()
+
+
 def types(hints: list[Hint]) -> dict[Path, DataType]:
     """The types of hints, by their paths. Needs a session.
 

@@ -3,6 +3,10 @@
 One JSON file per version, `<storage.root>/_medallion/schemas/<table>/000001.json`. Schemas are
 in the JSON form that Spark itself writes (`StructType.jsonValue()`), so that they can be shown
 and compared without Spark.
+
+A version is recorded after the table has its columns. Before the table is changed, the version is
+noted in `next.json`; if the process dies in between, the next start settles by the table whether
+it counts.
 """
 
 from __future__ import annotations
@@ -17,9 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from medallion_jobs.errors import Refused, TransientError
 from medallion_jobs.lake.tables.sql import INNER, JsonType, inner_types, quoted, type_text
-from medallion_jobs.storage import Location, create
+from medallion_jobs.storage import Location, create, put
 
-Why = Literal["declared", "inferred", "new columns", "wider types"]
+Why = Literal["declared", "inferred", "new columns", "wider types", "promoted"]
 
 _FILE = re.compile(r"([0-9]{6,})\.json")
 
@@ -49,6 +53,7 @@ class Version:
 
 
 _AS_JSON = TypeAdapter(Version)
+_NEXT = "next.json"
 
 
 class Registry:
@@ -74,7 +79,7 @@ class Registry:
         """
         return [self._read(number) for number in range(1, max(self._numbers(), default=0) + 1)]
 
-    def record(
+    def announce(
         self,
         schema: Mapping[str, Any],
         why: Why,
@@ -83,11 +88,13 @@ class Registry:
         generation: int | None = None,
         file: str | None = None,
     ) -> Version:
-        """Adds a version, unless the newest one has this schema; returns the newest one.
+        """Notes the next version, before the table gets its columns; `record` then adds it.
+
+        Returns:
+            The next version, or the newest one if that has this schema already.
 
         Raises:
             Refused: the newest version cannot be read.
-            TransientError: another writer has recorded another schema meanwhile.
         """
         before = self.latest()
         if before and before.schema == schema:
@@ -102,10 +109,22 @@ class Registry:
             schema=dict(schema),
             changes=tuple(changes(before.schema, schema)) if before else (),
         )
-        if self._write(new):
-            return new
-        recorded = self._read(new.version)
-        if recorded.schema == schema:
+        put(self.folder / _NEXT, _AS_JSON.dump_json(new, indent=2) + b"\n")
+        return new
+
+    def record(self, new: Version) -> Version:
+        """Adds an announced version, if it is not there yet; returns the newest one.
+
+        Raises:
+            Refused: a version cannot be read.
+            TransientError: another writer has recorded another schema meanwhile.
+        """
+        if new.version not in self._numbers() and self._write(new):
+            recorded = new
+        else:
+            recorded = self._read(new.version)
+        (self.folder / _NEXT).unlink(missing_ok=True)
+        if recorded.schema == new.schema:
             return recorded
         raise TransientError(
             f"another writer has recorded {self._path(new.version)} meanwhile",
@@ -113,6 +132,32 @@ class Registry:
             untouched="the recorded schemas; this one was not recorded",
             next_step="run the same command again; `medallion status` shows who else is running",
         )
+
+    def settle(self, table: Mapping[str, Any] | None) -> None:
+        """Records a version that a crash has left announced, if the table has its columns.
+
+        Args:
+            table: the columns of the table; None if there is no table.
+        """
+        new = self._announced()
+        if new is not None and _has(table, new):
+            self.record(new)
+        (self.folder / _NEXT).unlink(missing_ok=True)
+
+    def settled(self, table: Mapping[str, Any] | None) -> Version | None:
+        """The newest version as `settle` would leave it. Writes nothing."""
+        new = self._announced()
+        return new if new is not None and _has(table, new) else self.latest()
+
+    def _announced(self) -> Version | None:
+        path = self.folder / _NEXT
+        try:
+            new = _AS_JSON.validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise self._damaged(f"{path} cannot be read: {error}") from error
+        return None if new.version in self._numbers() else new
 
     def _write(self, new: Version) -> bool:
         """Writes a version's file atomically; False if it already exists."""
@@ -153,6 +198,11 @@ class Registry:
 
     def _path(self, number: int) -> Location:
         return self.folder / f"{number:06}.json"
+
+
+def _has(table: Mapping[str, Any] | None, version: Version) -> bool:
+    """Whether a table has all columns of a version, with their types."""
+    return table is not None and set(leaves(version.schema)) <= set(leaves(table))
 
 
 def _is_type(value: object) -> bool:

@@ -8,12 +8,14 @@ commit, so all that the table's features need is in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from medallion_jobs.errors import DataError
+from medallion_jobs.errors import DataError, TransientError
 from medallion_jobs.lake.tables.layout_state import RECORD
+from medallion_jobs.lake.tables.merge import with_conf
 from medallion_jobs.storage import Location, below, duplicate
 
 if TYPE_CHECKING:
@@ -109,6 +111,51 @@ def go_back(
     )
 
 
+def rearrange(
+    spark: SparkSession,
+    source: Location | None,
+    target: Location,
+    *,
+    removed: Collection[str],
+    schema: Mapping[str, Any],
+    notes: Mapping[str, object],
+) -> int:
+    """Replaces data files of a table by those of another one, with the same rows in other columns.
+
+    No row comes or goes, so streams and change data feeds of the table skip the commit, as they
+    skip that of an OPTIMIZE (`dataChange` is false).
+
+    Args:
+        source: the other table; None if no file is replaced.
+        removed: the files that are replaced, as whole paths.
+        schema: the columns that the table gets, in Spark's JSON form.
+        notes: the commit's user metadata; values must be JSON.
+
+    Returns:
+        The version of the commit.
+
+    Raises:
+        TransientError: a file is not in the table any more.
+    """
+    old = _Table(spark, target)
+    added = _added(_Table(spark, source), old, changes=False) if source else []
+    has = {unquote(json.loads(file.json())["add"]["path"]): file for file in old.files}
+    named = {path: _named(path, has) for path in removed}
+    if gone := [path for path, name in named.items() if name is None]:
+        raise TransientError(
+            f"{target} was written by another process meanwhile: {gone[0]} is not in it any more",
+            code="table_written_meanwhile",
+            untouched="the table",
+            next_step="type the same command again",
+        )
+    now = int(time.time() * 1000)
+    return old.rearrange(
+        [*added, *(has[name].removeWithTimestamp(now, False) for name in named.values() if name)],
+        metadata={**old.metadata, "schemaString": json.dumps(schema)},
+        notes=notes,
+    )
+
+
 def refuse_removed_files(spark: SparkSession, path: Location, version: int) -> None:
     """Refuses an older version of a table that can no longer be read.
 
@@ -131,6 +178,7 @@ class _Table:
 
     def __init__(self, spark: SparkSession, path: Location, version: int | None = None) -> None:
         self.path = path
+        self._spark = spark
         jvm: Any = spark._jvm
         self._jvm = jvm
         self._delta = jvm.org.apache.spark.sql.delta
@@ -170,12 +218,6 @@ class _Table:
         mode: str,
     ) -> int:
         """Commits actions, with other metadata if it differs; returns the new version."""
-        if metadata != self.metadata:
-            self._transaction.updateMetadata(self.action({"metaData": dict(metadata)}), False)
-        listed = self._jvm.java.util.ArrayList()
-        for action in actions:
-            listed.add(action)
-        sequence = self._jvm.scala.jdk.javaapi.CollectionConverters.asScala(listed).toSeq()
         text = self._jvm.scala.Option.apply(json.dumps(notes)) if notes else self._none
         save_mode = self._jvm.org.apache.spark.sql.SaveMode.valueOf(mode)
         none = self._none
@@ -184,19 +226,50 @@ class _Table:
         # The mode, partitions, predicate, user metadata, and five options of a DataFrameWriter.
         write = self._jvm.org.apache.spark.sql.delta.DeltaOperations.Write
         operation = write(save_mode, none, none, text, none, may_change, none, none, none)
-        return int(self._transaction.commit(sequence, operation))
+        return self._commit(actions, metadata, operation)
+
+    def rearrange(
+        self, actions: Iterable[Any], *, metadata: Mapping[str, Any], notes: Mapping[str, object]
+    ) -> int:
+        """Commits actions by which no row comes or goes; returns the new version."""
+        operation = self._delta.DeltaOperations.Reorg(self._sequence(()), True)
+        noted = {"spark.databricks.delta.commitInfo.userMetadata": json.dumps(notes)}
+        with with_conf(self._spark, noted):
+            return self._commit(actions, metadata, operation)
+
+    def _commit(self, actions: Iterable[Any], metadata: Mapping[str, Any], operation: Any) -> int:
+        if metadata != self.metadata:
+            self._transaction.updateMetadata(self.action({"metaData": dict(metadata)}), False)
+        return int(self._transaction.commit(self._sequence(actions), operation))
+
+    def _sequence(self, items: Iterable[Any]) -> Any:
+        listed = self._jvm.java.util.ArrayList()
+        for item in items:
+            listed.add(item)
+        return self._jvm.scala.jdk.javaapi.CollectionConverters.asScala(listed).toSeq()
 
 
-def _added(new: _Table, old: _Table) -> list[Any]:
-    """The files of a table, brought to the folder of another one."""
+def _added(new: _Table, old: _Table, *, changes: bool = True) -> list[Any]:
+    """The files of a table, brought to the folder of another one.
+
+    Args:
+        changes: whether they bring rows that the other table did not have.
+    """
     actions = []
     for file in new.files:
-        add = _as_new(file)
+        add = {**_as_new(file), "dataChange": changes}
         duplicate(new.path / unquote(add["path"]), old.path / unquote(add["path"]))
         actions.append(old.action({"add": add}))
     for vector in new.path.rglob("deletion_vector_*.bin"):
         duplicate(vector, old.path / str(below(vector, new.path)))
     return actions
+
+
+def _named(path: str, names: Collection[str]) -> str | None:
+    """The one of some names, paths below a table, that a whole path ends with."""
+    parts = path.split("/")
+    ends = ("/".join(parts[start:]) for start in range(len(parts) - 1, -1, -1))
+    return next((end for end in ends if end in names), None)
 
 
 def _as_new(file: Any) -> dict[str, Any]:

@@ -79,6 +79,11 @@ class Snapshot:
         return str(self._table.metadata().description or "")
 
     @property
+    def partitions(self) -> list[str]:
+        """The names of the columns that the table is partitioned by."""
+        return list(self._table.metadata().partition_columns)
+
+    @property
     def columns(self) -> list[str]:
         """The names of the table's columns, in its order."""
         return [field.name for field in self._table.schema().fields]

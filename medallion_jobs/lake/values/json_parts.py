@@ -56,6 +56,7 @@ def nested(levels: int = MOST_LEVELS) -> str:
 NESTED = nested()
 _VALUE = rf'(?:{STRING}|{NESTED}|[^",\[\]{{}} \t\r\n]++)'
 _MEMBER = rf"\G{_SPACE}[,{{]{_SPACE}{STRING}{_SPACE}:{_SPACE}({_VALUE})"
+_PAIR = rf"\G{_SPACE}[,{{]{_SPACE}({STRING}{_SPACE}:{_SPACE}{_VALUE})"
 _ELEMENT = rf"\G{_SPACE}[,\[]{_SPACE}({_VALUE})"
 # A string without half of a surrogate pair, which no text can hold.
 _WHOLE_PAIRS = (
@@ -114,6 +115,11 @@ def members(json: Column) -> Column:
         F.regexp_extract_all(json, F.lit(_MEMBER), F.lit(1)).alias("texts"),
     )
     return F.when(F.startswith(F.ltrim(json), F.lit("{")), parts)
+
+
+def pairs(json: Column) -> Column:
+    """The texts of an object's members, each with its key, in the order of `members`."""
+    return F.regexp_extract_all(json, F.lit(_PAIR), F.lit(1))
 
 
 def elements(json: Column) -> Column:
