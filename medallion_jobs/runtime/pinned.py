@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,22 @@ class Jar:
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
 
 
-# Delta for Spark 4.2, and its storage layer. The other 31 dependencies in its pom come with Spark,
-# or are for features that we do not use.
+# The version of Spark, such as 4.2: that of the installed pyspark.
+SPARK = ".".join(version("pyspark").split(".")[:2])
+
+# Delta for each version of Spark, and its storage layer. The other 31 dependencies in its pom come
+# with Spark, or are for features that we do not use.
+_DELTA_FOR = {
+    "4.0": "49e899667168b9412f83cbe894ce264107d7b896d6c5e12edca4e216845c1104",
+    "4.1": "75a9400986853c061f5109f012547de2545a5759e5e752e5ef633dabe16a4f10",
+    "4.2": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+}
 DELTA = (
     Jar(
         group="io.delta",
-        artifact="delta-spark_4.2_2.13",
+        artifact=f"delta-spark_{SPARK}_2.13",
         version="4.4.0",
-        sha256="27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+        sha256=_DELTA_FOR[SPARK],
     ),
     Jar(
         group="io.delta",
