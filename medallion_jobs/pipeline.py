@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from medallion_jobs import bronze, gold, silver, validation
 from medallion_jobs import config as configs
-from medallion_jobs.config import LAYERS, Loaded, Selection
+from medallion_jobs.config import LAYERS, Loaded, Selection, project
 from medallion_jobs.engine import runner, session
 from medallion_jobs.errors import Refused, UsageError
 from medallion_jobs.lake import paths
@@ -138,23 +138,26 @@ class Pipeline:
     @classmethod
     def load(
         cls,
-        file: str | PathLike[str],
+        file: str | PathLike[str] | None = None,
         env: str | None = None,
         overrides: Sequence[str] | Mapping[str, object] = (),
     ) -> Pipeline:
         """Reads a config, as `--config`, `--env` and `--set` do.
 
         Args:
+            file: the pipeline's YAML file; None for that of the project in which the current
+                folder is, as commands find it.
             overrides: values by dotted path, such as `{"storage.root": "/data/lake"}`, or texts
                 as `--set` takes them.
 
         Raises:
             ConfigError: with every mistake, each with its file and line.
+            UsageError: no file is named, and there is no project, or it has several configs.
         """
         if isinstance(overrides, Mapping):
             texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in overrides.items()}
             overrides = [f"{path}={text}" for path, text in texts.items()]
-        given = (Path(file), env, tuple(overrides))
+        given = (project.find() if file is None else Path(file), env, tuple(overrides))
         return cls(*given, configs.load(*given, loads_sinks=False))
 
     @property

@@ -20,6 +20,7 @@ from medallion_jobs.cli.doctor import doctor
 from medallion_jobs.cli.drop import drop
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
+from medallion_jobs.cli.init import init
 from medallion_jobs.cli.load import load
 from medallion_jobs.cli.maintain import maintain
 from medallion_jobs.cli.plan import plan
@@ -46,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
+    init,
     generate,
     run,
     validate,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, Given, JsonOption, utc_timestamp, with_config
+from medallion_jobs.cli.options import Given, JsonOption, utc_timestamp, with_config
 from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location, below, is_below
 
@@ -119,8 +119,7 @@ def generate(
         )
     if as_json:
         typer.echo(summary.to_json(), nl=False)
-    option = "" if given.file == DEFAULT_CONFIG else f" --config {given.file}"
-    _report(summary, landing.values(), option)
+    _report(summary, landing.values(), given.option)
 
 
 def _report(summary: Summary, landing: Iterable[Location], config_option: str) -> None:

@@ -82,9 +82,11 @@ __all__ = [
     "outline",
     "pipeline_from_values",
     "problems",
+    "project",
     "reference",
     "secrecy",
     "selection",
     "sinks",
     "units",
+    "yaml_text",
 ]

@@ -48,10 +48,13 @@ def test_the_page(
     assert re.search(r"\n\d{8}-\S+ {'bronze.sales': 60, 'silver.sales': \d+, ", told)
 
 
-def test_what_it_does_is_what_the_commands_do(lake: Lake, spark: SparkSession) -> None:
+def test_what_it_does_is_what_the_commands_do(
+    lake: Lake, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake.generate(1, rows=20)
     overrides = {"storage.root": str(lake.storage), "landing.root": str(lake.landing)}
-    sales = Pipeline.load(ROOT / "conf" / "sales.yaml", overrides=overrides)
+    monkeypatch.chdir(ROOT / "conf")
+    sales = Pipeline.load(overrides=overrides)
     assert not sales.tables[GOLD].exists
     with pytest.raises(UsageError, match="was never written"):
         sales.tables[GOLD].to_arrow()

@@ -19,7 +19,7 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"pipeline"},
-    {"testing", "plan", "rebuild"},
+    {"testing", "plan", "rebuild", "project"},
     {"bronze", "silver", "gold", "validation", "report", "maintenance"},
     {"refine"},
     {"kafkaloader"},
@@ -52,6 +52,7 @@ WITHOUT_SPARK = (
     "quarantine",
     "runs",
     "check",
+    "init",
 )
 MOST_LINES = 500
 

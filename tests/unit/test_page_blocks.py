@@ -59,7 +59,7 @@ def test_every_block_has_a_language() -> None:
 def test_a_config_loads(block: Block, tmp_path: Path) -> None:
     tree, problems = parse(block.text, "shown.yaml")
     assert problems == []
-    values, _ = resolve(tree, {})
+    values, _ = resolve(tree, {}, ROOT)
     if "services" in values:  # of compose; tests/unit/test_compose.py has the file that it adds to
         assert {*values["services"]} <= {*_compose()["services"]}
     elif _is_ci(values):
@@ -78,7 +78,7 @@ def _is_ci(values: dict[str, Any]) -> bool:
 @cache
 def _compose() -> dict[str, Any]:
     tree, _ = parse((ROOT / "docker-compose.yml").read_text(), "docker-compose.yml")
-    return resolve(tree, {})[0]
+    return resolve(tree, {}, ROOT)[0]
 
 
 def _load(fragment: dict[str, Any], folder: Path) -> Pipeline:
