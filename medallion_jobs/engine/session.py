@@ -22,11 +22,10 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import paths
 from medallion_jobs.runtime.cache import from_home
 from medallion_jobs.runtime.class_archive import ClassArchive
-from medallion_jobs.runtime.jars import DELTA, Jar, delta_jars, needed
+from medallion_jobs.runtime.jars import DELTA, SPARK, Jar, delta_jars, needed
 from medallion_jobs.runtime.java import find_java
 from medallion_jobs.runtime.jvm_options import QUICK_COMPILER, as_text, driver_options
 from medallion_jobs.runtime.locales import VARIABLE, impossible_names, utf8_environment, utf8_name
-from medallion_jobs.runtime.pinned import SPARK
 from medallion_jobs.runtime.submitted import Submitted
 from medallion_jobs.runtime.whole_line import DELTA_CATALOG, DELTA_EXTENSION
 

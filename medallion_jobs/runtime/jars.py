@@ -28,6 +28,7 @@ __all__ = [
     "KAFKA",
     "POSTGRESQL",
     "S3A",
+    "SPARK",
     "Jar",
     "are_cached",
     "cache_paths",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,19 @@ class Jar:
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
 
 
-# The version of Spark, such as 4.2: that of the installed pyspark.
-SPARK = ".".join(version("pyspark").split(".")[:2])
-# The version that jars beside Delta's are for.
+# The version of Spark that jars beside Delta's are for.
 NEWEST = "4.2"
+
+
+def _installed() -> str:
+    try:
+        return ".".join(version("pyspark").split(".")[:2])
+    except PackageNotFoundError:  # the set-up asks before it installs the locked one
+        return NEWEST
+
+
+# The version of the installed pyspark.
+SPARK = _installed()
 
 # Delta for each version of Spark, and its storage layer. The other 31 dependencies in its pom come
 # with Spark, or are for features that we do not use.
