@@ -17,6 +17,7 @@ _SEP_LINE = re.compile(r"sep=(.)\r?\n")
 _COMMA_DECIMAL = re.compile(r"-?(?:\d{1,3}(?:\.\d{3})*|\d+)(?:,(?P<fraction>\d+))?")
 _POINT_DECIMAL = re.compile(r"-?\d+(?:\.(?P<fraction>\d+))?")
 _THOUSAND = 3
+_LONGEST_FIELD = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Read:
     rows: Sequence[Sequence[str]]
 
 
-def read(text: str, *, is_whole: bool) -> Read | None:
+def read(text: str, *, is_whole: bool, may_be_one_column: bool) -> Read | None:
     """The rows of a text; None if it is no csv.
 
     Args:
         is_whole: whether the text is the whole file; else its last row may be cut off.
+        may_be_one_column: whether a text without a separator is csv, too.
     """
+    csv.field_size_limit(_LONGEST_FIELD)
     own = _SEP_LINE.match(text)
     lines_before = 0
     if own:
@@ -62,6 +65,8 @@ def read(text: str, *, is_whole: bool) -> Read | None:
         width, share = _regularity(_rows(text, sep, _LINES))
         if width > 1 and share >= _SHARE and (best is None or (share, width) > best[:2]):
             best = (share, width, sep)
+    if best is None and may_be_one_column and _regularity(_rows(text, ",", _LINES)) == (1, 1.0):
+        best = (1.0, 1, ",")
     if best is None:
         return None
     _, width, sep = best
@@ -100,10 +105,11 @@ def _regularity(rows: Sequence[Sequence[str]]) -> tuple[int, float]:
 
 
 def _is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    if any(not name.strip() or of_text(name) != TEXT for name in first):
+    # A table of pandas has an index without a name.
+    if not all(of_text(name) == TEXT for name in first if name) or list(first).count("") > 1:
         return False
     columns = list(zip(*below, strict=True))
-    repeated = any(name in column for name, column in zip(first, columns, strict=False))
+    repeated = any(name in column for name, column in zip(first, columns, strict=False) if name)
     return not repeated
 
 

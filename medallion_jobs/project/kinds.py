@@ -19,6 +19,7 @@ _COMMA_NUMBER = re.compile(r"-?(0|[1-9]\d{0,2}(?:\.\d{3})+|[1-9]\d*)(?:,(\d+))?"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?")
 _OTHER_DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([T ])\d\d:\d\d(:\d\d)?)?")
+_DEPTH = 20
 _YEAR_DIGITS, _MONTHS, _DAYS = 4, 12, 31
 
 
@@ -204,8 +205,12 @@ def _patterns(found: re.Match[str]) -> list[str]:
     ]
 
 
-def of_json(value: object) -> Kind | None:
-    """The kind of a value of JSON, whose numbers were read as `Decimal`; None for null."""
+def of_json(value: object, depth: int = 0) -> Kind | None:
+    """The kind of a value of JSON, whose numbers were read as `Decimal`; None for null.
+
+    Args:
+        depth: how many objects and lists it is in.
+    """
     match value:
         case bool():
             return BOOLEAN
@@ -215,9 +220,16 @@ def of_json(value: object) -> Kind | None:
             return _of_decimal(value)
         case str():
             return of_string(value)
-        case list():
-            return Array(reduce(merged, map(of_json, value), None))
-    fields = {name: of_json(inner) for name, inner in value.items()} if is_object(value) else None
+    # A value in many others stays the text that it is in the file.
+    return _of_nested(value, depth + 1) if depth <= _DEPTH else TEXT
+
+
+def _of_nested(value: object, inside: int) -> Kind | None:
+    if isinstance(value, list):
+        return Array(reduce(merged, (of_json(item, inside) for item in value), None))
+    if not is_object(value):
+        return None
+    fields = {name: of_json(inner, inside) for name, inner in value.items()}
     return Struct(fields) if fields else None
 
 

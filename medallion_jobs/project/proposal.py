@@ -113,7 +113,7 @@ def _table(files: Files) -> Table:
     rows = [row for one in files.samples for row in one.rows]
     taken: set[str] = set()
     for name in files.fields:
-        if not is_namable(name) and "rename_columns" not in _renames(files):
+        if not is_namable(name) and name not in _renames(files).get("rename_columns", {}):
             table.left_out.append(name)
     for name, kind in named(_renamed(files)):
         source = next((old for old, new in _renames_of(files).items() if new == name), name)
@@ -125,10 +125,10 @@ def _table(files: Files) -> Table:
 def _renames_of(files: Files) -> dict[str, str]:
     """New names by those in the headers of csv, where these cannot be names of columns."""
     names = list(files.fields)
-    if files.samples[0].format != "csv" or all(map(is_namable, names)):
+    if files.samples[0].format != "csv" or all(map(is_namable, filter(None, names))):
         return {}
     renames: dict[str, str] = {}
-    for number, name in enumerate(names, 1):
+    for number, name in enumerate(filter(None, names), 1):
         new, count = identifier(name) or f"column_{number}", 1
         while new in renames.values():
             count += 1
@@ -137,8 +137,8 @@ def _renames_of(files: Files) -> dict[str, str]:
     return renames
 
 
-def _renames(files: Files) -> dict[str, object]:
-    changed = {old: new for old, new in _renames_of(files).items() if old != new}
+def _renames(files: Files) -> dict[str, dict[str, str]]:
+    changed = {old: new for old, new in _renames_of(files).items() if old and old != new}
     return {"rename_columns": changed} if changed else {}
 
 

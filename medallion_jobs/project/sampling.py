@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import chain, islice
 from pathlib import Path
@@ -33,6 +33,7 @@ _BINARY = {
     ".wav",
     ".mp4",
 }
+_JSON = {".json", ".jsonl", ".ndjson"}
 _TEXTS = {".txt", ".log"}
 
 
@@ -71,7 +72,7 @@ def suffixes(file: Path) -> tuple[str, str]:
 
 
 def sample(file: Path) -> Sample | None:
-    """What a file is; None if no format of the autoloader has such files.
+    """What a file is; None if no format of the autoloader has such files, or it is damaged.
 
     Raises:
         OSError: it cannot be read.
@@ -85,27 +86,29 @@ def sample(file: Path) -> Sample | None:
     kind, compression = suffixes(file)
     if kind in _BINARY:
         return Sample(file, "binary")
-    codec = _COMPRESSED.get(compression)
+    content = _content(file, _COMPRESSED.get(compression))
+    decoded = _decoded(content[:_BYTES]) if content else None
+    return _of_text(file, kind, *decoded, is_whole=len(content) <= _BYTES) if decoded else None
+
+
+def _content(file: Path, codec: str | None) -> bytes:
+    """A file's beginning, and a byte more if it goes on; empty if it is damaged."""
     with file.open("rb") as raw, pa.input_stream(raw, compression=codec) as stream:
-        content = stream.read(_BYTES + 1)
-    is_whole = len(content) <= _BYTES
-    decoded = _decoded(content[:_BYTES])
-    if decoded is None:
-        return None
-    text, encoding = decoded
+        try:
+            content: bytes = stream.read(_BYTES + 1)
+        except OSError:  # not compressed as its name says, or cut off
+            return b""
+    return content
+
+
+def _of_text(file: Path, kind: str, text: str, encoding: str, *, is_whole: bool) -> Sample | None:
     options = {"encoding": encoding} if encoding else {}
-    found = _json(file, text, is_whole) or _csv(file, text, is_whole)
+    found = _json(file, text, is_whole)
+    if found is None and kind not in _JSON:
+        found = _csv(file, text, is_whole, may_be_one_column=kind == ".csv")
     if found is None:
         return Sample(file, "text", options) if kind in _TEXTS else None
-    return Sample(
-        file,
-        found.format,
-        {**found.options, **options},
-        found.fields,
-        found.rows,
-        found.dialect,
-        is_whole,
-    )
+    return replace(found, options={**found.options, **options}, is_whole=is_whole)
 
 
 def _decoded(content: bytes) -> tuple[str, str] | None:
@@ -182,13 +185,13 @@ def _document(text: str) -> list[Any] | None:
     return value if isinstance(value, list) else [value]
 
 
-def _csv(file: Path, text: str, is_whole: bool) -> Sample | None:
-    found = csv_dialect.read(text, is_whole=is_whole)
+def _csv(file: Path, text: str, is_whole: bool, *, may_be_one_column: bool) -> Sample | None:
+    found = csv_dialect.read(text, is_whole=is_whole, may_be_one_column=may_be_one_column)
     if found is None:
         return None
     dialect = found.dialect
     width = len(found.rows[0]) if found.rows else len(found.names)
-    names = found.names or tuple(f"column_{number}" for number in range(1, width + 1))
+    names = numbered(found.names) or [f"column_{number}" for number in range(1, width + 1)]
     rows = [
         {name: value or None for name, value in zip(names, row, strict=True)}
         for row in islice(found.rows, _ROWS)
@@ -196,9 +199,28 @@ def _csv(file: Path, text: str, is_whole: bool) -> Sample | None:
     options: dict[str, object] = {"sep": dialect.sep} if dialect.sep != "," else {}
     options |= {} if dialect.header else {"header": False}
     options |= {"skip_rows": dialect.skip_rows} if dialect.skip_rows else {}
+    # The reader numbers names that a header repeats if it renames any.
+    repeated = {name: name for name in names if found.names and name not in found.names}
+    options |= {"rename_columns": repeated} if repeated else {}
     return Sample(
         file, "csv", options, csv_fields(names, rows, dialect.decimal_comma), rows, dialect
     )
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names, with `_2`, `_3` … behind those that are repeated, as the reader of csv numbers them.
+
+    >>> numbered(["note", "id", "note"])
+    ['note', 'id', 'note_2']
+    """
+    found: list[str] = []
+    for name in names:
+        free, number = name, 1
+        while name and (free in found or (number > 1 and free in names)):
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found
 
 
 def csv_fields(
@@ -212,7 +234,7 @@ def csv_fields(
     return merged_fields(chain([dict.fromkeys(names)], kinds))
 
 
-def _parquet(file: Path) -> Sample:
+def _parquet(file: Path) -> Sample | None:
     try:
         with parquet.ParquetFile(file) as opened:
             fields: dict[str, Kind | None] = {
@@ -225,7 +247,7 @@ def _parquet(file: Path) -> Sample:
                 file, "parquet", {}, fields, rows, None, len(rows) == opened.metadata.num_rows
             )
     except pa.ArrowException:
-        return Sample(file, "parquet")  # a run will put it aside, with its reason
+        return None  # a run would put it aside
 
 
 def _rows(batch: pa.RecordBatch, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -146,7 +146,7 @@ FROM read_json('{folder}/*.json') GROUP BY ALL"""
 _OF_GERMAN = """
 SELECT strptime(Datum, '%d.%m.%Y')::date, Status, count(*),
   sum(replace(replace("Größe (cm)", '.', ''), ',', '.')::decimal(18,2))
-FROM read_csv('{folder}/*', delim=';', all_varchar=true, encoding='CP1252') GROUP BY ALL"""
+FROM read_csv('{folder}/*', delim=';', all_varchar=true, encoding='latin-1') GROUP BY ALL"""
 _OF_PARQUET = """
 SELECT CAST(ordered_at AS DATE), status, count(*), sum(amount)
 FROM read_parquet({folder}) GROUP BY ALL"""

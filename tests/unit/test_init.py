@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,41 @@ def test_forms_of_json(text: str, expected: dict[str, str], tmp_path: Path) -> N
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.json").write_text(text)
     assert options(proposed("--from", tmp_path / "in"), "in") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "given"),
+    [
+        ("id\n1\n2\n", "id bigint", {}),
+        (
+            "id,id,x\n1,2,a\n",
+            "id bigint, id_2 bigint, x string",
+            {"rename_columns": '{"id_2": "id_2"}'},
+        ),
+        (",id,x\n0,2,a\n1,2,b\n", "id bigint, x string", {}),
+        ('id,text\n1,\'a\n2,"b ""q""\nline"\n', "id bigint, text string", {}),
+        ("a,b\n1," + "x" * 200_000 + "\n", "a bigint, b string", {}),
+        ("a,b,c\n" + "1,2,3\n" * 20 + "1,2\n1,2,3,4\n", "a bigint, b bigint, c bigint", {}),
+    ],
+    ids=["one column", "repeated names", "an index", "quotes", "a long field", "ragged"],
+)
+def test_odd_csv(text: str, expected: str, given: dict[str, str], tmp_path: Path) -> None:
+    assert schema_of(tmp_path / "odd", text) == expected
+    assert options(load(Path("shop/medallion.yaml"), environ={}), "odd") == given
+
+
+def test_damaged_files_are_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.json").write_text('{"id": 1}\n')
+    (folder / "no.json.gz").write_text("not compressed")
+    (folder / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n" * 100)[:-20])
+    (folder / "no.parquet").write_text("PAR1 and no more")
+    (folder / "numbers.json").write_text("[1, 2, 3]")
+    (folder / "deep.json").write_text('{"a":' * 300 + "1" + "}" * 300 + "\n")
+    told = init("shop", "--from", folder).stderr
+    assert "and 1 more" in told
+    assert {*load(Path("shop/medallion.yaml"), environ={}).pipeline.bronze} == {"in", "deep"}
 
 
 def test_day_and_month_are_not_guessed(tmp_path: Path) -> None:
