@@ -28,6 +28,7 @@ from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.observe.events import BatchDone, Event
 from medallion_jobs.plan import Plan, plan, refusals
+from medallion_jobs.report import saved_queries
 from medallion_jobs.runs import recorded
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
@@ -186,7 +187,9 @@ class Pipeline:
         """
         planned = self.plan()
         own = session.beside(spark) if spark else session.build(self.config, short=True)
-        schemas = validation.check(own, self.loaded)
+        again = "fix them, then call `validate()` of the config, loaded again"
+        schemas = validation.check(own, self.loaded, next_step=again)
+        saved_queries.check(self.loaded, {ref: s.json() for ref, s in schemas.items()}, again)
         reasons = [] if planned.is_first else [r.what for t in planned.tables for r in t.refusals]
         reasons += [error.what for error in refusals.by_types(self.config, schemas)]
         if reasons:

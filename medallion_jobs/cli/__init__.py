@@ -18,6 +18,7 @@ from medallion_jobs.cli.check import check
 from medallion_jobs.cli.destroy import destroy
 from medallion_jobs.cli.doctor import doctor
 from medallion_jobs.cli.drop import drop
+from medallion_jobs.cli.explain import explain
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
 from medallion_jobs.cli.init import init
@@ -67,6 +68,7 @@ for command in (
     drop,
     destroy,
     setup,
+    explain,
 ):
     app.command()(command)
 checkpoint.app.command()(rollback)

@@ -93,6 +93,12 @@ class Given:
         """The config alone, for commands that load no sink."""
         return self.loaded.pipeline
 
+    def typed(self, command: str) -> str:
+        """The command line of another command with the same options."""
+        from medallion_jobs.config import as_options
+
+        return f"medallion {command}{self.option}{as_options(None, self.env, self.overrides)}"
+
     @cached_property
     def loaded_with_logins(self) -> Loaded:
         """The config, for commands that load sinks.

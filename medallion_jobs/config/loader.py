@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -80,7 +81,7 @@ def load(
         ConfigError: with every mistake.
     """
     environ = os.environ if environ is None else environ
-    tree, problems = _files_merged(path, env)
+    tree, problems = _files_merged(path, env, overrides)
     from_environment = layers.environment_on(tree, environ)
     from_command_line = layers.set_on(from_environment.tree, overrides)
     tree = from_command_line.tree
@@ -99,9 +100,11 @@ def load(
     except ValidationError as error:
         # A placeholder without a value is already reported; its text is not a value to check.
         problems += [found for found in explain(error, tree) if found.path not in without_value]
-        raise _config_error(problems, path, env) from None
+        raise _config_error(problems, path, env, overrides) from None
     if problems:
-        raise _config_error(problems, path, env)
+        raise _config_error(problems, path, env, overrides)
+    if pipeline.python_packages:
+        _find_packages_in(project.folder_of(path))
     note = project.about_earlier_lake(path, values.relative) if values.are_earlier else ""
     return Loaded(pipeline, settings(pipeline, tree), not_needed, values.relative, note)
 
@@ -215,7 +218,15 @@ class _Read:
     is_complete: bool
 
 
-def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:
+def _find_packages_in(folder: Path) -> None:
+    """Lets Python import the project's own packages, after those that are installed."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _files_merged(
+    path: Path, env: str | None, overrides: Sequence[str]
+) -> tuple[Node, list[Problem]]:
     """base.yaml, the pipeline's file and the overlay as one tree.
 
     Raises:
@@ -223,7 +234,7 @@ def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:
     """
     read = _files_read(path, env)
     if not read.is_complete:
-        raise _config_error(read.problems, path, env)
+        raise _config_error(read.problems, path, env, overrides)
     return read.tree, read.problems
 
 
@@ -275,7 +286,9 @@ def _read(file: Path) -> tuple[Node | None, list[Problem]]:
     return root, problems
 
 
-def _config_error(problems: list[Problem], path: Path, env: str | None) -> ConfigError:
+def _config_error(
+    problems: list[Problem], path: Path, env: str | None, overrides: Sequence[str]
+) -> ConfigError:
     # By layer, then by line: the order in which a user reads the files.
     def rank(problem: Problem) -> tuple[int, int]:
         source = problem.origin.source
@@ -286,6 +299,6 @@ def _config_error(problems: list[Problem], path: Path, env: str | None) -> Confi
             layer = 3 if source.startswith("environment ") else 2
         return layer, problem.origin.line or 0
 
-    overlay = f" --env {env}" if env else ""
-    next_step = f"fix them, then: medallion config show --config {path}{overlay}"
+    options = layers.as_options(path, env, overrides)
+    next_step = f"fix them, then: medallion config show{options}"
     return ConfigError(sorted(problems, key=rank), next_step=next_step)

@@ -11,6 +11,7 @@ from typing import TypeGuard
 
 _INT_DIGITS, _DOUBLE_DIGITS, _DECIMAL_DIGITS = 18, 15, 38
 _MONEY_DIGITS, _MONEY_SCALE, _LEAST_SCALE = 18, 6, 2
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _PLAIN = re.compile(r"[^\W\d]\w*", re.ASCII)
 _NOT_IN_NAMES = re.compile(r"[ ,;{}()\n\t=]")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(?:\.(\d+))?")
@@ -130,8 +131,7 @@ def merged(first: Kind | None, second: Kind | None) -> Kind | None:
         case (Number(), Plain("double")) | (Plain("double"), Number()):
             both = DOUBLE
         case Plain(), Plain():
-            order = next((w for w in _WIDER if {first, second} <= {*w}), None)
-            both = max(first, second, key=order.index) if order else TEXT
+            both = _wider(first, second)
         case Dated(), Dated() if first.patterns & second.patterns:
             both = Dated(first.patterns & second.patterns)
         case Array(), Array():
@@ -139,6 +139,19 @@ def merged(first: Kind | None, second: Kind | None) -> Kind | None:
         case Struct(), Struct():
             both = Struct(merged_fields([first.fields, second.fields]))
     return both
+
+
+def _wider(first: Plain, second: Plain) -> Plain:
+    """The type of parquet that holds the values of both; text if there is none."""
+    order = next((w for w in _WIDER if {first, second} <= {*w}), None)
+    if order:
+        return max(first, second, key=order.index)
+    decimals = [_DECIMAL.fullmatch(kind.ddl) for kind in (first, second)]
+    sizes = [(int(found[1]), int(found[2])) for found in decimals if found]
+    scale = max((scale for _, scale in sizes), default=0)
+    precision = max((precision - scale for precision, scale in sizes), default=0) + scale
+    is_known = len(sizes) == len(decimals) and precision <= _DECIMAL_DIGITS
+    return Plain(f"decimal({precision},{scale})") if is_known else TEXT
 
 
 def merged_fields(all_fields: Iterable[Mapping[str, Kind | None]]) -> dict[str, Kind | None]:

@@ -238,7 +238,7 @@ def _silver(table: Table) -> Iterator[str]:
     if key:
         yield "  expect:"
         yield f"    has_{key.name}: {{not_null: {key.name}, otherwise: quarantine}}"
-        yield f"  # No two rows of the sample share a {key.name}. If some do, the first counts."
+        yield f"  # No two rows of the sample have the same {key.name}. If so, the first counts."
         yield f"  dedupe: {{keys: {key.name}}}"
     yield "  select:"
     yield from _folded([*(c.name for c in table.columns), *days], indent="    ", brackets=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from medallion_jobs.cli.config import _print_table, app
+from medallion_jobs.cli.config import _print_lines, app
 from medallion_jobs.config import ConfigError, Pipeline, json_schema, load, reader_options
 from medallion_jobs.config.reference import markdown_tables
 from medallion_jobs.config.schema import JsonSchema, schema_at
@@ -59,15 +59,15 @@ def test_show_prints_json_for_programs() -> None:
     assert with_origin["landing.root"]["origin"] == "conf/base.yaml:6"
 
 
-def test_show_draws_a_table_in_a_terminal(
+def test_show_prints_lines_in_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     settings = load(Path("conf/sales.yaml"), overrides=["spark.master=local[2]"]).settings
-    _print_table(settings, origin=True)
+    _print_lines(settings, origin=True)
     printed = capsys.readouterr().out
-    assert "local[2]" in printed
-    assert "conf/base.yaml:4" in printed
+    assert "spark.master: local[2]  (--set)\n" in printed
+    assert "(conf/base.yaml:4)\n" in printed
 
 
 def test_show_refuses_a_wrong_config_and_prints_nothing() -> None:

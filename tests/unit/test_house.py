@@ -53,6 +53,7 @@ WITHOUT_SPARK = (
     "runs",
     "check",
     "init",
+    "explain",
 )
 MOST_LINES = 500
 
