@@ -86,5 +86,7 @@ __all__ = [
     "secrecy",
     "selection",
     "sinks",
+    "tree",
     "units",
+    "yaml_text",
 ]

@@ -13,7 +13,7 @@ from medallion_jobs.errors import DataError, LockHeld, UsageError
 
 GROUPS = "runs files checkpoint config quarantine schema".split()  # noqa: SIM905
 COMMANDS = (
-    "generate run validate plan status check doctor query graph quality".split()  # noqa: SIM905
+    "generate run validate test plan status check doctor query graph quality".split()  # noqa: SIM905
     + "verify replay rebuild stop load maintain drop destroy setup".split()  # noqa: SIM905
     + GROUPS
 )
