@@ -36,6 +36,7 @@ def test_every_module_and_data_file_is_in_the_wheel(tmp_path: Path) -> None:
     assert held == expected
     assert f"{PACKAGE}/engine/log4j2.properties" in held
     assert "medallion = medallion_jobs.cli:main" in commands
+    assert "[pytest11]\nmedallion = medallion_jobs.testing.pytest_plugin" in commands
 
 
 def test_the_files_beside_modules_are_there() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from medallion_jobs.config import BronzeTable, CleanSource, FileSource, Pipeline
 
 # For checks before there is a folder: a lake that does not exist.
-_NOWHERE = Path(__file__).with_name("no-lake")
+_NOWHERE = Path(tempfile.gettempdir()) / "medallion-no-lake"
 NOWHERE = (f"storage.root={_NOWHERE / 'lake'}", f"landing.root={_NOWHERE / 'landing'}")
 
 
