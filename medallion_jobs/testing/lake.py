@@ -157,6 +157,9 @@ class LakeHarness:
     def run(self, *layers: str) -> list[BatchDone]:
         """Runs layers, all unless named, until everything that has landed is read.
 
+        Args:
+            layers: names of layers, or of single tables, as `silver.sales`.
+
         Returns:
             The batches, in order.
 
@@ -228,7 +231,14 @@ class LakeHarness:
 
         jobs = {"bronze": bronze, "silver": silver, "gold": gold}
         chosen = tuple(layers) or LAYERS
-        return [stream for layer in chosen for stream in jobs[layer].streams(self.config)]
+        for name in set(chosen) - set(LAYERS):
+            self._paths(name)  # refuses one that the pipeline does not have
+        return [
+            stream
+            for layer, job in jobs.items()
+            for stream in job.streams(self.config)
+            if layer in chosen or str(stream.claim.ref) in chosen
+        ]
 
     def _paths(self, name: str) -> TablePaths:
         """A table that the pipeline writes, or that a test wrote for it."""

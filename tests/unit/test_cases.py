@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import date, datetime, timezone
@@ -118,6 +119,14 @@ def test_mistakes_of_the_config_are_those_of_the_config(shop: Path) -> None:
     (shop / "shop.yaml").write_text(CONFIG.replace("group_by", "groupby"))
     with pytest.raises(ConfigError, match="the config has"):
         files.read([in_file(shop, "config: shop.yaml\ncases: {a: {}}\n")])
+
+
+def test_the_case_of_the_page_is_valid(shop: Path) -> None:
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    first, then = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[:2]
+    text = (first + then).replace("../sales.yaml", str(ROOT / "conf" / "sales.yaml"))
+    (case,) = files.read([in_file(shop, text)])
+    assert [len(step.expect) for step in case.steps] == [2, 1]
 
 
 def test_cases_are_chosen_by_name(shop: Path) -> None:

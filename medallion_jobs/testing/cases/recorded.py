@@ -104,13 +104,13 @@ def _of_run(config: Pipeline, name: str, run_id: str, most: int) -> _Rows:
 
 
 def _commits_of(path: Location, newest: int, run_id: str) -> Iterator[tables.Commit]:
-    """The commits by which a run wrote rows, oldest first. Ids of runs sort by time."""
+    """The commits by which a run wrote rows, oldest first."""
     found = list[tables.Commit]()
     for version in range(newest, -1, -1):
         commit = next(tables.commits(path, version), None)
         by = str(commit.user_metadata.get("run", "")) if commit else ""
-        if commit is None or (by and by < run_id):
-            break
+        if commit is None or (found and by not in ("", run_id)):
+            break  # one run at a time writes a table
         if by == run_id and commit.added:
             found.append(commit)
     return reversed(found)
