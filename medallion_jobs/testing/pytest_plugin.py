@@ -57,7 +57,8 @@ class CaseItem(pytest.Item):
         """
         from medallion_jobs.testing.cases import files, running  # noqa: PLC0415
 
-        (case,) = (one for one in files.read([self.path]) if one.name == self.name)
+        found = files.read([self.path], wanted=[self.name])
+        (case,) = (case for case in found if case.name == self.name)
         result = running.run(case)
         if not result.is_ok:
             raise CaseDiffersError(result)

@@ -68,7 +68,9 @@ def differences(config: Pipeline, expected: Expected, found: Found) -> list[Diff
         result.append(Difference(target, line, what))
     if expected.rows is None:
         return result
-    names = list(kinds) if expected.all_columns else list(expected.columns)
+    names = list(expected.columns)
+    if expected.all_columns and kinds:
+        names = list(kinds)
     unknown = [name for name in expected.columns if name not in kinds and kinds]
     if unknown:
         return [*result, _no_column(expected, unknown, kinds)]
