@@ -54,6 +54,7 @@ ENV PATH=/opt/medallion/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYSPARK_PYTHON=/opt/venv/bin/python \
     MEDALLION_CACHE=/opt/cache \
+    MEDALLION_CONFIG=/opt/medallion/conf/sales.yaml \
     MEDALLION__STORAGE__ROOT=/lake \
     MEDALLION__LANDING__ROOT=/landing \
     HOME=/tmp \

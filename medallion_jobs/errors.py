@@ -4,6 +4,7 @@
     ├── DataError        1   the data or the pipeline is wrong
     │   └── Refused      1   starting would write wrong tables
     ├── UsageError       2   wrong command, flag or path
+    │   ├── NoSuchColumn 2   the config names a column that is not there
     │   └── ConfigError  2   (medallion_jobs.config) every mistake of a config at once
     └── TransientError  75   a retry may succeed
         └── LockHeld    75   the query is already running
@@ -12,6 +13,8 @@ Any other exception is a bug and exits with 3.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from medallion_jobs.masking import masked
 
@@ -68,6 +71,28 @@ class UsageError(MedallionError):
     """A wrong command, flag or path."""
 
     exit_code = 2
+
+
+class NoSuchColumn(UsageError):
+    """The config names columns that rows or a table do not have.
+
+    Attributes:
+        owner: who lacks them, such as `silver.customers`.
+        missing: the names.
+        known: the columns that there are.
+        others: as for every error.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        missing: Sequence[str],
+        known: Sequence[str],
+        **others: str,
+    ) -> None:
+        names = ", ".join(missing)
+        super().__init__(f"{owner} has no column {names}; it has {', '.join(known)}", **others)
+        self.owner, self.missing, self.known = owner, tuple(missing), tuple(known)
 
 
 class TransientError(MedallionError):

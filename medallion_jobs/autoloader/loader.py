@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from pyspark.sql.types import StructType
 
 from medallion_jobs.autoloader.admission import Admission, chunks
 from medallion_jobs.autoloader.archive import neighbours
@@ -218,6 +220,29 @@ class AutoLoader:
                 archived=frozenset(f.key for f in self.ledger.in_state(State.ARCHIVED)),
             )
 
+    def check_folders(self, spark: SparkSession) -> None:
+        """Raises UsageError if no landing folder exists."""
+        self._spark = spark
+        self.discovery.check()
+
+    def columns_to_infer(self, spark: SparkSession) -> StructType | None:
+        """All columns of the table as a first run would infer them now; writes nothing.
+
+        Returns:
+            None if there are no files, or none that can be read.
+        """
+        self._spark = spark
+        # Nothing is loaded, so young files count as they are.
+        looked_at = self.source.model_copy(update={"min_age": timedelta(0)})
+        found = Discovery(self.roots, looked_at, self.ledger.folder, self._session)
+        registry = Registry(self.paths.schemas)
+        columns = BronzeColumns(
+            spark, self.source, registry, has_versions=self.source.keeps_versions
+        )
+        sample = self._first_of(found.scan(patience=False, everything=True))
+        inferred = columns.of_sample(sample) if sample else StructType()
+        return columns.table_of(inferred) if inferred.fields else None
+
     @property
     def sinks(self) -> Sequence[stream.Sink]:
         return ()
@@ -360,7 +385,9 @@ class AutoLoader:
 
     def _sample(self) -> list[FileEntry]:
         """The oldest files, as many as the source's limits for schema inference allow."""
-        scan = self.discovery.scan(patience=True, everything=True)
+        return self._first_of(self.discovery.scan(patience=True, everything=True))
+
+    def _first_of(self, scan: Scan) -> list[FileEntry]:
         first = chunks(scan.files, self.source.inference_files, self.source.inference_bytes)
         return next(first, [])
 

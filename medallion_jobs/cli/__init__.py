@@ -18,8 +18,10 @@ from medallion_jobs.cli.check import check
 from medallion_jobs.cli.destroy import destroy
 from medallion_jobs.cli.doctor import doctor
 from medallion_jobs.cli.drop import drop
+from medallion_jobs.cli.explain import explain
 from medallion_jobs.cli.generate import generate
 from medallion_jobs.cli.graph import graph
+from medallion_jobs.cli.init import init
 from medallion_jobs.cli.load import load
 from medallion_jobs.cli.maintain import maintain
 from medallion_jobs.cli.plan import plan
@@ -47,6 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
+    init,
     generate,
     run,
     validate,
@@ -67,6 +70,7 @@ for command in (
     drop,
     destroy,
     setup,
+    explain,
 ):
     app.command()(command)
 checkpoint.app.command()(rollback)

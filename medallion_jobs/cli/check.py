@@ -17,7 +17,7 @@ from medallion_jobs.cli.options import (
     duration,
     with_config,
 )
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, print_text
 from medallion_jobs.errors import UsageError
 
 
@@ -62,7 +62,7 @@ def check(
         typer.echo(json.dumps({"fine": is_fine, "tables": records}, indent=2))
     else:
         print_rows(
-            ("table", "", "last run", "age", "read", "quarantined", "held"),
+            ("table", "result", "last run", "age", "read", "quarantined", "held"),
             [
                 (
                     one.table,
@@ -76,7 +76,7 @@ def check(
         )
         for one in found:
             for problem in one.problems:
-                typer.echo(f"not fine: {one.table}: {problem}")
+                print_text(f"not fine: {one.table}: {problem}")
     if not is_fine:
         raise typer.Exit(1)
 

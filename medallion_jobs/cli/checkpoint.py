@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, YesOption, table_named, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, shows_times
 from medallion_jobs.errors import UsageError
 from medallion_jobs.masking import masked_json
 
@@ -22,6 +22,7 @@ TableArgument = Annotated[str, typer.Argument(help="The table, such as gold.sale
 
 @app.command("list")
 @with_config
+@shows_times
 def list_generations(
     *,
     given: Given,
@@ -52,7 +53,7 @@ def list_generations(
                     batches,
                 )
             )
-    print_rows(columns, rows, as_json=as_json)
+    print_rows(columns, rows, as_json=as_json, empty="no query has run yet; next: medallion run")
 
 
 @app.command()

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.cli.output import print_text
 from medallion_jobs.config import Setting, json_schema
-from medallion_jobs.config.reference import markdown_table
+from medallion_jobs.config.reference import markdown_tables
 from medallion_jobs.config.secrecy import on_one_line
 
 app = typer.Typer(no_args_is_help=True, help="Show the config and its JSON Schema.")
@@ -30,7 +31,7 @@ def show(
     if as_json:
         _print_json(settings, origin)
     elif sys.stdout.isatty():
-        _print_table(settings, origin)
+        _print_lines(settings, origin)
     else:
         _print_aligned(settings, origin)
 
@@ -38,12 +39,12 @@ def show(
 @app.command()
 def schema(
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the keys as a Markdown table instead.")
+        bool, typer.Option("--markdown", help="Print the keys as Markdown tables instead.")
     ] = False,
 ) -> None:
     """Print the JSON Schema of a pipeline file; conf/pipeline.schema.json is this output."""
     if markdown:
-        typer.echo(markdown_table(), nl=False)
+        typer.echo(markdown_tables(), nl=False)
     else:
         typer.echo(json.dumps(json_schema(), indent=2))
 
@@ -78,15 +79,7 @@ def _print_aligned(settings: tuple[Setting, ...], origin: bool) -> None:
         typer.echo("  ".join(cells).rstrip())
 
 
-def _print_table(settings: tuple[Setting, ...], origin: bool) -> None:
-    # Imported here: loading rich takes longer than reading the config.
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("key", *(["set by"] if origin else []), "value", box=box.SIMPLE)
-    for row in _rows(settings, origin):
-        # Text, not markup: a value such as local[2] holds brackets.
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    Console().print(table)
+def _print_lines(settings: tuple[Setting, ...], origin: bool) -> None:
+    for key, *layer, value in _rows(settings, origin):
+        set_by = f"  ({layer[0]})" if layer else ""
+        print_text(f"{key}: {value}{set_by}")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
+from medallion_jobs.cli.output import print_text
 
 
 @with_config
@@ -37,9 +38,12 @@ def doctor(
         typer.echo(json.dumps([{n: getattr(one, n) for n in names} for one in found], indent=2))
     else:
         for one in found:
-            typer.echo(f"{one.severity + ':':<9}{one.where}: {one.what} [{one.code}]")
+            label, indent = f"{one.severity + ':':<9}", " " * 9
+            print_text(f"{one.where}: {one.what} [{one.code}]", first=label, others=indent)
             if one.fixed or one.fix:
-                typer.echo(" " * 9 + ("fixed" if one.fixed else f"next: {one.fix}"))
+                print_text(
+                    "fixed" if one.fixed else f"next: {one.fix}", first=indent, others=indent
+                )
         counts = Counter(one.severity for one in found)
         listed = ", ".join(counted(count, severity) for severity, count in counts.items())
         typer.echo(listed or "nothing is wrong", err=True)

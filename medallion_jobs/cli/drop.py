@@ -32,6 +32,7 @@ def drop(
     from medallion_jobs.lake.paths import TablePaths
     from medallion_jobs.lake.tables import snapshot
     from medallion_jobs.maintenance import trash
+    from medallion_jobs.observe.events import counted
 
     pipeline = given.pipeline
     refs = [_orphan(pipeline, name) for name in tables]
@@ -41,7 +42,7 @@ def drop(
             held.enter_context(Lock(folder.lock, str(ref)))
         for ref in refs:
             table = snapshot(TablePaths(pipeline, ref).data)
-            typer.echo(f"{ref}: {table.rows if table else 0:,} rows")
+            typer.echo(f"{ref}: {counted(table.rows if table else 0, 'row')}")
             for place in trash.contents(pipeline, ref):
                 typer.echo(f"  {place}")
             if yes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, YesOption, timestamp, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, shows_times
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ PathOption = Annotated[
 
 @app.callback()
 @with_config
+@shows_times
 def files(
     context: typer.Context,
     *,
@@ -68,7 +69,8 @@ def files(
     if summary:
         print_rows(report.SUMMARY_COLUMNS, report.summary(pipeline, wanted), as_json=as_json)
     else:
-        print_rows(report.COLUMNS, report.files(pipeline, wanted), as_json=as_json)
+        found = report.files(pipeline, wanted)
+        print_rows(report.COLUMNS, found, as_json=as_json, empty=_no_files(pipeline))
 
 
 @app.command()
@@ -93,6 +95,7 @@ def retry(
     Safe while the query runs: the ledger is append-only, and a running query reads the files
     with its next batch. Files whose rows are in bronze are never read again.
     """
+    from medallion_jobs.observe.events import counted
     from medallion_jobs.report import files as report
 
     _check_retryable(state, report.RETRYABLE)
@@ -117,11 +120,21 @@ def retry(
     if yes:
         _retry(pipeline, retried)
     typer.echo(
-        f"{len(retried):,} files will be read by the next batches; next: medallion run"
+        f"to be read by the next batches: {counted(len(retried), 'file')}; next: medallion run"
         if yes
-        else f"{len(retried):,} files; nothing was changed; add --yes to do it",
+        else f"{counted(len(retried), 'file')}; nothing was changed; add --yes to do it",
         err=True,
     )
+
+
+def _no_files(pipeline: Pipeline) -> str:
+    from medallion_jobs.config import TableRef
+    from medallion_jobs.lake.paths import TablePaths
+
+    ledgers = (TablePaths(pipeline, TableRef("bronze", n)).discovered for n in pipeline.bronze)
+    if any(ledger.exists() for ledger in ledgers):
+        return "no such file"
+    return "bronze has never run, so no file was looked for yet; next: medallion run"
 
 
 def _refuse_options_before(context: typer.Context, command: str) -> None:

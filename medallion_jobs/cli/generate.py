@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medallion_jobs.cli.options import DEFAULT_CONFIG, Given, JsonOption, utc_timestamp, with_config
+from medallion_jobs.cli.options import Given, JsonOption, utc_timestamp, with_config
 from medallion_jobs.errors import UsageError
 from medallion_jobs.storage import Location, below, is_below
 
@@ -71,6 +71,7 @@ def generate(
     from medallion_jobs.generator import generate as write_files
     from medallion_jobs.generator import seed as seed_dimension
     from medallion_jobs.lake.paths import TablePaths
+    from medallion_jobs.observe.events import counted
 
     pipeline = given.pipeline
     feed = feed_for(pipeline.pipeline)
@@ -105,7 +106,8 @@ def generate(
         for table, dimension in tables.items()
     }
     if added:
-        counts = ", ".join(f"{count} rows added to {table}" for table, count in added.items())
+        lines = (f"{counted(number, 'row')} added to {name}" for name, number in added.items())
+        counts = ", ".join(lines)
         _print(f"dimensions: {counts}")
 
     with stopping_on_signals() as wait, _progress(plan) as advance:
@@ -119,11 +121,12 @@ def generate(
         )
     if as_json:
         typer.echo(summary.to_json(), nl=False)
-    option = "" if given.file == DEFAULT_CONFIG else f" --config {given.file}"
-    _report(summary, landing.values(), option)
+    _report(summary, landing.values(), given.option)
 
 
 def _report(summary: Summary, landing: Iterable[Location], config_option: str) -> None:
+    from medallion_jobs.observe.events import counted
+
     totals, plan = summary.totals, summary.plan
     if plan.files == 0:
         _print(f"wrote no files, as asked; next: medallion generate{config_option}")
@@ -137,13 +140,15 @@ def _report(summary: Summary, landing: Iterable[Location], config_option: str) -
         reason = "stopped as asked" if summary.stopped else "could not keep up with --rate"
         _print(f"{reason} after {summary.numbers} of {plan.file_count} files")
     if totals["already_there"]:
-        _print(f"{totals['already_there']} files already existed and were left alone")
+        there = counted(totals["already_there"], "file")
+        _print(f"{there} already existed; left alone")
     written = [file for file in summary.files if not file.already_there]
     lines = sum(file.lines for file in written)
     spoiled = lines - sum(file.counts["clean"] for file in written)
     folders = ", ".join(str(_short(folder)) for folder in landing)
     _print(
-        f"wrote {len(written)} files, {lines:,} lines ({spoiled:,} dirty) to {folders}; "
+        f"wrote {counted(len(written), 'file')}, {counted(lines, 'line')} "
+        f"({spoiled:,} dirty) to {folders}; "
         f"next: medallion run{config_option}"
     )
 

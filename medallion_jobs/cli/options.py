@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from medallion_jobs.runs import Recorder
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The pipeline's YAML file.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="The pipeline's YAML file; unset, $MEDALLION_CONFIG, or the one of the project that "
+        "the current folder is in.",
+        metavar="FILE",
+    ),
 ]
 EnvOption = Annotated[
     str | None,
@@ -54,16 +62,20 @@ ExcludeOption = Annotated[
     typer.Option("--exclude", help="Without these tables; as --select.", metavar="TABLE"),
 ]
 
-DEFAULT_CONFIG = Path("conf/sales.yaml")
-
 
 @dataclass(frozen=True)
 class Given:
-    """The config that a command line names. It is read when a command first asks for it."""
+    """The config that a command line names. It is read when a command first asks for it.
+
+    Attributes:
+        file: the pipeline's file.
+        option: the text of --config, to be typed again; empty if it was not given.
+    """
 
     file: Path
     env: str | None
     overrides: Sequence[str]
+    option: str = ""
 
     @cached_property
     def loaded(self) -> Loaded:
@@ -74,14 +86,18 @@ class Given:
         Raises:
             ConfigError: it has mistakes.
         """
-        from medallion_jobs.config import load
-
-        return load(self.file, self.env, self.overrides, loads_sinks=False)
+        return self._load(loads_sinks=False)
 
     @property
     def pipeline(self) -> Pipeline:
         """The config alone, for commands that load no sink."""
         return self.loaded.pipeline
+
+    def typed(self, command: str) -> str:
+        """The command line of another command with the same options."""
+        from medallion_jobs.config import as_options
+
+        return f"medallion {command}{self.option}{as_options(None, self.env, self.overrides)}"
 
     @cached_property
     def loaded_with_logins(self) -> Loaded:
@@ -90,9 +106,15 @@ class Given:
         Raises:
             ConfigError: it has mistakes, or a variable is not set.
         """
+        return self._load(loads_sinks=True)
+
+    def _load(self, *, loads_sinks: bool) -> Loaded:
         from medallion_jobs.config import load
 
-        return load(self.file, self.env, self.overrides)
+        loaded = load(self.file, self.env, self.overrides, loads_sinks=loads_sinks)
+        if loaded.note:
+            typer.echo(loaded.note, err=True)
+        return loaded
 
 
 @contextmanager
@@ -113,12 +135,16 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
 
     def with_options(
         *,
-        config: ConfigOption = DEFAULT_CONFIG,
+        config: ConfigOption = None,
         env: EnvOption = None,
         overrides: SetOption = None,
         **others: object,
     ) -> None:
-        command(given=Given(config, env, overrides or ()), **others)
+        from medallion_jobs.config import project
+
+        file = config or project.find()
+        option = f" --config {shlex.quote(str(config))}" if config else ""
+        command(given=Given(file, env, overrides or (), option), **others)
 
     options = list(signature(with_options, eval_str=True).parameters.values())[:-1]
     parameters = [

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from dataclasses import asdict
 
 import typer
 
 from medallion_jobs.cli.options import ExcludeOption, Given, JsonOption, SelectOption, with_config
+from medallion_jobs.cli.output import terminal_width
 
 _COLOURS = {
     "refused": typer.colors.RED,
@@ -16,7 +15,6 @@ _COLOURS = {
     "new": typer.colors.GREEN,
     "command": typer.colors.CYAN,
 }
-_NO_TERMINAL = 10_000
 
 
 @with_config
@@ -44,8 +42,7 @@ def plan(
     if as_json:
         typer.echo(masked_json({**asdict(found), "exit_code": found.exit_code}, indent=2))
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_TERMINAL
-        for line in lines(found, width, _painted):
+        for line in lines(found, terminal_width(), _painted):
             typer.echo(masked(line))
     raise typer.Exit(found.exit_code)
 

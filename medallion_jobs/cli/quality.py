@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, timestamp, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, shows_times
 
 
 @with_config
+@shows_times
 def quality(
     table: Annotated[
         str | None, typer.Argument(help="As silver.NAME; default: all tables that have rules.")

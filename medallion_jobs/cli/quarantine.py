@@ -18,7 +18,7 @@ from medallion_jobs.cli.options import (
     timestamp,
     with_config,
 )
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, shows_times
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Form(str, Enum):
 
 @app.command("list")
 @with_config
+@shows_times
 def list_rules(
     table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
     *,
@@ -72,6 +73,7 @@ def list_rules(
 
 @app.command()
 @with_config
+@shows_times
 def show(
     table: TableArgument,
     *,
@@ -104,6 +106,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     """Write open rows to a file, to fix and land again."""
+    from medallion_jobs.observe.events import counted
     from medallion_jobs.report import quarantine as report
     from medallion_jobs.report.atomic_file import open_atomically
     from medallion_jobs.report.formats import WRITERS_OF_QUARANTINE
@@ -119,7 +122,7 @@ def export(
     counts: list[int] = []
     with report.reader(pipeline, ref, wanted) as rows, open_atomically(to) as out:
         WRITERS_OF_QUARANTINE[form.value](rows.schema, _counted(rows, counts), out)
-    typer.echo(f"{sum(counts):,} rows written to {to}; they stay in quarantine", err=True)
+    typer.echo(f"{counted(sum(counts), 'row')} written to {to}; all stay in quarantine", err=True)
 
 
 def _counted(batches: Iterable[pa.RecordBatch], counts: list[int]) -> Iterator[pa.RecordBatch]:
@@ -143,6 +146,7 @@ def dismiss(
     """Mark open rows as dismissed. They stay in the quarantine; nothing is deleted."""
     from medallion_jobs.checkpoint import Lock, QueryFolder
     from medallion_jobs.lake.paths import TablePaths
+    from medallion_jobs.observe.events import counted
     from medallion_jobs.refine.quarantine import releases
 
     if not reason.strip():
@@ -152,14 +156,16 @@ def dismiss(
     pipeline, ref, wanted = _selected(given, table, rule, since, ids)
     if not yes:
         dismissed = _ids(pipeline, ref, wanted)
-        typer.echo(f"{len(dismissed):,} rows; nothing was changed; add --yes to do it", err=True)
+        typer.echo(
+            f"{counted(len(dismissed), 'row')}; nothing was changed; add --yes to do it", err=True
+        )
         return
     paths = TablePaths(pipeline, ref)
     with Lock(QueryFolder.of(paths).lock, str(ref)):
         dismissed = _ids(pipeline, ref, wanted)
         if dismissed:
             releases.dismiss(paths.quarantine, dismissed, reason, uuid.uuid4().hex[:12])
-    typer.echo(f"{len(dismissed):,} rows are dismissed", err=True)
+    typer.echo(f"dismissed: {counted(len(dismissed), 'row')}", err=True)
 
 
 def _ids(pipeline: Pipeline, ref: TableRef, wanted: Wanted) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from medallion_jobs.cli.options import Given, OutOption, timestamp, with_config
-from medallion_jobs.cli.output import opened, print_rows
+from medallion_jobs.cli.output import opened, print_rows, shows_times
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Form(str, Enum):
 
 
 @with_config
+@shows_times
 def query(
     sql: Annotated[
         str | None, typer.Argument(help="Such as: SELECT * FROM gold.sales_by_region_day")
@@ -162,6 +163,7 @@ def _print_table(answer: Answer, sink: BinaryIO, limit: int) -> None:
     import json
     from itertools import islice
 
+    from medallion_jobs.observe.events import counted
     from medallion_jobs.report.formats import as_json
 
     def cell(value: object) -> object:
@@ -178,4 +180,4 @@ def _print_table(answer: Answer, sink: BinaryIO, limit: int) -> None:
         text.detach()
     if len(rows) > limit:
         more = "--limit N shows more, --format csv shows all"
-        typer.echo(f"only the first {limit:,} rows; {more}", err=True)
+        typer.echo(f"only the first {counted(limit, 'row')}; {more}", err=True)

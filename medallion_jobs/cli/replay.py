@@ -19,16 +19,15 @@ from medallion_jobs.cli.quarantine import (
 from medallion_jobs.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from medallion_jobs.config import Pipeline, TableRef
+    from medallion_jobs.refine.quarantine.redrive import Outcomes
 
 # By outcome, why a row stays in quarantine.
 _REASONS_TO_STAY = {
-    "quarantined": "still break a rule, find no match, or have the sequence of another change",
-    "held": "would have to wait for a dimension",
-    "dropped": "break a rule that drops rows",
-    "left out": "have no match in an inner lookup",
+    "quarantined": "a rule is broken still, or a lookup finds no match",
+    "held": "a dimension does not have the key yet",
+    "dropped": "a rule that drops rows is broken",
+    "left out": "an inner lookup finds no match",
 }
 
 
@@ -58,10 +57,12 @@ def quarantined(
 
         from medallion_jobs.refine.quarantine import replay
 
-        counts = replay.quarantined(pipeline, ref, wanted, changes, write=yes) if wanted else {}
+        found = replay.quarantined(pipeline, ref, wanted, changes, write=yes)
     if as_json:
-        typer.echo(json.dumps({"rows": len(wanted), **counts}))
-    _print_counts(counts, ref, done=yes)
+        more = {"broken": found.broken, "without_effect": list(found.without_effect)}
+        shown = {name: value for name, value in more.items() if value}
+        typer.echo(json.dumps({"rows": len(wanted), **found.counts, **shown}))
+    _print_outcomes(found, ref, done=yes)
 
 
 def _ref_of(pipeline: Pipeline, table: str) -> TableRef:
@@ -107,6 +108,7 @@ def replay(
 
 
 def _replay(pipeline: Pipeline, table: str, missed_lookup: str, *, yes: bool) -> None:
+    from medallion_jobs.observe.events import counted
     from medallion_jobs.refine.quarantine import replay as replays
 
     dimension = _dimension(pipeline, missed_lookup)
@@ -118,7 +120,8 @@ def _replay(pipeline: Pipeline, table: str, missed_lookup: str, *, yes: bool) ->
         )
     for ref in chosen:
         backfill = replays.missed(pipeline, ref, dimension, write=yes)
-        typer.echo(f"{ref}: {backfill.rows:,} rows {'updated' if yes else 'can be updated'}")
+        rows = counted(backfill.rows, "row")
+        typer.echo(f"{ref}: {rows} {'updated' if yes else 'can be updated'}")
         for reader in backfill.restarted:
             typer.echo(f"{reader}: its next start rebuilds the table from {ref}")
     typer.echo(
@@ -126,16 +129,23 @@ def _replay(pipeline: Pipeline, table: str, missed_lookup: str, *, yes: bool) ->
     )
 
 
-def _print_counts(counts: Mapping[str, int], ref: TableRef, *, done: bool) -> None:
-    good = counts.get("good", 0)
+def _print_outcomes(found: Outcomes, ref: TableRef, *, done: bool) -> None:
+    from medallion_jobs.observe.events import counted
+
+    good = counted(found.counts.get("good", 0), "row")
     typer.echo(
-        f"{good:,} rows {'went' if done else 'would go'} back to {ref}"
+        f"{good} {'went' if done else 'would go'} back to {ref}"
         + ("" if done else "; nothing was changed; add --yes to do it"),
         err=True,
     )
     for outcome, reason in _REASONS_TO_STAY.items():
-        if counts.get(outcome):
-            typer.echo(f"{counts[outcome]:,} rows stay: they {reason}", err=True)
+        if count := found.counts.get(outcome):
+            stay = "stays" if count == 1 else "stay"
+            typer.echo(f"{counted(count, 'row')} {stay} in quarantine: {reason}", err=True)
+    for rule, count in sorted(found.broken.items()):
+        typer.echo(f"  {rule}: {counted(count, 'row')}", err=True)
+    for name in found.without_effect:
+        typer.echo(f"--set-column {name} has no effect: every row has this value already", err=True)
 
 
 def _change(text: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +14,7 @@ from medallion_jobs.cli.options import ExcludeOption, Given, SelectOption, recor
 from medallion_jobs.errors import MedallionError, UsageError
 
 if TYPE_CHECKING:
-    from medallion_jobs.config import Loaded, Pipeline, Selection
-    from medallion_jobs.engine.stream import Stream
+    from medallion_jobs.config import Loaded
     from medallion_jobs.runs import Recorder
 
 
@@ -109,48 +108,26 @@ def _run(
     continuous: bool,
     log_level: str,
 ) -> None:
-    from medallion_jobs.config import Selection
+    from medallion_jobs.config import LAYERS, Selection
 
     layer, select, exclude = chosen
+    layers = () if layer is Layers.ALL else (layer.value,)
     selection = Selection(select, exclude)
-    pipeline = recorder.config(lambda: _loaded(given, layer, selection)).pipeline
+
+    def loaded() -> Loaded:
+        # Sinks that are not loaded need no login.
+        loads = selection.loads_sinks(given.pipeline, layers or LAYERS)
+        return given.loaded_with_logins if loads else given.loaded
+
+    pipeline = recorder.config(loaded).pipeline
 
     from medallion_jobs.engine.runner import run as run_streams
     from medallion_jobs.observe.console import shown
+    from medallion_jobs.pipeline import streams_of
 
-    streams = _streams(pipeline, layer, selection)
+    streams = streams_of(pipeline, layers, selection)
     seconds = pipeline.trigger.interval.total_seconds() if continuous else None
     with shown(how) as emit:
         run_streams(
             pipeline, streams, emit, continuous=seconds, log_level=log_level, recorder=recorder
         )
-
-
-def _loaded(given: Given, layer: Layers, selection: Selection) -> Loaded:
-    """The config; of sinks that are loaded, with their logins."""
-    has_sinks = layer in (Layers.GOLD, Layers.ALL) and (
-        not selection or any(table.layer == "gold" for table in selection.of(given.pipeline))
-    )
-    return given.loaded_with_logins if has_sinks else given.loaded
-
-
-def _streams(pipeline: Pipeline, layer: Layers, selection: Selection) -> list[Stream]:
-    from medallion_jobs import bronze, gold, silver
-
-    jobs: dict[str, Callable[[Pipeline], Sequence[Stream]]] = {
-        "bronze": bronze.streams,
-        "silver": silver.streams,
-        "gold": gold.streams,
-    }
-    wanted = list(jobs) if layer is Layers.ALL else [layer.value]
-    selected = selection.of(pipeline)
-    streams: list[Stream] = [
-        stream for name in wanted for stream in jobs[name](pipeline) if stream.claim.ref in selected
-    ]
-    if not streams:
-        which = "table" if layer is Layers.ALL else f"{layer.value} table"
-        among = " among the selected ones" if selection else ""
-        raise UsageError(
-            f"pipeline {pipeline.pipeline} has no {which}{among}", code="layer_is_empty"
-        )
-    return streams

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, timestamp, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, print_text, shows_times, time_text
 
 if TYPE_CHECKING:
     from medallion_jobs.runs import Record
@@ -21,6 +21,7 @@ app = typer.Typer(
 
 @app.callback()
 @with_config
+@shows_times
 def runs(
     context: typer.Context,
     *,
@@ -51,7 +52,9 @@ def runs(
         return
     columns = ("run", "command", "outcome", "took", "batches", "rows in", "rows out")
     print_rows(
-        (*columns, "quarantined", "held", "tables", "error"), [_cells(one) for one in wanted]
+        (*columns, "quarantined", "held", "tables", "error"),
+        [_cells(one) for one in wanted],
+        empty="no such run is recorded" if failed or since else "nothing has run yet",
     )
 
 
@@ -76,6 +79,7 @@ def _cells(record: Record) -> tuple[object, ...]:
 
 @app.command()
 @with_config
+@shows_times
 def show(
     run: Annotated[
         str,
@@ -110,7 +114,7 @@ def _print(record: Record) -> None:
     lines = {
         "run": record.run_id,
         "outcome": record.outcome + exit_code,
-        "started": f"{record.started}, took {format_age(record.seconds)}",
+        "started": f"{time_text(record.started)}, took {format_age(record.seconds)}",
         "command": record.line,
         "config": f"{record.config}{f' --env {record.env}' if record.env else ''}"
         + (f", digest {record.config_digest}" if record.config_digest else ""),
@@ -122,7 +126,9 @@ def _print(record: Record) -> None:
     }
     for name, text in lines.items():
         if text:
-            typer.echo(f"{name + ':':<10}" + text.replace("\n", "\n" + " " * 10))
+            label, indent = f"{name + ':':<10}", " " * 10
+            for place, part in enumerate(text.split("\n")):
+                print_text(part, first=indent if place else label, others=indent)
     if record.tables:
         typer.echo("")
         columns = ("table", "outcome", "batches", "files", "rows in", "rows out", "rescued")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medallion_jobs.cli.options import Given, JsonOption, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, shows_times, time_text
 from medallion_jobs.cli.promote import bronze_table, promote
 from medallion_jobs.errors import UsageError
 
@@ -41,6 +41,7 @@ TableArgument = Annotated[
 
 @app.command()
 @with_config
+@shows_times
 def show(
     table: TableArgument = None,
     *,
@@ -58,7 +59,7 @@ def show(
 
     name, versions = _versions(given, table)
     shown = _version(name, versions, len(versions) if version is None else version)
-    typer.echo(f"{name}, version {shown.version}: {shown.why}, {_at(shown)}", err=True)
+    typer.echo(f"{name}, version {shown.version}: {shown.why}, {time_text(shown.at)}", err=True)
     if form is SchemaFormat.DDL:
         typer.echo(",\n".join(registry.columns_text(shown.schema)))
     elif form is SchemaFormat.JSON:
@@ -104,6 +105,7 @@ def diff(
 
 @app.command()
 @with_config
+@shows_times
 def history(
     table: TableArgument = None,
     *,
@@ -156,7 +158,3 @@ def _version(name: str, versions: list[Version], number: int) -> Version:
             next_step=f"medallion schema history {name}",
         )
     return versions[number - 1]
-
-
-def _at(version: Version) -> str:
-    return version.at.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")

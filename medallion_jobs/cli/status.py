@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from medallion_jobs.cli.options import ExcludeOption, Given, JsonOption, SelectOption, with_config
-from medallion_jobs.cli.output import print_rows
+from medallion_jobs.cli.output import print_rows, print_text, shows_times, time_text
 
 if TYPE_CHECKING:
     from medallion_jobs.report.status import Status
 
 
 @with_config
+@shows_times
 def status(
     *,
     given: Given,
@@ -27,7 +28,7 @@ def status(
 ) -> None:
     """Show each table's rows, last batch and run, broken and quarantined rows, backlog and lock."""
     from medallion_jobs.config import Selection
-    from medallion_jobs.observe.events import counted, format_age, format_bytes
+    from medallion_jobs.observe.events import counted, format_age
     from medallion_jobs.report.status import status as statuses
 
     selection = Selection(select or (), exclude or ())
@@ -76,13 +77,12 @@ def status(
                 query.quarantined_rows,
                 *((query.held_rows,) if has_held else ()),
                 query.behind,
-                None
-                if query.files_waiting is None
-                else f"{query.files_waiting:,} files, {format_bytes(query.bytes_waiting or 0)}",
+                _waiting(query),
                 None
                 if query.oldest_waiting_seconds is None
                 else format_age(query.oldest_waiting_seconds),
-                f"pid {query.holder['pid']} on {query.holder['host']} since {query.holder['since']}"
+                f"pid {query.holder['pid']} on {query.holder['host']} since "
+                f"{time_text(str(query.holder['since']))}"
                 if query.holder
                 else None,
             )
@@ -90,31 +90,39 @@ def status(
         ],
     )
     for line in dict.fromkeys(filter(None, (_failed_run(query, found) for query in found))):
-        typer.echo(line)
+        print_text(line)
     for query in found:
         if query.files_aside:
             files = counted(query.files_aside, "file")
-            typer.echo(
+            print_text(
                 f"put aside: {query.table}: {files} could not be read, such as "
                 f"{query.aside_example}; see: medallion files --state quarantined"
             )
         if query.behind_unknown:
-            typer.echo(f"backlog unknown: {query.table}: {query.behind_unknown}")
+            print_text(f"backlog unknown: {query.table}: {query.behind_unknown}")
         if query.rebuild:
-            typer.echo(f"rebuild: {query.table}: {query.rebuild}")
+            print_text(f"rebuild: {query.table}: {query.rebuild}")
         if query.warning:
-            typer.echo(f"warning: {query.table}: batch {query.batch}: {query.warning}")
+            print_text(f"warning: {query.table}: batch {query.batch}: {query.warning}")
         if query.old_rows:
             parts = ", ".join(query.old_rows)
-            typer.echo(
+            print_text(
                 f"old logic: {query.table}: rows before batch {max(query.old_rows.values())} keep "
                 f"an older form of {parts}; see: medallion plan"
             )
         if query.is_orphaned:
-            typer.echo(
+            print_text(
                 f"orphaned: {query.table}: the config does not name it any more; to take it away: "
                 f"medallion drop {query.table}"
             )
+
+
+def _waiting(query: Status) -> str | None:
+    from medallion_jobs.observe.events import counted, format_bytes
+
+    if query.files_waiting is None:
+        return None
+    return f"{counted(query.files_waiting, 'file')}, {format_bytes(query.bytes_waiting or 0)}"
 
 
 def _failed_run(query: Status, found: Sequence[Status]) -> str | None:

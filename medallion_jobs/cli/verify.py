@@ -136,7 +136,7 @@ def _print_audits(audits: Sequence[Audit]) -> None:
         for audit in audits
         for check in audit.checks
     ]
-    print_rows(("table", "against", "counted", "should be", "is", "", "made of"), rows)
+    print_rows(("table", "against", "counted", "should be", "is", "result", "made of"), rows)
     wrong = [
         (audit.table, check.what, mismatch.where, mismatch.expected, mismatch.found)
         for audit in audits
@@ -151,9 +151,11 @@ def _print_audits(audits: Sequence[Audit]) -> None:
 
 
 def _result(is_right: bool, unknown: int) -> str:
+    from medallion_jobs.observe.events import counted
+
     if not is_right:
         return "wrong"
-    return f"right, except that {unknown:,} rows were not counted" if unknown else "right"
+    return f"right, except for {counted(unknown, 'row')} not counted" if unknown else "right"
 
 
 def _print_comparison(pair: Pair, found: Comparison) -> None:
@@ -177,6 +179,8 @@ def _tolerance(found: Comparison) -> str:
 
 
 def _rows_of(difference: Difference) -> Iterator[tuple[str | None, ...]]:
+    from medallion_jobs.observe.events import counted
+
     group = _pairs(difference.group)
     if difference.what == "different":
         for column, (gold, source) in difference.values.items():
@@ -187,7 +191,7 @@ def _rows_of(difference: Difference) -> Iterator[tuple[str | None, ...]]:
         for side in (0, 1)
     )
     if difference.what == "repeated":
-        yield group, _LABELS[difference.what], None, f"{difference.copies} rows", None
+        yield group, _LABELS[difference.what], None, counted(difference.copies, "row"), None
     else:
         is_missing = difference.what == "missing"
         yield (

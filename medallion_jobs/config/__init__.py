@@ -21,7 +21,8 @@ from medallion_jobs.config.model import (
     Storage,
 )
 from medallion_jobs.config.names import LAYERS, Layer, TableRef
-from medallion_jobs.config.problems import ConfigError, Problem
+from medallion_jobs.config.overrides import as_options
+from medallion_jobs.config.problems import ConfigError, Problem, nearest
 from medallion_jobs.config.schema import json_schema
 from medallion_jobs.config.selection import Selection
 from medallion_jobs.config.silver import Cast, Dedupe, Deletes, Parse, SilverTable, Watermark
@@ -74,14 +75,17 @@ __all__ = [
     "ValueForm",
     "Watermark",
     "apply_changes",
+    "as_options",
     "json_schema",
     "kafka_options",
     "kafka_source",
     "load",
     "names",
+    "nearest",
     "outline",
     "pipeline_from_values",
     "problems",
+    "project",
     "reference",
     "secrecy",
     "selection",

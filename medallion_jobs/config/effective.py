@@ -10,7 +10,7 @@ from medallion_jobs.config.model import Pipeline
 from medallion_jobs.config.secrecy import displayed
 from medallion_jobs.config.tree import Node, Origin, Path, dotted
 
-_DEFAULT = Origin("default")
+DEFAULT = Origin("default")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,6 @@ def _visit(effective: Any, written: Node | None, path: Path) -> Iterator[Setting
         for at, value in enumerate(effective):
             yield from _visit(value, items[at] if at < len(items) else None, (*path, at))
     elif written is None:
-        yield Setting(dotted(path), effective, _DEFAULT)
+        yield Setting(dotted(path), effective, DEFAULT)
     else:
         yield Setting(dotted(path), displayed(written, path), written.origin)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from medallion_jobs.config import overrides as layers
-from medallion_jobs.config import placeholders, yaml_text
-from medallion_jobs.config.effective import Setting, settings
+from medallion_jobs.config import placeholders, project, yaml_text
+from medallion_jobs.config.effective import DEFAULT, Setting, settings
 from medallion_jobs.config.explain import explain
-from medallion_jobs.config.model import Pipeline, Storage
+from medallion_jobs.config.model import Landing, Pipeline, Storage
 from medallion_jobs.config.names import folder
 from medallion_jobs.config.problems import ConfigError, Problem, nearest
 from medallion_jobs.config.secrecy import on_one_line
-from medallion_jobs.config.tree import Node, Origin, merge, node_of
+from medallion_jobs.config.tree import Node, Origin, deepest, merge, node_of, place
 from medallion_jobs.storage import S3, Location
 
-BASE = "base.yaml"
+_DEFAULTS = {"storage": Storage().root, "landing": Landing().root}
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,16 @@ class Loaded:
         settings: every effective value as written, with its origin.
         unresolved: placeholders of sinks without a value; none unless `load` was called
             without `loads_sinks`.
+        relative: the paths that are written relative to the project, by their dotted keys; in
+            `pipeline` they are absolute.
+        note: what the user should know before the config is used; mostly empty.
     """
 
     pipeline: Pipeline
     settings: tuple[Setting, ...]
     unresolved: tuple[Problem, ...] = ()
+    relative: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
@@ -58,7 +65,8 @@ def load(
 
     Later layers win: the model's defaults, base.yaml beside the file, the file, env/ENV.yaml
     beside it, environment variables `MEDALLION__KEY__KEY`, `--set`. Mappings are merged key
-    by key, lists and scalars replaced.
+    by key, lists and scalars replaced. Relative paths are relative to the project, whichever
+    layer they are from.
 
     Args:
         path: the pipeline's YAML file.
@@ -73,27 +81,68 @@ def load(
         ConfigError: with every mistake.
     """
     environ = os.environ if environ is None else environ
-    tree, problems = _files_merged(path, env)
+    tree, problems = _files_merged(path, env, overrides)
     from_environment = layers.environment_on(tree, environ)
     from_command_line = layers.set_on(from_environment.tree, overrides)
     tree = from_command_line.tree
     problems += from_environment.problems + from_command_line.problems
     problems += placeholders.literal_secrets(tree)
 
-    data, unresolved = placeholders.resolve(tree, environ)
+    tree = _with_default_folders(tree)
+    values = _values(tree, path, environ)
+    unresolved = values.problems
     not_needed = () if loads_sinks else tuple(filter(placeholders.is_of_login, unresolved))
     unresolved = [problem for problem in unresolved if problem not in not_needed]
     without_value = {problem.path for problem in unresolved}
     problems += unresolved
     try:
-        pipeline = Pipeline.model_validate(data)
+        pipeline = Pipeline.model_validate(values.data)
     except ValidationError as error:
         # A placeholder without a value is already reported; its text is not a value to check.
         problems += [found for found in explain(error, tree) if found.path not in without_value]
-        raise _config_error(problems, path, env) from None
+        raise _config_error(problems, path, env, overrides) from None
     if problems:
-        raise _config_error(problems, path, env)
-    return Loaded(pipeline, settings(pipeline, tree), not_needed)
+        raise _config_error(problems, path, env, overrides)
+    if pipeline.python_packages:
+        _find_packages_in(project.folder_of(path))
+    note = project.about_earlier_lake(path, values.relative) if values.are_earlier else ""
+    return Loaded(pipeline, settings(pipeline, tree), not_needed, values.relative, note)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """A config's values, with placeholders resolved and paths absolute.
+
+    Attributes:
+        relative: the paths that were relative, as written, by their dotted keys.
+        are_earlier: whether they are relative to the current folder, where the lake is already.
+    """
+
+    data: Any
+    problems: list[Problem]
+    relative: Mapping[str, str]
+    are_earlier: bool
+
+
+def _values(tree: Node, path: Path, environ: Mapping[str, str]) -> _Values:
+    folder = project.folder_of(path)
+    data, problems = placeholders.resolve(tree, environ, folder)
+    are_earlier = project.has_earlier_lake(data, folder)
+    if are_earlier:
+        folder = Path.cwd()
+        data, problems = placeholders.resolve(tree, environ, folder)
+    data, relative = project.anchored(data, folder)
+    return _Values(data, problems, relative, are_earlier)
+
+
+def _with_default_folders(tree: Node) -> Node:
+    """The tree with the folders that no layer sets: they are relative to the project, too."""
+    for key, text in _DEFAULTS.items():
+        _, section = deepest(tree, (key,))
+        known = section.value if section is not tree else {}
+        if isinstance(known, dict) and "root" not in known:
+            tree = place(tree, (key, "root"), Node(text, DEFAULT))
+    return tree
 
 
 @dataclass(frozen=True)
@@ -118,22 +167,24 @@ def outline(
     """The name and the lake of a config, mistakes or not; the arguments are those of `load`."""
     environ = os.environ if environ is None else environ
     tree = layers.environment_on(_files_read(path, env).tree, environ).tree
-    data, _ = placeholders.resolve(layers.set_on(tree, overrides).tree, environ)
+    tree = layers.set_on(tree, overrides).tree
+    is_default = not isinstance(deepest(tree, ("storage", "root"))[1].value, str)
+    data = _values(_with_default_folders(tree), path, environ).data
     name, root = _value_at(data, "pipeline"), _value_at(data, "storage", "root")
     conf = _value_at(data, "spark", "conf")
-    store = S3.of(conf if isinstance(conf, dict) else {})
-    return Outline(name if isinstance(name, str) else "", _root(root, store))
+    found = _folder(root, S3.of(conf if isinstance(conf, dict) else {}))
+    if found and is_default and not (found / "_medallion").exists():
+        found = None
+    return Outline(name if isinstance(name, str) else "", found)
 
 
-def _root(written: object, store: S3) -> Location | None:
-    text = Storage().root if written is None else written
+def _folder(text: object, store: S3) -> Location | None:
     if not isinstance(text, str) or "${" in text:
         return None
     try:
-        found = folder(text, store)
+        return folder(text, store)
     except ValueError:
         return None
-    return found if written is not None or (found / "_medallion").exists() else None
 
 
 def _value_at(data: object, *keys: str) -> object:
@@ -167,7 +218,15 @@ class _Read:
     is_complete: bool
 
 
-def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:
+def _find_packages_in(folder: Path) -> None:
+    """Lets Python import the project's own packages, after those that are installed."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _files_merged(
+    path: Path, env: str | None, overrides: Sequence[str]
+) -> tuple[Node, list[Problem]]:
     """base.yaml, the pipeline's file and the overlay as one tree.
 
     Raises:
@@ -175,14 +234,14 @@ def _files_merged(path: Path, env: str | None) -> tuple[Node, list[Problem]]:
     """
     read = _files_read(path, env)
     if not read.is_complete:
-        raise _config_error(read.problems, path, env)
+        raise _config_error(read.problems, path, env, overrides)
     return read.tree, read.problems
 
 
 def _files_read(path: Path, env: str | None) -> _Read:
     problems: list[Problem] = []
     files = [path]
-    base = path.parent / BASE
+    base = path.parent / project.BASE
     if base != path and base.exists():
         files.insert(0, base)
     if env is not None and re.fullmatch(r"[\w-]+", env):
@@ -212,7 +271,7 @@ def _read(file: Path) -> tuple[Node | None, list[Problem]]:
         existing = sorted(
             other.name
             for other in file.parent.glob("*.yaml")
-            if other.name != BASE and other.is_file()
+            if other.name != project.BASE and other.is_file()
         )
         listed = f"in {file.parent}: {', '.join(existing) or 'no YAML files'}"
         meant = nearest(file.name, existing)
@@ -227,15 +286,19 @@ def _read(file: Path) -> tuple[Node | None, list[Problem]]:
     return root, problems
 
 
-def _config_error(problems: list[Problem], path: Path, env: str | None) -> ConfigError:
+def _config_error(
+    problems: list[Problem], path: Path, env: str | None, overrides: Sequence[str]
+) -> ConfigError:
     # By layer, then by line: the order in which a user reads the files.
     def rank(problem: Problem) -> tuple[int, int]:
         source = problem.origin.source
-        layer = {str(path.parent / BASE): 0, str(path): 1, "--env": 2, "--set": 4}.get(source)
+        layer = {str(path.parent / project.BASE): 0, str(path): 1, "--env": 2, "--set": 4}.get(
+            source
+        )
         if layer is None:
             layer = 3 if source.startswith("environment ") else 2
         return layer, problem.origin.line or 0
 
-    overlay = f" --env {env}" if env else ""
-    next_step = f"fix them, then: medallion config show --config {path}{overlay}"
+    options = layers.as_options(path, env, overrides)
+    next_step = f"fix them, then: medallion config show{options}"
     return ConfigError(sorted(problems, key=rank), next_step=next_step)

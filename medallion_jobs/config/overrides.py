@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from medallion_jobs.config import yaml_text
 from medallion_jobs.config.problems import Problem
 from medallion_jobs.config.schema import kinds_at
+from medallion_jobs.config.secrecy import is_placeholder, is_secret_key
 from medallion_jobs.config.tree import Node, Origin, Path, deepest, dotted, place
+from medallion_jobs.masking import MASK
 
 PREFIX = "MEDALLION__"
 _SPARK_CONF = ("spark", "conf")
@@ -24,6 +27,20 @@ class Overridden:
 
     tree: Node
     problems: list[Problem]
+
+
+def as_options(config: object, env: str | None, overrides: Iterable[str]) -> str:
+    """The options that a command was given, to be typed again; without secrets.
+
+    Each has a space before it. A config of None was found, not given.
+    """
+    given = {"--config": config, "--env": env}
+    options = [f" {key} {shlex.quote(str(value))}" for key, value in given.items() if value]
+    for text in overrides:
+        name, _, value = text.partition("=")
+        is_shown = not is_secret_key(tuple(name.strip().split("."))) or is_placeholder(value)
+        options.append(f" --set {shlex.quote(text) if is_shown else f'{name}={MASK}'}")
+    return "".join(options)
 
 
 def set_on(tree: Node, overrides: Iterable[str]) -> Overridden:

@@ -29,8 +29,11 @@ class _MissingError(Exception):
     """A placeholder that cannot be resolved; the text never holds its value."""
 
 
-def resolve(tree: Node, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]:
+def resolve(tree: Node, environ: Mapping[str, str], folder: FilePath) -> tuple[Any, list[Problem]]:
     """The tree as plain data with every placeholder replaced.
+
+    Args:
+        folder: the folder that paths of files are relative to.
 
     Returns:
         The data, and a problem for each placeholder without a value, whose text stays in the
@@ -46,7 +49,7 @@ def resolve(tree: Node, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]
         if not isinstance(node.value, str) or "${" not in node.value:
             return node.value
         try:
-            text = _replaced(node.value, environ)
+            text = _replaced(node.value, environ, folder)
             if is_secret_key(path):
                 remember(text)
             return text
@@ -85,14 +88,14 @@ def literal_secrets(tree: Node) -> Iterator[Problem]:
     yield from visit(tree, ())
 
 
-def _replaced(text: str, environ: Mapping[str, str]) -> Hidden:
+def _replaced(text: str, environ: Mapping[str, str], folder: FilePath) -> Hidden:
     # Any other `${` is a misspelt placeholder, not text that the user meant.
     if "${" in PLACEHOLDER.sub("", text):
         raise _MissingError("unknown placeholder")
 
     def value_of(match: re.Match[str]) -> str:
         kind, name = match.groups()
-        return _from_environment(name, environ) if kind == "env" else _from_file(name)
+        return _from_environment(name, environ) if kind == "env" else _from_file(folder / name)
 
     return Hidden(PLACEHOLDER.sub(value_of, text))
 
@@ -105,9 +108,9 @@ def _from_environment(name: str, environ: Mapping[str, str]) -> str:
     raise _MissingError(f"the environment variable {name} is not set{hint}")
 
 
-def _from_file(name: str) -> str:
+def _from_file(name: FilePath) -> str:
     try:
-        with FilePath(name).open("rb") as file:
+        with name.open("rb") as file:
             content = file.read(_MAX_SECRET_BYTES + 1)
         if len(content) > _MAX_SECRET_BYTES:
             raise _MissingError(f"the file {name} is larger than 64 KiB")

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from medallion_jobs.config.tree import Origin
 from medallion_jobs.errors import UsageError
 
+# Characters of a long expression that are shown before and after a mistake in it.
+_AROUND = 30
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -21,6 +24,7 @@ class Problem:
         value: the value as written (placeholders unresolved, secrets masked), if there is one.
         allowed: what would be right.
         nearest: the known key or value that was probably meant.
+        at: the part of the value that is wrong, as its start and its end; None: all of it.
     """
 
     origin: Origin
@@ -29,17 +33,31 @@ class Problem:
     value: str | None = None
     allowed: str = ""
     nearest: str | None = None
+    at: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         subject = f"{self.path}: " if self.path else ""
         hints = []
         if self.value is not None:
-            hints.append(f"value:   {self.value}")
+            hints += self._shown(self.value)
         if self.allowed:
             hints.append(f"allowed: {self.allowed}")
         if self.nearest:
             hints.append(f"did you mean `{self.nearest}`?")
         return "\n    ".join([f"{self.origin}  {subject}{self.what}", *hints])
+
+    def _shown(self, value: str) -> list[str]:
+        """The value, with its wrong part marked below it; of a long one, what is around that."""
+        if self.at is None:
+            return [f"value:   {value}"]
+        start, end = self.at
+        begin = value.rfind("\n", 0, start) + 1
+        line = value[begin:].partition("\n")[0]
+        start, end = start - begin, min(end - begin, max(len(line), start - begin + 1))
+        first, last = max(0, start - _AROUND), max(end, start + _AROUND)
+        before, after = "…" * (first > 0), "…" * (last < len(line))
+        marked = " " * (len(before) + start - first) + "^" * max(1, min(end, last) - start)
+        return [f"value:   {before}{line[first:last]}{after}", f"         {marked}"]
 
 
 class ConfigError(UsageError):

@@ -62,6 +62,17 @@ BY_FORMAT: Mapping[str, Mapping[str, str]] = {
     "avro": {"nanoseconds": _NANOSECONDS},
     "binary": {},
 }
+# What other programs call an option, without underscores.
+_OTHER_NAMES = {
+    **dict.fromkeys(("separator", "fieldseparator", "fieldsep", "delim"), "sep"),
+    **dict.fromkeys(("quotechar", "quoting"), "quote"),
+    **dict.fromkeys(("escapechar", "escapecharacter"), "escape"),
+    **dict.fromkeys(("charset", "codec", "fileencoding"), "encoding"),
+    **dict.fromkeys(("hasheader", "headers", "firstrowisheader"), "header"),
+    **dict.fromkeys(("navalues", "nullvalues", "nulls", "nullif"), "nullValue"),
+    **dict.fromkeys(("decimal", "decimalseparator"), "decimal_comma"),
+    **dict.fromkeys(("jsonlines", "lines"), "concatenated"),
+}
 # The option whose value may be a mapping.
 RENAME_COLUMNS = "rename_columns"
 _SNAKE_CASE = "snake_case"
@@ -135,7 +146,8 @@ def faults(form: str, options: Mapping[str, object]) -> Iterator[tuple[str, str]
     known = BY_FORMAT.get(form)
     for option, value in options.items() if known is not None else ():
         if known is not None and option not in known:
-            meant = nearest(option, known)
+            other = _OTHER_NAMES.get(option.lower().replace("_", ""))
+            meant = other if other in known else nearest(option, known)
             suggested = f"did you mean `{meant}`? " if meant else ""
             listed = f"it has {', '.join(known)}" if known else "it has none"
             yield option, f"not an option of the {form} reader; {suggested}{listed}"

@@ -1,8 +1,9 @@
-"""All config keys as a Markdown table, for docs/config.md."""
+"""All config keys as Markdown tables, for docs/config.md."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from medallion_jobs.config.schema import (
@@ -16,14 +17,33 @@ from medallion_jobs.config.schema import (
     properties,
 )
 
+# From so many keys on, a part of a table such as `silver.NAME.lookups` has a section of its own.
+_KEYS_OF_A_SECTION = 4
 
-def markdown_table() -> str:
-    """A Markdown table of key, meaning, default and allowed values; one row for each key."""
-    rows = ["| key | meaning | default | allowed |", "|---|---|---|---|"]
+
+def markdown_tables() -> str:
+    """A row of key, meaning, default and allowed values for each key, in sections."""
     schema = json_schema()
-    for key, child in properties(schema):
-        rows += _rows(key, child, key in schema["required"])
-    return "\n".join(rows) + "\n"
+    rows = [
+        (row.split("`")[1], row)
+        for key, child in properties(schema)
+        for row in _rows(key, child, key in schema["required"])
+    ]
+    parts = Counter(_part(key) for key, _ in rows)
+    sections: dict[str, list[str]] = {}
+    for key, row in rows:
+        layer, _, rest = key.partition(".NAME")
+        large = parts[_part(key)] >= _KEYS_OF_A_SECTION
+        of_table = _part(key) if rest and large else f"{layer}.NAME"
+        sections.setdefault(of_table if rest else "The pipeline", []).append(row)
+    head = "| key | meaning | default | allowed |\n|---|---|---|---|\n"
+    return "\n".join(
+        f"### {name}\n\n{head}" + "\n".join(rows) + "\n" for name, rows in sections.items()
+    )
+
+
+def _part(key: str) -> str:
+    return ".".join(key.split(".")[:3])
 
 
 def _rows(key: str, schema: JsonSchema, required: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ silver            a layer                   silver.*, *.orders   patterns
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -59,6 +59,17 @@ class Selection:
                 next_step=_all_of(graph),
             )
         return tuple(table for table in graph if table in chosen)
+
+    def loads_sinks(self, config: Pipeline, layers: Collection[str] = LAYERS) -> bool:
+        """Whether a run of the selected tables of some layers loads sinks, and needs logins.
+
+        Raises:
+            UsageError: as `of`.
+        """
+        chosen = self.of(config)
+        return "gold" in layers and any(
+            table.sinks and TableRef("gold", name) in chosen for name, table in config.gold.items()
+        )
 
 
 def reads(config: Pipeline) -> Reads:

@@ -20,6 +20,7 @@ _MAX_DEPTH = 40
 # The parser's messages quote YAML punctuation, which helps, and names from the text, such as an
 # alias, which may be a secret that starts with `*`.
 _QUOTED = re.compile(r"'[^'<][^']+'")
+_TAB = re.compile(r" *\t")
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = {_TAG + "str", _TAG + "timestamp", _TAG + "merge"}
 _OTHER_SCALARS = {_TAG + "int", _TAG + "float", _TAG + "bool", _TAG + "null"}
@@ -57,8 +58,8 @@ def parse(
         return reader.convert(root, path, root.start_mark.line), reader.problems
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message = " ".join(part for part in (error.context, error.problem) if part)
-        return unreadable(f"not YAML: {_QUOTED.sub('…', message)}", mark.line if mark else 0)
+        line = mark.line if mark else 0
+        return unreadable(f"not YAML: {_fault(error, text, line)}", line)
     except YAMLError:
         return unreadable("not YAML: it contains characters that YAML does not allow")
     except (_TooMuchError, RecursionError):
@@ -66,6 +67,14 @@ def parse(
             f"nested deeper than {_MAX_DEPTH} levels, or more than {_MAX_VALUES:,} values "
             "once its aliases are resolved"
         )
+
+
+def _fault(error: MarkedYAMLError, text: str, line: int) -> str:
+    """What is wrong in the line."""
+    if _TAB.match((*text.split("\n"), "")[line]):
+        return "a tab is used to indent, where YAML allows only spaces"
+    message = " ".join(part for part in (error.context, error.problem) if part)
+    return _QUOTED.sub("…", message)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from medallion_jobs.config import Pipeline, load
+from medallion_jobs.config import Pipeline, load, project
 from medallion_jobs.engine import session
 from medallion_jobs.engine.query import StopSwitch
 from medallion_jobs.engine.stream import Stream
@@ -132,7 +132,7 @@ def _signals_flip(stop: StopSwitch) -> Iterator[Callable[[], None]]:
 def submitted(streams: Streams) -> None:
     """The main function of a job file: `spark-submit … JOB.py --config FILE [options]`."""
     parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).name)
-    parser.add_argument("--config", "-c", type=Path, default=Path("conf/sales.yaml"))
+    parser.add_argument("--config", "-c", type=Path)
     parser.add_argument("--env", "-e", default=os.environ.get("MEDALLION_ENV"))
     parser.add_argument("--set", action="append", default=[], metavar="DOTTED.PATH=VALUE")
     parser.add_argument("--once", action="store_true", help="read all available data, then end")
@@ -148,8 +148,12 @@ def submitted(streams: Streams) -> None:
         if isinstance(chosen.continuous, str):
             chosen.set.append(f"trigger.interval={chosen.continuous}")
         session.check_arguments()
-        with recorded(parser.prog, chosen.config, chosen.env, chosen.set) as recorder:
-            config = recorder.config(lambda: load(chosen.config, chosen.env, chosen.set)).pipeline
+        file = chosen.config or project.find()
+        with recorded(parser.prog, file, chosen.env, chosen.set) as recorder:
+            loaded = recorder.config(lambda: load(file, chosen.env, chosen.set))
+            if loaded.note:
+                print(loaded.note, file=sys.stderr)  # noqa: T201
+            config = loaded.pipeline
             session.check_submitted(config)
             interval = config.trigger.interval.total_seconds() if chosen.continuous else None
             run(config, streams(config), _print, continuous=interval, recorder=recorder)

@@ -119,3 +119,15 @@ def without_foreign_code(spark: SparkSession) -> None:
 def quiet_bridge() -> None:
     """Stops py4j from logging the values it transfers, which include settings and secrets."""
     logging.getLogger("py4j").setLevel(logging.INFO)
+
+
+def quiet_errors() -> None:
+    """Stops pyspark from logging each wrong expression as JSON with its stack trace.
+
+    That is 10 kB for each. The error itself is raised, and the package says it in its own words.
+    """
+    from pyspark.logger import PySparkLogger  # noqa: PLC0415 (as in `session.build`)
+
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        # Made by pyspark, as it must be of pyspark's own class.
+        PySparkLogger.getLogger(name).disabled = True

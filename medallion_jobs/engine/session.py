@@ -163,6 +163,7 @@ def build(
         conf.set("spark.jars", settings["spark.jars"])
     settings.update(security.secret(settings, master))
     security.quiet_bridge()
+    security.quiet_errors()
     shown = SparkConf(loadDefaults=False)
     shown.setAll([(key, value) for key, value in settings.items() if not is_secret(key, value)])
     if not submitted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from medallion_jobs.checkpoint import Change
 from medallion_jobs.observe.events import counted, format_age, format_bytes
@@ -13,6 +14,8 @@ from medallion_jobs.report.rebuild_cost import Cost
 _INDENT, _NAME_WIDTH = 4, 20
 # Shorter, nothing fits beside a name.
 _LEAST_WIDTH = 50
+# A name in two parts cannot be copied.
+_wrap = partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
 _STATES = {
     "reset": "reset: the next run reads its source from the start",
     "removed": "not in the config: its table stays, and answers queries",
@@ -93,7 +96,7 @@ class _Page:
         if table.state == "unchanged":
             state = "unchanged, with rows of an older logic"
         name = self._paint(table.table, "name")
-        first, *more = textwrap.wrap(f"{table.table}  {state}", self._width, subsequent_indent="  ")
+        first, *more = _wrap(f"{table.table}  {state}", self._width, subsequent_indent="  ")
         yield name + self._paint(first[len(table.table) :], table.state)
         for line in more:
             yield self._paint(line, table.state)
@@ -112,19 +115,17 @@ class _Page:
             return
         yield f"{indent}{change.part}:"
         for sign, text, kind in signs:
-            for place, line in enumerate(textwrap.wrap(text, room - 4)):
+            for place, line in enumerate(_wrap(text, room - 4)):
                 yield f"{indent}  " + self._paint(f"{' ' if place else sign} {line}", kind)
 
     def wrapped(self, text: str, indent: int = _INDENT) -> Iterator[str]:
         """Lines of the text; the lines that it has stay apart."""
         for line in text.split("\n"):
-            yield from textwrap.wrap(
+            yield from _wrap(
                 line.strip(),
                 self._width,
                 initial_indent=" " * indent,
                 subsequent_indent=" " * (indent + 2 if indent else 2),
-                break_long_words=False,
-                break_on_hyphens=False,
             )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "query",
     "rebuild_cost",
     "runs",
+    "saved_queries",
     "status",
     "time_travel",
     "verify",

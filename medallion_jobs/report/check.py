@@ -128,5 +128,6 @@ def _of_quarantine(table: str, read: int, quarantined: int, limits: Limits) -> I
 
 
 def _of_held(found: Status, limits: Limits) -> Iterator[str]:
-    if limits.held is not None and (found.held_rows or 0) > limits.held:
-        yield f"{found.held_rows:,} rows wait for a dimension's key; see: docs/lookups.md"
+    held = found.held_rows or 0
+    if limits.held is not None and held > limits.held:
+        yield f"{counted(held, 'row')} waiting for a dimension's key; see: docs/lookups.md"

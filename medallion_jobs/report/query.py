@@ -19,6 +19,7 @@ from medallion_jobs.report.lake_views import Row, View, catalog, connect, create
 from medallion_jobs.report.sandbox import confine, refuse_changes
 from medallion_jobs.report.time_travel import NotWrittenYet, Reading, TimeTravel
 from medallion_jobs.storage import Location
+from medallion_jobs.storage.duck import text
 
 # DuckDB's own size of a group of rows in a file.
 _ROWS_AT_ONCE = 122_880
@@ -27,6 +28,10 @@ _ROWS_AT_ONCE = 122_880
 _NOT_CODE = re.compile(r"""("(?:[^"]|"")*")|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _WORD = r'(?:"((?:[^"]|"")+)"|([A-Za-z_]\w*))'
 _DOTTED = re.compile(rf'(?<![\w"])(?={_WORD}\s*\.\s*{_WORD})')
+
+_SHOW_TABLES = re.compile(
+    r"\s*SHOW\s+(?:ALL\s+)?TABLES(?:\s+(?:FROM|IN)\s+(\w+))?\s*;?\s*", re.IGNORECASE
+)
 
 Key = tuple[str, str]
 
@@ -66,10 +71,12 @@ def answer_to(
             the query would do more than read; or a table has no such version.
     """
     known = catalog(config)
+    sql = _without_show(sql, known)
     named = names(sql)
     time_travel = time_travel or TimeTravel()
     tables = [_ref(key) for key in known if _folded(key) in named and key[0] in LAYERS]
     reading = time_travel.of(config, tables)
+    _refuse_never_run(config, known, named)
     with connect(paths.lake(config)) as duck:
         try:
             create(duck, _queries(known, sql, named, reading))
@@ -125,6 +132,33 @@ def names(sql: str) -> set[Key]:
     return {
         (_word(found[1], found[2]), _word(found[3], found[4])) for found in _DOTTED.finditer(bare)
     }
+
+
+def _without_show(sql: str, known: Mapping[Key, View]) -> str:
+    """SHOW TABLES as a query over all tables; DuckDB knows only those that a query names."""
+    found = _SHOW_TABLES.fullmatch(sql)
+    if not found:
+        return sql
+    listed = [key for key in known if found[1] is None or key[0] == found[1].casefold()]
+    rows = ", ".join(f"({text(schema)}, {text(table)})" for schema, table in listed)
+    return f'SELECT * FROM (VALUES {rows or "(NULL, NULL)"}) AS listed("schema", "table") WHERE "table" IS NOT NULL'  # noqa: S608,E501 (quoted)
+
+
+def _refuse_never_run(config: Pipeline, known: Mapping[Key, View], named: set[Key]) -> None:
+    """Raises UsageError if the query reads a table of the config that has never run."""
+    existing = {_folded(key) for key in known}
+    never = [
+        str(ref)
+        for ref in paths.sources(config)
+        if (key := _folded((ref.layer, ref.name))) in named and key not in existing
+    ]
+    if never:
+        raise UsageError(
+            f"{', '.join(never)} has never run, so there is no such table yet",
+            code="table_never_written",
+            untouched="nothing was read",
+            next_step="medallion run; the tables that exist: medallion query 'SHOW TABLES'",
+        )
 
 
 def _word(quoted: str | None, bare: str | None) -> str:

@@ -1,4 +1,4 @@
-"""README's commands, typed one after the other in a folder that has only `conf/`."""
+"""README's commands, typed one after the other in a folder that has only the configs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from support.processes import PATIENCE
 
 # Each has a test of its own in this tier; here they would only start one more JVM each.
 ELSEWHERE = {
+    "medallion init shop --from FOLDER",
     "medallion run",
     "medallion run bronze",
     "medallion run --continuous",
@@ -30,6 +31,7 @@ ELSEWHERE = {
 
 def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "medallion.yaml").symlink_to("conf/sales.yaml")  # as in the repository
     shown = list(dict.fromkeys(commands(ROOT / "README.md")))
     own = [command for command in shown if command not in ELSEWHERE]
     generate = next(command for command in own if command.startswith("medallion generate"))
@@ -51,4 +53,8 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     # Beside the config, the drawing that the README has made.
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "sales.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "conf",
+        "medallion.yaml",
+        "sales.html",
+    ]

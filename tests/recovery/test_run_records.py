@@ -150,6 +150,8 @@ def test_a_lost_lease_in_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             holder = json.loads(lease.read_text())
             lease.write_text(json.dumps({**holder, "host": "elsewhere", "pid": 1}))
             lake.generate(3, seed=2)
+            run.wait_until(lambda: [e for e in run.events if e["event"] == "table_failed"])
+            run.signal(signal.SIGTERM)  # bronze goes on until then
             assert run.wait() == 75, run.text
         log = named(lake, "query_already_running")
         assert "elsewhere" in json.dumps(log)

@@ -217,10 +217,10 @@ def test_the_layers_add_up(ran: tuple[OwnLake, Any]) -> None:
 def test_rows_come_back_with_another_key(ran: tuple[OwnLake, Any], tmp_path: Path) -> None:
     lake = ran[0].copy(tmp_path)
     replay = ("quarantine", "replay", "silver.drop_rule", "--json")
-    assert json.loads(lake.cli(*replay)) == {"rows": 2, "quarantined": 2}
+    assert json.loads(lake.cli(*replay))["quarantined"] == 2
     assert json.loads(lake.cli(*replay, "--set-column", "id=12", "--yes"))["good"] == 2
     assert sorted(row["id"] for row in lake.rows("silver.drop_rule")) == [1, 12, 12]
     # What `where` could not decide stays, until somebody says what the value is.
     replay = ("quarantine", "replay", "silver.where", "--json", "--yes")
-    assert json.loads(lake.cli(*replay)) == {"rows": 2, "quarantined": 2}
+    assert json.loads(lake.cli(*replay))["quarantined"] == 2
     assert json.loads(lake.cli(*replay, "--set-column", "id=1"))["good"] == 2

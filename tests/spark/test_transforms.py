@@ -446,7 +446,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"where": "nope > 1"}, "nope"),
     ({"where": "sum(id) > 1"}, "sum"),
     ({"parse": {"id": "a int"}}, "id is int, not JSON text"),
-    ({"parse": {"nope": "a int"}}, "no column nope; there are: id, s, items"),
+    ({"parse": {"nope": "a int"}}, "has no column nope; it has id, s, items"),
     ({"parse": {"s": "int"}}, "int has no columns:"),
     ({"parse": {"s": "a nonsense"}}, "nonsense"),
     ({"explode": {"one": "m"}}, "m is map<string,int>, not an array"),

@@ -77,8 +77,11 @@ def _site(call: ast.Call) -> Site | None:
     else:
         return None
     what = call.args[0] if call.args else ast.Constant("the config has {} mistakes")
+    said = _text(what)
+    if name == "NoSuchColumn":
+        said += " has no column {}; it has {}"
     exits = tuple(sorted({kind.exit_code for kind in kinds if issubclass(kind, MedallionError)}))
-    return Site(code, exits, _text(what), _text(named.get("next_step", ast.Constant(""))))
+    return Site(code, exits, said, _text(named.get("next_step", ast.Constant(""))))
 
 
 def _text(node: ast.expr) -> str:

@@ -1,16 +1,74 @@
-"""The commands that README and docs show."""
+"""The blocks of code that README and docs show, and the commands in them."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from medallion_jobs.config.yaml_text import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
+_BLOCK = re.compile(
+    r"^( *)```(\w*)(?: title=\"([^\"\n]*)\")?\n(.*?)^ *``` *$", re.MULTILINE | re.DOTALL
+)
 _IN_BLOCKS = re.compile(r"^```(?:console|sh|bash|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _IN_TEXT = re.compile(r"`((?:medallion|scripts/)[^`\n]*)`")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code on a page.
+
+    Attributes:
+        line: where it begins, from 1.
+        language: as it is written behind the three ticks; empty without one.
+        title: the file that it is; empty without one.
+    """
+
+    page: Path
+    line: int
+    language: str
+    title: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+    @property
+    def values(self) -> Any:
+        """What a block of YAML says, read as a config is."""
+        return yaml_values(self.text, str(self))
+
+
+def blocks(*languages: str, pages: list[Path] = PAGES) -> Iterator[Block]:
+    """All blocks in these languages; in any, if none is given."""
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for found in _BLOCK.finditer(text):
+            if not languages or found[2] in languages:
+                line = text.count("\n", 0, found.start()) + 1
+                yield Block(page, line, found[2], found[3] or "", textwrap.dedent(found[4]))
+
+
+def yaml_values(text: str, name: str) -> Any:
+    """The values of a text in YAML 1.2, placeholders as they are written."""
+    tree, problems = parse(text, name)
+    assert problems == []
+    return _plain(tree)
+
+
+def _plain(node: Any) -> Any:
+    value = getattr(node, "value", node)
+    if isinstance(value, dict):
+        return {key: _plain(child) for key, child in value.items()}
+    return [_plain(child) for child in value] if isinstance(value, list) else value
 
 
 def commands(page: Path) -> list[str]:

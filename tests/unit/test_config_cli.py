@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from medallion_jobs.cli.config import _print_table, app
+from medallion_jobs.cli.config import _print_lines, app
 from medallion_jobs.config import ConfigError, Pipeline, json_schema, load, reader_options
-from medallion_jobs.config.reference import markdown_table
+from medallion_jobs.config.reference import markdown_tables
 from medallion_jobs.config.schema import JsonSchema, schema_at
 
 REPOSITORY = Path(__file__).parents[2]
@@ -59,15 +59,15 @@ def test_show_prints_json_for_programs() -> None:
     assert with_origin["landing.root"]["origin"] == "conf/base.yaml:6"
 
 
-def test_show_draws_a_table_in_a_terminal(
+def test_show_prints_lines_in_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     settings = load(Path("conf/sales.yaml"), overrides=["spark.master=local[2]"]).settings
-    _print_table(settings, origin=True)
+    _print_lines(settings, origin=True)
     printed = capsys.readouterr().out
-    assert "local[2]" in printed
-    assert "conf/base.yaml:4" in printed
+    assert "spark.master: local[2]  (--set)\n" in printed
+    assert "(conf/base.yaml:4)\n" in printed
 
 
 def test_show_refuses_a_wrong_config_and_prints_nothing() -> None:
@@ -82,10 +82,10 @@ def test_the_schema_file_is_in_step_with_the_model() -> None:
     assert file.read_text() == run("schema")
 
 
-def test_the_docs_table_is_in_step_with_the_model() -> None:
+def test_the_tables_of_the_docs_are_in_step_with_the_model() -> None:
     """Update it with the output of: medallion config schema --markdown"""
-    assert run("schema", "--markdown") == markdown_table()
-    assert DOCS.read_text().endswith(markdown_table())
+    assert run("schema", "--markdown") == markdown_tables()
+    assert DOCS.read_text().endswith(markdown_tables())
 
 
 def test_the_docs_tell_the_readers_options() -> None:
@@ -99,7 +99,7 @@ def test_the_docs_print_mistakes_as_they_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     section = DOCS.read_text().partition("## Mistakes")[2]
-    (config, printed) = re.findall(r"```(?:yaml)?\n(.*?\n)```", section, re.DOTALL)
+    (config, printed) = re.findall(r"```(?:yaml|text)\n(.*?\n)```", section, re.DOTALL)
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "web.yaml").write_text(config)
     monkeypatch.chdir(tmp_path)

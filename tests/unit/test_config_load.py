@@ -43,7 +43,8 @@ def test_the_sales_pipeline_is_loaded() -> None:
 
 def test_defaults_hold_where_nothing_is_set(conf: Path) -> None:
     pipeline = load(conf / "web.yaml", environ={}).pipeline
-    assert (pipeline.storage.root, pipeline.landing.root) == ("./lake", "./landing")
+    roots = (Path(pipeline.storage.root), Path(pipeline.landing.root))
+    assert roots == (Path.cwd() / "lake", Path.cwd() / "landing")
     assert pipeline.spark.shuffle_partitions == 2
     assert pipeline.trigger.interval == timedelta(seconds=10)
     source = pipeline.bronze["clicks"].source
@@ -214,7 +215,7 @@ def test_the_process_environment_is_read_when_none_is_given(
     conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEDALLION__STORAGE__ROOT", "./elsewhere")
-    assert load(conf / "web.yaml").pipeline.storage.root == "./elsewhere"
+    assert Path(load(conf / "web.yaml").pipeline.storage.root) == Path.cwd() / "elsewhere"
 
 
 def test_base_yaml_itself_may_be_the_pipeline(conf: Path) -> None:

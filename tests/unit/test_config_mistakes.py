@@ -1,10 +1,11 @@
 """Every kind of mistake: where it is told, and what it is told with."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from medallion_jobs.config import ConfigError, Problem, load
+from medallion_jobs.config import ConfigError, Origin, Problem, load
 
 GOOD = """\
 pipeline: web
@@ -327,3 +328,73 @@ def test_an_option_that_a_format_does_not_know(
     )
     assert problem.path == f"bronze.clicks.source.options.{option}"
     assert told in problem.what
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("separator", "sep"), ("charset", "encoding"), ("quoteChar", "quote"), ("headers", "header")],
+)
+def test_an_option_by_the_name_that_another_program_gives_it(
+    tmp_path: Path, option: str, meant: str
+) -> None:
+    problem = only_problem(
+        tmp_path, "bronze.clicks.source.format=csv", f"bronze.clicks.source.options.{option}=x"
+    )
+    assert f"did you mean `{meant}`?" in problem.what
+
+
+@pytest.mark.parametrize("line", ["\tfrom: bronze.clicks", "  \tfrom: bronze.clicks"])
+def test_a_tab_that_indents_is_named_at_its_line(tmp_path: Path, line: str) -> None:
+    (problem,) = problems(tmp_path, GOOD.replace("    from: bronze.clicks", line))
+    assert problem.origin.line == 1 + GOOD.splitlines().index("    from: bronze.clicks")
+    assert "a tab is used to indent" in problem.what
+
+
+def test_the_next_step_has_the_options_that_were_given(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "prod.yaml").write_text("storage: {root: /lake}\n")
+    file = tmp_path / "my web.yaml"
+    file.write_text(GOOD)
+    given = ["gold.users.mode=none", "spark.master=local[2]", "spark.conf.spark.x.password=abc"]
+    with pytest.raises(ConfigError) as raised:
+        load(file, "prod", given, environ={})
+    assert raised.value.next_step == (
+        f"fix them, then: medallion config show --config '{file}' --env prod "
+        "--set gold.users.mode=none --set 'spark.master=local[2]' "
+        "--set spark.conf.spark.x.password=***"
+    )
+
+
+def test_the_wrong_part_of_sql_is_marked() -> None:
+    def shown(sql: str, part: str) -> list[str]:
+        at = (sql.index(part), sql.index(part) + len(part))
+        return str(Problem(Origin("web.yaml", 3), "a", "wrong", sql, at=at)).splitlines()[1:]
+
+    assert shown("to_date(order_at)", "order_at") == [
+        "    value:   to_date(order_at)",
+        "                     ^^^^^^^^",
+    ]
+    long = "coalesce(" + ", ".join(f"column_{n}" for n in range(40)) + ")"
+    value, mark = shown(long, "column_20")
+    assert len(value) <= 80
+    assert value[mark.index("^") : mark.rindex("^") + 1] == "column_20"
+    # Of several lines the one with the mistake; a mistake at the end is after the text.
+    assert shown("a +\n  b + c", "b") == ["    value:     b + c", "               ^"]
+    assert str(Problem(Origin("x"), "a", "wrong", "a +", at=(3, 4))).splitlines()[1:] == [
+        "    value:   a +",
+        "                ^",
+    ]
+
+
+def test_the_projects_own_packages_can_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "conf").mkdir()
+    for file, project in (("conf/web.yaml", ""), ("jobs/web.yaml", "jobs")):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(GOOD)
+        load(tmp_path / file, environ={})
+        assert str(tmp_path / project) not in sys.path
+        load(tmp_path / file, overrides=["python_packages=[shop]"], environ={})
+        assert sys.path[-1] == str(tmp_path / project)

@@ -92,3 +92,14 @@ def test_so_does_a_submitted_job(
     told = capsys.readouterr()
     assert is_the_event(told.out, without_landing)
     assert told.err.startswith("error: there is no landing folder")
+
+
+def test_every_code_is_explained() -> None:
+    """From the page that is in the package."""
+    for code in {site.code for site in sites()}:
+        done = CliRunner().invoke(app, ["explain", code])
+        assert done.exit_code == 0, code
+        assert done.stdout.startswith(f"{code} (exit code ")
+        assert "what happened: " in done.stdout
+    refused = CliRunner().invoke(app, ["explain", "batch_faild"])
+    assert "medallion explain batch_failed" in str(refused.exception)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -112,7 +113,8 @@ def test_the_docs_show_what_it_prints(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     page = DOCS.read_text()
     command = next(line for line in page.splitlines() if line.startswith("$ medallion generate "))
-    config = CONF / "sales.yaml"
+    shutil.copytree(CONF, "conf")
+    config = Path("conf") / "sales.yaml"
     result = CliRunner().invoke(APP, ["--config", str(config), *command.split()[3:]])
     dimensions, speed, wrote = result.stderr.splitlines()
     assert dimensions in page

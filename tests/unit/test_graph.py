@@ -192,11 +192,13 @@ def test_two_names_that_look_alike_in_mermaid_stay_two() -> None:
     assert "sink_a_b_c --> sink_a_b_c_" in drawn
 
 
-def test_the_chart_of_the_docs_is_the_one_that_is_drawn() -> None:
-    """Update it with: medallion graph"""
+def test_the_charts_of_the_docs_are_those_that_are_drawn() -> None:
+    """Update them with: medallion graph, medallion graph --out docs/sales.svg"""
+    sales = graph(load(CONF / "sales.yaml", environ={}).pipeline)
+    assert (CONF / "../docs/sales.svg").read_text(encoding="utf-8") == svg(sales)
     chart = re.search(r"```mermaid\n(.*?)```", (CONF / "../docs/graph.md").read_text(), re.DOTALL)
     assert chart
-    assert chart[1] == mermaid(graph(load(CONF / "sales.yaml", environ={}).pipeline))
+    assert chart[1] == mermaid(sales)
 
 
 # The SVG and the page.

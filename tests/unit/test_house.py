@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 FLOORS = (
     {"__main__"},
     {"cli"},
+    {"pipeline"},
     {"testing"},
-    {"plan", "rebuild"},
+    {"plan", "rebuild", "project"},
     {"bronze", "silver", "gold", "validation", "report", "maintenance"},
     {"refine"},
     {"kafkaloader"},
@@ -52,6 +53,8 @@ WITHOUT_SPARK = (
     "quarantine",
     "runs",
     "check",
+    "init",
+    "explain",
 )
 MOST_LINES = 500
 

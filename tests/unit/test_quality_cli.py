@@ -169,9 +169,9 @@ def test_quality_as_a_table_and_since(medallion: Medallion, log: RuleTable) -> N
         [str(SILVER), "there"],
         [str(SILVER), "gone"],
     ]
-    assert lines[0].split()[-8:] == [
+    assert lines[0].split()[-9:] == [
         *["drop", "2", "400", "5", "1.25%", "3"],
-        *["2026-02-01", "12:00:00"],
+        *["2026-02-01", "12:00:00", "UTC"],
     ]
     later = json.loads(medallion("quality", "--since", "2026-02-01", "--json", *RULES).out)
     assert [(row["rule"], row["rows"], row["broken"]) for row in later] == [

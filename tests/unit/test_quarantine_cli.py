@@ -142,7 +142,7 @@ def test_where_nothing_is_quarantined_every_command_says_so(
         assert (answer.code, answer.out, answer.err) == (0, "", "nothing is quarantined\n")
         assert json.loads(medallion("quarantine", *words, "--json").out) == []
     answer = medallion("quarantine", "dismiss", str(SILVER), "--reason", "x", "--yes")
-    assert (answer.code, answer.err) == (0, "0 rows are dismissed\n")
+    assert (answer.code, answer.err) == (0, "dismissed: 0 rows\n")
     assert lake.files() == before
     assert medallion("quarantine", "export", str(SILVER), "--to", str(file)).code == 0
     assert file.read_bytes() == b""
@@ -345,7 +345,7 @@ def test_dismiss_shows_first_and_then_marks(lake: Lake, medallion: Medallion) ->
     assert medallion("quarantine", *words, "--rule", "price", "--yes").code == 0
     assert listed(medallion) == {"price": (0, 0, 2, 0), "late": (1, 0, 1, 0)}
     again = medallion("quarantine", *words, "--rule", "price", "--yes")
-    assert (again.code, again.err) == (0, "0 rows are dismissed\n")
+    assert (again.code, again.err) == (0, "dismissed: 0 rows\n")
 
     assert medallion("quarantine", *words, "--id", "c", "--yes").code == 0
     assert shown(medallion) == []

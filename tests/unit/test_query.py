@@ -414,3 +414,23 @@ def test_every_saved_query_that_is_shipped_is_right(lake: Lake, file: Path) -> N
     for name, one in config.queries.items():
         assert one.description
         assert run(config, saved(config, name).sql)[1] == SAVED[name], name
+
+
+def test_show_tables_lists_every_view(lake: Lake) -> None:
+    write_table(lake.path(GOLD))
+    write_table(lake.path(SILVER))
+    columns, rows = run(lake.config, "show tables;")
+    assert columns == ["schema", "table"]
+    assert {(SILVER.layer, SILVER.name), (GOLD.layer, GOLD.name)} <= set(rows)
+    _, of_gold = run(lake.config, "SHOW ALL TABLES FROM gold")
+    assert of_gold == [(GOLD.layer, GOLD.name)]
+    assert run(lake.config, "SHOW TABLES FROM nowhere")[1] == []
+    assert run(lake.config, f"DESCRIBE {SILVER}")[1][0][:2] == ("n", "BIGINT")
+
+
+def test_a_table_that_never_ran_is_said_to_have_never_run(lake: Lake) -> None:
+    write_table(lake.path(SILVER))
+    with pytest.raises(UsageError, match=f"{GOLD} has never run") as raised:
+        run(lake.config, f"SELECT * FROM {SILVER} JOIN {GOLD} USING (n)")
+    assert raised.value.code == "table_never_written"
+    assert "medallion run" in raised.value.next_step

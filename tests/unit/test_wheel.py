@@ -17,7 +17,7 @@ PACKAGE = "medallion_jobs"
 def test_every_module_and_data_file_is_in_the_wheel(tmp_path: Path) -> None:
     sources = tmp_path / "sources"  # the build writes beside what it builds
     shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, sources / name)
     # With this environment's own setuptools, so that the test needs no network.
     line = [sys.executable, "-m", "pip", "wheel", str(sources), "--no-deps", "--no-build-isolation"]
@@ -28,6 +28,10 @@ def test_every_module_and_data_file_is_in_the_wheel(tmp_path: Path) -> None:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         (points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
         commands = archive.read(points).decode()
+        (about,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        (licence,) = [name for name in archive.namelist() if name.endswith("/LICENSE")]
+        assert "License-Expression: Apache-2.0" in archive.read(about).decode()
+        assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
     expected = {
         str(file.relative_to(ROOT))
         for file in (ROOT / PACKAGE).rglob("*")
@@ -35,6 +39,8 @@ def test_every_module_and_data_file_is_in_the_wheel(tmp_path: Path) -> None:
     }
     assert held == expected
     assert f"{PACKAGE}/engine/log4j2.properties" in held
+    # In the repository, these are links to conf/ and docs/.
+    assert {f"{PACKAGE}/project/templates/sales.yaml", f"{PACKAGE}/cli/errors.md"} <= held
     assert "medallion = medallion_jobs.cli:main" in commands
     assert "[pytest11]\nmedallion = medallion_jobs.testing.pytest_plugin" in commands
 

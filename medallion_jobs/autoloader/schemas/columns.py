@@ -138,7 +138,11 @@ class BronzeColumns:
         if known is not None:
             self._announce(known, "declared")
         elif sample:
-            self._announce(self._with(self._inferred(sample)), "inferred", file=sample[0])
+            self._announce(self.of_sample(sample), "inferred", file=sample[0])
+
+    def of_sample(self, sample: Sequence[FileEntry]) -> StructType:
+        """The columns that files bring, with the types that the hints give; records nothing."""
+        return self._with(self._inferred(sample))
 
     def grow(self, files: Sequence[FileEntry], batch: int) -> tuple[str, ...]:
         """Takes the columns that files bring, too; returns the changes.

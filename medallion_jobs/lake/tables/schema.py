@@ -47,14 +47,8 @@ def conform(rows: DataFrame, declared: StructType) -> DataFrame:
     Raises:
         UsageError: the rows lack declared columns, or have them with another type.
     """
-    has = {field.name: field.dataType.simpleString() for field in rows.schema}
-    wants = {field.name: field.dataType.simpleString() for field in declared}
-    wrong = [
-        f"{name}: declared as {kind}, but {'it is ' + has[name] if name in has else 'missing'}"
-        for name, kind in wants.items()
-        if has.get(name) != kind
-    ]
-    if wrong:
+    has = _types(rows.schema)
+    if wrong := list(differences(rows.schema, declared).values()):
         raise UsageError(
             "the columns are not the declared ones:\n  "
             + "\n  ".join(wrong)
@@ -63,7 +57,22 @@ def conform(rows: DataFrame, declared: StructType) -> DataFrame:
             untouched="nothing was written",
             next_step="fix `columns`, `lookups` or `schema` of the table in the config",
         )
-    return rows.select(*[col(name) for name in wants])
+    return rows.select(*[col(name) for name in declared.names])
+
+
+def differences(has: StructType, declared: StructType) -> dict[str, str]:
+    """The declared columns that rows lack, or have with another type; each with a message."""
+    types = _types(has)
+    return {
+        name: f"{name}: declared as {kind}, but "
+        + (f"it is {types[name]}" if name in types else "missing")
+        for name, kind in _types(declared).items()
+        if types.get(name) != kind
+    }
+
+
+def _types(schema: StructType) -> dict[str, str]:
+    return {field.name: field.dataType.simpleString() for field in schema}
 
 
 def unmergeable(has: DataType, wanted: DataType, path: str = "") -> Iterator[str]:

@@ -19,7 +19,7 @@ from pyspark.sql.types import (
 )
 
 from medallion_jobs.config import Lookup, Reference, SilverTable, TableRef
-from medallion_jobs.errors import DataError, UsageError
+from medallion_jobs.errors import DataError, NoSuchColumn, UsageError
 from medallion_jobs.lake.tables import snapshot
 from medallion_jobs.lake.tables.sql import col, over_row
 from medallion_jobs.refine.lookup import age, duplicate_keys, hidden_columns, keys, unknown_member
@@ -199,8 +199,10 @@ def _check(lookup: Lookup, table: DataFrame) -> None:
 def _check_columns(name: TableRef, table: DataFrame, wanted: Iterable[str], where: str) -> None:
     missing = [column for column in dict.fromkeys(wanted) if column not in table.columns]
     if missing:
-        raise UsageError(
-            f"{name} has no column {', '.join(missing)}; it has {', '.join(table.columns)}",
+        raise NoSuchColumn(
+            str(name),
+            missing,
+            table.columns,
             code="dimension_column_missing",
             untouched="nothing of the batch is written",
             next_step=f"fix {where} in the config",

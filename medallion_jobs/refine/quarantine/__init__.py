@@ -1,3 +1,3 @@
 """Parked rows: quarantine and hold, from which each row is released exactly once."""
 
-__all__ = ["held_rows", "parked_rows", "releases", "replay", "row_format"]
+__all__ = ["held_rows", "parked_rows", "redrive", "releases", "replay", "row_format"]

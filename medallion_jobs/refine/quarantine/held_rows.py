@@ -18,6 +18,7 @@ from medallion_jobs import clock
 from medallion_jobs.checkpoint import QueryFolder
 from medallion_jobs.config import Lookup
 from medallion_jobs.lake import tables
+from medallion_jobs.observe.events import counted
 from medallion_jobs.refine import batch_counts, lookup, outcome
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.batch_context import config_digest
@@ -119,11 +120,11 @@ class HeldRows:
             return ()
         since = seen.versions if seen else {}
         candidates = self._candidates(spark, held, since, versions, moment)
-        counts = self._redrive.send(spark, candidates)
+        counts = self._redrive.send(spark, candidates).counts
         self._record(_Seen(versions, moment, _oldest(held) or moment))
         self._redrive.tidy(spark)
         sent = counts.get(outcome.GOOD, 0)
-        return (f"{sent:,} rows that waited for a dimension went on",) if sent else ()
+        return (f"{counted(sent, 'row')} that waited for a dimension went on",) if sent else ()
 
     @property
     def _holding_lookups(self) -> list[Lookup]:

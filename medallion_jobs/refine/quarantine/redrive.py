@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,22 @@ from medallion_jobs.refine.target_table import shaped_source
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What becomes of rows that are sent again.
+
+    Attributes:
+        counts: how many rows have which outcome.
+        broken: of rows that stay in quarantine, how many break which rule still; a row counts
+            for each of its rules.
+        without_effect: columns of `changes` that have the value already, in every row.
+    """
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    broken: Mapping[str, int] = field(default_factory=dict)
+    without_effect: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,19 +83,24 @@ class Redrive:
                 "raise `snapshot.max_missing` and land it again",
             )
 
-    def try_out(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
-        """How many parked rows would have which outcome. Nothing is written."""
+    def try_out(self, spark: SparkSession, parked: DataFrame) -> Outcomes:
+        """What would become of parked rows. Nothing is written."""
         self.refuse_dumps()
-        return _by_outcome(self._judged(spark, parked, self._context(spark)))
+        context = self._context(spark)
+        return self._outcomes(self._judged(spark, parked, context), context)
 
-    def send(self, spark: SparkSession, parked: DataFrame) -> Mapping[str, int]:
+    def without_effect(self, spark: SparkSession, parked: DataFrame) -> Sequence[str]:
+        """The columns of `changes` that have the value already, in every row."""
+        return row_format.without_effect(self._restored(spark, parked), self.changes)
+
+    def send(self, spark: SparkSession, parked: DataFrame) -> Outcomes:
         """Writes the parked rows that are good now.
 
         Held rows that do not wait any more and are not good go to quarantine or are dropped;
         all other rows stay parked.
 
         Returns:
-            How many rows have which outcome; good rows that the table already had count, too.
+            What became of them; good rows that the table already had count, too.
 
         Raises:
             DataError: a row breaks a rule that stops a batch; nothing was written.
@@ -89,12 +111,13 @@ class Redrive:
             parked = self.parked_rows.without(spark, parked, self.refinery.quarantine)
         judged = self._judged(spark, parked, context).persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            counts = _by_outcome(judged)
+            outcomes = self._outcomes(judged, context)
+            counts = outcomes.counts
             if counts.get(outcome.GOOD):
                 self._commit(spark, judged, context, counts[outcome.GOOD])
             if self.parked_rows.name == "held":
                 self._end_hold(spark, judged, context, counts)
-            return counts
+            return outcomes
         finally:
             judged.unpersist()
 
@@ -149,15 +172,22 @@ class Redrive:
             )
 
     def _judged(self, spark: SparkSession, parked: DataFrame, context: BatchContext) -> DataFrame:
-        shape = row_type(shaped_source(self.refinery, spark))
-        fitting = row_format.of_shape(parked, shape)
-        rows = row_format.changed(row_format.restored(fitting, shape), self.changes)
+        rows = row_format.changed(self._restored(spark, parked), self.changes)
         dimensions = self.refinery.dimensions(spark, context.versions)
         judged = self.refinery.judged(rows, context, dimensions)
         # Before the commit: a row that is released cannot be parked again.
         return self.refinery.with_ambiguous(judged, context.before, among_each_other=True)
 
+    def _restored(self, spark: SparkSession, parked: DataFrame) -> DataFrame:
+        shape = row_type(shaped_source(self.refinery, spark))
+        return row_format.restored(row_format.of_shape(parked, shape), shape)
 
-def _by_outcome(judged: DataFrame) -> Mapping[str, int]:
-    counted = judged.groupBy(hidden(OUTCOME).alias("outcome")).count().collect()
-    return {row["outcome"]: row["count"] for row in counted}
+    def _outcomes(self, judged: DataFrame, context: BatchContext) -> Outcomes:
+        rules = outcome.rules_broken(self.refinery.table, context.moment)
+        groups = judged.groupBy(hidden(OUTCOME).alias("outcome"), rules.alias("rules"))
+        counts, broken = Counter[str](), Counter[str]()
+        for row in groups.count().collect():
+            counts[row["outcome"]] += row["count"]
+            if row["outcome"] == outcome.QUARANTINED:
+                broken.update(dict.fromkeys(row["rules"], row["count"]))
+        return Outcomes(dict(counts), dict(broken))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medallion_jobs.checkpoint import Lock, QueryFolder, journal, manifest, reset
 from medallion_jobs.config import Pipeline, TableRef
@@ -15,7 +15,7 @@ from medallion_jobs.lake import paths, tables
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.refine.batch import Refinery
 from medallion_jobs.refine.quarantine.lookup_backfill import LookupBackfill, lookups_of
-from medallion_jobs.refine.quarantine.redrive import Redrive
+from medallion_jobs.refine.quarantine.redrive import Outcomes, Redrive
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Replayed:
 
 def quarantined(
     config: Pipeline, ref: TableRef, ids: Sequence[str], changes: Mapping[str, str], *, write: bool
-) -> Mapping[str, int]:
+) -> Outcomes:
     """Replays rows of a table's quarantine with the current config.
 
     Args:
@@ -42,12 +42,14 @@ def quarantined(
         write: write the rows; if false, only their outcomes are counted.
 
     Returns:
-        How many rows have which outcome; only `good` rows leave the quarantine.
+        What became of them; only `good` rows leave the quarantine.
 
     Raises:
         UsageError: the table was never written, or the rows lack a column of `changes`.
         LockHeld: the table's query is running.
     """
+    if not ids:
+        return Outcomes()
     query_folder, generation = _query_folder(config, ref)
     with Lock(query_folder.lock, str(ref)):
         spark = session.build(config, short=True)
@@ -62,11 +64,13 @@ def quarantined(
             changes=changes,
         )
         parked = redrive.open(spark)
-        if parked is None or not ids:
-            return {}
+        if parked is None:
+            return Outcomes()
         wanted = spark.createDataFrame([(row_id,) for row_id in ids], "id string")
         chosen = parked.join(wanted, "id", "left_semi")
-        return redrive.send(spark, chosen) if write else redrive.try_out(spark, chosen)
+        useless = redrive.without_effect(spark, chosen) if changes else ()
+        found = redrive.send(spark, chosen) if write else redrive.try_out(spark, chosen)
+        return replace(found, without_effect=useless)
 
 
 def missed(config: Pipeline, ref: TableRef, dimension: TableRef, *, write: bool) -> Replayed:

@@ -116,12 +116,29 @@ def changed(rows: DataFrame, changes: Mapping[str, str]) -> DataFrame:
             code="no_such_column",
             untouched="nothing was written",
         )
-    kinds = {name: rows.schema[name].dataType for name in changes}
-    values = {name: F.expr(sql).cast(kinds[name]) for name, sql in changes.items()}
+    values = _values(rows, changes)
     # A user who sets columns of a row wants the row in the table, whatever `where` says.
     readable = {UNDECIDED: F.lit(False), UNREADABLE: F.lit(None).cast("string")}
     rows = rows.withColumns({**values, **readable})
     return rows.withColumn(ROW, F.struct(*own.values()))
+
+
+def without_effect(rows: DataFrame, changes: Mapping[str, str]) -> list[str]:
+    """The columns of `changes` that have the value already, in every restored row."""
+
+    def differs(name: str, value: Column) -> Column:
+        # As JSON: maps cannot be compared.
+        old, new = (F.to_json(F.struct(one.alias("of"))) for one in (col(name), value))
+        return F.count_if(~old.eqNullSafe(new)).alias(name)
+
+    values = _values(rows, changes)
+    counts = rows.agg(*[differs(name, value) for name, value in values.items()]).head()
+    return [name for name in changes if counts is not None and counts[name] == 0]
+
+
+def _values(rows: DataFrame, changes: Mapping[str, str]) -> dict[str, Column]:
+    kinds = {name: rows.schema[name].dataType for name in changes}
+    return {name: F.expr(sql).cast(kinds[name]) for name, sql in changes.items()}
 
 
 def _file(rows: DataFrame) -> Column:

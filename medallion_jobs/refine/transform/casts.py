@@ -24,7 +24,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import NoSuchColumn, UsageError
 from medallion_jobs.lake.columns import RESCUED
 from medallion_jobs.lake.hidden_columns import is_hidden
 from medallion_jobs.lake.tables.sql import col
@@ -51,13 +51,20 @@ def named(rows: DataFrame, name: str) -> StructField:
     """The column of this name; as in SQL, letter case does not matter.
 
     Raises:
-        UsageError: there is no such column.
+        NoSuchColumn: there is no such column.
     """
     for field in rows.schema:
         if field.name.lower() == name.lower():
             return field
     known = [column for column in rows.columns if not is_hidden(column)]
-    raise wrong(f"there is no column {name}; there are: {', '.join(known)}")
+    raise NoSuchColumn(
+        "the row",
+        [name],
+        known,
+        code="no_such_column",
+        untouched="nothing was written",
+        next_step="fix the table in the config, then: medallion validate",
+    )
 
 
 def replaced(

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
 from medallion_jobs.config import SilverTable
-from medallion_jobs.errors import UsageError
+from medallion_jobs.errors import NoSuchColumn, UsageError
 from medallion_jobs.lake.columns import OF_CHANGE, RESCUED, RESERVED
 from medallion_jobs.lake.hidden_columns import (
     DUMP,
@@ -118,8 +118,10 @@ class Recipe:
         selected = self.table.selected or dict.fromkeys(self._without_technical(has), True)
         missing = [name for name, needed in selected.items() if needed and name not in has]
         if missing:
-            raise UsageError(
-                f"there is no column {', '.join(missing)} to select; there are {', '.join(has)}",
+            raise NoSuchColumn(
+                "the row",
+                missing,
+                list(has),
                 code="no_such_column",
                 untouched="nothing was written",
                 next_step="fix `select` or `columns` of the table in the config",
@@ -201,10 +203,12 @@ class Recipe:
             yield "apply_changes.apply_as_truncates", changes.apply_as_truncates or "false"
 
     def check_named(self, columns: Sequence[str], own: StructType) -> None:
-        """Raises UsageError if the table lacks one of these columns."""
+        """Raises NoSuchColumn if the table lacks one of these columns."""
         if missing := [name for name in columns if name not in own.names]:
-            raise UsageError(
-                f"the table has no column {', '.join(missing)}; it has {', '.join(own.names)}",
+            raise NoSuchColumn(
+                "the table",
+                missing,
+                own.names,
                 code="no_such_column",
                 untouched="nothing was written",
                 next_step="add it to `select` or `schema` of the table in the config",

@@ -37,7 +37,7 @@ def _job(arguments: Sequence[str]) -> tuple[bool, Job]:
         name = arguments[0] if arguments else ""
         parser.error(f"unknown layer {name!r}: scripts/submit {'|'.join(LAYERS)} --config FILE")
     parser.add_argument("layer")
-    parser.add_argument("--config", "-c", default="conf/sales.yaml")
+    parser.add_argument("--config", "-c")
     parser.add_argument("--master")
     parser.add_argument("--deploy-mode", choices=("client", "cluster"))
     parser.add_argument("--environment")
@@ -53,11 +53,12 @@ def _job(arguments: Sequence[str]) -> tuple[bool, Job]:
     seen, _ = peek.parse_known_args(rest)
     env = seen.env or os.environ.get("MEDALLION_ENV")
 
-    in_image = given.config.startswith(IN_IMAGE)
+    config = given.config or str(_project_config())
+    in_image = config.startswith(IN_IMAGE)
     job = Job(
         layer=given.layer,
-        config=None if in_image else Path(given.config),
-        config_at_driver=given.config.removeprefix(IN_IMAGE),
+        config=None if in_image else Path(config),
+        config_at_driver=config.removeprefix(IN_IMAGE),
         env=env,
         sets=tuple(seen.set),
         options=tuple(rest if seen.env or not env else ["--env", env, *rest]),
@@ -68,6 +69,12 @@ def _job(arguments: Sequence[str]) -> tuple[bool, Job]:
         image_jars=given.image_jars.rstrip("/"),
     )
     return given.print, job
+
+
+def _project_config() -> Path:
+    from medallion_jobs.config import project  # noqa: PLC0415
+
+    return project.find()
 
 
 def _print(line: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from medallion_jobs.errors import UsageError
 from medallion_jobs.runtime.submit.job import Job
 
 if TYPE_CHECKING:
-    from medallion_jobs.config import Pipeline
+    from medallion_jobs.config import Loaded
 
 # Imports are inside the functions: the set-up needs this package before theirs are installed.
 
@@ -53,7 +52,7 @@ def secrets_in_command(sets: Sequence[str], conf: Mapping[str, str]) -> None:
         )
 
 
-def checked_config(job: Job, cluster_mode: bool, report: Callable[[str], None]) -> Pipeline | None:
+def checked_config(job: Job, cluster_mode: bool, report: Callable[[str], None]) -> Loaded | None:
     """The config, if it can be loaded on this machine; else None.
 
     Raises:
@@ -64,7 +63,7 @@ def checked_config(job: Job, cluster_mode: bool, report: Callable[[str], None]) 
     if job.config is None:
         return None
     try:
-        return load(job.config, job.env, job.sets).pipeline
+        return load(job.config, job.env, job.sets)
     except ConfigError as error:
         # A driver elsewhere may have the variables and secret files that are missing here.
         if not cluster_mode or not job.config.is_file():
@@ -73,9 +72,7 @@ def checked_config(job: Job, cluster_mode: bool, report: Callable[[str], None]) 
         return None
 
 
-def unfit_for_cluster_mode(
-    kind: str, pipeline: Pipeline | None, environ: Mapping[str, str]
-) -> None:
+def unfit_for_cluster_mode(kind: str, config: Loaded | None, environ: Mapping[str, str]) -> None:
     """Refuses what cannot work in cluster mode, with the driver on another machine.
 
     Raises:
@@ -100,21 +97,12 @@ def unfit_for_cluster_mode(
             untouched="nothing was started",
             next_step="use --set or an overlay instead, and unset it",
         )
-    for key, root in _roots(pipeline):
-        if "://" not in root and not PurePosixPath(root.removeprefix("file:")).is_absolute():
+    for key in ("storage.root", "landing.root"):
+        if config and key in config.relative:
             raise UsageError(
-                f"{key} is {root}: a relative path would be in the driver's working folder, which "
-                "is removed when the driver ends",
+                f"{key} is {config.relative[key]}: a relative path would be in the driver's "
+                "working folder, which is removed when the driver ends",
                 code="relative_path_in_cluster_mode",
                 untouched="nothing was started",
                 next_step=f"--set {key}=… with an absolute path or a URI that all machines share",
             )
-
-
-def _roots(pipeline: Pipeline | None) -> list[tuple[str, str]]:
-    if pipeline is None:
-        return []
-    return [
-        ("storage.root", str(pipeline.storage.root)),
-        ("landing.root", str(pipeline.landing.root)),
-    ]

@@ -43,7 +43,8 @@ def submission(
     mode = spark.deploy_mode or job.deploy_mode or spark.setting("spark.submit.deployMode")
     is_cluster_mode = mode == "cluster"
     refusals.secrets_in_command(job.sets, spark.conf)
-    pipeline = refusals.checked_config(job, is_cluster_mode, report)
+    config = refusals.checked_config(job, is_cluster_mode, report)
+    pipeline = config.pipeline if config else None
     given = spark.master or job.master or spark.setting("spark.master")
     master = given or (pipeline.spark.master if pipeline else None) or "local[*]"
     kind = kind_of(master)
@@ -53,7 +54,7 @@ def submission(
         kafka=pipeline is None or bool(pipeline.kafka_sources),
     )
     if is_cluster_mode:
-        refusals.unfit_for_cluster_mode(kind, pipeline, environ)
+        refusals.unfit_for_cluster_mode(kind, config, environ)
     if not is_cluster_mode:
         way = ways.here(job, master, jars, environ, report)
     elif kind == "yarn" or spark.setting(ways.UPLOAD):
