@@ -117,3 +117,5 @@ def _of_run(given: Given, run_id: str, rows: int, places: list[Path] | None) -> 
     updating.update([result])
     _print(result)
     typer.echo(f"written: {file}")
+    if result.error:
+        raise typer.Exit(1)

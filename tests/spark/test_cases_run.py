@@ -27,7 +27,7 @@ bronze:
     source:
       format: json
       path: /nobody/may/read/this
-      clean_source: {mode: delete, retention: 0s, force: true}
+      clean_source: {mode: delete, retention: 1s, force: true}
       schema: "id string, customer int, amount decimal(10,2)"
 silver:
   orders:

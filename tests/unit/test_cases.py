@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,15 +11,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml as pyyaml
+from deltalake import CommitProperties, write_deltalake
 from pyspark.sql.types import StructType
 
-from medallion_jobs.config import ConfigError, Origin
+from medallion_jobs.config import ConfigError, Origin, load
 from medallion_jobs.config.tree import node_of
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables import ddl
-from medallion_jobs.testing.cases import discovery, files, report, running, updating
+from medallion_jobs.masking import remember
+from medallion_jobs.testing.cases import discovery, files, recorded, report, running, updating
 from medallion_jobs.testing.cases.compare import Difference, differences
 from medallion_jobs.testing.cases.values import NotOfTypeError, inferred, plain, typed
 
@@ -294,6 +298,59 @@ def test_what_came_is_written_and_the_rest_of_the_file_stays(shop: Path) -> None
         "gold.totals": {"count": 1},
     }
     assert updating.update([running.Result(case)]) == []
+
+
+def test_a_case_of_rows_that_a_run_wrote(shop: Path) -> None:
+    """The rows of that run alone, the keys that they look up, and no secret."""
+    remember("a-secret-of-the-config")
+    lake = load(shop / "shop.yaml", None, [f"storage.root={shop / 'lake'}"]).pipeline
+    for run, ids in (("before", "ab"), ("wanted", "cde"), ("after", "f")):
+        rows = [_order(place, name) for place, name in enumerate(ids)]
+        by = CommitProperties(custom_metadata={"userMetadata": json.dumps({"run": run})})
+        table = pa.Table.from_pylist(rows, schema=_ORDERS)
+        path = shop / "lake" / "bronze" / "orders"
+        write_deltalake(str(path), table, mode="append", commit_properties=by)
+    people = [{"id": n, "region": f"R{n} a-secret-of-the-config", "born": AT} for n in range(9)]
+    dimension = pa.Table.from_pylist(people).cast(_PEOPLE)
+    write_deltalake(str(shop / "lake" / "silver" / "customers"), dimension)
+    file = shop / "tests" / "run.yaml"
+
+    recorded.write(lake, shop / "shop.yaml", "wanted", 2, file)
+
+    text = file.read_text(encoding="utf-8")
+    assert "run wanted" in text.partition("config:")[2]
+    assert "a-secret" not in text
+    (case,) = files.read([file])
+    assert case.expects_nothing
+    written = pyyaml.safe_load(text)["cases"]["2 rows of run wanted"]
+    assert written["at"] == "2026-01-31T12:00:00Z"
+    assert written["given"]["bronze.orders"] == [
+        {"id": "c", "customer": 0, "at": "2026-01-31T12:00:00Z", "amount": "1.50"},
+        {"id": "d", "customer": 1, "at": "2026-01-31T12:00:00Z", "amount": "1.50"},
+    ]
+    customers = written["given"]["silver.customers"]
+    assert customers["schema"] == "id bigint, region string, born timestamp"
+    assert [row["region"] for row in customers["rows"]] == ["R0 ***", "R1 ***"]
+    for run, other, what in (("wanted", file, "exists"), ("no", shop / "no.yaml", "no row")):
+        with pytest.raises(UsageError, match=what):
+            recorded.write(lake, shop / "shop.yaml", run, 2, other)
+
+
+AT = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+_TIME = pa.timestamp("us", tz="UTC")
+_ORDERS = pa.schema(
+    [
+        *(("id", pa.string()), ("customer", pa.int32()), ("at", _TIME)),
+        *(("amount", pa.decimal128(10, 2)), ("_rescued_data", pa.string())),
+        *(("_input_file", pa.string()), ("_load_time", _TIME)),
+    ]
+)
+_PEOPLE = pa.schema([("id", pa.int64()), ("region", pa.string()), ("born", _TIME)])
+
+
+def _order(customer: int, name: str) -> dict[str, object]:
+    order = {"id": name, "customer": customer, "at": AT, "amount": Decimal("1.50")}
+    return {**order, "_input_file": "file:///home/ann/1.json", "_load_time": AT}
 
 
 def test_pytest_finds_cases_and_nothing_else_and_imports_no_spark(shop: Path) -> None:

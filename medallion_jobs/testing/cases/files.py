@@ -89,14 +89,7 @@ class _File:
         keys = self._keys(node, here, _OF_CASE)
         settings = tuple(self._texts(keys.get("set"), f"{here}.set"))
         if settings not in self._configs:
-            self._configs[settings] = isolated.config(
-                load(
-                    self.path.parent / config_file,
-                    self.env,
-                    [*self.overrides, *settings, *isolated.NOWHERE],
-                    loads_sinks=False,
-                ).pipeline
-            )
+            self._configs[settings] = self._config(config_file, settings)
         config = self._configs[settings]
         steps = [_Step(self, config, here, DEFAULT_AT).read(keys)]
         for place, then in enumerate(self._list(keys.get("then"), f"{here}.then")):
@@ -108,6 +101,20 @@ class _File:
         if len(self.problems) > known:
             return None
         return Case(self.path, node.origin.line or 1, name, config, steps)
+
+    def _config(self, name: str, settings: Sequence[str]) -> Pipeline:
+        """The pipeline with the settings of a case; folders of its own need no value.
+
+        Raises:
+            ConfigError: it has mistakes.
+        """
+        file, own = self.path.parent / name, [*self.overrides, *settings]
+        try:
+            loaded = load(file, self.env, [*own, *isolated.NOWHERE], loads_sinks=False)
+        except ConfigError:
+            load(file, self.env, own, loads_sinks=False)  # its error has only the user's settings
+            raise
+        return isolated.config(loaded.pipeline)
 
     def _inputs(self, config: Pipeline, steps: Sequence[Step], at: Origin, here: str) -> None:
         found = scope.of(config, steps)

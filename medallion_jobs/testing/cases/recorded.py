@@ -91,7 +91,7 @@ def _of_run(config: Pipeline, name: str, run_id: str, most: int) -> _Rows:
             data = open_delta(path, version=commit.version).to_pyarrow_dataset()
             for fragment in data.get_fragments():
                 if Path(fragment.path).name in added and len(rows) < most:
-                    head = fragment.head(most - len(rows), schema=data.schema)
+                    head = fragment.scanner(schema=data.schema).head(most - len(rows))
                     rows += head.to_pylist()
         except (DeltaError, OSError) as error:
             raise DataError(

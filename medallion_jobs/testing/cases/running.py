@@ -38,13 +38,6 @@ _OLDEST_SECONDS = 1_000_000.0
 _STEP_SECONDS = 1_000.0
 _TEXTS = ArrayType(StringType())
 _OF_LINES = StructType().add("line", "string").add("reasons", _TEXTS).add("file", "string")
-_ABOUT_ROWS = (
-    StructType()
-    .add("rules", _TEXTS)
-    .add("reasons", _TEXTS)
-    .add("file", "string")
-    .add("waits_for", _TEXTS)
-)
 
 
 @dataclass(frozen=True)
@@ -188,14 +181,18 @@ class _Run:
             left = _released(self.config, target.table)
             parked = [row for row in self.lake.held(name) if row["id"] not in left]
         columns: dict[str, StructField] = {}
-        rows = []
+        rows: list[dict[str, Any]] = []
         for row in parked:
             shape = StructType.fromJson(json.loads(row["shape"]))
             columns |= {column.name: column for column in shape}
             own = node_of(json.loads(row["row"]), Origin("row"))
             about = {key: row[key] for key in ABOUT_ASIDE if key in row}
             rows.append({**typed(own, shape), **about, "file": _name(row.get("file"))})
-        return rows, StructType([*columns.values(), *_ABOUT_ROWS.fields])
+        places = TablePaths(self.config, target.table)
+        path = places.quarantine if target.kind == "quarantine" else places.held
+        snapshot = tables.snapshot(path)
+        kept = StructType.fromJson(snapshot.schema) if snapshot else StructType()
+        return rows, StructType([*columns.values(), *(f for f in kept if f.name in ABOUT_ASIDE)])
 
     def _look_everywhere(self, step: int) -> None:
         for table in self.scope.run:
