@@ -23,12 +23,17 @@ TIERS_WITH_A_JVM = {"spark", "recovery", "e2e"}
 # The files that take longest, the longest first. Two processes share the files of a tier: a long
 # one at the end would leave one of them idle.
 LONGEST_FIRST = (
-    *("test_two_hundred_files", "test_containers_on_host", "test_change_data", "test_readme"),
-    "test_continuous",
-    *("test_bare_submit", "test_no_secret_is_told", "test_objects", "test_kill", "test_kill_load"),
-    *("test_bad_input", "test_bad_files", "test_descriptions", "test_ambiguous", "test_kept_whole"),
-    *("test_late_dimensions", "test_warehouse", "test_odd_names", "test_testing"),
-    *("test_query_formats", "test_maintain", "test_submit", "test_query_confined"),
+    # e2e, recovery, spark, unit
+    *("test_change_data", "test_continuous", "test_readme", "test_containers_on_host"),
+    *("test_operations", "test_two_hundred_files", "test_no_secret_is_told", "test_bare_submit"),
+    *("test_kill_rebuild", "test_objects", "test_kill", "test_refusals", "test_kill_points"),
+    *("test_kill_kafka", "test_run_records", "test_kill_load"),
+    *("test_upstream_changes", "test_rebuild", "test_change_messages", "test_descriptions"),
+    *("test_bad_input", "test_bad_files", "test_branches", "test_warehouse", "test_snapshot"),
+    *("test_late_dimensions", "test_change_files", "test_ambiguous", "test_kept_whole"),
+    *("test_odd_names", "test_gaps", "test_auto_cdc", "test_batch_cost", "test_rescued_parts"),
+    *("test_changes", "test_testing", "test_all_aside", "test_policies", "test_maintain"),
+    *("test_query_formats", "test_submit", "test_query_confined"),
 )
 
 

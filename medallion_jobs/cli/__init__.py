@@ -33,6 +33,7 @@ from medallion_jobs.cli.run import run
 from medallion_jobs.cli.setup import setup
 from medallion_jobs.cli.status import status
 from medallion_jobs.cli.stop import stop
+from medallion_jobs.cli.test import test
 from medallion_jobs.cli.validate import validate
 from medallion_jobs.cli.verify import verify
 from medallion_jobs.errors import MedallionError, TransientError, UsageError
@@ -52,6 +53,7 @@ for command in (
     generate,
     run,
     validate,
+    test,
     plan,
     status,
     check,

@@ -90,6 +90,7 @@ __all__ = [
     "secrecy",
     "selection",
     "sinks",
+    "tree",
     "units",
     "yaml_text",
 ]

@@ -67,9 +67,11 @@ class ConfigError(UsageError):
         problems: the mistakes, in the order of the layers and their lines.
     """
 
-    def __init__(self, problems: Sequence[Problem], *, next_step: str = "") -> None:
+    def __init__(
+        self, problems: Sequence[Problem], *, next_step: str = "", what: str = "the config has"
+    ) -> None:
         count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-        paragraphs = [f"the config has {count}", *(str(problem) for problem in problems), ""]
+        paragraphs = [f"{what} {count}", *(str(problem) for problem in problems), ""]
         super().__init__(
             "\n\n".join(paragraphs).rstrip("\n") + "\n",
             code="config_has_mistakes",

@@ -22,7 +22,7 @@ from medallion_jobs.errors import UsageError
 from medallion_jobs.lake import paths
 from medallion_jobs.runtime.cache import from_home
 from medallion_jobs.runtime.class_archive import ClassArchive
-from medallion_jobs.runtime.jars import DELTA, Jar, delta_jars, needed
+from medallion_jobs.runtime.jars import DELTA, SPARK, Jar, delta_jars, needed
 from medallion_jobs.runtime.java import find_java
 from medallion_jobs.runtime.jvm_options import QUICK_COMPILER, as_text, driver_options
 from medallion_jobs.runtime.locales import VARIABLE, impossible_names, utf8_environment, utf8_name
@@ -94,11 +94,13 @@ _REQUIRED_OR_UNSET = {
     "spark.sql.streaming.checkpointLocation": ("", ""),
     "spark.databricks.delta.schema.autoMerge.enabled": ("false", "false"),
 }
+# Spark 4.1 has moved its class.
+_CHECKPOINTING = "" if SPARK == "4.0" else "checkpointing."
 # For checkpoints on a disk, where a rename replaces a file atomically. Spark's default deletes the
 # old file first, and starts a process for each name to check whether it is a link.
 _ON_DISK = {
     "spark.sql.streaming.checkpointFileManagerClass": "org.apache.spark.sql.execution.streaming."
-    "checkpointing.FileSystemBasedCheckpointFileManager",
+    f"{_CHECKPOINTING}FileSystemBasedCheckpointFileManager",
 }
 # For a master in this process: small tables, few cores, no use for the UI.
 _LOCAL = {

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from medallion_jobs import clock
 from medallion_jobs.autoloader.readers import json_reasons
 from medallion_jobs.config import KafkaSource
 from medallion_jobs.kafkaloader.avro import Decoder
@@ -56,7 +56,7 @@ def of(
         for part, form in ((KEY, source.key), (VALUE, source.value))
     ]
     about = {
-        source.load_time_column: F.lit(datetime.now(timezone.utc)),
+        source.load_time_column: F.lit(clock.now()),
         BATCH_ID: F.lit(batch).cast("bigint"),
     }
     columns = [

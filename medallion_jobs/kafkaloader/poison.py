@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -16,6 +15,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from medallion_jobs import clock
 from medallion_jobs.config import TableRef
 from medallion_jobs.kafkaloader.columns import HEADERS, KEY, VALUE
 from medallion_jobs.lake import tables
@@ -79,7 +79,7 @@ class Poison:
             F.lit(generation).alias("generation"),
             F.lit(txn.batch).cast("bigint").alias("batch"),
             F.lit(txn.run_id).alias("run_id"),
-            F.lit(datetime.now(timezone.utc)).alias("load_time"),
+            F.lit(clock.now()).alias("load_time"),
         )
         tables.append(messages, self.path, own)
         return self.count(txn)

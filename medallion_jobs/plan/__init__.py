@@ -2,4 +2,4 @@
 
 from medallion_jobs.plan.planning import Plan, Refusal, TablePlan, plan
 
-__all__ = ["Plan", "Refusal", "TablePlan", "plan", "refusals", "text"]
+__all__ = ["Plan", "Refusal", "TablePlan", "columns", "plan", "refusals", "text"]

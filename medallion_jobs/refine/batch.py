@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from medallion_jobs import clock
 from medallion_jobs.config import Lookup, Pipeline, SilverTable, TableRef
 from medallion_jobs.engine.stream import Batch, Written
 from medallion_jobs.errors import DataError, Refused, rebuild_command
@@ -168,7 +169,7 @@ class Refinery:
     def context(self, spark: SparkSession) -> BatchContext:
         """The context of a batch that starts now."""
         return BatchContext(
-            moment=datetime.now(timezone.utc),
+            moment=clock.now(),
             versions=self.versions(),
             newest=self._newest_moment(spark),
             logic=config_digest(self.declared),
@@ -303,7 +304,7 @@ class Refinery:
         changes = self.table.apply_changes
         if changes is None:
             return None
-        moment = datetime.now(timezone.utc)
+        moment = clock.now()
         return apply_changes.tidy_if_due(spark, changes, self.paths.changes, moment)
 
     def _counts(self, judged: DataFrame) -> list[Column]:

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from medallion_jobs.errors import TransientError, UsageError
 from medallion_jobs.runtime.cache import cache_dir, from_home, locked
-from medallion_jobs.runtime.pinned import ALL, DELTA, KAFKA, POSTGRESQL, S3A, Jar, needed
+from medallion_jobs.runtime.pinned import (
+    ALL,
+    DELTA,
+    DELTA_FOR,
+    KAFKA,
+    NEWEST,
+    POSTGRESQL,
+    S3A,
+    SPARK,
+    Jar,
+    needed,
+)
 
 __all__ = [
     "ALL",
@@ -17,6 +28,7 @@ __all__ = [
     "KAFKA",
     "POSTGRESQL",
     "S3A",
+    "SPARK",
     "Jar",
     "are_cached",
     "cache_paths",
@@ -38,8 +50,10 @@ def delta_jars(
 
     Raises:
         TransientError: the network failed; partial downloads are kept, and the next call resumes.
-        UsageError: the repository lacks the jar, or has a different file under its name.
+        UsageError: the repository lacks the jar, or has a different file under its name; or no
+            jar is known for the installed Spark.
     """
+    _refuse_unknown(wanted)
     folder = cache_dir() / "jars"
     if not all(_is_valid(folder / jar.file, jar) for jar in wanted):
         with locked(folder / ".lock", report):
@@ -48,6 +62,21 @@ def delta_jars(
                 if not _is_valid(folder / jar.file, jar):
                     _obtain(jar, folder, report)
     return [folder / jar.file for jar in wanted]
+
+
+def _refuse_unknown(wanted: tuple[Jar, ...]) -> None:
+    what = ""
+    if SPARK not in DELTA_FOR:
+        what = f"this package runs on Spark {', '.join(DELTA_FOR)}"
+    elif NEWEST != SPARK and {*wanted} & {*S3A, *KAFKA}:
+        what = f"the jars for object stores and for Kafka are those of Spark {NEWEST}"
+    if what:
+        raise UsageError(
+            f"{what}, and pyspark {SPARK} is installed",
+            code="other_spark",
+            untouched="nothing was fetched or started",
+            next_step=f"pip install pyspark=={NEWEST}.0",
+        )
 
 
 def cache_paths(wanted: tuple[Jar, ...]) -> list[Path]:

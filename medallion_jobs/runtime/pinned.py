@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,33 @@ class Jar:
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
 
 
-# Delta for Spark 4.2, and its storage layer. The other 31 dependencies in its pom come with Spark,
-# or are for features that we do not use.
+# The version of Spark that jars beside Delta's are for.
+NEWEST = "4.2"
+
+
+def _installed() -> str:
+    try:
+        return ".".join(version("pyspark").split(".")[:2])
+    except PackageNotFoundError:  # the set-up asks before it installs the locked one
+        return NEWEST
+
+
+# The version of the installed pyspark.
+SPARK = _installed()
+
+# Delta for each version of Spark, and its storage layer. The other 31 dependencies in its pom come
+# with Spark, or are for features that we do not use.
+DELTA_FOR = {
+    "4.0": "49e899667168b9412f83cbe894ce264107d7b896d6c5e12edca4e216845c1104",
+    "4.1": "75a9400986853c061f5109f012547de2545a5759e5e752e5ef633dabe16a4f10",
+    "4.2": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+}
 DELTA = (
     Jar(
         group="io.delta",
-        artifact="delta-spark_4.2_2.13",
+        artifact=f"delta-spark_{SPARK}_2.13",
         version="4.4.0",
-        sha256="27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+        sha256=DELTA_FOR.get(SPARK, ""),
     ),
     Jar(
         group="io.delta",
@@ -48,9 +68,9 @@ POSTGRESQL = Jar(
     version="42.7.14",
     sha256="73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c",
 )
-# S3 access for Hadoop 3.5, the version of Spark 4.2: `hadoop-aws` and the parts of the AWS SDK that
-# it calls. The SDK bundle in its pom is forty times as large. HTTP client, codecs, logging and
-# Netty come with Spark.
+# S3 access for Hadoop 3.5, the version of Spark 4.2 alone: `hadoop-aws` and the parts of the AWS
+# SDK that it calls. The SDK bundle in its pom is forty times as large. HTTP client, codecs, logging
+# and Netty come with Spark.
 _AWS_SDK = "2.35.4"
 _AWS_SDK_PARTS = {
     "annotations": "6f36bd87155d1dd85d6efbdd29e532e3759a022211feb71affebee1aa34f04b8",
@@ -118,8 +138,8 @@ S3A = (
 )
 
 
-# Spark's source of Kafka topics, its client, and what decodes Avro messages. Other dependencies in
-# their poms come with Spark.
+# For Spark 4.2 alone: Spark's source of Kafka topics, its client, and what decodes Avro messages.
+# Other dependencies in their poms come with Spark.
 KAFKA = (
     Jar(
         group="org.apache.spark",
@@ -165,4 +185,4 @@ def needed(*, objects: bool, kafka: bool) -> tuple[Jar, ...]:
 
 
 # All jars, for a machine that will have no network.
-ALL = (*DELTA, POSTGRESQL, *S3A, *KAFKA)
+ALL = (*DELTA, POSTGRESQL, *((*S3A, *KAFKA) if SPARK == NEWEST else ()))

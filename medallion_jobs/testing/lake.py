@@ -32,6 +32,7 @@ from medallion_jobs.errors import MedallionError, UsageError
 from medallion_jobs.lake import tables
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.observe.events import BatchDone, Event
+from medallion_jobs.report.lake_views import connect, scan
 from medallion_jobs.storage import Location
 from medallion_jobs.storage.delta import open_delta
 
@@ -157,6 +158,9 @@ class LakeHarness:
     def run(self, *layers: str) -> list[BatchDone]:
         """Runs layers, all unless named, until everything that has landed is read.
 
+        Args:
+            layers: names of layers, or of single tables, as `silver.sales`.
+
         Returns:
             The batches, in order.
 
@@ -228,7 +232,14 @@ class LakeHarness:
 
         jobs = {"bronze": bronze, "silver": silver, "gold": gold}
         chosen = tuple(layers) or LAYERS
-        return [stream for layer in chosen for stream in jobs[layer].streams(self.config)]
+        for name in set(chosen) - set(LAYERS):
+            self._paths(name)  # refuses one that the pipeline does not have
+        return [
+            stream
+            for layer, job in jobs.items()
+            for stream in job.streams(self.config)
+            if layer in chosen or str(stream.claim.ref) in chosen
+        ]
 
     def _paths(self, name: str) -> TablePaths:
         """A table that the pipeline writes, or that a test wrote for it."""
@@ -298,7 +309,12 @@ def _line(record: Record) -> bytes:
 
 
 def _rows(path: Location, version: int | None = None) -> list[dict[str, Any]]:
-    if version is None and not (path / "_delta_log").exists():
+    found = tables.snapshot(path, version)
+    if found is None:
         return []
+    if found.has_deletion_vectors:  # delta-rs does not read them
+        with connect(path.parent) as duck:
+            scanned = duck.execute(f"SELECT * FROM {scan(path, version)}")  # noqa: S608 (quoted)
+            return list(scanned.to_arrow_table().to_pylist())
     rows: list[dict[str, Any]] = open_delta(path, version=version).to_pyarrow_table().to_pylist()
     return rows

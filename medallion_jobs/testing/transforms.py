@@ -17,27 +17,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
-from decimal import Decimal, InvalidOperation
-from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import (
-    ArrayType,
-    BooleanType,
-    DataType,
-    DecimalType,
-    DoubleType,
-    FloatType,
-    MapType,
     StructType,
-    TimestampNTZType,
-    TimestampType,
 )
 
 from medallion_jobs.errors import UsageError
 from medallion_jobs.lake.tables.schema import parse_ddl
 from medallion_jobs.refine.transform import functions
+from medallion_jobs.testing.comparable import comparable, in_utc
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -158,22 +147,7 @@ def _given(row: Row, columns: StructType) -> dict[str, Any]:
             code="unknown_column_in_test",
             next_step="add the column to `schema`, or take it out of the row",
         )
-    return {field.name: _in_utc(row.get(field.name), field.dataType) for field in columns}
-
-
-def _in_utc(value: Any, kind: DataType) -> Any:
-    """The value with UTC for timestamps without a zone; Spark would use the local zone."""
-    if value is None:
-        return None
-    if isinstance(kind, TimestampType) and isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-    if isinstance(kind, StructType) and isinstance(value, Mapping):
-        return {field.name: _in_utc(value.get(field.name), field.dataType) for field in kind}
-    if isinstance(kind, ArrayType):
-        return [_in_utc(item, kind.elementType) for item in value]
-    if isinstance(kind, MapType):
-        return {key: _in_utc(item, kind.valueType) for key, item in value.items()}
-    return value
+    return {field.name: in_utc(row.get(field.name), field.dataType) for field in columns}
 
 
 def _counted(rows: DataFrame) -> Counter[tuple[Any, ...]]:
@@ -181,7 +155,7 @@ def _counted(rows: DataFrame) -> Counter[tuple[Any, ...]]:
     # Through Arrow: `collect` returns timestamps in the local time zone.
     columns = [column.to_pylist() for column in rows.toArrow().columns]
     return Counter(
-        tuple(_comparable(value, kind) for value, kind in zip(row, kinds, strict=True))
+        tuple(comparable(value, kind) for value, kind in zip(row, kinds, strict=True))
         for row in zip(*columns, strict=True)
     )
 
@@ -191,41 +165,7 @@ def _expected(row: Row, columns: StructType) -> tuple[Any, ...]:
         raise AssertionError(
             f"the result has the columns {', '.join(columns.names)}; expected were {', '.join(row)}"
         )
-    return tuple(_comparable(row[field.name], field.dataType) for field in columns)
-
-
-def _comparable(value: Any, kind: DataType) -> Any:
-    """A hashable value that is equal to another one if both are equal in Spark."""
-    if value is None:
-        return None
-    if isinstance(kind, StructType) and isinstance(value, Mapping):
-        return tuple(
-            (field.name, _comparable(value.get(field.name), field.dataType)) for field in kind
-        )
-    if isinstance(kind, ArrayType) and isinstance(value, list | tuple):
-        return tuple(_comparable(item, kind.elementType) for item in value)
-    if isinstance(kind, MapType):
-        pairs = value.items() if isinstance(value, Mapping) else value
-        return frozenset(
-            (_comparable(key, kind.keyType), _comparable(item, kind.valueType))
-            for key, item in pairs
-        )
-    return _scalar(value, kind)
-
-
-def _scalar(value: Any, kind: DataType) -> Any:
-    if isinstance(value, bool) != isinstance(kind, BooleanType):
-        return f"{value!r}, a {type(value).__name__}"  # 1 is True in Python
-    if isinstance(kind, TimestampType | TimestampNTZType) and isinstance(value, datetime):
-        return _in_utc(value, kind).astimezone(timezone.utc) if kind == TimestampType() else value
-    if isinstance(kind, DecimalType):
-        try:
-            return Decimal(str(value))
-        except InvalidOperation:
-            return value
-    if isinstance(kind, DoubleType | FloatType) and isinstance(value, float) and isnan(value):
-        return "NaN"
-    return value
+    return tuple(comparable(row[field.name], field.dataType) for field in columns)
 
 
 def _difference(

@@ -227,6 +227,7 @@ SHORT = ("A bug in silver", "A bad deploy", "Rows deleted or changed by another 
 @pytest.fixture
 def site(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "medallion.yaml").symlink_to(Path("conf", "sales.yaml"))
     monkeypatch.chdir(tmp_path)
     made = Site(spark, tmp_path)
     made.configure(

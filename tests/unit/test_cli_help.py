@@ -13,8 +13,9 @@ from medallion_jobs.errors import DataError, LockHeld, UsageError
 
 GROUPS = "runs files checkpoint config quarantine schema".split()  # noqa: SIM905
 COMMANDS = (
-    "init generate run validate plan status check doctor query graph quality".split()  # noqa: SIM905
-    + "verify replay rebuild stop load maintain drop destroy setup explain".split()  # noqa: SIM905
+    "init generate run validate test plan status check doctor query graph".split()  # noqa: SIM905
+    + "quality verify replay rebuild stop load maintain drop destroy setup".split()  # noqa: SIM905
+    + ["explain"]
     + GROUPS
 )
 

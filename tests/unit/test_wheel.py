@@ -42,6 +42,7 @@ def test_every_module_and_data_file_is_in_the_wheel(tmp_path: Path) -> None:
     # In the repository, these are links to conf/ and docs/.
     assert {f"{PACKAGE}/project/templates/sales.yaml", f"{PACKAGE}/cli/errors.md"} <= held
     assert "medallion = medallion_jobs.cli:main" in commands
+    assert "[pytest11]\nmedallion = medallion_jobs.testing.pytest_plugin" in commands
 
 
 def test_the_files_beside_modules_are_there() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from medallion_jobs import clock
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.loading import account, bronze_rows
 from medallion_jobs.autoloader.loading.account import Counts
@@ -65,7 +65,7 @@ class BadRecords:
             F.lit(generation).alias("generation"),
             F.lit(txn.batch).cast("bigint").alias("batch"),
             F.lit(txn.run_id).alias("run_id"),
-            F.lit(datetime.now(timezone.utc)).alias("load_time"),
+            F.lit(clock.now()).alias("load_time"),
             F.nullif(read.raw_bytes, line.cast("binary")).alias("bytes"),
             read.raw_bytes.isNotNull().alias("is_whole"),
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from medallion_jobs import clock
 from medallion_jobs.autoloader.file_entry import FileEntry
 from medallion_jobs.autoloader.readers.records import Records
 from medallion_jobs.autoloader.schemas.columns import BronzeColumns
@@ -28,7 +28,7 @@ def of(
 ) -> list[Column]:
     """The columns of bronze, from good records of files."""
     about_batch = {
-        columns.source.load_time_column: F.lit(datetime.now(timezone.utc)),
+        columns.source.load_time_column: F.lit(clock.now()),
         BATCH_ID: F.lit(batch).cast("bigint"),
     }
     added = [columns.source.load_time_column, *columns.source.add_columns]

@@ -6,18 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar, cast
 
+from pyspark.sql import types
 from pyspark.sql.types import (
     ArrayType,
     CalendarIntervalType,
     DataType,
     DayTimeIntervalType,
-    GeographyType,
-    GeometryType,
     MapType,
     NullType,
     StructField,
     StructType,
-    TimeType,
     VariantType,
     YearMonthIntervalType,
 )
@@ -33,10 +31,13 @@ NOT_STORED = (
     CalendarIntervalType,
     DayTimeIntervalType,
     YearMonthIntervalType,
-    TimeType,
-    GeographyType,
-    GeometryType,
     VariantType,
+    # Spark 4.0 does not have them.
+    *(
+        getattr(types, name)
+        for name in ("TimeType", "GeographyType", "GeometryType")
+        if hasattr(types, name)
+    ),
 )
 Kind = TypeVar("Kind", bound=DataType)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from json import loads
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -26,7 +27,7 @@ from medallion_jobs.lake.values.json_parts import STRICT_JSON, STRING
 from medallion_jobs.lake.values.scalars import TIMESTAMP_FORMAT
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 
 
 # Spark infers no column for a key that is always an empty object, but it does for one that is
@@ -77,15 +78,25 @@ def infer(
     if typed and TIMESTAMP_FORMAT in options:
         reader = reader.options(inferTimestamp="true", timestampFormat=options[TIMESTAMP_FORMAT])
     if not typed:
-        return _tidy(reader.json(texts).schema)
+        return _tidy(_schema_of(reader, texts))
     long = F.col(VALUE).rlike(_LONG_NUMBER)
     quoted = texts.select(F.when(long, _quoted(F.col(VALUE))).otherwise(F.col(VALUE)))
-    schema = reader.json(quoted).schema
+    schema = _schema_of(reader, quoted)
     if texts.where(long).limit(1).count():
         plain = texts.select(_tokens(F.col(VALUE), _plain))
-        exact = reader.option("prefersDecimal", "true").json(plain).schema
+        exact = _schema_of(reader.option("prefersDecimal", "true"), plain)
         schema = StructType([_exact(*fields) for fields in zip(schema, exact, strict=True)])
     return _tidy(schema)
+
+
+def _schema_of(reader: DataFrameReader, texts: DataFrame) -> StructType:
+    """The schema that a reader infers from texts."""
+    # Before Spark 4.2, `DataFrameReader.json` of Python takes no DataFrame, only an RDD.
+    spark: Any = texts.sparkSession
+    strings = spark._jvm.org.apache.spark.sql.Encoders.STRING()
+    java_reader: Any = reader._jreader
+    inferred = java_reader.json(getattr(texts._jdf, "as")(strings))
+    return StructType.fromJson(loads(inferred.schema().json()))
 
 
 def _quoted(json: Column) -> Column:

@@ -8,12 +8,13 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from medallion_jobs import clock
 from medallion_jobs.checkpoint import QueryFolder
 from medallion_jobs.config import Lookup
 from medallion_jobs.lake import tables
@@ -110,7 +111,7 @@ class HeldRows:
         # If the config no longer has `on_miss: hold`, the held rows are sent once.
         self._is_first = False
         versions = self.refinery.versions()
-        moment = datetime.now(timezone.utc)
+        moment = clock.now()
         seen = self._last_seen()
         if seen and seen.versions == versions and moment < seen.next_due(self._patience):
             return ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql import functions as F
@@ -25,6 +25,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from medallion_jobs import clock
 from medallion_jobs.lake import paths, tables
 from medallion_jobs.lake.paths import TablePaths
 from medallion_jobs.lake.tables import Txn
@@ -152,7 +153,7 @@ class ParkedRows:
             F.lit(number).cast("bigint").alias("number"),
             F.lit(how).alias("how"),
             F.lit(run_id).alias("run_id"),
-            F.lit(datetime.now(timezone.utc)).alias("at"),
+            F.lit(clock.now()).alias("at"),
             F.lit(None).cast("string").alias("reason"),
         ).write.format("delta").mode("append").save(str(paths.releases(self.path)))
 

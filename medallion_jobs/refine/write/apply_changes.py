@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import cached_property, reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, MapType, StructField, StructType, VariantType
 
+from medallion_jobs import clock
 from medallion_jobs.config import ApplyChanges, SilverTable
 from medallion_jobs.config.apply_changes import END_AT, START_AT
 from medallion_jobs.errors import DataError, UsageError
@@ -173,7 +174,7 @@ class _Applied:
             F.when(is_upsert, values).alias(versions.VALUES),
             F.when(is_upsert, self._given).alias(versions.GIVEN),
             F.when(is_upsert, self._moved_from).alias(versions.MOVED_FROM),
-            F.lit(datetime.now(timezone.utc)).alias(ARRIVED),
+            F.lit(clock.now()).alias(ARRIVED),
             *([gaps.begins().alias(gaps.BEGINS)] if self._sees_gaps else []),
             *(transactions.columns_of(self._listed) if self.settings.transactional else []),
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
+from medallion_jobs import clock
 from medallion_jobs.errors import DataError
 from medallion_jobs.lake import paths, tables
 from medallion_jobs.lake.columns import SOURCE_BLOCK, TRANSACTION_ID, TRANSACTION_ORDER
@@ -219,7 +220,7 @@ def _as_rows(marks: DataFrame) -> DataFrame:
     )
     marked = marks.limit(1).select(F.lit(MARKED).alias(CHANGE))
     rows = ends.unionByName(marked, allowMissingColumns=True)
-    return rows.withColumn(ARRIVED, F.lit(datetime.now(timezone.utc)))
+    return rows.withColumn(ARRIVED, F.lit(clock.now()))
 
 
 def _decided(rows: DataFrame, known: DataFrame | None) -> DataFrame:
@@ -254,7 +255,7 @@ def _without(waits: DataFrame, again: DataFrame) -> DataFrame:
         )
     )
     waiting = waits.where(col(CHANGE).isin(*_CHANGES, ASIDE)).select(TRANSACTION).distinct()
-    is_old = col(ARRIVED) < F.lit(datetime.now(timezone.utc) - _LONE_MARK_KEPT)
+    is_old = col(ARRIVED) < F.lit(clock.now() - _LONE_MARK_KEPT)
     lone = waits.where((col(CHANGE) == END) & is_old).join(waiting, TRANSACTION, "left_anti")
     return waits.join(
         lone.select(TRANSACTION, CHANGE).distinct(), [TRANSACTION, CHANGE], "left_anti"

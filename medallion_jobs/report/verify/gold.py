@@ -26,7 +26,7 @@ from pyspark.sql.types import (
 
 from medallion_jobs.aggregate.aggregation import Aggregation
 from medallion_jobs.errors import UsageError
-from medallion_jobs.lake.tables.sql import col, column
+from medallion_jobs.lake.tables.sql import col
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -195,14 +195,9 @@ def _compared(
 
 
 def _counted(compared: DataFrame, values: Sequence[str], show: int) -> Mapping[str, Any]:
-    """All counts and the first differences, from one row."""
+    """All counts, and the first differences, if there are any."""
     what, differences = col(_WHAT), col(_VALUES)
     names = F.transform(differences, lambda value: value["column"])
-    fields = ", ".join(map(column, (_GROUP, _WHAT, _VALUES, _COPIES)))
-    first = F.expr(
-        f"min_by(struct({fields}), {column(_KEYS)}, {show})"
-        f" FILTER (WHERE {column(_WHAT)} IS NOT NULL)"
-    )
     (found,) = compared.agg(
         F.count_if(col(_COPIES) > 0).alias("in gold"),
         F.count_if(col(_SOURCE)).alias("in source"),
@@ -213,9 +208,12 @@ def _counted(compared: DataFrame, values: Sequence[str], show: int) -> Mapping[s
             )
             for name in values
         ),
-        first.alias("shown"),
     ).collect()
-    return dict(zip(found.__fields__, found, strict=True))
+    counts = dict(zip(found.__fields__, found, strict=True))
+    if not any(counts[kind] for kind in _WHATS):
+        return {**counts, "shown": []}
+    wrong = compared.where(what.isNotNull()).orderBy(col(_KEYS))
+    return {**counts, "shown": wrong.limit(show).collect()}
 
 
 def _differing(name: str) -> str:
