@@ -41,6 +41,8 @@ RUN apt-get update \
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=jars /opt/cache /opt/cache
 COPY conf /opt/medallion/conf
+# The package has a link to the page of errors.
+COPY docs /opt/medallion/docs
 COPY deploy/docker/bin /opt/medallion/bin
 COPY medallion_jobs /opt/medallion/medallion_jobs
 RUN python -m compileall -q /opt/medallion/medallion_jobs

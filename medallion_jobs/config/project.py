@@ -18,6 +18,7 @@ from medallion_jobs.errors import UsageError
 
 FILE = "medallion.yaml"
 FOLDER = "conf"
+SENT = "medallion-conf"  # a folder `conf` that was sent along to a driver on another machine
 BASE = "base.yaml"
 VARIABLE = "MEDALLION_CONFIG"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -31,7 +32,7 @@ def folder_of(config: Path) -> Path:
     """
     # Not `resolve`: a file that is mounted into a container may be a link to somewhere else.
     folder = Path(os.path.abspath(config)).parent  # noqa: PTH100
-    return folder.parent if folder.name == FOLDER else folder
+    return folder.parent if folder.name in (FOLDER, SENT) else folder
 
 
 def find(environ: Mapping[str, str] | None = None) -> Path:
