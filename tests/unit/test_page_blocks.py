@@ -41,6 +41,8 @@ OTHERS = {
     *("grep", "cat", "aws", "bash", "ls"),
 }
 PLACES = ("deploy/", "scripts/", "medallion_jobs/", "conf/")
+# Cases, whole or a step of one: tests/unit/test_cases.py has what they may say.
+CASES = {"config", "cases", "then"}
 # Not of a pipeline: checked against the schema of its program.
 CI = {".github/workflows/pipeline.yml": "github-workflows", ".gitlab-ci.yml": "gitlab-ci"}
 # For `${env:NAME}`: Kafka's client takes no other form.
@@ -62,6 +64,8 @@ def test_a_config_loads(block: Block, tmp_path: Path) -> None:
     values = block.values
     if "services" in values:  # of compose; tests/unit/test_compose.py has the file that it adds to
         assert {*values["services"]} <= {*_compose()["services"]}
+    elif values.keys() <= CASES:
+        assert block.page.name == "testing.md"
     elif kind := CI.get(block.title):
         _of_schema(kind, block.text, tmp_path)
     elif block.page.name in MISTAKEN:
