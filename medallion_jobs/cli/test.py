@@ -23,7 +23,7 @@ def test(
         list[Path] | None,
         typer.Argument(
             help="Files of cases, or folders; unset, `tests` beside the config.",
-            metavar="[FILE|FOLDER]...",
+            metavar="FILE|FOLDER",
         ),
     ] = None,
     *,
@@ -31,7 +31,9 @@ def test(
     wanted: Annotated[
         list[str] | None,
         typer.Option(
-            "-k", help="Only cases with this in their name, or that match it; repeatable."
+            "-k",
+            help="Only cases with this in their name, or that match it; repeatable.",
+            metavar="TEXT",
         ),
     ] = None,
     update: Annotated[
@@ -42,7 +44,7 @@ def test(
         typer.Option(help="Make a case of rows that this run wrote.", metavar="RUN_ID"),
     ] = None,
     rows: Annotated[
-        int, typer.Option(help="With --from-run: the most rows of each table.", min=1)
+        int, typer.Option(help="With --from-run: the most rows of each table.", min=1, metavar="N")
     ] = 20,
 ) -> None:
     """Run the cases of a pipeline: given rows, and the rows that its tables must then have.
