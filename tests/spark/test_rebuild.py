@@ -230,8 +230,9 @@ def test_a_running_query_is_waited_for(lake: OwnLake) -> None:
     assert "medallion stop" in held.value.next_step
     assert pieces(lake) == {"a": 1, "b": 2}
 
-    # The run goes on meanwhile, as the config that it has started with says.
-    factor(lake, "1")
+
+@pytest.mark.slow
+def test_rows_of_a_run_before_the_rebuild_are_computed_again(lake: OwnLake) -> None:
     lake.land("again_orders", "o3.json", order("c", 3), at=20)
     lake.run()
     assert pieces(lake) == {"a": 1, "b": 2, "c": 3}
@@ -243,7 +244,7 @@ def test_a_running_query_is_waited_for(lake: OwnLake) -> None:
     assert totals(lake, "gold.again_totals") == totals(lake, "gold.again_followed")
 
 
-@pytest.mark.parametrize("step", ["_commit", "_park"])
+@pytest.mark.parametrize("step", [pytest.param("_commit", marks=pytest.mark.slow), "_park"])
 def test_a_part_that_was_interrupted(
     lake: OwnLake, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
