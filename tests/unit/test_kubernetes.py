@@ -168,7 +168,7 @@ def test_the_operator_runs_the_same_job(document: dict[str, Any]) -> None:
     layer = document["metadata"]["name"].removeprefix("medallion-")
     assert app["mainApplicationFile"] == f"local:///opt/medallion/medallion_jobs/{layer}.py"
     assert app["arguments"] == ["--config", "/etc/medallion/sales.yaml", "--once"]
-    own = re.findall(r'"pyspark==([\d.]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
+    own = re.findall(r"(?m)^pyspark==([\d.]+)", (ROOT / "requirements.lock").read_text("utf-8"))
     assert [app["sparkVersion"]] == own
     assert {key: value for key, value in app["sparkConf"].items() if key in properties} == {
         key: value for key, value in properties.items() if key in app["sparkConf"]
