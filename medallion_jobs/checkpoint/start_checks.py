@@ -335,10 +335,12 @@ def changed_from(claim: Claim, current: Generation) -> list[Change]:
 
 
 def rebuild_with_readers(claim: Claim) -> str:
-    """The command that computes a table again, with all tables that read it."""
-    return rebuild_command(
-        claim.ref, *(["--downstream"] if readers(claim.paths.config, claim.ref) else [])
-    )
+    """The command that computes a table again, with all tables that read it.
+
+    That of a bronze table has no such option.
+    """
+    takes_readers = claim.ref.layer != "bronze" and readers(claim.paths.config, claim.ref)
+    return rebuild_command(claim.ref, *(["--downstream"] if takes_readers else []))
 
 
 def refused_for(claim: Claim, fault: Fault, *, did: str = _NOT_STARTED) -> Refused:

@@ -87,7 +87,7 @@ def test_what_it_does_is_what_the_commands_do(
     measures = {f"{GOLD}.measures.twice": {"sql": "no_such_function(quantity)"}}
     with pytest.raises(ConfigError, match="no_such_function"):
         Pipeline.load(sales.file, overrides={**overrides, **measures}).validate(spark)
-    grouped = {**overrides, f"{GOLD}.group_by": ["region", "product_id"]}
+    counted = {**overrides, f"{GOLD}.measures.orders": "count(*)"}
     with pytest.raises(Refused, match="its logic changed"):
-        Pipeline.load(sales.file, overrides=grouped).validate(spark)
+        Pipeline.load(sales.file, overrides=counted).validate(spark)
     assert spark.conf.get("spark.sql.session.timeZone") == "UTC"

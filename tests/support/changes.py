@@ -603,6 +603,8 @@ CASES = tuple(case for group in GROUPS.values() for case in group)
 _HEAD = """\
 # After a change of the config
 
+What a changed config does to the tables that are there, and how to see it before it happens.
+
 ```console
 $ medallion plan        # what a run would do, table by table; needs no JVM
 $ medallion plan --json # the same for a program
