@@ -165,13 +165,9 @@ def test_maintenance_and_new_columns_are_no_change(lake: OwnLake, spark: SparkSe
     gold_fits(lake)
 
 
-IN_CI = "DELETE"
-
-
-@pytest.mark.parametrize(
-    "operation",
-    [pytest.param(one, marks=[pytest.mark.slow] * (one != IN_CI)) for one in CHANGES],
-)
+# In CI, tests/e2e/test_operations.py has a DELETE, its refusal and the rebuild.
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", CHANGES)
 def test_changed_rows_of_bronze_are_refused_and_a_rebuild_propagates_them(
     lake: OwnLake, spark: SparkSession, operation: str
 ) -> None:

@@ -623,8 +623,8 @@ not refused, with the same words.
 | 1 | rows would keep an older logic, or a table stays that the config does not name |
 | 2 | a run would be refused |
 
-So the pipeline of a config's repository can hold back a change that would leave old rows:
-`medallion plan` in CI, with `--set storage.root=…` of the lake in question.
+So [CI](ci.md) can hold back a change that would leave old rows: `medallion plan` with
+`--set storage.root=…` of the lake in question.
 
 **Rows keep the logic that they were computed by.** A changed expression holds from the next batch
 on. The manifest of the query keeps from which batch on, so `medallion plan`, and one line of
