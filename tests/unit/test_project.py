@@ -141,7 +141,7 @@ def test_a_secret_file_is_relative_to_the_project(
 def test_the_folder_of_a_config() -> None:
     assert folder_of(Path("/p/conf/x.yaml")) == Path("/p")
     assert folder_of(Path("/p/x/../conf/x.yaml")) == Path("/p")
-    assert folder_of(Path("/work/medallion-conf/x.yaml")) == Path("/work")
+    assert folder_of(Path("/srv/medallion-conf/x.yaml")) == Path("/srv")
     assert folder_of(Path("/etc/medallion/x.yaml")) == Path("/etc/medallion")
     assert folder_of(Path("/p/conf/../x.yaml")) == Path("/p")
 
